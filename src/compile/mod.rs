@@ -1,0 +1,1 @@
+//! Configuration to model: merging, precedence, visibility, scopes; pure and incremental.

@@ -1,0 +1,1 @@
+//! Sidecar injection as a pure function of a pod and its settings.

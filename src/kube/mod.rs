@@ -1,0 +1,1 @@
+//! The shared Kubernetes client layer.

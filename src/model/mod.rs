@@ -1,0 +1,1 @@
+//! What a proxy needs to know, and the pure functions that decide.

@@ -1,0 +1,1 @@
+//! Sockets, namespaces, traffic capture.

@@ -1,0 +1,1 @@
+//! The Kubernetes API, served from one process.

@@ -1,0 +1,6 @@
+//! The built-in runtime.
+
+pub mod apiserver;
+pub mod controllers;
+pub mod node;
+pub mod samples;

@@ -1,0 +1,1 @@
+//! Pods as processes, and the networks between them.

@@ -1,0 +1,1 @@
+//! Metric cells and exposition, logs.

@@ -1,0 +1,1 @@
+//! Protobuf messages and the only conversions between them and the model.

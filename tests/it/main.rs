@@ -1,0 +1,1 @@
+//! The integration tests: the real `mesh` executable, as a user runs it.
