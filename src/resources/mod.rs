@@ -1,1 +1,5 @@
 //! The configuration kinds as Rust types.
+
+pub mod provenance;
+
+pub use provenance::{Provenance, SourcePosition};
