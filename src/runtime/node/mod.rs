@@ -1,1 +1,4 @@
-//! Pods as processes, and the networks between them.
+//! The node of the built-in runtime: runs the pods that the API server holds, as processes of this machine.
+
+pub mod network;
+pub mod pod_exec;
