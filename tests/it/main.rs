@@ -1,1 +1,3 @@
 //! The integration tests: the real `mesh` executable, as a user runs it.
+
+mod house;
