@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::ui::{self, Format, Ui};
 use crate::runtime::status::{self, RuntimeStatus};
-use crate::runtime::traffic::Traffic;
+use crate::runtime::traffic::Row;
 
 /// How long the runtime may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -59,28 +59,28 @@ fn text(status: &RuntimeStatus) -> String {
         text.push('\n');
         text.push_str(&ui::table(["NAMESPACE", "POD", "READY", "CONFIGURATION", "CERTIFICATE"], rows));
     }
-    if !status.traffic.rows.is_empty() {
+    if !status.traffic.is_empty() {
         text.push('\n');
-        text.push_str(&traffic_table(&status.traffic, Duration::from_secs(status.uptime_seconds.max(1))));
+        text.push_str(&traffic_table(&status.traffic));
     }
     text
 }
 
-/// The table of who got how many requests within `period`, and how they went.
-pub fn traffic_table(traffic: &Traffic, period: Duration) -> String {
+/// The table of who got how many requests, and how they went.
+pub fn traffic_table(rows: &[Row]) -> String {
     let share = |part: u64, whole: u64| match whole {
         0 => "-".to_owned(),
         _ => format!("{:.1}%", 100.0 * part as f64 / whole as f64),
     };
     let milliseconds = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} ms"));
-    let rows = traffic.rows.iter().map(|row| {
+    let rows = rows.iter().map(|row| {
         [
             row.service.clone(),
             row.version.clone(),
-            format!("{:.1}", row.requests as f64 / period.as_secs_f64()),
+            format!("{:.1}", row.rate),
             share(row.successes, row.requests),
-            milliseconds(row.quantile_ms(0.5)),
-            milliseconds(row.quantile_ms(0.99)),
+            milliseconds(row.p50_ms),
+            milliseconds(row.p99_ms),
             share(row.mutual_tls, row.requests),
         ]
     });

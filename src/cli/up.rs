@@ -216,7 +216,7 @@ async fn start_demo(ui: &Ui, runtime: &Runtime, started: Instant) -> CliResult<D
 
 async fn prove(ui: &Ui, runtime: &Runtime, demo: &Demo) -> CliResult<ExitCode> {
     let progress = ui.progress("sending requests");
-    let findings = proof::prove(&demo.visitor(), || runtime.mtls_share()).await.kind(Kind::Failed)?;
+    let findings = proof::prove(&demo.visitor(), || runtime.traffic().mtls_share()).await.kind(Kind::Failed)?;
     drop(progress);
     for Finding { claim, holds, seen } in &findings {
         let mark = if *holds { ui.paint(Tone::Good, "✓") } else { ui.paint(Tone::Bad, "×") };
@@ -253,7 +253,7 @@ async fn show_traffic(ui: &Ui, runtime: &Runtime) -> CliResult<ExitCode> {
     loop {
         ticks.tick().await;
         let now = runtime.traffic();
-        let text = status::traffic_table(&now.since(&before), period);
+        let text = status::traffic_table(&now.since(&before, period));
         before = now;
         if ui.interactive() && drawn > 0 {
             // Up to the table's first line, and everything below it cleared.
