@@ -69,3 +69,7 @@ impl fmt::Debug for TrustBundle {
         f.debug_map().entries(self.0.iter().map(|(domain, roots)| (domain, roots.len()))).finish()
     }
 }
+
+#[cfg(test)]
+#[path = "bundle_tests.rs"]
+mod tests;
