@@ -255,7 +255,7 @@ fn certificates_out_of_their_time_are_refused_with_the_time() {
 fn only_one_well_formed_uri_makes_a_workload() {
     let realm = Realm::new("cluster.local");
     let reviews = realm.id("reviews");
-    let client = mesh_client_of(&realm, "productpage", &[reviews.clone()]);
+    let client = mesh_client_of(&realm, "productpage", std::slice::from_ref(&reviews));
     let anything = |name: &str| SanType::DnsName(name.try_into().unwrap());
     let refused: [(&str, Vec<SanType>); 6] = [
         ("more than one URI", vec![uri(reviews.as_str()), uri(realm.id("details").as_str())]),
@@ -281,7 +281,7 @@ fn only_one_well_formed_uri_makes_a_workload() {
 fn a_certificate_is_used_only_for_what_it_was_issued() {
     let realm = Realm::new("cluster.local");
     let reviews = realm.id("reviews");
-    let client = mesh_client_of(&realm, "productpage", &[reviews.clone()]);
+    let client = mesh_client_of(&realm, "productpage", std::slice::from_ref(&reviews));
     let server = realm.forged_server(vec![uri(reviews.as_str())], vec![ExtendedKeyUsagePurpose::ClientAuth]);
     let error = handshake(&client, &server, "reviews").unwrap_err().by_client();
     assert!(error.contains("not for TLS server authentication"), "{error}");
