@@ -50,14 +50,7 @@ fn header(text: &mut String, name: &str, help: &str, kind: &str) {
     put(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
 }
 
-fn line(
-    text: &mut String,
-    name: &str,
-    suffix: &str,
-    labels: &str,
-    bound: Option<&str>,
-    value: impl std::fmt::Display,
-) {
+fn line(text: &mut String, name: &str, suffix: &str, labels: &str, bound: Option<&str>, value: impl std::fmt::Display) {
     match bound {
         Some(bound) => put(text, format_args!("{name}{suffix}{{{labels},le=\"{bound}\"}} {value}\n")),
         None => put(text, format_args!("{name}{suffix}{{{labels}}} {value}\n")),

@@ -2,9 +2,8 @@ use super::*;
 use crate::telemetry::labels::{Party, Reporter};
 
 fn labels(version: &str, code: u16) -> RequestLabels {
-    let party = |workload: &str| {
-        Arc::new(Party { workload: workload.into(), namespace: "default".into(), ..Party::default() })
-    };
+    let party =
+        |workload: &str| Arc::new(Party { workload: workload.into(), namespace: "default".into(), ..Party::default() });
     RequestLabels {
         reporter: Reporter::Destination,
         source: party("productpage-v1"),

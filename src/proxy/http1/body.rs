@@ -254,9 +254,8 @@ fn may_trail(name: &[u8]) -> bool {
         "upgrade",
     ];
     const NEVER_PREFIXES: [&str; 3] = ["x-forwarded-", "x-envoy-", "x-mesh-"];
-    let starts = |prefix: &&str| {
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-    };
+    let starts =
+        |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
     !NEVER.iter().any(|never| never.as_bytes().eq_ignore_ascii_case(name)) && !NEVER_PREFIXES.iter().any(starts)
 }
 

@@ -117,9 +117,8 @@ impl Name {
         if let Some((_, found)) = NAMES.iter().find(same) {
             return *found;
         }
-        let starts = |prefix: &str| {
-            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-        };
+        let starts =
+            |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
         match () {
             () if name.eq_ignore_ascii_case(b"x-mesh-peer") => Self::MeshPeer,
             () if starts("x-envoy-") => Self::Envoy,
@@ -296,9 +295,8 @@ impl Head {
                 }
             }
         }
-        let websocket = |field: &Field| {
-            field.known == Name::Upgrade && field.value.of(bytes).eq_ignore_ascii_case(b"websocket")
-        };
+        let websocket =
+            |field: &Field| field.known == Name::Upgrade && field.value.of(bytes).eq_ignore_ascii_case(b"websocket");
         self.websocket = upgrade && !self.http10 && self.fields.iter().any(websocket);
         self.close = close || (self.http10 && !keep_alive);
         if nominated {
@@ -314,8 +312,7 @@ impl Head {
             let Some(field) = self.fields.get(index).copied() else { break };
             let named = |connection: &Field| {
                 connection.known == Name::Connection
-                    && tokens(connection.value.of(bytes))
-                        .any(|token| token.eq_ignore_ascii_case(field.name.of(bytes)))
+                    && tokens(connection.value.of(bytes)).any(|token| token.eq_ignore_ascii_case(field.name.of(bytes)))
             };
             if field.known.may_be_nominated()
                 && self.fields.iter().any(named)
@@ -352,7 +349,8 @@ pub enum HeadEnd {
 /// A CR or LF on its own is refused here, before anything is made of it.
 pub fn find_head(bytes: &[u8], scanned: usize) -> Result<HeadEnd, Refusal> {
     let mut position = scanned;
-    while let Some(found) = bytes.get(position..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')))
+    while let Some(found) =
+        bytes.get(position..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')))
     {
         position += found;
         match (bytes.get(position), bytes.get(position + 1)) {

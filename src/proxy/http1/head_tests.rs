@@ -19,20 +19,56 @@ fn requests_with_two_readings_or_none_are_refused() {
     let long_host = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "a".repeat(256));
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: y\r\n".repeat(100));
     let table: &[(&str, &str, Refusal)] = &[
-        ("length and chunks", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", Refusal::LengthAndEncoding),
-        ("chunks and length", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", Refusal::LengthAndEncoding),
-        ("differing lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Refusal::SeveralContentLengths),
-        ("equal lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", Refusal::SeveralContentLengths),
+        (
+            "length and chunks",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Refusal::LengthAndEncoding,
+        ),
+        (
+            "chunks and length",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+            Refusal::LengthAndEncoding,
+        ),
+        (
+            "differing lengths",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            Refusal::SeveralContentLengths,
+        ),
+        (
+            "equal lengths",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+            Refusal::SeveralContentLengths,
+        ),
         ("list of lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n", Refusal::ContentLength),
         ("signed length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n", Refusal::ContentLength),
         ("negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", Refusal::ContentLength),
         ("hexadecimal length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\n", Refusal::ContentLength),
         ("empty length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", Refusal::ContentLength),
-        ("overflowing length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", Refusal::ContentLength),
-        ("repeated encoding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", Refusal::TransferEncoding),
-        ("unknown encoding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Refusal::UnknownEncoding),
-        ("identity encoding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", Refusal::UnknownEncoding),
-        ("encoding with a tab", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", Refusal::HeaderValue),
+        (
+            "overflowing length",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            Refusal::ContentLength,
+        ),
+        (
+            "repeated encoding",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Refusal::TransferEncoding,
+        ),
+        (
+            "unknown encoding",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            Refusal::UnknownEncoding,
+        ),
+        (
+            "identity encoding",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n",
+            Refusal::UnknownEncoding,
+        ),
+        (
+            "encoding with a tab",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n",
+            Refusal::HeaderValue,
+        ),
         ("bare LF after the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", Refusal::BareLineEnd),
         ("bare LF in a header", "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", Refusal::BareLineEnd),
         ("bare LFs at the end", "GET / HTTP/1.1\r\nHost: a\r\n\n", Refusal::BareLineEnd),
@@ -82,8 +118,16 @@ fn requests_with_two_readings_or_none_are_refused() {
         ("two spaces before the target", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Refusal::FirstLine),
         ("method with a slash", "GE/T / HTTP/1.1\r\nHost: a\r\n\r\n", Refusal::FirstLine),
         ("CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", Refusal::Connect),
-        ("unknown expectation", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 200-ok\r\n\r\n", Refusal::Expectation),
-        ("upgrade with a body", "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\n", Refusal::UpgradeWithBody),
+        (
+            "unknown expectation",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 200-ok\r\n\r\n",
+            Refusal::Expectation,
+        ),
+        (
+            "upgrade with a body",
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\n",
+            Refusal::UpgradeWithBody,
+        ),
         ("101 header lines", &many, Refusal::TooManyHeaders),
     ];
     for (what, message, expected) in table {

@@ -73,7 +73,9 @@ pub enum Refusal {
     #[error("this version of HTTP is not served here; HTTP/1.1 is")]
     Version,
     /// CONNECT.
-    #[error("CONNECT is not served here: the mesh sends plain http:// requests through this port and encrypts them itself")]
+    #[error(
+        "CONNECT is not served here: the mesh sends plain http:// requests through this port and encrypts them itself"
+    )]
     Connect,
 }
 

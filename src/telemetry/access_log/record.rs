@@ -111,7 +111,8 @@ impl AccessRecord<'_> {
     }
 
     fn write_text(&self, start: &str, line: &mut String) {
-        let text = |line: &mut String, value: &[u8]| if value.is_empty() { line.push('-') } else { escape(line, value) };
+        let text =
+            |line: &mut String, value: &[u8]| if value.is_empty() { line.push('-') } else { escape(line, value) };
         let number = |line: &mut String, value: u64| put(line, format_args!("{value}"));
         let shown = |line: &mut String, value: Option<&dyn Display>| match value {
             Some(value) => escape(line, value.to_string().as_bytes()),
