@@ -18,7 +18,12 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
     if errors > 0 {
         return Err(CliError::message(
             Kind::Data,
-            format!("{} and {} in {}", count(errors, "error"), count(warnings, "warning"), count(input.documents.len(), "object")),
+            format!(
+                "{} and {} in {}",
+                count(errors, "error"),
+                count(warnings, "warning"),
+                count(input.documents.len(), "object")
+            ),
         ));
     }
     let objects = count(input.documents.len(), "object");

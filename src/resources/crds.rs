@@ -96,7 +96,8 @@ fn definition<T: Resource>(columns: Columns) -> Option<Value> {
 }
 
 fn object_schema(spec: &Value) -> Value {
-    let number_or_text = json!({"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": true});
+    let number_or_text =
+        json!({"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": true});
     let text = json!({"type": "string"});
     let time = json!({"type": "string", "format": "date-time"});
     json!({

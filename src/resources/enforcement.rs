@@ -201,7 +201,10 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             refuse("spec.trafficPolicy.tls.sni", "clients would not ask for this server name"),
             refuse("spec.trafficPolicy.tls.insecureSkipVerify", "servers are checked regardless"),
             refuse("spec.trafficPolicy.tls.caCrl", "revoked certificates would be accepted"),
-            refuse("spec.trafficPolicy.portLevelSettings[].tls", "connections to this port would not be secured this way"),
+            refuse(
+                "spec.trafficPolicy.portLevelSettings[].tls",
+                "connections to this port would not be secured this way",
+            ),
             warn("spec.trafficPolicy.portLevelSettings[].port", "the port is treated like all others"),
             warn("spec.trafficPolicy.portLevelSettings[].loadBalancer", "the port is treated like all others"),
             warn("spec.trafficPolicy.portLevelSettings[].connectionPool", "the port is treated like all others"),
@@ -210,11 +213,23 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             warn("spec.trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
             warn("spec.trafficPolicy.retryBudget", "the mesh's own budget holds"),
             refuse("spec.subsets[].trafficPolicy.tls", "connections to this subset would not be secured this way"),
-            refuse("spec.subsets[].trafficPolicy.portLevelSettings[].tls", "connections to this subset would not be secured this way"),
+            refuse(
+                "spec.subsets[].trafficPolicy.portLevelSettings[].tls",
+                "connections to this subset would not be secured this way",
+            ),
             warn("spec.subsets[].trafficPolicy.portLevelSettings[].port", "the subset is treated like all others"),
-            warn("spec.subsets[].trafficPolicy.portLevelSettings[].loadBalancer", "the subset is treated like all others"),
-            warn("spec.subsets[].trafficPolicy.portLevelSettings[].connectionPool", "the subset is treated like all others"),
-            warn("spec.subsets[].trafficPolicy.portLevelSettings[].outlierDetection", "the subset is treated like all others"),
+            warn(
+                "spec.subsets[].trafficPolicy.portLevelSettings[].loadBalancer",
+                "the subset is treated like all others",
+            ),
+            warn(
+                "spec.subsets[].trafficPolicy.portLevelSettings[].connectionPool",
+                "the subset is treated like all others",
+            ),
+            warn(
+                "spec.subsets[].trafficPolicy.portLevelSettings[].outlierDetection",
+                "the subset is treated like all others",
+            ),
             warn("spec.subsets[].trafficPolicy.loadBalancer", "the subset is treated like all others"),
             warn("spec.subsets[].trafficPolicy.connectionPool", "the subset is treated like all others"),
             warn("spec.subsets[].trafficPolicy.outlierDetection", "the subset is treated like all others"),
@@ -302,8 +317,9 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
     match when {
         When::Set => !is_default(value),
         When::Not(in_force) => {
-            let is_in_force =
-                |value: &Value| value.as_str().is_some_and(|text| in_force.iter().any(|known| known.eq_ignore_ascii_case(text)));
+            let is_in_force = |value: &Value| {
+                value.as_str().is_some_and(|text| in_force.iter().any(|known| known.eq_ignore_ascii_case(text)))
+            };
             match value {
                 Value::Array(items) => !items.iter().all(is_in_force),
                 other => !is_in_force(other),

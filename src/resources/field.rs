@@ -79,6 +79,12 @@ impl Cx {
         self.at(field, |cx| cx.error(message));
     }
 
+    /// Whether something is wrong with `field` already, so that one fault is said once.
+    pub(super) fn is_faulty(&self, field: &str) -> bool {
+        let path = self.path.key(field);
+        self.findings.errors.iter().any(|finding| finding.path == path)
+    }
+
     /// Notes a warning at the current field.
     pub(super) fn warn(&mut self, message: impl Into<String>) {
         self.findings.push(self.path.clone(), Severity::Warning, message.into());
@@ -165,9 +171,7 @@ impl Cx {
     /// At most one field of each group may be set.
     pub(super) fn one_of(&mut self, object: &Map<String, Value>, groups: &[&[&str]]) {
         for group in groups {
-            let mut set = group
-                .iter()
-                .filter(|name| object.get(**name).is_some_and(|value| !value.is_null()));
+            let mut set = group.iter().filter(|name| object.get(**name).is_some_and(|value| !value.is_null()));
             if let (Some(first), Some(second)) = (set.next(), set.next()) {
                 self.error(format!("has both `{first}` and `{second}`, and only one of them can be: remove one"));
             }
@@ -198,7 +202,9 @@ impl Limit {
                 cx.error(format!("has to be at least {min}, and is {value}"));
             }
             Self::MaxItems(max) if items > max => cx.error(format!("can have at most {max} items, and has {items}")),
-            Self::MinItems(min) if items < min => cx.error(format!("has to have at least {min} items, and has {items}")),
+            Self::MinItems(min) if items < min => {
+                cx.error(format!("has to have at least {min} items, and has {items}"))
+            }
             Self::MinProperties(min) if value.as_object().is_some_and(|object| object.len() < min) => {
                 cx.error(format!("has to have at least {min} entry: add one, or remove the field"));
             }
@@ -265,9 +271,7 @@ impl Limit {
 }
 
 fn between(value: &Value, min: i64, max: i64, cx: &mut Cx) {
-    let outside = value
-        .as_f64()
-        .is_some_and(|number| number < min as f64 || number > max as f64);
+    let outside = value.as_f64().is_some_and(|number| number < min as f64 || number > max as f64);
     if outside {
         cx.error(format!("has to be between {min} and {max}, and is {value}"));
     }
@@ -303,11 +307,7 @@ impl ObjectSchema {
         if !description.is_empty() {
             rest.insert("description".to_owned(), json!(description.trim()));
         }
-        Self {
-            properties: Map::new(),
-            required: Vec::new(),
-            rest,
-        }
+        Self { properties: Map::new(), required: Vec::new(), rest }
     }
 
     pub(super) fn field<T: Field>(&mut self, name: &'static str, description: &str, limits: &[Limit]) {
@@ -346,10 +346,7 @@ impl ObjectSchema {
     }
 
     pub(super) fn cel(&mut self, rules: &[(&str, &str)]) {
-        let rules: Vec<Value> = rules
-            .iter()
-            .map(|(rule, message)| json!({"rule": rule, "message": message}))
-            .collect();
+        let rules: Vec<Value> = rules.iter().map(|(rule, message)| json!({"rule": rule, "message": message})).collect();
         self.rest.insert("x-kubernetes-validations".to_owned(), Value::Array(rules));
     }
 
@@ -571,11 +568,8 @@ impl<T: Field> Field for Vec<T> {
             return None;
         };
         // Every item is read before the first fault ends it, so that all faults are found.
-        let decoded: Vec<Option<T>> = items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| cx.at_index(index, |cx| T::decode(item, cx)))
-            .collect();
+        let decoded: Vec<Option<T>> =
+            items.iter().enumerate().map(|(index, item)| cx.at_index(index, |cx| T::decode(item, cx))).collect();
         decoded.into_iter().collect()
     }
 
@@ -613,10 +607,8 @@ impl<T: Field> Field for BTreeMap<String, T> {
     }
 
     fn encode(&self) -> Option<Value> {
-        let entries: Map<String, Value> = self
-            .iter()
-            .filter_map(|(key, value)| Some((key.clone(), value.encode()?)))
-            .collect();
+        let entries: Map<String, Value> =
+            self.iter().filter_map(|(key, value)| Some((key.clone(), value.encode()?))).collect();
         (!entries.is_empty()).then_some(Value::Object(entries))
     }
 }

@@ -83,12 +83,7 @@ impl Findings {
     }
 
     pub(super) fn push(&mut self, path: Path, severity: Severity, message: String) {
-        let finding = Finding {
-            path,
-            severity,
-            message,
-            source: None,
-        };
+        let finding = Finding { path, severity, message, source: None };
         match severity {
             Severity::Error => self.errors.push(finding),
             Severity::Warning => self.warnings.push(finding),

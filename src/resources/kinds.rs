@@ -93,8 +93,22 @@ pub const KINDS: &[Kind] = {
     use Scope::{Cluster, Namespaced};
     use Support::{Configuration, NotYet};
     &[
-        istio("networking.istio.io", NETWORKING, "VirtualService", ["virtualservices", "virtualservice"], &["vs"], Configuration),
-        istio("networking.istio.io", NETWORKING, "DestinationRule", ["destinationrules", "destinationrule"], &["dr"], Configuration),
+        istio(
+            "networking.istio.io",
+            NETWORKING,
+            "VirtualService",
+            ["virtualservices", "virtualservice"],
+            &["vs"],
+            Configuration,
+        ),
+        istio(
+            "networking.istio.io",
+            NETWORKING,
+            "DestinationRule",
+            ["destinationrules", "destinationrule"],
+            &["dr"],
+            Configuration,
+        ),
         istio("networking.istio.io", NETWORKING, "Gateway", ["gateways", "gateway"], &["gw"], Configuration),
         istio(
             "security.istio.io",
@@ -106,7 +120,14 @@ pub const KINDS: &[Kind] = {
         ),
         istio("networking.istio.io", NETWORKING, "ServiceEntry", ["serviceentries", "serviceentry"], &["se"], NotYet),
         istio("networking.istio.io", NETWORKING, "Sidecar", ["sidecars", "sidecar"], &[], NotYet),
-        istio("networking.istio.io", NETWORKING, "WorkloadEntry", ["workloadentries", "workloadentry"], &["we"], NotYet),
+        istio(
+            "networking.istio.io",
+            NETWORKING,
+            "WorkloadEntry",
+            ["workloadentries", "workloadentry"],
+            &["we"],
+            NotYet,
+        ),
         istio("networking.istio.io", NETWORKING, "WorkloadGroup", ["workloadgroups", "workloadgroup"], &["wg"], NotYet),
         istio("networking.istio.io", &["v1alpha3"], "EnvoyFilter", ["envoyfilters", "envoyfilter"], &[], NotYet),
         istio("networking.istio.io", &["v1beta1"], "ProxyConfig", ["proxyconfigs", "proxyconfig"], &[], NotYet),
@@ -126,7 +147,14 @@ pub const KINDS: &[Kind] = {
             &["ap"],
             NotYet,
         ),
-        istio("telemetry.istio.io", &["v1", "v1alpha1"], "Telemetry", ["telemetries", "telemetry"], &["telemetry"], NotYet),
+        istio(
+            "telemetry.istio.io",
+            &["v1", "v1alpha1"],
+            "Telemetry",
+            ["telemetries", "telemetry"],
+            &["telemetry"],
+            NotYet,
+        ),
         istio("extensions.istio.io", &["v1alpha1"], "WasmPlugin", ["wasmplugins", "wasmplugin"], &[], NotYet),
         kubernetes("", "Namespace", ["namespaces", "namespace"], &["ns"], Cluster),
         kubernetes("", "Node", ["nodes", "node"], &["no"], Cluster),

@@ -168,8 +168,21 @@ fn read_object<T: Resource>(value: &Value, cx: &mut Cx) -> Option<Object<T>> {
 }
 
 const META: &[&str] = &[
-    "name", "generateName", "namespace", "labels", "annotations", "creationTimestamp", "generation", "resourceVersion", "uid",
-    "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "ownerReferences", "managedFields",
+    "name",
+    "generateName",
+    "namespace",
+    "labels",
+    "annotations",
+    "creationTimestamp",
+    "generation",
+    "resourceVersion",
+    "uid",
+    "selfLink",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "finalizers",
+    "ownerReferences",
+    "managedFields",
 ];
 
 fn read_meta(value: &Value, label_only: bool, cx: &mut Cx) -> Option<Meta> {
@@ -185,7 +198,10 @@ fn read_meta(value: &Value, label_only: bool, cx: &mut Cx) -> Option<Meta> {
                 let dots = if label_only { "" } else { ", and `.` between such words" };
                 cx.error_at(
                     "name",
-                    format!("is {:?}, and a name has lower-case letters, digits and `-`{dots}", suggest::shortened(name)),
+                    format!(
+                        "is {:?}, and a name has lower-case letters, digits and `-`{dots}",
+                        suggest::shortened(name)
+                    ),
                 );
             }
         }
@@ -199,7 +215,10 @@ fn read_meta(value: &Value, label_only: bool, cx: &mut Cx) -> Option<Meta> {
     let creation_time = created.and_then(|text| {
         let time = text.parse().ok();
         if time.is_none() {
-            cx.error_at("creationTimestamp", "is no time as `2026-01-01T00:00:00Z` is: remove it, the API server sets it");
+            cx.error_at(
+                "creationTimestamp",
+                "is no time as `2026-01-01T00:00:00Z` is: remove it, the API server sets it",
+            );
         }
         time
     });

@@ -4,10 +4,8 @@
 pub(super) fn among(word: &str, known: &[&str]) -> String {
     const LISTED: usize = 8;
 
-    let closest = known
-        .iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .min_by_key(|(distance, _)| *distance);
+    let closest =
+        known.iter().map(|candidate| (distance(word, candidate), candidate)).min_by_key(|(distance, _)| *distance);
     match closest {
         Some((distance, candidate)) if distance * 3 <= candidate.len().max(3) => {
             format!(": did you mean `{candidate}`?")

@@ -44,7 +44,10 @@ fn a_virtual_service_is_read() {
         "  - name: jason\n    match:\n    - headers:\n        end-user: {exact: jason}\n        x-any: {}\n      uri: {regex: /a.*}\n    route:\n    - destination: {host: reviews, subset: v2, port: {number: 9080}}\n  - route:\n    - {destination: {host: reviews, subset: v1}, weight: 90}\n    - {destination: {host: reviews, subset: v2}, weight: 10}\n    timeout: 1.5s\n",
     );
     let object = Object::<VirtualService>::from_document(&document(&text)).unwrap();
-    assert_eq!(object.provenance().with_rule("http[0]").to_string(), "VirtualService default/reviews http[0] (t.yaml:1:1)");
+    assert_eq!(
+        object.provenance().with_rule("http[0]").to_string(),
+        "VirtualService default/reviews http[0] (t.yaml:1:1)"
+    );
     let [first, second] = object.spec.http.as_slice() else { panic!("two rules") };
     assert_eq!(first.matches[0].headers["end-user"], StringMatch::Exact("jason".into()));
     assert_eq!(first.matches[0].headers["x-any"], StringMatch::Present);
@@ -66,7 +69,7 @@ fn every_fault_is_found_with_its_place_and_a_remedy() {
         lines(&check(&text).errors),
         [
             "t.yaml:7:5: spec.http[0].mach is not a field of this kind: did you mean `match`?",
-            "t.yaml:10:37: spec.http[0].route[0].destination.subset is no subset's name: \"V1\" (lower-case letters, digits and `-`, at most 63 of them)",
+            "t.yaml:10:36: spec.http[0].route[0].destination.subset is no subset's name: \"V1\" (lower-case letters, digits and `-`, at most 63 of them)",
             "t.yaml:11:7: spec.http[0].route[0].weight has to be a whole number of at most 32 bits, and is the string \"90\": write it without quotes",
             "t.yaml:12:21: spec.http[0].route[1].destination.hots is not a field of this kind: did you mean `host`?",
             "t.yaml:12:7: spec.http[0].route[1].destination.host is required: add it",
@@ -83,27 +86,54 @@ fn every_fault_is_found_with_its_place_and_a_remedy() {
 fn rules_of_virtual_services() {
     let to = "route: [{destination: {host: reviews}}]";
     let cases = [
-        ("  - route:\n    - destination: {host: a}\n    - destination: {host: b}\n", "spec.http[0].route has 2 destinations whose weights sum to 0"),
+        (
+            "  - route:\n    - destination: {host: a}\n    - destination: {host: b}\n",
+            "spec.http[0].route has 2 destinations whose weights sum to 0",
+        ),
         ("  - route:\n    - {destination: {host: a}, weight: -1}\n", "spec.http[0].route[0].weight cannot be negative"),
         (&format!("  - {to}\n    redirect: {{uri: /}}\n"), "spec.http[0] has both `route` and `redirect`"),
         ("  - name: x\n", "spec.http[0] says nothing about where requests go"),
-        (&format!("  - match: [{{uri: {{exact: a, prefix: b}}}}]\n    {to}\n"), "spec.http[0].match[0].uri has both `exact` and `prefix`"),
-        (&format!("  - match: [{{uri: {{regex: '(a'}}}}]\n    {to}\n"), "spec.http[0].match[0].uri.regex is no regular expression: \"(a\": unclosed group"),
+        (
+            &format!("  - match: [{{uri: {{exact: a, prefix: b}}}}]\n    {to}\n"),
+            "spec.http[0].match[0].uri has both `exact` and `prefix`",
+        ),
+        (
+            &format!("  - match: [{{uri: {{regex: '(a'}}}}]\n    {to}\n"),
+            "spec.http[0].match[0].uri.regex is no regular expression: \"(a\": unclosed group",
+        ),
         (&format!("  - match: [{{uri: {{regex: '*'}}}}]\n    {to}\n"), "write `{}` instead"),
-        (&format!("  - match: [{{uri: {{regex: {}}}}}]\n    {to}\n", "a".repeat(1025)), "of 1025 bytes, and 1024 is the most"),
-        (&format!("  - match: [{{headers: {{':method': {{exact: GET}}}}}}]\n    {to}\n"), "is no header: match it with method"),
+        (
+            &format!("  - match: [{{uri: {{regex: {}}}}}]\n    {to}\n", "a".repeat(1025)),
+            "of 1025 bytes, and 1024 is the most",
+        ),
+        (
+            &format!("  - match: [{{headers: {{':method': {{exact: GET}}}}}}]\n    {to}\n"),
+            "is no header: match it with method",
+        ),
         (&format!("  - match: [{{headers: {{'a b': {{exact: GET}}}}}}]\n    {to}\n"), "is no header's name"),
-        (&format!("  - match: [{{headers: {{'@request.auth.claims.a': {{exact: b}}}}}}]\n    {to}\n"), "which only gateways can"),
+        (
+            &format!("  - match: [{{headers: {{'@request.auth.claims.a': {{exact: b}}}}}}]\n    {to}\n"),
+            "which only gateways can",
+        ),
         (&format!("  - {to}\n    timeout: 100us\n"), "spec.http[0].timeout has to be at least 1ms"),
         (&format!("  - {to}\n    timeout: 5 seconds\n"), "spec.http[0].timeout is no duration"),
         (&format!("  - {to}\n    timeout: -5s\n"), "spec.http[0].timeout cannot be negative"),
-        (&format!("  - {to}\n    retries: {{attempts: 3, retryOn: '5xx,gateway-eror'}}\n"), "did you mean `gateway-error`?"),
+        (
+            &format!("  - {to}\n    retries: {{attempts: 3, retryOn: '5xx,gateway-eror'}}\n"),
+            "did you mean `gateway-error`?",
+        ),
         (&format!("  - {to}\n    retries: {{perTryTimeout: 1s}}\n"), "spec.http[0].retries.attempts is 0"),
         (&format!("  - {to}\n    fault: {{}}\n"), "spec.http[0].fault is empty"),
-        (&format!("  - {to}\n    fault: {{delay: {{fixedDelay: 1s, percentage: {{value: 101}}}}}}\n"), "percentage.value has to be between 0 and 100"),
+        (
+            &format!("  - {to}\n    fault: {{delay: {{fixedDelay: 1s, percentage: {{value: 101}}}}}}\n"),
+            "percentage.value has to be between 0 and 100",
+        ),
         (&format!("  - {to}\n    fault: {{abort: {{httpStatus: 99}}}}\n"), "httpStatus has to be between 200 and 599"),
         (&format!("  - {to}\n    rewrite: {{}}\n"), "spec.http[0].rewrite is empty"),
-        (&format!("  - {to}\n    rewrite: {{authority: a}}\n    headers: {{request: {{set: {{Host: b}}}}}}\n"), "sets the authority more than once"),
+        (
+            &format!("  - {to}\n    rewrite: {{authority: a}}\n    headers: {{request: {{set: {{Host: b}}}}}}\n"),
+            "sets the authority more than once",
+        ),
         (&format!("  - {to}\n    mirror: {{host: '*'}}\n"), "spec.http[0].mirror.host has to be the host of a service"),
         ("  - redirect: {redirectCode: 301}\n", "spec.http[0].redirect says nothing about where to"),
         ("  - redirect: {uri: /, redirectCode: 200}\n", "redirectCode has to be 301"),
@@ -136,27 +166,68 @@ fn rules_of_the_other_kinds() {
         (virtual_service(json!({"hosts": ["*"], "http": http})), "spec.hosts[0] cannot be `*` for sidecars"),
         (virtual_service(json!({"hosts": ["*.b.c", "a.b.c"], "http": http})), "spec.hosts[1] is a.b.c"),
         (virtual_service(json!({"gateways": ["g"], "http": http})), "spec.gateways cannot be set without hosts"),
-        (virtual_service(json!({"hosts": ["a"], "gateways": ["a/b/c"], "http": http})), "spec.gateways[0] names no Gateway"),
+        (
+            virtual_service(json!({"hosts": ["a"], "gateways": ["a/b/c"], "http": http})),
+            "spec.gateways[0] names no Gateway",
+        ),
         (virtual_service(json!({"hosts": ["a"], "exportTo": ["*", "x"], "http": http})), "spec.exportTo has `*`"),
-        (virtual_service(json!({"hosts": ["a"], "exportTo": [".", "default"], "http": http})), "spec.exportTo[1] repeats"),
-        (virtual_service(json!({"hosts": ["a"], "tls": [{"match": [{"sniHosts": ["b"]}], "route": [{"destination": {"host": "a"}}]}]})), "sniHosts[0] is b, which no host"),
+        (
+            virtual_service(json!({"hosts": ["a"], "exportTo": [".", "default"], "http": http})),
+            "spec.exportTo[1] repeats",
+        ),
+        (
+            virtual_service(
+                json!({"hosts": ["a"], "tls": [{"match": [{"sniHosts": ["b"]}], "route": [{"destination": {"host": "a"}}]}]}),
+            ),
+            "sniHosts[0] is b, which no host",
+        ),
         (rule(json!({})), "spec.host is required"),
-        (rule(json!({"host": "a", "subsets": [{"name": "v1"}, {"name": "v1"}]})), "spec.subsets[1].name repeats \"v1\""),
-        (rule(json!({"host": "a", "subsets": [{"name": "v1", "labels": {"version": "a b"}}]})), "labels.version has \"a b\""),
+        (
+            rule(json!({"host": "a", "subsets": [{"name": "v1"}, {"name": "v1"}]})),
+            "spec.subsets[1].name repeats \"v1\"",
+        ),
+        (
+            rule(json!({"host": "a", "subsets": [{"name": "v1", "labels": {"version": "a b"}}]})),
+            "labels.version has \"a b\"",
+        ),
         (rule(json!({"host": "a", "trafficPolicy": {}})), "spec.trafficPolicy is empty"),
-        (policy(json!({"loadBalancer": {"simple": "ROUNDROBIN"}})), "cannot be \"ROUNDROBIN\": did you mean `ROUND_ROBIN`?"),
-        (policy(json!({"loadBalancer": {"simple": "RANDOM", "consistentHash": {}}})), "has both `simple` and `consistentHash`"),
-        (policy(json!({"tls": {"mode": "ISTIO_MUTUAL", "clientCertificate": "/c"}})), "clientCertificate cannot be set with ISTIO_MUTUAL"),
-        (policy(json!({"outlierDetection": {"maxEjectionPercent": 101}})), "maxEjectionPercent has to be between 0 and 100"),
+        (
+            policy(json!({"loadBalancer": {"simple": "ROUNDROBIN"}})),
+            "cannot be \"ROUNDROBIN\": did you mean `ROUND_ROBIN`?",
+        ),
+        (
+            policy(json!({"loadBalancer": {"simple": "RANDOM", "consistentHash": {}}})),
+            "has both `simple` and `consistentHash`",
+        ),
+        (
+            policy(json!({"tls": {"mode": "ISTIO_MUTUAL", "clientCertificate": "/c"}})),
+            "clientCertificate cannot be set with ISTIO_MUTUAL",
+        ),
+        (
+            policy(json!({"outlierDetection": {"maxEjectionPercent": 101}})),
+            "maxEjectionPercent has to be between 0 and 100",
+        ),
         (policy(json!({"connectionPool": {"tcp": {"maxConnections": -1}}})), "maxConnections cannot be negative"),
-        (policy(json!({"portLevelSettings": [{"loadBalancer": {"simple": "RANDOM"}}]})), "portLevelSettings[0].port is required"),
+        (
+            policy(json!({"portLevelSettings": [{"loadBalancer": {"simple": "RANDOM"}}]})),
+            "portLevelSettings[0].port is required",
+        ),
         (gateway(json!({"hosts": ["*"]})), "spec.servers[0].port is required"),
         (gateway(json!({"port": port})), "spec.servers[0].hosts is required"),
         (gateway(json!({"port": port, "hosts": []})), "spec.servers[0].hosts is empty"),
         (gateway(json!({"port": port, "hosts": ["a/b/c"]})), "spec.servers[0].hosts[0] is no host name: \"b/c\""),
-        (gateway(json!({"port": {"number": 0, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]})), "port.number has to be a port from 1 to 65535"),
-        (gateway(json!({"port": {"number": 80, "name": "http", "protocol": "HTP"}, "hosts": ["*"]})), "did you mean `HTTP`?"),
-        (gateway(json!({"port": {"number": 443, "name": "https", "protocol": "HTTPS"}, "hosts": ["*"]})), "spec.servers[0].tls is required"),
+        (
+            gateway(json!({"port": {"number": 0, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]})),
+            "port.number has to be a port from 1 to 65535",
+        ),
+        (
+            gateway(json!({"port": {"number": 80, "name": "http", "protocol": "HTP"}, "hosts": ["*"]})),
+            "did you mean `HTTP`?",
+        ),
+        (
+            gateway(json!({"port": {"number": 443, "name": "https", "protocol": "HTTPS"}, "hosts": ["*"]})),
+            "spec.servers[0].tls is required",
+        ),
         (("networking.istio.io/v1", "Gateway", json!({})), "spec.servers is empty"),
         (peer(json!({"mtls": {"mode": "strict"}})), "spec.mtls.mode cannot be \"strict\": did you mean `STRICT`?"),
         (peer(json!({"portLevelMtls": {"80": {"mode": "STRICT"}}})), "spec.portLevelMtls needs a selector"),
@@ -175,7 +246,9 @@ fn rules_of_the_other_kinds() {
 fn what_is_wrong_around_the_spec_is_found() {
     let errors = |text: &str| lines(&check(text).errors);
     assert_eq!(
-        errors("apiVersion: security.istio.io/v1alpha1\nkind: PeerAuthentication\nmetadata: {lables: {}, name: A}\nspce: {}\n"),
+        errors(
+            "apiVersion: security.istio.io/v1alpha1\nkind: PeerAuthentication\nmetadata: {lables: {}, name: A}\nspce: {}\n"
+        ),
         [
             "t.yaml:4:1: spce is not a field of this kind: did you mean `spec`?",
             "t.yaml:1:1: apiVersion is \"security.istio.io/v1alpha1\", and a PeerAuthentication has one of security.istio.io/v1, security.istio.io/v1beta1",
@@ -279,7 +352,17 @@ fn flatten(schema: &Value, path: &str, leaves: &mut Leaves) {
         names.sort_unstable();
         ty = format!("{ty} {names:?}");
     }
-    for limit in ["minimum", "maximum", "minItems", "maxItems", "minProperties", "maxProperties", "maxLength", "format", "nullable"] {
+    for limit in [
+        "minimum",
+        "maximum",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "maxProperties",
+        "maxLength",
+        "format",
+        "nullable",
+    ] {
         if let Some(limit_value) = schema.get(limit) {
             let number = limit_value.as_f64().map(|number| number.to_string());
             ty += &format!(" {limit}={}", number.unwrap_or_else(|| limit_value.to_string()));
@@ -361,9 +444,10 @@ fn sample(schema: &Value) -> Value {
     }
     match schema["type"].as_str() {
         Some("object") if schema["properties"].is_object() => {
-            let choices = schema["oneOf"].as_array().into_iter().chain(
-                schema["allOf"].as_array().into_iter().flatten().filter_map(|all| all["oneOf"].as_array()),
-            );
+            let choices = schema["oneOf"]
+                .as_array()
+                .into_iter()
+                .chain(schema["allOf"].as_array().into_iter().flatten().filter_map(|all| all["oneOf"].as_array()));
             // Of fields that exclude each other, the first stays.
             let excluded: BTreeSet<&str> = choices
                 .flat_map(|choice| choice.iter().filter_map(|one| one["required"][0].as_str()).skip(1))
@@ -376,7 +460,8 @@ fn sample(schema: &Value) -> Value {
         }
         Some("object") => json!({"80": sample(&schema["additionalProperties"])}),
         Some("array") => json!([sample(&schema["items"])]),
-        Some("integer" | "number") => json!(schema["minimum"].as_i64().unwrap_or(1).max(1)),
+        Some("integer") => json!(schema["minimum"].as_i64().unwrap_or(1).max(1)),
+        Some("number") => json!(schema["minimum"].as_f64().unwrap_or(1.0).max(1.0)),
         Some("boolean") => json!(true),
         _ => json!("1s"),
     }
@@ -390,7 +475,8 @@ fn every_field_of_the_schema_is_read_and_written() {
         let mut cx = field::Cx::default();
         let decoded = T::decode(&spec, &mut cx);
         // The sample has every field at once, which the kind's rules do not like; its structure has to be sound.
-        let structural = ["is not a field", "has to be a string", "has to be a list", "has to be a mapping", "has to be a whole"];
+        let structural =
+            ["is not a field", "has to be a string", "has to be a list", "has to be a mapping", "has to be a whole"];
         for error in lines(&cx.findings.errors) {
             assert!(!structural.iter().any(|fault| error.contains(fault)), "{} {error}", T::KIND);
         }
@@ -475,7 +561,8 @@ fn any_value() -> impl Strategy<Value = Value> {
         "\\PC{0,8}".prop_map(Value::from),
         "[-0-9.smh*/:]{0,6}".prop_map(Value::from),
     ];
-    let key = prop_oneof!["[a-z]{0,3}", Just("exact".to_owned()), Just("80".to_owned()), Just("destination".to_owned())];
+    let key =
+        prop_oneof!["[a-z]{0,3}", Just("exact".to_owned()), Just("80".to_owned()), Just("destination".to_owned())];
     leaf.prop_recursive(3, 20, 4, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

@@ -174,11 +174,15 @@ impl FromStr for Host {
             return Err(format!("is longer than the 255 characters that a host can have: {shown:?}"));
         }
         if let Some((_, rest)) = name.split_once("://") {
-            return Err(format!("is a URL, and has to be a host: write {:?}", rest.split('/').next().unwrap_or_default()));
+            return Err(format!(
+                "is a URL, and has to be a host: write {:?}",
+                rest.split('/').next().unwrap_or_default()
+            ));
         }
         let mut labels = name.split('.');
         let first = labels.next().unwrap_or_default();
-        let first_is_fine = first == "*" || is_label(first.strip_prefix("*-").or(first.strip_prefix('*')).unwrap_or(first));
+        let first_is_fine =
+            first == "*" || is_label(first.strip_prefix("*-").or(first.strip_prefix('*')).unwrap_or(first));
         if !first_is_fine || !labels.all(is_label) {
             let remedy = if name.get(1..).is_some_and(|rest| rest.contains('*')) {
                 "`*` can only be the first label, as in `*.example.com`"

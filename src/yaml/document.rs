@@ -42,19 +42,12 @@ pub struct SourcePosition {
 impl SourcePosition {
     /// `position` in the text called `file`.
     pub fn new(file: Arc<str>, position: Position) -> Self {
-        Self {
-            file,
-            line: position.line,
-            column: position.column,
-        }
+        Self { file, line: position.line, column: position.column }
     }
 
     /// The place without the text's name.
     pub fn position(&self) -> Position {
-        Position {
-            line: self.line,
-            column: self.column,
-        }
+        Position { line: self.line, column: self.column }
     }
 }
 

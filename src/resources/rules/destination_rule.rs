@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::resources::destination_rule::{
-    ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, DestinationRule, Distribute, Failover, HttpPool, LoadBalancer,
-    LocalityLb, OutlierDetection, PortPolicy, Subset, TcpPool, TrafficPolicy, Tunnel,
+    ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, DestinationRule, Distribute, Failover, HttpPool,
+    LoadBalancer, LocalityLb, OutlierDetection, PortPolicy, Subset, TcpPool, TrafficPolicy, Tunnel,
 };
 use crate::resources::field::Cx;
 use crate::resources::values::{ExportTo, Host, is_lower_label};
@@ -17,7 +17,9 @@ pub(in crate::resources) fn destination_rule(rule: &DestinationRule, cx: &mut Cx
     cx.at("subsets", |cx| {
         for (index, subset) in rule.subsets.iter().enumerate() {
             if !names.insert(subset.name.as_str()) {
-                cx.at_index(index, |cx| cx.error_at("name", format!("repeats {:?}: rename one of the two", subset.name)));
+                cx.at_index(index, |cx| {
+                    cx.error_at("name", format!("repeats {:?}: rename one of the two", subset.name))
+                });
             }
         }
     });
@@ -73,10 +75,9 @@ pub(in crate::resources) fn load_balancer(balancer: &LoadBalancer, cx: &mut Cx) 
 }
 
 pub(in crate::resources) fn consistent_hash(hash: &ConsistentHash, cx: &mut Cx) {
-    for (name, value) in [
-        ("httpHeaderName", &hash.http_header_name),
-        ("httpQueryParameterName", &hash.http_query_parameter_name),
-    ] {
+    for (name, value) in
+        [("httpHeaderName", &hash.http_header_name), ("httpQueryParameterName", &hash.http_query_parameter_name)]
+    {
         if value.as_deref() == Some("") {
             cx.error_at(name, "is empty: name what requests are told apart by");
         }
@@ -144,10 +145,9 @@ fn not_negative(field: &str, value: Option<i32>, cx: &mut Cx) {
 }
 
 pub(in crate::resources) fn outlier_detection(detection: &OutlierDetection, cx: &mut Cx) {
-    for (name, percent) in [
-        ("maxEjectionPercent", detection.max_ejection_percent),
-        ("minHealthPercent", detection.min_health_percent),
-    ] {
+    for (name, percent) in
+        [("maxEjectionPercent", detection.max_ejection_percent), ("minHealthPercent", detection.min_health_percent)]
+    {
         if let Some(percent) = percent.filter(|percent| !(0..=100).contains(percent)) {
             cx.error_at(name, format!("has to be between 0 and 100, and is {percent}"));
         }
@@ -162,10 +162,7 @@ pub(in crate::resources) fn outlier_detection(detection: &OutlierDetection, cx: 
 }
 
 pub(in crate::resources) fn client_tls(tls: &ClientTls, cx: &mut Cx) {
-    let own = [
-        ("clientCertificate", tls.client_certificate.is_some()),
-        ("privateKey", tls.private_key.is_some()),
-    ];
+    let own = [("clientCertificate", tls.client_certificate.is_some()), ("privateKey", tls.private_key.is_some())];
     let given = [
         ("caCertificates", tls.ca_certificates.is_some()),
         ("credentialName", tls.credential_name.is_some()),
@@ -175,7 +172,10 @@ pub(in crate::resources) fn client_tls(tls: &ClientTls, cx: &mut Cx) {
         Some(ClientTlsMode::IstioMutual) => {
             for (name, set) in own.into_iter().chain(given) {
                 if set {
-                    cx.error_at(name, "cannot be set with ISTIO_MUTUAL, which uses the mesh's own certificates: remove it");
+                    cx.error_at(
+                        name,
+                        "cannot be set with ISTIO_MUTUAL, which uses the mesh's own certificates: remove it",
+                    );
                 }
             }
         }

@@ -55,7 +55,7 @@ pub(in crate::resources) fn gateway(gateway: &Gateway, cx: &mut Cx) {
 }
 
 pub(in crate::resources) fn server(server: &Server, cx: &mut Cx) {
-    if server.hosts.is_empty() {
+    if server.hosts.is_empty() && !cx.is_faulty("hosts") {
         cx.error_at("hosts", "is empty: name the hosts that are served, or \"*\" for all");
     }
     bind(server, cx);
@@ -65,14 +65,20 @@ pub(in crate::resources) fn server(server: &Server, cx: &mut Cx) {
             cx.error_at("tls", format!("is required, since the port speaks {}: add it", server.port.protocol));
         }
         (Some(Family::Http), Some(tls)) if !only_redirects(tls) => {
-            cx.error_at("tls", "can only have httpsRedirect, since the port speaks plaintext: change its protocol to HTTPS");
+            cx.error_at(
+                "tls",
+                "can only have httpsRedirect, since the port speaks plaintext: change its protocol to HTTPS",
+            );
         }
         (Some(Family::Tcp), Some(_)) => {
             cx.error_at("tls", "cannot be set, since the port speaks plaintext: change its protocol to TLS");
         }
         _ => {}
     }
-    if redirects && family(&server.port.protocol) == Some(Family::Tls) && !server.port.protocol.eq_ignore_ascii_case("HTTPS") {
+    if redirects
+        && family(&server.port.protocol) == Some(Family::Tls)
+        && !server.port.protocol.eq_ignore_ascii_case("HTTPS")
+    {
         cx.at("tls", |cx| cx.warn_at("httpsRedirect", "only works on ports that speak HTTP"));
     }
 }
@@ -112,7 +118,8 @@ pub(in crate::resources) fn server_port(port: &ServerPort, cx: &mut Cx) {
     if family(&port.protocol).is_none() {
         let known: Vec<&str> = PROTOCOLS.iter().map(|(name, _)| *name).collect();
         let hint = suggest::among(&port.protocol, &known);
-        let hint = if hint.contains("did you mean") { hint } else { format!(": it can be one of {}", known.join(", ")) };
+        let hint =
+            if hint.contains("did you mean") { hint } else { format!(": it can be one of {}", known.join(", ")) };
         cx.error_at("protocol", format!("is {:?}, which is no protocol{hint}", suggest::shortened(&port.protocol)));
     }
     if port.name.is_empty() {
@@ -143,7 +150,10 @@ pub(in crate::resources) fn server_tls(tls: &ServerTls, cx: &mut Cx) {
         Some(ServerTlsMode::IstioMutual) => {
             for (name, set) in files.into_iter().chain([("credentialName", tls.credential_name.is_some())]) {
                 if set {
-                    cx.error_at(name, "cannot be set with ISTIO_MUTUAL, which uses the mesh's own certificates: remove it");
+                    cx.error_at(
+                        name,
+                        "cannot be set with ISTIO_MUTUAL, which uses the mesh's own certificates: remove it",
+                    );
                 }
             }
             0

@@ -70,7 +70,10 @@ fn weights(weights: impl ExactSizeIterator<Item = u32>, cx: &mut Cx) {
     let count = weights.len();
     let sum: u64 = weights.map(u64::from).sum();
     if count > 1 && sum == 0 {
-        cx.error_at("route", format!("has {count} destinations whose weights sum to 0: give at least one of them a weight"));
+        cx.error_at(
+            "route",
+            format!("has {count} destinations whose weights sum to 0: give at least one of them a weight"),
+        );
     } else if sum > i32::MAX as u64 {
         cx.error_at("route", format!("has weights that sum to {sum}, and {} is the most", i32::MAX));
     }
@@ -92,7 +95,10 @@ fn subnets(subnets: &[String], field: &str, cx: &mut Cx) {
             let fine = subnet.parse::<std::net::IpAddr>().is_ok() || subnet.parse::<ipnet::IpNet>().is_ok();
             if !fine {
                 cx.at_index(index, |cx| {
-                    cx.error(format!("is neither an address nor a network as `10.0.0.0/8` is: {:?}", suggest::shortened(subnet)));
+                    cx.error(format!(
+                        "is neither an address nor a network as `10.0.0.0/8` is: {:?}",
+                        suggest::shortened(subnet)
+                    ));
                 });
             }
         }

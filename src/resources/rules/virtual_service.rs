@@ -6,23 +6,51 @@ use crate::resources::field::{Cx, Field};
 use crate::resources::suggest;
 use crate::resources::values::{GatewayRef, Host, StringMatch, is_lower_label};
 use crate::resources::virtual_service::{
-    Abort, CorsPolicy, Delay, Delegate, Destination, DirectResponse, Fault, HeaderChanges, Headers, HttpMatch, HttpRoute,
-    Percent, PortSelector, Redirect, RegexRewrite, Retries, Rewrite, TcpMatch, TcpRoute, TlsMatch, TlsRoute, VirtualService,
+    Abort, CorsPolicy, Delay, Delegate, Destination, DirectResponse, Fault, HeaderChanges, Headers, HttpMatch,
+    HttpRoute, Percent, PortSelector, Redirect, RegexRewrite, Retries, Rewrite, TcpMatch, TcpRoute, TlsMatch, TlsRoute,
+    VirtualService,
 };
 
 /// The most bytes of a direct response's body; from a tenth on, its author is warned.
 const MAX_BODY: usize = 1 << 20;
 
 const RETRY_ON: &[&str] = &[
-    "5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "retriable-4xx", "refused-stream",
-    "retriable-status-codes", "retriable-headers", "envoy-ratelimited", "http3-post-connect-failure", "cancelled",
-    "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
+    "5xx",
+    "gateway-error",
+    "reset",
+    "reset-before-request",
+    "connect-failure",
+    "retriable-4xx",
+    "refused-stream",
+    "retriable-status-codes",
+    "retriable-headers",
+    "envoy-ratelimited",
+    "http3-post-connect-failure",
+    "cancelled",
+    "deadline-exceeded",
+    "internal",
+    "resource-exhausted",
+    "unavailable",
 ];
 
 const GRPC_STATUSES: &[&str] = &[
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
 ];
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
@@ -87,7 +115,9 @@ fn overlapping_hosts(hosts: &[Host], cx: &mut Cx) {
         let earlier = hosts.iter().take(index).find(|earlier| earlier.overlaps(host));
         if let Some(earlier) = earlier {
             cx.at("hosts", |cx| {
-                cx.at_index(index, |cx| cx.error(format!("is {host}, which {earlier} covers already or the other way round: remove one")));
+                cx.at_index(index, |cx| {
+                    cx.error(format!("is {host}, which {earlier} covers already or the other way round: remove one"))
+                });
             });
         }
     }
@@ -96,10 +126,13 @@ fn overlapping_hosts(hosts: &[Host], cx: &mut Cx) {
 fn claims_at_sidecars(service: &VirtualService, cx: &mut Cx) {
     for (rule, route) in service.http.iter().enumerate() {
         for (index, conditions) in route.matches.iter().enumerate() {
-            for (field, headers) in [("headers", &conditions.headers), ("withoutHeaders", &conditions.without_headers)] {
+            for (field, headers) in [("headers", &conditions.headers), ("withoutHeaders", &conditions.without_headers)]
+            {
                 for key in headers.keys().filter(|key| key.starts_with(CLAIM)) {
                     let path = |cx: &mut Cx| {
-                        cx.at(field, |cx| cx.error_at(key, "matches a JWT's claim, which only gateways can: set gateways"));
+                        cx.at(field, |cx| {
+                            cx.error_at(key, "matches a JWT's claim, which only gateways can: set gateways")
+                        });
                     };
                     cx.at("http", |cx| cx.at_index(rule, |cx| cx.at("match", |cx| cx.at_index(index, path))));
                 }
@@ -127,7 +160,12 @@ fn no_regexes(route: &HttpRoute, cx: &mut Cx) {
         for (name, value) in single.chain(maps) {
             if matches!(value, StringMatch::Regex(_)) {
                 cx.at("match", |cx| {
-                    cx.at_index(index, |cx| cx.error_at(name, "cannot be a regular expression where rules are delegated: use exact or prefix"));
+                    cx.at_index(index, |cx| {
+                        cx.error_at(
+                            name,
+                            "cannot be a regular expression where rules are delegated: use exact or prefix",
+                        )
+                    });
                 });
             }
         }
@@ -145,7 +183,9 @@ fn sni_hosts(route: &TlsRoute, hosts: &[Host], cx: &mut Cx) {
                             if sni.is_ip() {
                                 cx.warn(format!("is the address {sni}, which clients do not send as a server name"));
                             } else if !within {
-                                cx.error(format!("is {sni}, which no host of the VirtualService covers: add it to hosts"));
+                                cx.error(format!(
+                                    "is {sni}, which no host of the VirtualService covers: add it to hosts"
+                                ));
                             }
                         });
                     });
@@ -179,7 +219,9 @@ fn unreachable(rules: &[HttpRoute], cx: &mut Cx) {
                 cx.at("http", |cx| {
                     cx.at_index(rule, |cx| {
                         cx.at("match", |cx| {
-                            cx.at_index(index, |cx| cx.warn(format!("is never reached: http[{earlier}] has the same match")));
+                            cx.at_index(index, |cx| {
+                                cx.warn(format!("is never reached: http[{earlier}] has the same match"))
+                            });
                         });
                     });
                 });
@@ -288,13 +330,19 @@ pub(in crate::resources) fn port_selector(port: &PortSelector, cx: &mut Cx) {
 pub(in crate::resources) fn redirect(redirect: &Redirect, cx: &mut Cx) {
     let empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
     let port = redirect.port.is_some() || redirect.derive_port.is_some();
-    if empty(&redirect.uri) && empty(&redirect.prefix_rewrite) && empty(&redirect.authority) && empty(&redirect.scheme) && !port {
+    if empty(&redirect.uri)
+        && empty(&redirect.prefix_rewrite)
+        && empty(&redirect.authority)
+        && empty(&redirect.scheme)
+        && !port
+    {
         cx.error("says nothing about where to: set uri, prefixRewrite, authority, scheme or port");
     }
     if !empty(&redirect.uri) && !empty(&redirect.prefix_rewrite) {
         cx.error("has both `uri` and `prefixRewrite`, and only one of them can be: remove one");
     }
-    if let Some(code) = redirect.redirect_code.filter(|code| *code != 0 && !matches!(code, 301 | 302 | 303 | 307 | 308)) {
+    if let Some(code) = redirect.redirect_code.filter(|code| *code != 0 && !matches!(code, 301 | 302 | 303 | 307 | 308))
+    {
         cx.error_at("redirectCode", format!("has to be 301, 302, 303, 307 or 308, and is {code}"));
     }
     if let Some(scheme) = redirect.scheme.as_deref().filter(|scheme| !matches!(*scheme, "" | "http" | "https")) {
@@ -308,7 +356,8 @@ pub(in crate::resources) fn direct_response(response: &DirectResponse, cx: &mut 
     }
     let Some(body) = &response.body else { return };
     // Base64 spends four characters on three bytes.
-    let size = body.string.as_ref().map_or(0, String::len).max(body.bytes.as_ref().map_or(0, |text| text.len() / 4 * 3));
+    let size =
+        body.string.as_ref().map_or(0, String::len).max(body.bytes.as_ref().map_or(0, |text| text.len() / 4 * 3));
     if size > MAX_BODY {
         cx.error_at("body", format!("is {size} bytes long, and {MAX_BODY} is the most"));
     } else if size > MAX_BODY / 10 {
@@ -354,7 +403,10 @@ pub(in crate::resources) fn retries(retries: &Retries, cx: &mut Cx) {
         let status = policy.parse::<u16>().is_ok_and(|status| (100..600).contains(&status));
         if !status && !RETRY_ON.contains(&policy) {
             let hint = suggest::among(policy, RETRY_ON);
-            cx.error_at("retryOn", format!("has {:?}, which is no condition to retry on{hint}", suggest::shortened(policy)));
+            cx.error_at(
+                "retryOn",
+                format!("has {:?}, which is no condition to retry on{hint}", suggest::shortened(policy)),
+            );
         }
     }
 }
@@ -409,7 +461,9 @@ pub(in crate::resources) fn cors_policy(policy: &CorsPolicy, cx: &mut Cx) {
         if !METHODS.contains(&method.as_str()) {
             let hint = suggest::among(method, METHODS);
             cx.at("allowMethods", |cx| {
-                cx.at_index(index, |cx| cx.error(format!("is {:?}, which is no method{hint}", suggest::shortened(method))));
+                cx.at_index(index, |cx| {
+                    cx.error(format!("is {:?}, which is no method{hint}", suggest::shortened(method)))
+                });
             });
         }
     }
@@ -417,7 +471,9 @@ pub(in crate::resources) fn cors_policy(policy: &CorsPolicy, cx: &mut Cx) {
         for (index, name) in names.iter().enumerate().filter(|(_, name)| *name != "*") {
             let fine = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
             if !fine {
-                cx.at(field, |cx| cx.at_index(index, |cx| cx.error("is no header's name: letters, digits, `-` and `_`")));
+                cx.at(field, |cx| {
+                    cx.at_index(index, |cx| cx.error("is no header's name: letters, digits, `-` and `_`"))
+                });
             }
         }
     }

@@ -79,7 +79,9 @@ fn list<M, T>(
     convert: impl Fn(M) -> Result<T, ConvertError>,
 ) -> Result<Vec<T>, ConvertError> {
     let numbered = messages.into_iter().enumerate();
-    numbered.map(|(index, message)| convert(message).map_err(|error| error.within(&format!("{field}[{index}]")))).collect()
+    numbered
+        .map(|(index, message)| convert(message).map_err(|error| error.within(&format!("{field}[{index}]"))))
+        .collect()
 }
 
 /// Converts a message that must be there.

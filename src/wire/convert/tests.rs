@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use prost::Message;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use prost::Message;
 
 use super::*;
 use crate::model::matching::WholeMatch;
@@ -152,20 +152,25 @@ fn mtls() -> impl Strategy<Value = MtlsMode> {
 }
 
 fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
-    let service = (text(), text(), text(), 1u16.., protocol()).prop_map(
-        |(host, name, namespace, target_port, protocol)| InboundService { host, name, namespace, target_port, protocol },
-    );
+    let service =
+        (text(), text(), text(), 1u16.., protocol()).prop_map(|(host, name, namespace, target_port, protocol)| {
+            InboundService { host, name, namespace, target_port, protocol }
+        });
     let default_mtls = (mtls(), option::of(provenance()));
     let port_mtls = vec((1u16.., mtls(), provenance()), 0..3);
-    (workload(), default_mtls, port_mtls, vec(service, 0..3)).prop_map(|(workload, default_mtls, port_mtls, services)| {
-        InboundPolicy { workload: Arc::new(workload), default_mtls, port_mtls, services }
-    })
+    (workload(), default_mtls, port_mtls, vec(service, 0..3)).prop_map(
+        |(workload, default_mtls, port_mtls, services)| InboundPolicy {
+            workload: Arc::new(workload),
+            default_mtls,
+            port_mtls,
+            services,
+        },
+    )
 }
 
 fn listener() -> impl Strategy<Value = Listener> {
     let host = prop::sample::select(vec!["*", "*.example.com", "a.example.com"]);
-    let virtual_host =
-        (host, text()).prop_map(|(host, routes)| VirtualHost { host: HostPattern::parse(host), routes });
+    let virtual_host = (host, text()).prop_map(|(host, routes)| VirtualHost { host: HostPattern::parse(host), routes });
     (1u16.., vec(provenance(), 0..3), vec(virtual_host, 0..3)).prop_map(|(port, provenance, virtual_hosts)| Listener {
         port,
         protocol: ListenerProtocol::Http,
