@@ -145,9 +145,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             never("spec.http[].match[].scheme", NO_CONDITION),
             never("spec.http[].match[].authority", NO_CONDITION),
             never("spec.http[].match[].queryParams", NO_CONDITION),
-            never("spec.http[].match[].port", NO_CONDITION),
-            never("spec.http[].match[].sourceLabels", NO_CONDITION),
-            never("spec.http[].match[].sourceNamespace", NO_CONDITION),
             never("spec.http[].match[].gateways", NO_CONDITION),
             Row {
                 path: "spec.http[].match[].headers{}",
