@@ -45,7 +45,8 @@ impl Directory {
         shared.inbound.store(known.inbound);
         shared.credentials.store(known.credentials);
         shared.listeners.send_replace(known.listeners.into());
-        let entry = |target| Arc::new(Entry { resolution: Resolution::Known(target), used: Arc::new(AtomicU32::new(0)) });
+        let entry =
+            |target| Arc::new(Entry { resolution: Resolution::Known(target), used: Arc::new(AtomicU32::new(0)) });
         let names: Shards<Entry> = known.targets.into_iter().map(|(name, target)| (name, entry(target))).collect();
         shared.names.store(Arc::new(names));
         shared.gateway_routes.store(Arc::new(known.gateway_routes.into_iter().collect()));

@@ -205,8 +205,7 @@ impl Directory {
     /// Every name that there is an answer for, in order.
     pub fn names(&self) -> Vec<(Arc<str>, Resolution)> {
         let names = self.shared.names.load();
-        let mut held: Vec<_> =
-            names.iter().map(|(name, entry)| (name.clone(), entry.resolution.clone())).collect();
+        let mut held: Vec<_> = names.iter().map(|(name, entry)| (name.clone(), entry.resolution.clone())).collect();
         held.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         held
     }
