@@ -154,7 +154,7 @@ impl ContainerTask {
         }
     }
 
-    async fn run_once(&mut self) -> Ended {
+    async fn run_once(&self) -> Ended {
         let started = Timestamp::now();
         let outcome = self.process(started).await;
         let (exit_code, signal, reason, message) = match outcome {
@@ -170,7 +170,7 @@ impl ContainerTask {
     }
 
     /// Starts the process and stays with it to its end. The message says why it was killed, if it was.
-    async fn process(&mut self, started: Timestamp) -> io::Result<(std::process::ExitStatus, Option<String>)> {
+    async fn process(&self, started: Timestamp) -> io::Result<(std::process::ExitStatus, Option<String>)> {
         let (namespace, name, uid) = &self.pod;
         let log = self.logs.writer(namespace, name, uid, &self.plan.name).map_err(io::Error::other)?;
         let process =

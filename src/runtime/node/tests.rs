@@ -56,7 +56,9 @@ fn parent_process_entry() {
                 [std::process::id().to_string(), pod.clone(), "mesh.internal/sleep".to_owned()].map(Into::into),
             );
             let process = spawn::Process { command, env: Vec::new(), directory: std::env::temp_dir() };
-            let _child = Spawner::start().unwrap().spawn(process).await.unwrap();
+            // Kept: the children of a spawner end with it.
+            let spawner = Spawner::start().unwrap();
+            let _child = spawner.spawn(process).await.unwrap();
             tokio::time::sleep(Duration::from_secs(60)).await;
         });
     }
@@ -409,6 +411,7 @@ async fn a_container_dies_with_a_runtime_that_is_killed() {
         (nix::unistd::getsid(Some(Pid::from_raw(child))).ok()?.as_raw() == child).then_some(())
     })
     .await;
+    assert_eq!(processes_of(&pod), [child]);
     parent.start_kill().unwrap();
     parent.wait().await.unwrap();
     until("the container is gone", || async { processes_of(&pod).is_empty().then_some(()) }).await;
