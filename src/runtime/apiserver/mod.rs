@@ -1,1 +1,4 @@
 //! The Kubernetes API, served from one process.
+
+pub mod limits;
+pub mod store;

@@ -1,0 +1,303 @@
+//! The built-in kinds, in one table.
+//!
+//! A kind that is not in [`BUILTINS`] and that no CustomResourceDefinition defines does not exist here.
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::columns::{self, Printer};
+
+/// Reads an object as its Rust type and writes it back: what does not survive is not a field of the kind.
+pub type RoundTrip = fn(&Value) -> Result<Value, serde_json::Error>;
+
+/// One built-in kind.
+pub struct Builtin {
+    /// API group; empty for the core.
+    pub group: &'static str,
+    /// Version.
+    pub version: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Plural, as in paths.
+    pub plural: &'static str,
+    /// Singular, as on kubectl's command line.
+    pub singular: &'static str,
+    /// Short names.
+    pub short: &'static [&'static str],
+    /// kubectl's categories.
+    pub categories: &'static [&'static str],
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+    /// Has `/status`.
+    pub status: bool,
+    /// Has `/scale`.
+    pub scale: bool,
+    /// Counts changes of its specification in `metadata.generation`.
+    pub generation: bool,
+    /// Its field list.
+    pub round_trip: RoundTrip,
+    /// Fields that field selectors may name, beside `metadata.name` and `metadata.namespace`.
+    pub selectable: &'static [&'static str],
+    /// Its columns in tables.
+    pub printer: Printer,
+}
+
+fn round_trip<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, serde_json::Error> {
+    serde_json::to_value(T::deserialize(value)?)
+}
+
+const BASE: Builtin = Builtin {
+    group: "",
+    version: "v1",
+    kind: "",
+    plural: "",
+    singular: "",
+    short: &[],
+    categories: &[],
+    namespaced: true,
+    status: false,
+    scale: false,
+    generation: false,
+    round_trip: |value| Ok(value.clone()),
+    selectable: &[],
+    printer: columns::PLAIN,
+};
+
+/// The table. CustomResourceDefinition and the review kinds get their meaning elsewhere; here they get their names.
+pub static BUILTINS: &[Builtin] = &[
+    Builtin {
+        kind: "Namespace",
+        plural: "namespaces",
+        singular: "namespace",
+        short: &["ns"],
+        namespaced: false,
+        status: true,
+        round_trip: round_trip::<core::Namespace>,
+        selectable: &["status.phase"],
+        printer: columns::NAMESPACE,
+        ..BASE
+    },
+    Builtin {
+        kind: "Pod",
+        plural: "pods",
+        singular: "pod",
+        short: &["po"],
+        categories: &["all"],
+        status: true,
+        generation: true,
+        round_trip: round_trip::<core::Pod>,
+        selectable: &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+        printer: columns::POD,
+        ..BASE
+    },
+    Builtin {
+        kind: "Service",
+        plural: "services",
+        singular: "service",
+        short: &["svc"],
+        categories: &["all"],
+        status: true,
+        round_trip: round_trip::<core::Service>,
+        selectable: &["spec.clusterIP", "spec.type"],
+        printer: columns::SERVICE,
+        ..BASE
+    },
+    Builtin {
+        kind: "Endpoints",
+        plural: "endpoints",
+        singular: "endpoints",
+        short: &["ep"],
+        round_trip: round_trip::<core::Endpoints>,
+        printer: columns::ENDPOINTS,
+        ..BASE
+    },
+    Builtin {
+        kind: "ConfigMap",
+        plural: "configmaps",
+        singular: "configmap",
+        short: &["cm"],
+        round_trip: round_trip::<core::ConfigMap>,
+        printer: columns::CONFIG_MAP,
+        ..BASE
+    },
+    Builtin {
+        kind: "Secret",
+        plural: "secrets",
+        singular: "secret",
+        round_trip: round_trip::<core::Secret>,
+        selectable: &["type"],
+        printer: columns::SECRET,
+        ..BASE
+    },
+    Builtin {
+        kind: "ServiceAccount",
+        plural: "serviceaccounts",
+        singular: "serviceaccount",
+        short: &["sa"],
+        round_trip: round_trip::<core::ServiceAccount>,
+        printer: columns::SERVICE_ACCOUNT,
+        ..BASE
+    },
+    Builtin {
+        kind: "Node",
+        plural: "nodes",
+        singular: "node",
+        short: &["no"],
+        namespaced: false,
+        status: true,
+        round_trip: round_trip::<core::Node>,
+        selectable: &["spec.unschedulable"],
+        printer: columns::NODE,
+        ..BASE
+    },
+    Builtin {
+        kind: "Event",
+        plural: "events",
+        singular: "event",
+        short: &["ev"],
+        round_trip: round_trip::<core::Event>,
+        selectable: &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        printer: columns::EVENT,
+        ..BASE
+    },
+    Builtin {
+        group: "apps",
+        kind: "Deployment",
+        plural: "deployments",
+        singular: "deployment",
+        short: &["deploy"],
+        categories: &["all"],
+        status: true,
+        scale: true,
+        generation: true,
+        round_trip: round_trip::<Deployment>,
+        printer: columns::DEPLOYMENT,
+        ..BASE
+    },
+    Builtin {
+        group: "apps",
+        kind: "ReplicaSet",
+        plural: "replicasets",
+        singular: "replicaset",
+        short: &["rs"],
+        categories: &["all"],
+        status: true,
+        scale: true,
+        generation: true,
+        round_trip: round_trip::<ReplicaSet>,
+        selectable: &["status.replicas"],
+        printer: columns::REPLICA_SET,
+        ..BASE
+    },
+    Builtin {
+        group: "discovery.k8s.io",
+        kind: "EndpointSlice",
+        plural: "endpointslices",
+        singular: "endpointslice",
+        generation: true,
+        round_trip: round_trip::<EndpointSlice>,
+        printer: columns::ENDPOINT_SLICE,
+        ..BASE
+    },
+    Builtin {
+        group: "coordination.k8s.io",
+        kind: "Lease",
+        plural: "leases",
+        singular: "lease",
+        round_trip: round_trip::<Lease>,
+        printer: columns::LEASE,
+        ..BASE
+    },
+    Builtin {
+        group: "apiextensions.k8s.io",
+        kind: "CustomResourceDefinition",
+        plural: "customresourcedefinitions",
+        singular: "customresourcedefinition",
+        short: &["crd", "crds"],
+        categories: &["api-extensions"],
+        namespaced: false,
+        status: true,
+        generation: true,
+        round_trip: round_trip::<CustomResourceDefinition>,
+        printer: columns::CRD,
+        ..BASE
+    },
+];
+
+/// A kind that is answered at once and never stored.
+pub struct Review {
+    /// API group.
+    pub group: &'static str,
+    /// Version.
+    pub version: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Plural, as in paths.
+    pub plural: &'static str,
+}
+
+/// The review kinds.
+pub static REVIEWS: &[Review] = &[
+    Review {
+        group: "authentication.k8s.io",
+        version: "v1",
+        kind: "TokenReview",
+        plural: "tokenreviews",
+    },
+    Review {
+        group: "authentication.k8s.io",
+        version: "v1",
+        kind: "SelfSubjectReview",
+        plural: "selfsubjectreviews",
+    },
+    Review {
+        group: "authorization.k8s.io",
+        version: "v1",
+        kind: "SelfSubjectAccessReview",
+        plural: "selfsubjectaccessreviews",
+    },
+    Review {
+        group: "authorization.k8s.io",
+        version: "v1",
+        kind: "SubjectAccessReview",
+        plural: "subjectaccessreviews",
+    },
+];
+
+/// Groups in the order discovery lists them; CRD groups follow by name.
+pub static GROUP_ORDER: &[&str] = &[
+    "",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "apiextensions.k8s.io",
+];
