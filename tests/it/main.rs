@@ -1,5 +1,7 @@
 //! The integration tests: the real `mesh` executable, as a user runs it.
 
+#![allow(clippy::unwrap_used)]
+
 mod harness;
 mod house;
 mod refusals;
