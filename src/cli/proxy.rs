@@ -90,8 +90,10 @@ async fn serve(ui: &Ui, args: Args, world: &World) -> CliResult {
     };
     let proxy = Proxy::start(&workers, config).kind(Kind::CannotCreate)?;
     let mut bound = proxy.bound();
-    let opened = tokio::time::timeout(OPEN, bound.wait_for(|open| open.len() >= ports)).await;
-    if !matches!(opened, Ok(Ok(_))) {
+    // What `wait_for` answers with is a lock on the value, which the workers write: it must not be kept.
+    let opened =
+        tokio::time::timeout(OPEN, bound.wait_for(|open| open.len() >= ports)).await.is_ok_and(|open| open.is_ok());
+    if !opened {
         let open = proxy.bound().borrow().len();
         return Err(CliError::message(
             Kind::CannotCreate,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod gateway;
 mod harness;
 mod house;
 mod refusals;
