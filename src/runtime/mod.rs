@@ -1,8 +1,14 @@
-//! The built-in runtime.
+//! The built-in runtime: a Kubernetes API, controllers, a node and its pod network, for one machine without a cluster.
+//!
+//! It guarantees that one directory has one runtime ([`state`]), that its objects survive `kill -9` ([`apiserver::store`]), and
+//! that no process outlives it ([`node`]). It knows pods and services, and nothing of VirtualServices.
 
 pub mod apiserver;
 pub mod controllers;
+pub mod demo;
+pub mod loopback;
 pub mod node;
 pub mod samples;
 pub mod state;
+pub mod status;
 pub mod traffic;

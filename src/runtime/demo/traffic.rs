@@ -117,7 +117,7 @@ impl Visitor {
                 _ = ticks.tick() => {}
             }
             visits += 1;
-            let visit = self.product_page(visits % JASON_EVERY == 0);
+            let visit = self.product_page(visits.is_multiple_of(JASON_EVERY));
             tokio::select! {
                 () = cancelled.cancelled() => return,
                 _ = visit => {}
