@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::resources::field::{Cx, Field};
-use crate::resources::hosts::{self, HostSet};
+use crate::resources::hosts::{HostSet, overlaps};
 use crate::resources::suggest;
 use crate::resources::values::{GatewayRef, Host, StringMatch, is_lower_label};
 use crate::resources::virtual_service::{
@@ -112,9 +112,9 @@ fn delegate_root(service: &VirtualService, cx: &mut Cx) {
     }
 }
 
-fn overlapping_hosts(service: &[Host], cx: &mut Cx) {
-    for (later, earlier) in hosts::overlaps(service) {
-        let (Some(host), Some(other)) = (service.get(later), service.get(earlier)) else { continue };
+fn overlapping_hosts(hosts: &[Host], cx: &mut Cx) {
+    for (later, earlier) in overlaps(hosts) {
+        let (Some(host), Some(other)) = (hosts.get(later), hosts.get(earlier)) else { continue };
         cx.at("hosts", |cx| {
             cx.at_index(later, |cx| {
                 cx.error(format!("is {host}, which overlaps {other} before it: remove one of the two"));
