@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::finding::{Findings, Severity};
+use super::finding::{Findings, MAX_FINDINGS, Severity};
 use super::suggest;
 use crate::yaml::Path;
 
@@ -85,6 +85,11 @@ impl Cx {
         self.findings.errors.iter().any(|finding| finding.path == path)
     }
 
+    /// What may have been meant by `word`; nothing once there are more errors than are shown, for guessing is not cheap.
+    pub(super) fn guess(&self, word: &str, known: &[&str]) -> String {
+        if self.findings.errors.len() < MAX_FINDINGS { suggest::among(word, known) } else { String::new() }
+    }
+
     /// Notes a warning at the current field.
     pub(super) fn warn(&mut self, message: impl Into<String>) {
         self.findings.push(self.path.clone(), Severity::Warning, message.into());
@@ -141,7 +146,7 @@ impl Cx {
         };
         for key in object.keys() {
             if !known.contains(&key.as_str()) {
-                let hint = suggest::among(key, known);
+                let hint = self.guess(key, known);
                 self.error_at(key, format!("is not a field of this kind{hint}"));
             }
         }
@@ -449,7 +454,7 @@ macro_rules! names {
                 match value.as_str() {
                     $( Some($json) => Some(Self::$variant), )+
                     Some(other) => {
-                        let hint = $crate::resources::suggest::among(other, &[$($json),+]);
+                        let hint = cx.guess(other, &[$($json),+]);
                         cx.error(format!("cannot be {other:?}{hint}"));
                         None
                     }

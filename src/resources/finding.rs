@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::yaml::{Document, Path, SourcePosition};
 
+/// The most findings of one severity that are kept of one object; one more says that there are others.
+pub(super) const MAX_FINDINGS: usize = 100;
+
 /// One fault of an object, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -83,16 +86,22 @@ impl Findings {
     }
 
     pub(super) fn push(&mut self, path: Path, severity: Severity, message: String) {
-        let finding = Finding { path, severity, message, source: None };
-        match severity {
-            Severity::Error => self.errors.push(finding),
-            Severity::Warning => self.warnings.push(finding),
-        }
+        let list = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        let message = match list.len() {
+            ..MAX_FINDINGS => message,
+            MAX_FINDINGS => format!("and what follows is not shown: there are more than {MAX_FINDINGS} {severity}s"),
+            _ => return,
+        };
+        list.push(Finding { path, severity, message, source: None });
     }
 
     pub(super) fn extend(&mut self, other: Self) {
-        self.errors.extend(other.errors);
-        self.warnings.extend(other.warnings);
+        for finding in other.errors.into_iter().chain(other.warnings) {
+            self.push(finding.path, finding.severity, finding.message);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod enforcement;
 pub mod field;
 mod finding;
 pub mod gateway;
+mod hosts;
 pub mod kinds;
 mod object;
 pub mod peer_authentication;

@@ -38,19 +38,28 @@ fn distance(a: &str, b: &str) -> usize {
     }
     let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
+    // Three rows of the table: each is one longer than `b`, its first column stands for none of `b`.
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();
+    let mut x_before = None;
     for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let substitute = above[j] + usize::from(x != y);
-            let mut best = substitute.min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(before[j - 1] + 1);
+        let mut row = Vec::with_capacity(above.len());
+        let mut left = i + 1;
+        row.push(left);
+        let mut y_before = None;
+        for (j, (y, corner)) in b.iter().zip(above.windows(2)).enumerate() {
+            let &[diagonal, up] = corner else { continue };
+            let mut best = (diagonal + usize::from(x != y)).min(up + 1).min(left + 1);
+            let swapped = y_before == Some(x) && x_before == Some(y);
+            if let (true, Some(two_back)) = (swapped, j.checked_sub(1).and_then(|j| before.get(j))) {
+                best = best.min(two_back + 1);
             }
             row.push(best);
+            left = best;
+            y_before = Some(y);
         }
         before = std::mem::replace(&mut above, row);
+        x_before = Some(x);
     }
     above.last().copied().unwrap_or_default()
 }

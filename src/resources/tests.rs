@@ -102,6 +102,11 @@ fn rules_of_virtual_services() {
             "spec.http[0].match[0].uri.regex is no regular expression: \"(a\": unclosed group",
         ),
         (&format!("  - match: [{{uri: {{regex: '*'}}}}]\n    {to}\n"), "write `{}` instead"),
+        (&format!("  - match: [{{uri: {{regex: 'a)(b'}}}}]\n    {to}\n"), "unopened group"),
+        (
+            &format!("  - match: [{{uri: {{regex: '((a{{1000}}){{1000}}){{1000}}'}}}}]\n    {to}\n"),
+            "exceeds size limit",
+        ),
         (
             &format!("  - match: [{{uri: {{regex: {}}}}}]\n    {to}\n", "a".repeat(1025)),
             "of 1025 bytes, and 1024 is the most",
@@ -330,6 +335,33 @@ fn durations_are_read_as_go_reads_them() {
     }
 }
 
+/// Time that grows with the square of what a user sent would hold up everybody else's writes: each of these would take
+/// minutes.
+#[test]
+fn large_objects_are_judged_in_time_and_words_that_are_bounded() {
+    let names = |count: usize| (0..count).map(|n| format!("a{n}.example.com")).collect::<Vec<_>>();
+    let object = |spec: Value| {
+        let object = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"}, "spec": spec});
+        validate(kinds::of(&object).unwrap(), &object)
+    };
+    let http = json!([{"route": [{"destination": {"host": "a"}}]}]);
+    let tls = json!([{"match": [{"sniHosts": names(50_000)}], "route": [{"destination": {"host": "a"}}]}]);
+    assert!(object(json!({"hosts": names(50_000), "tls": tls, "http": http})).errors.is_empty());
+
+    let mut hosts = names(50_000);
+    hosts.push("*.example.com".to_owned());
+    let findings = object(json!({"hosts": hosts, "http": http}));
+    assert_eq!(
+        lines(&findings.errors),
+        ["spec.hosts[50000] is *.example.com, which overlaps a0.example.com before it: remove one of the two"]
+    );
+
+    let unknown: serde_json::Map<String, Value> = names(50_000).into_iter().map(|name| (name, json!(1))).collect();
+    let findings = object(Value::Object(unknown));
+    assert_eq!(findings.errors.len(), 101);
+    assert!(findings.errors[100].message.contains("there are more than 100 errors"));
+}
+
 #[test]
 fn kinds_are_found_by_any_of_their_names() {
     for word in ["vs", "virtualservice", "VirtualServices", "virtualservices.networking.istio.io"] {
@@ -437,31 +469,32 @@ fn definitions_are_upstreams_field_by_field() {
     assert_eq!(meant.into_iter().collect::<Vec<_>>(), ["number", "port", "targetPort"]);
 }
 
-/// A value that a schema allows, with every field of it set.
-fn sample(schema: &Value) -> Value {
+/// A value that a schema allows, with every field of it set; of fields that exclude each other, the one that `pick` falls on.
+fn sample(schema: &Value, pick: usize) -> Value {
     if let Some(names) = schema["enum"].as_array() {
-        return names[0].clone();
+        return names[pick % names.len()].clone();
     }
     match schema["type"].as_str() {
         Some("object") if schema["properties"].is_object() => {
-            let choices = schema["oneOf"]
-                .as_array()
-                .into_iter()
-                .chain(schema["allOf"].as_array().into_iter().flatten().filter_map(|all| all["oneOf"].as_array()));
-            // Of fields that exclude each other, the first stays.
-            let excluded: BTreeSet<&str> = choices
-                .flat_map(|choice| choice.iter().filter_map(|one| one["required"][0].as_str()).skip(1))
+            let all = schema["allOf"].as_array().into_iter().flatten();
+            let groups = std::iter::once(schema).chain(all).filter_map(|group| group["oneOf"].as_array());
+            let excluded: BTreeSet<&str> = groups
+                .flat_map(|group| {
+                    let names: Vec<&str> = group.iter().filter_map(|one| one["required"][0].as_str()).collect();
+                    let kept = names[pick % names.len()];
+                    names.into_iter().filter(move |name| *name != kept)
+                })
                 .collect();
             let fields = schema["properties"].as_object().into_iter().flatten();
             fields
                 .filter(|(name, _)| !excluded.contains(name.as_str()))
-                .map(|(name, schema)| (name.clone(), sample(schema)))
+                .map(|(name, schema)| (name.clone(), sample(schema, pick)))
                 .collect()
         }
-        Some("object") => json!({"80": sample(&schema["additionalProperties"])}),
-        Some("array") => json!([sample(&schema["items"])]),
+        Some("object") => json!({"80": sample(&schema["additionalProperties"], pick)}),
+        Some("array") => json!([sample(&schema["items"], pick)]),
         Some("integer") => json!(schema["minimum"].as_i64().unwrap_or(1).max(1)),
-        Some("number") => json!(schema["minimum"].as_f64().unwrap_or(1.0).max(1.0)),
+        Some("number") => json!(1.5),
         Some("boolean") => json!(true),
         _ => json!("1s"),
     }
@@ -471,16 +504,24 @@ fn sample(schema: &Value) -> Value {
 fn every_field_of_the_schema_is_read_and_written() {
     fn round_trip<T: Resource>() {
         let schema = schema(Object::<T>::kind().unwrap()).unwrap();
-        let spec = sample(&schema["properties"]["spec"]);
-        let mut cx = field::Cx::default();
-        let decoded = T::decode(&spec, &mut cx);
-        // The sample has every field at once, which the kind's rules do not like; its structure has to be sound.
-        let structural =
-            ["is not a field", "has to be a string", "has to be a list", "has to be a mapping", "has to be a whole"];
-        for error in lines(&cx.findings.errors) {
-            assert!(!structural.iter().any(|fault| error.contains(fault)), "{} {error}", T::KIND);
+        // As many as the largest enum has names, and more than any group of alternatives has members.
+        for pick in 0..6 {
+            let spec = sample(&schema["properties"]["spec"], pick);
+            let mut cx = field::Cx::default();
+            let decoded = T::decode(&spec, &mut cx);
+            // The sample has every field at once, which the kind's rules do not like; its structure has to be sound.
+            let structural = [
+                "is not a field",
+                "has to be a string",
+                "has to be a list",
+                "has to be a mapping",
+                "has to be a whole",
+            ];
+            for error in lines(&cx.findings.errors) {
+                assert!(!structural.iter().any(|fault| error.contains(fault)), "{} {error}", T::KIND);
+            }
+            assert_eq!(decoded.and_then(|decoded| decoded.encode()), Some(spec), "{} {pick}", T::KIND);
         }
-        assert_eq!(decoded.and_then(|decoded| decoded.encode()), Some(spec), "{}", T::KIND);
     }
     round_trip::<VirtualService>();
     round_trip::<DestinationRule>();
@@ -574,7 +615,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 
 /// A sound object in which one place, found by `choices`, is replaced.
 fn replaced(schema: &Value, choices: &[usize], with: Value) -> Value {
-    let mut value = sample(schema);
+    let mut value = sample(schema, choices.len());
     replace(&mut value, choices, with);
     value
 }

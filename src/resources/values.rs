@@ -17,6 +17,9 @@ pub type Labels = BTreeMap<String, String>;
 /// The longest regular expression, in bytes.
 pub const MAX_REGEX: usize = 1024;
 
+/// The largest compiled size of a regular expression, in bytes.
+const MAX_REGEX_PROGRAM: usize = 1 << 20;
+
 /// A type that is written as a string and parsed by [`FromStr`], whose error reads on from the field's path.
 macro_rules! parsed {
     ($($type:ty),+) => {
@@ -130,25 +133,6 @@ impl Host {
     /// Whether it is an IP address.
     pub fn is_ip(&self) -> bool {
         self.0.parse::<IpAddr>().is_ok()
-    }
-
-    /// Whether some name is covered by both hosts.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        match (self.0.strip_prefix('*'), other.0.strip_prefix('*')) {
-            (None, None) => self == other,
-            (Some(suffix), None) => other.0.ends_with(suffix),
-            (None, Some(suffix)) => self.0.ends_with(suffix),
-            (Some(one), Some(other)) => one.ends_with(other) || other.ends_with(one),
-        }
-    }
-
-    /// Whether every name that this host covers is covered by `other`.
-    pub fn is_within(&self, other: &Self) -> bool {
-        match (self.0.strip_prefix('*'), other.0.strip_prefix('*')) {
-            (_, None) => self == other,
-            (None, Some(suffix)) => self.0.ends_with(suffix),
-            (Some(own), Some(suffix)) => own.ends_with(suffix),
-        }
     }
 }
 
@@ -479,7 +463,8 @@ impl Field for StringMatch {
     }
 }
 
-/// A regular expression that compiles and is at most 1024 bytes long.
+/// A regular expression that compiles, to a megabyte at most, and is at most 1024 bytes long. As in RE2, its classes are
+/// those of ASCII; it is meant to match a text as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern(Arc<str>);
 
@@ -505,8 +490,9 @@ impl Field for Pattern {
             cx.error(format!("is a regular expression of {} bytes, and {MAX_REGEX} is the most", text.len()));
             return None;
         }
-        match regex::Regex::new(&format!("^(?:{text})$")) {
-            Ok(_) => Some(Self(text.into())),
+        // Alone first: wrapped in a group, an unbalanced `)(` would pass for a valid expression.
+        match compiles(&text).and_then(|()| compiles(&format!(r"\A(?:{text})\z"))) {
+            Ok(()) => Some(Self(text.into())),
             Err(error) => {
                 // The library draws the expression over several lines; its last line is the sentence.
                 let error = error.to_string();
@@ -525,4 +511,9 @@ impl Field for Pattern {
     fn encode(&self) -> Option<Value> {
         Some(Value::from(self.as_str()))
     }
+}
+
+/// Whether the expression compiles under the limits that the proxy sets.
+fn compiles(source: &str) -> Result<(), regex::Error> {
+    regex::bytes::RegexBuilder::new(source).unicode(false).size_limit(MAX_REGEX_PROGRAM).build().map(drop)
 }

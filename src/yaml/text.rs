@@ -23,7 +23,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, (Position, ErrorKind)
         _ => Cow::Borrowed(utf8(bytes)?),
     };
     match text.char_indices().find(|(_, c)| !is_text(*c)) {
-        Some((at, c)) => Err((end_of(&text[..at]), ErrorKind::Binary(c.into()))),
+        Some((at, c)) => Err((end_of(text.get(..at).unwrap_or_default()), ErrorKind::Binary(c.into()))),
         None => Ok(text),
     }
 }
@@ -35,7 +35,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, (Position, ErrorKind)> {
         // A file of no known encoding is most often no text: a NUL before the fault says so.
         match valid.iter().position(|byte| *byte == 0) {
             Some(at) => {
-                let before = std::str::from_utf8(&valid[..at]).map_or(Position::START, end_of);
+                let before = std::str::from_utf8(valid.get(..at).unwrap_or_default()).map_or(Position::START, end_of);
                 (before, ErrorKind::Binary(0))
             }
             None => (position, ErrorKind::Encoding("UTF-8")),

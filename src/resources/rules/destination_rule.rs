@@ -89,7 +89,7 @@ pub(in crate::resources) fn consistent_hash(hash: &ConsistentHash, cx: &mut Cx) 
 
 pub(in crate::resources) fn locality_lb(setting: &LocalityLb, cx: &mut Cx) {
     let fails_over = !setting.failover.is_empty() || !setting.failover_priority.is_empty();
-    if !setting.distribute.is_empty() && fails_over {
+    if fails_over && !setting.distribute.is_empty() {
         cx.error("has both `distribute` and `failover`, and only one of them can be: remove one");
     }
 }

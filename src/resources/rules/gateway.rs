@@ -117,7 +117,7 @@ fn bind(server: &Server, cx: &mut Cx) {
 pub(in crate::resources) fn server_port(port: &ServerPort, cx: &mut Cx) {
     if family(&port.protocol).is_none() {
         let known: Vec<&str> = PROTOCOLS.iter().map(|(name, _)| *name).collect();
-        let hint = suggest::among(&port.protocol, &known);
+        let hint = cx.guess(&port.protocol, &known);
         let hint =
             if hint.contains("did you mean") { hint } else { format!(": it can be one of {}", known.join(", ")) };
         cx.error_at("protocol", format!("is {:?}, which is no protocol{hint}", suggest::shortened(&port.protocol)));

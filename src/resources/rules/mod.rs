@@ -9,6 +9,8 @@ pub(super) mod gateway;
 pub(super) mod peer_authentication;
 pub(super) mod virtual_service;
 
+use std::collections::HashSet;
+
 use super::field::Cx;
 use super::suggest;
 use super::values::{ExportTo, Labels, is_label};
@@ -53,9 +55,9 @@ fn export_to(export_to: &[ExportTo], cx: &mut Cx) {
         other => other.clone(),
     };
     cx.at("exportTo", |cx| {
+        let mut seen = HashSet::new();
         for (index, entry) in export_to.iter().enumerate() {
-            let before = export_to.iter().take(index);
-            if before.into_iter().any(|earlier| canonical(earlier) == canonical(entry)) {
+            if !seen.insert(canonical(entry)) {
                 cx.at_index(index, |cx| cx.error(format!("repeats {entry}: remove it")));
             }
         }

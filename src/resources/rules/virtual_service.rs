@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::resources::field::{Cx, Field};
+use crate::resources::hosts::{HostSet, overlaps};
 use crate::resources::suggest;
 use crate::resources::values::{GatewayRef, Host, StringMatch, is_lower_label};
 use crate::resources::virtual_service::{
@@ -90,8 +91,9 @@ pub(in crate::resources) fn virtual_service(service: &VirtualService, cx: &mut C
             });
         });
     }
+    let hosts = HostSet::new(&service.hosts);
     for (index, route) in service.tls.iter().enumerate() {
-        cx.at("tls", |cx| cx.at_index(index, |cx| sni_hosts(route, &service.hosts, cx)));
+        cx.at("tls", |cx| cx.at_index(index, |cx| sni_hosts(route, &hosts, cx)));
     }
     super::export_to(&service.export_to, cx);
     unreachable(&service.http, cx);
@@ -111,15 +113,13 @@ fn delegate_root(service: &VirtualService, cx: &mut Cx) {
 }
 
 fn overlapping_hosts(hosts: &[Host], cx: &mut Cx) {
-    for (index, host) in hosts.iter().enumerate() {
-        let earlier = hosts.iter().take(index).find(|earlier| earlier.overlaps(host));
-        if let Some(earlier) = earlier {
-            cx.at("hosts", |cx| {
-                cx.at_index(index, |cx| {
-                    cx.error(format!("is {host}, which {earlier} covers already or the other way round: remove one"));
-                });
+    for (later, earlier) in overlaps(hosts) {
+        let (Some(host), Some(other)) = (hosts.get(later), hosts.get(earlier)) else { continue };
+        cx.at("hosts", |cx| {
+            cx.at_index(later, |cx| {
+                cx.error(format!("is {host}, which overlaps {other} before it: remove one of the two"));
             });
-        }
+        });
     }
 }
 
@@ -172,10 +172,10 @@ fn no_regexes(route: &HttpRoute, cx: &mut Cx) {
     }
 }
 
-fn sni_hosts(route: &TlsRoute, hosts: &[Host], cx: &mut Cx) {
+fn sni_hosts(route: &TlsRoute, hosts: &HostSet<'_>, cx: &mut Cx) {
     for (index, conditions) in route.matches.iter().enumerate() {
         for (position, sni) in conditions.sni_hosts.iter().enumerate() {
-            let within = hosts.iter().any(|host| sni.is_within(host));
+            let within = hosts.covering(sni).next().is_some();
             cx.at("match", |cx| {
                 cx.at_index(index, |cx| {
                     cx.at("sniHosts", |cx| {
@@ -402,7 +402,7 @@ pub(in crate::resources) fn retries(retries: &Retries, cx: &mut Cx) {
     for policy in retries.retry_on.iter().flat_map(|list| list.split(',')).filter(|policy| !policy.is_empty()) {
         let status = policy.parse::<u16>().is_ok_and(|status| (100..600).contains(&status));
         if !status && !RETRY_ON.contains(&policy) {
-            let hint = suggest::among(policy, RETRY_ON);
+            let hint = cx.guess(policy, RETRY_ON);
             cx.error_at(
                 "retryOn",
                 format!("has {:?}, which is no condition to retry on{hint}", suggest::shortened(policy)),
@@ -434,7 +434,7 @@ pub(in crate::resources) fn abort(abort: &Abort, cx: &mut Cx) {
         cx.error_at("httpStatus", format!("has to be between 200 and 599, and is {status}"));
     }
     if let Some(status) = abort.grpc_status.as_deref().filter(|status| !GRPC_STATUSES.contains(status)) {
-        let hint = suggest::among(status, GRPC_STATUSES);
+        let hint = cx.guess(status, GRPC_STATUSES);
         cx.error_at("grpcStatus", format!("is {:?}, which is no gRPC status{hint}", suggest::shortened(status)));
     }
     if abort.http2_error.is_some() {
@@ -459,7 +459,7 @@ pub(in crate::resources) fn cors_policy(policy: &CorsPolicy, cx: &mut Cx) {
     }
     for (index, method) in policy.allow_methods.iter().enumerate() {
         if !METHODS.contains(&method.as_str()) {
-            let hint = suggest::among(method, METHODS);
+            let hint = cx.guess(method, METHODS);
             cx.at("allowMethods", |cx| {
                 cx.at_index(index, |cx| {
                     cx.error(format!("is {:?}, which is no method{hint}", suggest::shortened(method)));
