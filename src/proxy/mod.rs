@@ -4,3 +4,4 @@
 pub mod directory;
 pub mod http1;
 pub mod limits;
+pub mod xds;
