@@ -1,7 +1,35 @@
-//! The data plane.
+//! The data plane: one proxy is a value that is hosted on a set of workers.
+//!
+//! A connection comes in through a [`listener`], [`detect`] finds out what is spoken on it, an exchange reads requests with the
+//! [`http1`] codec, has them decided by [`crate::model::route::decide`] on what the [`directory`] holds, and takes them to an
+//! [`upstream`]. Nothing on that way takes a lock, and a panic ends one connection.
+//!
+//! The same code is sidecar, gateway and the pods' proxy of the built-in runtime: where it listens and whose identity it holds is
+//! configuration. The room knows nothing of Kubernetes.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod admin;
+pub mod connection;
+pub mod detect;
 pub mod directory;
+pub mod exchange;
+pub mod filter;
 pub mod http1;
+pub mod instance;
 pub mod limits;
+pub mod listener;
+pub mod local;
+pub mod stream;
+pub mod tcp;
+#[cfg(test)]
+mod testing;
+pub mod timer;
+pub mod transfer;
+pub mod upstream;
+pub mod worker;
 pub mod xds;
+
+pub use instance::{Bound, Proxy, ProxyConfig, ProxyError};
+pub use limits::Limits;
+pub use listener::{Bind, BindError};
+pub use worker::Workers;

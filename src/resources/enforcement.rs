@@ -74,12 +74,17 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         &[
             "spec.hosts",
             "spec.gateways",
+            "spec.exportTo",
             "spec.http[].name",
             "spec.http[].match[].uri",
             "spec.http[].match[].ignoreUriCase",
             "spec.http[].match[].method",
             "spec.http[].match[].headers",
             "spec.http[].match[].withoutHeaders",
+            "spec.http[].match[].port",
+            "spec.http[].match[].sourceLabels",
+            "spec.http[].match[].sourceNamespace",
+            "spec.http[].match[].gateways",
             "spec.http[].route[].destination",
             "spec.http[].route[].weight",
         ],
@@ -88,6 +93,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         "DestinationRule",
         &[
             "spec.host",
+            "spec.exportTo",
             "spec.subsets[].name",
             "spec.subsets[].labels",
             "spec.trafficPolicy.loadBalancer.simple",
@@ -117,12 +123,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "VirtualService",
         &[
-            Row {
-                path: "spec.exportTo",
-                when: When::Not(&["*"]),
-                consequence: Consequence::Warning,
-                instead: "every namespace sees the rules",
-            },
             never("spec.tls", "TLS connections go where they would without the rule"),
             never("spec.tcp", "TCP connections go where they would without the rule"),
             never("spec.http[].redirect", "the rule never takes a request"),
@@ -145,7 +145,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             never("spec.http[].match[].scheme", NO_CONDITION),
             never("spec.http[].match[].authority", NO_CONDITION),
             never("spec.http[].match[].queryParams", NO_CONDITION),
-            never("spec.http[].match[].gateways", NO_CONDITION),
             Row {
                 path: "spec.http[].match[].headers{}",
                 when: When::KeyStarts("@request.auth.claims"),
@@ -163,12 +162,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "DestinationRule",
         &[
-            Row {
-                path: "spec.exportTo",
-                when: When::Not(&["*"]),
-                consequence: Consequence::Warning,
-                instead: "every namespace sees the rule",
-            },
             refuse("spec.workloadSelector", "the rule would apply to every client"),
             Row {
                 path: "spec.trafficPolicy.loadBalancer.simple",

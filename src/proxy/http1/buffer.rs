@@ -37,7 +37,7 @@ impl Buffer {
 
     /// Takes `count` bytes off the front.
     pub fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.end);
+        self.start = self.start.saturating_add(count).min(self.end);
     }
 
     /// Room to read into.
@@ -56,6 +56,11 @@ impl Buffer {
         let rest = (hole + count).min(self.end);
         self.block.copy_within(rest..self.end, hole);
         self.end -= rest - hole;
+    }
+
+    /// Whether there is room to read into, once what waits has been moved to the front.
+    pub fn has_room(&self) -> bool {
+        !self.has_block() || self.end - self.start < self.block.len()
     }
 
     /// Moves what waits to the front of the block, so that there is room behind it.

@@ -227,6 +227,11 @@ impl Head {
         self.fields.iter().find(|field| field.known == name && field.kept).map(|field| field.value.of(bytes))
     }
 
+    /// The value of the first line with this name, whether it is passed on or not.
+    pub fn received<'b>(&self, name: Name, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        self.fields.iter().find(|field| field.known == name).map(|field| field.value.of(bytes))
+    }
+
     /// Has the lines with this name not passed on. Whether there were any.
     pub fn remove(&mut self, name: Name) -> bool {
         let mut found = false;

@@ -1,0 +1,328 @@
+//! What is spoken on a connection to the workload, found by looking at its first bytes.
+//!
+//! | first bytes | DISABLE | PERMISSIVE | STRICT |
+//! | --- | --- | --- | --- |
+//! | TLS that offers a mesh protocol | to the application | mesh TLS | mesh TLS |
+//! | other TLS | to the application | to the application | mesh TLS, so: without a certificate refused |
+//! | anything else | as declared | as declared | refused |
+//!
+//! "As declared": HTTP, or bytes where the port is declared to be TCP or TLS. Mesh TLS always demands a client certificate.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use rustls::server::Acceptor;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::model::{AppProtocol, InboundPolicy, MtlsMode};
+use crate::proxy::connection::Conn;
+use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
+use crate::proxy::filter::peer;
+use crate::proxy::http1::Buffer;
+use crate::proxy::limits;
+use crate::proxy::local::Local;
+use crate::proxy::stream::{Replayed, Stream};
+use crate::proxy::tcp;
+use crate::proxy::timer::Deadline;
+use crate::proxy::upstream::{self, Hop};
+use crate::telemetry::{AccessRecord, Counter};
+use crate::tls;
+
+/// Protocols that only a mesh client offers (Istio's ALPN names).
+const MESH_ALPN: [&[u8]; 5] = [b"istio", b"istio-peer-exchange", b"istio-http/1.0", b"istio-http/1.1", b"istio-h2"];
+
+/// What the first bytes say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A whole ClientHello.
+    Tls {
+        /// Whether it offers a mesh protocol.
+        mesh: bool,
+        /// The server name that it asks for.
+        server_name: Box<[u8]>,
+    },
+    /// No TLS.
+    Plain,
+    /// It began like TLS and is none.
+    Malformed,
+    /// Nothing came in time.
+    Silence,
+    /// The connection ended.
+    Ended,
+}
+
+/// Reads until it is clear what is spoken. What was read stays in `buffer`.
+pub async fn detect(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer) -> Found {
+    let mut deadline = Deadline::default();
+    deadline.set(local.shared.limits.detection);
+    let mut acceptor = Acceptor::default();
+    let mut fed = 0;
+    let seat = local.seats.take();
+    loop {
+        match buffer.filled().first() {
+            Some(&TLS_HANDSHAKE) => match client_hello(&mut acceptor, buffer.filled(), &mut fed) {
+                Ok(Some(found)) => return found,
+                Ok(None) if buffer.filled().len() < limits::MAX_CLIENT_HELLO => {}
+                Ok(None) | Err(_) => return Found::Malformed,
+            },
+            Some(_) => return Found::Plain,
+            None => {}
+        }
+        let read = poll_fn(|cx| {
+            if let Poll::Ready(read) = poll_read(tcp, local, buffer, cx) {
+                return Poll::Ready(Some(read.unwrap_or(0)));
+            }
+            if local.seats.draining() {
+                return Poll::Ready(Some(0));
+            }
+            seat.wait(cx.waker());
+            deadline.poll_passed(cx).map(|()| None)
+        })
+        .await;
+        match read {
+            Some(0) => return Found::Ended,
+            Some(_) => {}
+            None if buffer.is_empty() => return Found::Silence,
+            None => return Found::Malformed,
+        }
+    }
+}
+
+/// First byte of a TLS handshake record.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+fn poll_read(
+    tcp: &mut TcpStream,
+    local: &Local,
+    buffer: &mut Buffer,
+    cx: &mut std::task::Context<'_>,
+) -> Poll<io::Result<usize>> {
+    local.worker.buffers.lend(buffer);
+    let mut room = ReadBuf::new(buffer.spare());
+    let read = Pin::new(tcp).poll_read(cx, &mut room);
+    let count = room.filled().len();
+    buffer.advance(count);
+    if read.is_pending() {
+        local.worker.buffers.take_back(buffer);
+    }
+    ready!(read)?;
+    Poll::Ready(Ok(count))
+}
+
+/// Feeds the acceptor what it has not seen; `None` while the ClientHello is not complete.
+fn client_hello(acceptor: &mut Acceptor, bytes: &[u8], fed: &mut usize) -> Result<Option<Found>, ()> {
+    loop {
+        let mut rest = bytes.get(*fed..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        *fed += acceptor.read_tls(&mut rest).map_err(|_| ())?;
+        if let Some(accepted) = acceptor.accept().map_err(|_| ())? {
+            let hello = accepted.client_hello();
+            let mesh = hello.alpn().is_some_and(|mut offered| offered.any(|name| MESH_ALPN.contains(&name)));
+            let server_name = hello.server_name().unwrap_or_default().as_bytes().into();
+            return Ok(Some(Found::Tls { mesh, server_name }));
+        }
+    }
+}
+
+/// Whether the bytes begin like an HTTP/1 request: a method, then a space. `None` while that is open.
+pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
+    const LONGEST_METHOD: usize = 16;
+    match bytes.iter().position(|byte| !byte.is_ascii_uppercase() && *byte != b'-') {
+        Some(0) => Some(false),
+        Some(end) => Some(bytes.get(end) == Some(&b' ') && end <= LONGEST_METHOD),
+        None if bytes.len() > LONGEST_METHOD => Some(false),
+        None => None,
+    }
+}
+
+/// Serves a connection to the workload.
+pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app: std::net::SocketAddr) {
+    let ends = (tcp.local_addr().ok(), tcp.peer_addr().ok());
+    let mut facts = Facts {
+        role: Role::Inbound { port, app },
+        local: ends.0,
+        remote: ends.1,
+        peer: None,
+        server_name: Box::default(),
+    };
+    let Some(policy) = local.shared.directory.inbound() else {
+        local.shared.registry.count(Counter::NotReady);
+        refuse(local, &facts, "not_ready", "this proxy does not know its policy yet", None);
+        return;
+    };
+    let (mode, provenance) = policy.mtls(port);
+    let opaque =
+        policy.service(port).is_some_and(|service| matches!(service.protocol, AppProtocol::Tcp | AppProtocol::Tls));
+    let mut buffer = Buffer::default();
+    let found = if mode == MtlsMode::Disable && opaque {
+        // Nothing to find out, and the server may be the one who speaks first.
+        Found::Plain
+    } else {
+        detect(local, &mut tcp, &mut buffer).await
+    };
+    if let Found::Tls { server_name, .. } = &found {
+        facts.server_name = server_name.clone();
+    }
+    let terminates = match (&found, mode) {
+        (Found::Ended, _) => return,
+        (Found::Tls { mesh, .. }, MtlsMode::Permissive) => *mesh,
+        (Found::Tls { .. }, MtlsMode::Strict) => true,
+        (Found::Silence, _) if !opaque => return,
+        (Found::Plain | Found::Malformed | Found::Silence, MtlsMode::Strict) => {
+            local.shared.registry.count(Counter::PlaintextRefused);
+            let rule = provenance.map(|rule| rule as &dyn std::fmt::Display);
+            let rule = rule.unwrap_or(&"the mesh's default");
+            refuse(local, &facts, "mutual_tls_required", "plaintext refused: STRICT mutual TLS", Some(rule));
+            return;
+        }
+        _ => false,
+    };
+    let conn = if terminates {
+        match Box::pin(terminate(local, &policy, tcp, buffer)).await {
+            Ok((stream, peer)) => {
+                facts.peer = Some(peer);
+                Conn::new(stream, Buffer::default(), local.worker.clone())
+            }
+            Err(reason) => {
+                local.shared.registry.count(Counter::HandshakesFailed);
+                refuse(local, &facts, "tls_handshake_failed", &reason, None);
+                return;
+            }
+        }
+    } else {
+        Conn::new(Stream::Plain(tcp), buffer, local.worker.clone())
+    };
+    let foreign_tls = matches!(found, Found::Tls { .. } | Found::Malformed) && !terminates;
+    if opaque || foreign_tls {
+        pass_through(local, conn, Hop::plain(app), &facts).await;
+    } else {
+        exchange::serve(local, conn, facts).await;
+    }
+}
+
+async fn terminate(
+    local: &Local,
+    policy: &InboundPolicy,
+    tcp: TcpStream,
+    buffer: Buffer,
+) -> Result<(Stream, MeshPeer), String> {
+    let credentials = local.shared.directory.credentials().ok_or("this proxy has no certificate yet")?;
+    let acceptor = TlsAcceptor::from(credentials.server_tls.clone());
+    let shaking = tokio::time::timeout(local.shared.limits.handshake, acceptor.accept(Replayed::new(buffer, tcp)));
+    let stream = shaking
+        .await
+        .map_err(|_| "the TLS handshake took too long")?
+        .map_err(|error| upstream::handshake_reason(&error))?;
+    let certificates = stream.get_ref().1.peer_certificates();
+    let identity = tls::peer_id(certificates).ok_or("the client's certificate names no workload")?;
+    let certificate = certificates.and_then(|chain| chain.first()).ok_or("the client presented no certificate")?;
+    let peer = MeshPeer {
+        uri: identity.to_string(),
+        hash: fingerprint(certificate),
+        own: policy.workload.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
+        party: Arc::new(peer::identify(&identity, None)),
+        identity,
+    };
+    Ok((Stream::Server(Box::new(stream)), peer))
+}
+
+/// SHA-256, in hexadecimal.
+fn fingerprint(certificate: &[u8]) -> String {
+    let provider = tls::provider();
+    let mut suites = provider.cipher_suites.iter().filter_map(rustls::SupportedCipherSuite::tls13);
+    let sha256 = suites.find_map(|suite| {
+        let hash = suite.common.hash_provider;
+        (hash.algorithm() == rustls::crypto::hash::HashAlgorithm::SHA256).then_some(hash)
+    });
+    let digest = sha256.map(|sha256| sha256.hash(certificate));
+    let digest = digest.as_ref().map(AsRef::<[u8]>::as_ref).unwrap_or_default();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Copies bytes between a client and an address, in plaintext.
+pub async fn pass_through(local: &Local, mut client: Conn, hop: Hop, facts: &Facts) {
+    let shared = &local.shared;
+    let limits = &shared.limits;
+    let timeout = std::time::Duration::from_secs(10);
+    let connecting = upstream::connect(&hop, None, &shared.directory, timeout, limits.handshake, &local.worker);
+    let start = std::time::SystemTime::now();
+    let mut record = AccessRecord {
+        details: "tcp",
+        upstream_host: Some(hop.address),
+        downstream_local: facts.local,
+        downstream_remote: facts.remote,
+        server_name: &facts.server_name,
+        ..AccessRecord::new(start)
+    };
+    let failure;
+    match Box::pin(connecting).await {
+        Ok(mut server) => {
+            let (_, up, down) = tcp::tunnel(&mut client, &mut server, limits).await;
+            record.bytes_received = up;
+            record.bytes_sent = down;
+        }
+        Err(error) => {
+            failure = error.to_string();
+            record.flags = "UF";
+            record.transport_failure = &failure;
+        }
+    }
+    record.duration = start.elapsed().unwrap_or_default();
+    log(local, &record);
+}
+
+/// Logs a connection that is closed without an answer.
+fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, rule: Option<&dyn std::fmt::Display>) {
+    log(
+        local,
+        &AccessRecord {
+            flags: "-",
+            details,
+            termination: details,
+            transport_failure: reason,
+            downstream_local: facts.local,
+            downstream_remote: facts.remote,
+            server_name: &facts.server_name,
+            rule,
+            ..AccessRecord::now()
+        },
+    );
+}
+
+fn log(local: &Local, record: &AccessRecord<'_>) {
+    if !local.shared.directory.settings().access_log {
+        return;
+    }
+    if let Some(log) = local.log.borrow_mut().as_mut() {
+        log.log(record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_is_told_from_other_bytes_by_its_method() {
+        for (bytes, expected) in [
+            (&b"GET / HTTP/1.1"[..], Some(true)),
+            (b"M-SEARCH * HTTP/1.1", Some(true)),
+            (b"GE", None),
+            (b"", None),
+            (b"\x00\x00\x00\x01", Some(false)),
+            (b"SSH-2.0-OpenSSH", Some(false)),
+            (b" GET", Some(false)),
+            (b"AAAAAAAAAAAAAAAAAAAAAAAA", Some(false)),
+        ] {
+            assert_eq!(looks_like_http(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,499 @@
+//! Taking a request to its destination, and the response back.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::proxy::connection::Conn;
+use crate::proxy::exchange::plan::{Goal, Plan};
+use crate::proxy::exchange::reply::Reply;
+use crate::proxy::exchange::{Exchange, Next, Outcome};
+use crate::proxy::filter::edge::{self, Stance};
+use crate::proxy::filter::peer;
+use crate::proxy::http1::encode::{add_line, add_number};
+use crate::proxy::http1::{
+    Body, Framing, Head, HeadEnd, Name, Refusal, RequestLine, find_head, parse_response, write_request, write_response,
+};
+use crate::proxy::limits::{self, Limits};
+use crate::proxy::tcp;
+use crate::proxy::timer::Deadline;
+use crate::proxy::transfer::{Awaits, Transfer, TransferError};
+use crate::proxy::upstream::{self, Active, Hop};
+
+/// A connection to an upstream, for one request.
+struct Lease {
+    conn: Conn,
+    hop: Hop,
+    /// Whether it carried a request before.
+    reused: bool,
+    local_address: Option<SocketAddr>,
+    _active: Option<Active>,
+}
+
+/// What became of a request that was written.
+enum Answer {
+    /// The head of the final response; so many bytes of the upstream's window.
+    Head(usize),
+    /// The upstream ended before the head was complete; whether a byte of it had come, and why.
+    Ended(bool, String),
+    /// The head is refused.
+    Malformed(Refusal),
+    /// The client has gone.
+    ClientGone,
+    /// The client's body is malformed.
+    ClientMalformed(Refusal),
+    /// The client's body, or someone's reading, did not go on.
+    Stalled,
+}
+
+/// How a response ended.
+enum Ended {
+    Complete,
+    /// The upstream broke off.
+    Upstream,
+    /// The client has gone.
+    Client,
+    Stalled,
+}
+
+impl Exchange<'_> {
+    pub(super) async fn forward(&mut self, plan: &Plan) -> Next {
+        let mut tried: [Option<SocketAddr>; 8] = [None; 8];
+        let mut attempts = 0;
+        let mut fresh_only = false;
+        loop {
+            attempts += 1;
+            let before: Vec<SocketAddr> = tried.iter().flatten().copied().collect();
+            let hop = match self.hop(plan, &before) {
+                Ok(hop) => hop,
+                Err(reply) => return self.reply(*reply, Some(plan)).await,
+            };
+            let mut lease = match self.lease(plan, hop, fresh_only).await {
+                Ok(lease) => lease,
+                Err((hop, failure)) => {
+                    if let Some(slot) = tried.iter_mut().find(|slot| slot.is_none()) {
+                        *slot = Some(hop.address);
+                    }
+                    // Nothing was written, so another endpoint may take it; the same one again would not help the application.
+                    let may_retry =
+                        matches!(&plan.goal, Goal::Cluster(_)) && attempts < self.local.shared.limits.attempts;
+                    if may_retry {
+                        continue;
+                    }
+                    return self.fail(Reply::not_connected(failure, plan), plan, Some(&hop)).await;
+                }
+            };
+            let mut request = Transfer::new(Body::new(self.scratch.request.framing));
+            let staged = match self.stage(&mut lease, &mut request, attempts) {
+                Ok(staged) => staged,
+                Err(refusal) => return self.reply(Reply::refusal(refusal), Some(plan)).await,
+            };
+            // A body that is here as a whole can be sent again; of another one, what is written is gone.
+            let whole = request.body_is_done();
+            if !whole {
+                self.conn.pass(staged);
+            }
+            match self.answer(&mut lease, &mut request).await {
+                Answer::Head(length) => {
+                    if whole {
+                        self.conn.pass(staged);
+                    }
+                    return self.respond(plan, lease, request, length).await;
+                }
+                Answer::Ended(false, _) if lease.reused && whole && self.is_idempotent() => {
+                    // The upstream closed the idle connection while the request was on its way.
+                    fresh_only = true;
+                    attempts -= 1;
+                }
+                Answer::Ended(_, failure) => {
+                    let reply = Reply::reset(failure, plan);
+                    let reply = if request.is_finished() { reply } else { reply.closing() };
+                    return self.fail(reply, plan, Some(&lease.hop)).await;
+                }
+                Answer::Malformed(refusal) => {
+                    let reply = Reply::malformed_response(refusal).closing();
+                    return self.fail(reply, plan, Some(&lease.hop)).await;
+                }
+                Answer::ClientMalformed(refusal) => {
+                    return self.fail(Reply::refusal(refusal), plan, Some(&lease.hop)).await;
+                }
+                Answer::Stalled => return self.fail(Reply::stalled(), plan, Some(&lease.hop)).await,
+                Answer::ClientGone => {
+                    self.finish(&Outcome {
+                        plan: Some(plan),
+                        hop: Some(&lease.hop),
+                        upstream_local: lease.local_address,
+                        received: request.data(),
+                        ..Outcome::new(0, "DC", "downstream_remote_disconnect")
+                    });
+                    return Next::Close;
+                }
+            }
+        }
+    }
+
+    /// Answers where the upstream could not.
+    async fn fail(&mut self, reply: Reply, plan: &Plan, hop: Option<&Hop>) -> Next {
+        let next = self.write_reply(&reply).await;
+        self.finish(&Outcome {
+            failure: &reply.failure,
+            plan: Some(plan),
+            hop,
+            sent: reply.sentence.len() as u64 + 1,
+            ..Outcome::new(reply.status, reply.flags, reply.details)
+        });
+        next
+    }
+
+    fn is_idempotent(&self) -> bool {
+        let method = self.scratch.request.method.of(self.conn.head());
+        matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
+    }
+
+    fn hop(&self, plan: &Plan, tried: &[SocketAddr]) -> Result<Hop, Box<Reply>> {
+        match &plan.goal {
+            Goal::Address(address) => Ok(Hop::plain(*address)),
+            Goal::Cluster(cluster) => {
+                let endpoint = upstream::pick(cluster, tried, self.local.worker.draw())
+                    .ok_or_else(|| Box::new(Reply::no_endpoint(&cluster.name, plan)))?;
+                Hop::to(cluster, endpoint).map_err(|error| Box::new(Reply::not_connected(error.to_string(), plan)))
+            }
+        }
+    }
+
+    async fn lease(&self, plan: &Plan, hop: Hop, fresh_only: bool) -> Result<Lease, (Hop, String)> {
+        let shared = &self.local.shared;
+        let active = hop.endpoint.as_ref().map(|endpoint| Active::begin(&endpoint.state));
+        let pooled = if fresh_only { None } else { self.local.pool.take(&hop.key(), &shared.limits) };
+        let (conn, reused) = match pooled {
+            Some(conn) => (conn, true),
+            None => {
+                let (cluster, timeout) = match &plan.goal {
+                    Goal::Cluster(cluster) => (Some(&cluster.name), cluster.policy.connect_timeout),
+                    Goal::Address(_) => (None, Duration::from_secs(10)),
+                };
+                let handshake = shared.limits.handshake;
+                let connecting =
+                    upstream::connect(&hop, cluster, &shared.directory, timeout, handshake, &self.local.worker);
+                // Boxed: a handshake's state is large, and few requests need one.
+                match Box::pin(connecting).await {
+                    Ok(conn) => (conn, false),
+                    Err(error) => return Err((hop, error.to_string())),
+                }
+            }
+        };
+        let local_address = conn.stream().tcp().local_addr().ok();
+        Ok(Lease { conn, hop, reused, local_address, _active: active })
+    }
+
+    /// Puts the request's head, and what is here of its body, into the upstream connection's output. Answers the body's bytes.
+    fn stage(&mut self, lease: &mut Lease, request: &mut Transfer, attempt: usize) -> Result<usize, Refusal> {
+        let scratch = &mut *self.scratch;
+        let bytes = self.conn.head();
+        let line =
+            RequestLine { method: scratch.request.method.of(bytes), path_and_query: &scratch.target.path_and_query };
+        let kept = scratch.added.len();
+        if self.facts.role.stance() != Stance::Inbound {
+            add_number(&mut scratch.added, "x-envoy-attempt-count", attempt as u64);
+            if lease.hop.expected.is_some()
+                && !lease.reused
+                && let Some(own) = &self.own
+            {
+                let cluster = &self.local.shared.directory.settings().cluster;
+                let announced = peer::announce(&peer::party_of(&own.workload, cluster, false));
+                if !announced.is_empty() {
+                    add_line(&mut scratch.added, peer::HEADER, &announced);
+                }
+            }
+        }
+        let output = lease.conn.output();
+        write_request(line, &scratch.request, bytes, &scratch.added, output);
+        scratch.added.truncate(kept);
+        request.stage(self.conn.window(), output, limits::BUFFER)
+    }
+
+    /// Sends the request and waits for the head of its final response. Interim responses are passed on.
+    async fn answer(&mut self, lease: &mut Lease, request: &mut Transfer) -> Answer {
+        let mut interim = 0;
+        loop {
+            let wait = Wait {
+                client: &mut *self.conn,
+                upstream: &mut lease.conn,
+                request,
+                deadline: self.deadline,
+                limits: &self.local.shared.limits,
+            };
+            let answer = wait.for_head().await;
+            let Answer::Head(length) = answer else { return answer };
+            let head = lease.conn.window().get(..length).unwrap_or_default();
+            let method = self.scratch.request.method.of(self.conn.head());
+            if let Err(refusal) = parse_response(head, method, &mut self.scratch.response) {
+                return Answer::Malformed(refusal);
+            }
+            match self.scratch.response.status {
+                101 if self.scratch.request.websocket => return answer,
+                // Switching protocols that nobody asked to switch.
+                101 => return Answer::Malformed(Refusal::FirstLine),
+                100..200 if interim == limits::MAX_INTERIM => return Answer::Malformed(Refusal::TooManyHeaders),
+                100..200 => {
+                    interim += 1;
+                    if !self.scratch.request.http10 {
+                        write_response(&self.scratch.response, head, b"", self.conn.output());
+                    }
+                    lease.conn.hold(length);
+                    lease.conn.release();
+                }
+                _ => return answer,
+            }
+        }
+    }
+
+    /// Passes the response on.
+    async fn respond(&mut self, plan: &Plan, mut lease: Lease, mut request: Transfer, length: usize) -> Next {
+        let upstream_time = self.started.elapsed();
+        let stance = self.stance();
+        let scratch = &mut *self.scratch;
+        let head = lease.conn.window().get(..length).unwrap_or_default();
+        let upgraded = scratch.response.status == 101;
+        let added = &mut scratch.added_back;
+        added.clear();
+        edge::response(stance, millis(upstream_time), &mut scratch.response, added);
+        let mut response = response_transfer(&mut scratch.response, scratch.request.http10, added);
+        let keeps = !upgraded
+            && !scratch.request.close
+            && !scratch.request.http10
+            && request.is_finished()
+            && !self.local.seats.draining();
+        if upgraded {
+            added.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+        } else if !keeps {
+            added.extend_from_slice(b"connection: close\r\n");
+        }
+        let reusable = !upgraded && !scratch.response.close && scratch.response.framing != Framing::UntilClose;
+        let status = scratch.response.status;
+        let before = self.conn.unwritten();
+        write_response(&scratch.response, head, added, self.conn.output());
+        let sent_head = self.conn.unwritten() - before;
+        lease.conn.hold(length);
+        lease.conn.release();
+        let mut malformed = false;
+        if !upgraded {
+            match response.stage(lease.conn.window(), self.conn.output(), limits::BUFFER) {
+                Ok(staged) => lease.conn.pass(staged),
+                Err(_) => malformed = true,
+            }
+        }
+        let ended = if malformed {
+            Ended::Upstream
+        } else {
+            let limits = &self.local.shared.limits;
+            through(self.conn, &mut lease.conn, &mut request, &mut response, self.deadline, limits).await
+        };
+        let (mut received, mut sent) = (request.data(), response.data());
+        let (flags, details) = match ended {
+            Ended::Complete => ("-", "via_upstream"),
+            Ended::Upstream => ("UC", "upstream_reset_after_response_started{connection_termination}"),
+            Ended::Client => ("DC", "downstream_remote_disconnect"),
+            Ended::Stalled => ("SI", "stream_idle_timeout"),
+        };
+        if upgraded && matches!(ended, Ended::Complete) {
+            let tunnel = tcp::tunnel(self.conn, &mut lease.conn, &self.local.shared.limits);
+            let (_, up, down) = Box::pin(tunnel).await;
+            (received, sent) = (up, down);
+        }
+        self.finish(&Outcome {
+            plan: Some(plan),
+            hop: Some(&lease.hop),
+            upstream_local: lease.local_address,
+            upstream_time: Some(upstream_time),
+            received,
+            sent,
+            sent_head,
+            ..Outcome::new(status, flags, details)
+        });
+        let complete = matches!(ended, Ended::Complete) && !upgraded;
+        if complete && reusable && request.is_finished() && lease.conn.window().is_empty() && !lease.hop_is_over() {
+            let key = lease.hop.key();
+            self.local.pool.give(key, lease.conn, &self.local.shared.limits);
+        }
+        match (complete, keeps, request.is_finished()) {
+            (true, true, _) => Next::Again,
+            (true, false, false) => Next::Linger,
+            _ => Next::Close,
+        }
+    }
+}
+
+impl Lease {
+    /// Whether something went wrong with the connection that only its next user would notice.
+    fn hop_is_over(&self) -> bool {
+        self.conn.unwritten() > 0
+    }
+}
+
+/// How a response's body passes, given what the client understands.
+fn response_transfer(head: &mut Head, client_http10: bool, added: &mut Vec<u8>) -> Transfer {
+    match head.framing {
+        Framing::UntilClose if !client_http10 => {
+            added.extend_from_slice(b"transfer-encoding: chunked\r\n");
+            Transfer::encoding(Framing::UntilClose)
+        }
+        Framing::Chunked if client_http10 => {
+            head.remove(Name::TransferEncoding);
+            Transfer::new(Body::new(Framing::Chunked).unframed())
+        }
+        framing => Transfer::new(Body::new(framing)),
+    }
+}
+
+/// The state of waiting for a response's head while the request's body may still be on its way.
+struct Wait<'w> {
+    client: &'w mut Conn,
+    upstream: &'w mut Conn,
+    request: &'w mut Transfer,
+    deadline: &'w mut Deadline,
+    limits: &'w Limits,
+}
+
+impl Wait<'_> {
+    async fn for_head(self) -> Answer {
+        let Wait { client, upstream, request, deadline, limits } = self;
+        let mut stall = Stall::new();
+        let mut scanned = 0;
+        poll_fn(|cx| {
+            if !request.is_finished() {
+                match request.poll(cx, client, upstream) {
+                    Poll::Ready(Err(TransferError::Source(_))) => return Poll::Ready(Answer::ClientGone),
+                    Poll::Ready(Err(TransferError::Malformed(refusal))) => {
+                        return Poll::Ready(Answer::ClientMalformed(refusal));
+                    }
+                    // The upstream may have answered before it stopped reading.
+                    Poll::Ready(Err(TransferError::Sink(_))) => request.give_up(),
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
+            }
+            if client.unwritten() > 0
+                && let Poll::Ready(Err(_)) = client.poll_send(cx)
+            {
+                return Poll::Ready(Answer::ClientGone);
+            }
+            loop {
+                match find_head(upstream.window(), scanned) {
+                    Ok(HeadEnd::At(length)) => return Poll::Ready(Answer::Head(length)),
+                    Ok(HeadEnd::Beyond(so_far)) => scanned = so_far,
+                    Err(refusal) => return Poll::Ready(Answer::Malformed(refusal)),
+                }
+                if !upstream.has_room() {
+                    upstream.grow();
+                }
+                let seen = !upstream.window().is_empty();
+                match upstream.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Answer::Ended(seen, "end of stream".into())),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Answer::Ended(seen, error.to_string())),
+                    Poll::Pending => break,
+                }
+            }
+            if request.is_finished() && client_gone(client, cx) {
+                return Poll::Ready(Answer::ClientGone);
+            }
+            let waiting = !request.is_finished() || client.unwritten() > 0;
+            stall.poll(cx, waiting, request.awaits(), client, upstream, deadline, limits).map(|()| Answer::Stalled)
+        })
+        .await
+    }
+}
+
+/// Moves the response, and what is left of the request, until the response has arrived.
+async fn through(
+    client: &mut Conn,
+    upstream: &mut Conn,
+    request: &mut Transfer,
+    response: &mut Transfer,
+    deadline: &mut Deadline,
+    limits: &Limits,
+) -> Ended {
+    let mut stall = Stall::new();
+    poll_fn(|cx| {
+        if !request.is_finished() {
+            match request.poll(cx, client, upstream) {
+                Poll::Ready(Err(TransferError::Source(_) | TransferError::Malformed(_))) => {
+                    return Poll::Ready(Ended::Client);
+                }
+                Poll::Ready(Err(TransferError::Sink(_))) => request.give_up(),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+        }
+        match response.poll(cx, upstream, client) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ended::Complete),
+            Poll::Ready(Err(TransferError::Source(_) | TransferError::Malformed(_))) => {
+                return Poll::Ready(Ended::Upstream);
+            }
+            Poll::Ready(Err(TransferError::Sink(_))) => return Poll::Ready(Ended::Client),
+            Poll::Pending => {}
+        }
+        if request.is_finished() && client_gone(client, cx) {
+            return Poll::Ready(Ended::Client);
+        }
+        let awaits = if request.is_finished() { Awaits::Sink } else { request.awaits() };
+        let waiting = !request.is_finished() || response.awaits() == Awaits::Sink;
+        stall.poll(cx, waiting, awaits, client, upstream, deadline, limits).map(|()| Ended::Stalled)
+    })
+    .await
+}
+
+/// Whether the client has ended the connection while it waits. What it sends meanwhile is kept: it is its next request.
+fn client_gone(client: &mut Conn, cx: &mut std::task::Context<'_>) -> bool {
+    while client.has_room() {
+        match client.poll_fill(cx) {
+            Poll::Ready(Ok(0) | Err(_)) => return true,
+            Poll::Ready(Ok(_)) => {}
+            Poll::Pending => return false,
+        }
+    }
+    false
+}
+
+/// Notices when nothing moves that a peer should be moving.
+struct Stall {
+    moved: u64,
+    armed: bool,
+}
+
+impl Stall {
+    fn new() -> Self {
+        Self { moved: 0, armed: false }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, borrowed one by one")]
+    fn poll(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        waiting: bool,
+        awaits: Awaits,
+        client: &Conn,
+        upstream: &Conn,
+        deadline: &mut Deadline,
+        limits: &Limits,
+    ) -> Poll<()> {
+        if !waiting {
+            self.armed = false;
+            return Poll::Pending;
+        }
+        let moved = client.moved() + upstream.moved();
+        if !self.armed || moved != self.moved {
+            self.armed = true;
+            self.moved = moved;
+            deadline.set(match awaits {
+                Awaits::Source => limits.body_stall,
+                Awaits::Sink => limits.write_stall,
+            });
+        }
+        deadline.poll_passed(cx)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

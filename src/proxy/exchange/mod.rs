@@ -1,0 +1,320 @@
+//! Requests on one client connection, one after the other: head in, decision, upstream, head and bodies through.
+//!
+//! The parts: `head` waits for a request, `plan` decides where it goes, `forward` takes it there, `reply` answers where the proxy
+//! itself has to. Every way out ends in [`Exchange::finish`], which counts and logs.
+
+mod forward;
+mod head;
+mod plan;
+mod reply;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::identity::SpiffeId;
+use crate::model::InboundPolicy;
+use crate::proxy::connection::Conn;
+use crate::proxy::filter::edge::Stance;
+use crate::proxy::filter::request_id::RequestId;
+use crate::proxy::filter::stats::{Call, Counted};
+use crate::proxy::http1::{Head, Name, Refusal, Target};
+use crate::proxy::limits;
+use crate::proxy::local::Local;
+use crate::proxy::timer::Deadline;
+use crate::proxy::upstream::Hop;
+use crate::telemetry::{AccessRecord, Counter, Party};
+
+use plan::{Goal, Plan};
+use reply::Reply;
+
+/// What requests on a connection are for.
+#[derive(Debug, Clone)]
+pub enum Role {
+    /// For the workload that the proxy stands beside: the port that they came to, and where the application listens.
+    Inbound {
+        /// Port of the workload.
+        port: u16,
+        /// Address of the application.
+        app: SocketAddr,
+    },
+    /// From that workload, to a name; with the token that it must know.
+    OutboundName {
+        /// The pod's token.
+        token: Arc<str>,
+    },
+    /// From that workload, captured on the way to an address.
+    OutboundAddress {
+        /// Where it was going.
+        original: SocketAddr,
+    },
+    /// From outside, to a port of a gateway.
+    Gateway {
+        /// Port of the listener.
+        port: u16,
+    },
+}
+
+impl Role {
+    fn stance(&self) -> Stance {
+        match self {
+            Self::Inbound { .. } => Stance::Inbound,
+            Self::OutboundName { .. } | Self::OutboundAddress { .. } => Stance::Outbound,
+            Self::Gateway { .. } => Stance::Gateway,
+        }
+    }
+}
+
+/// A mesh peer, proved by mutual TLS.
+#[derive(Debug)]
+pub struct MeshPeer {
+    /// Who it is.
+    pub identity: SpiffeId,
+    /// The same, as text.
+    pub uri: String,
+    /// SHA-256 of its certificate, in hexadecimal.
+    pub hash: String,
+    /// Who we are to it.
+    pub own: String,
+    /// What telemetry knows of it; more, once it has announced itself.
+    pub party: Arc<Party>,
+}
+
+/// What is known of a client's connection.
+#[derive(Debug)]
+pub struct Facts {
+    /// What its requests are for.
+    pub role: Role,
+    /// Our address on it.
+    pub local: Option<SocketAddr>,
+    /// The client's.
+    pub remote: Option<SocketAddr>,
+    /// The peer, over mutual TLS.
+    pub peer: Option<MeshPeer>,
+    /// The server name that it asked for.
+    pub server_name: Box<[u8]>,
+}
+
+/// Tables that a request needs, lent by the worker.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    request: Head,
+    response: Head,
+    target: Target,
+    /// Whole lines that the request gets.
+    added: Vec<u8>,
+    /// Whole lines that the response gets.
+    added_back: Vec<u8>,
+    request_id: RequestId,
+}
+
+/// Whether the connection takes another request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Again,
+    /// It is closed, and the client has nothing under way.
+    Close,
+    /// It is closed while the client may still be sending.
+    Linger,
+}
+
+/// Serves a client's connection until it ends.
+pub async fn serve(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) {
+    let seat = local.seats.take();
+    let mut deadline = Deadline::default();
+    loop {
+        let found = head::read(local, &seat, &mut conn, &mut deadline).await;
+        let refusal = match found {
+            Ok(Some(length)) => {
+                conn.hold(length);
+                None
+            }
+            Ok(None) => return,
+            Err(refusal) => Some(refusal),
+        };
+        let mut scratch = local.worker.scratch.borrow_mut().pop().unwrap_or_default();
+        let mut exchange = Exchange {
+            local,
+            conn: &mut conn,
+            facts: &mut facts,
+            scratch: &mut scratch,
+            deadline: &mut deadline,
+            started: Instant::now(),
+            own: local.shared.directory.inbound(),
+        };
+        let next = exchange.run(refusal).await;
+        local.worker.scratch.borrow_mut().push(scratch);
+        match next {
+            Next::Again => conn.release(),
+            Next::Close => {
+                conn.linger(&mut deadline, Duration::ZERO, 0).await;
+                return;
+            }
+            Next::Linger => {
+                conn.linger(&mut deadline, local.shared.limits.linger, limits::MAX_LINGER).await;
+                return;
+            }
+        }
+    }
+}
+
+/// One request and its response.
+struct Exchange<'a> {
+    local: &'a Rc<Local>,
+    conn: &'a mut Conn,
+    facts: &'a mut Facts,
+    scratch: &'a mut Scratch,
+    deadline: &'a mut Deadline,
+    started: Instant,
+    own: Option<Arc<InboundPolicy>>,
+}
+
+/// How an exchange ended, for those who count and log.
+struct Outcome<'o> {
+    code: u16,
+    flags: &'static str,
+    details: &'static str,
+    failure: &'o str,
+    plan: Option<&'o Plan>,
+    hop: Option<&'o Hop>,
+    upstream_local: Option<SocketAddr>,
+    upstream_time: Option<Duration>,
+    received: u64,
+    sent: u64,
+    sent_head: usize,
+}
+
+impl Outcome<'_> {
+    fn new(code: u16, flags: &'static str, details: &'static str) -> Self {
+        Self {
+            code,
+            flags,
+            details,
+            failure: "",
+            plan: None,
+            hop: None,
+            upstream_local: None,
+            upstream_time: None,
+            received: 0,
+            sent: 0,
+            sent_head: 0,
+        }
+    }
+}
+
+impl Exchange<'_> {
+    async fn run(&mut self, refusal: Option<Refusal>) -> Next {
+        let read = match refusal {
+            Some(refusal) => Err(refusal),
+            None => self.read(),
+        };
+        if let Err(refusal) = read {
+            self.local.shared.registry.count(Counter::RequestsRefused);
+            return self.reply(Reply::refusal(refusal), None).await;
+        }
+        match self.plan().await {
+            Ok(plan) => self.forward(&plan).await,
+            Err(reply) => self.reply(*reply, None).await,
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Refusal> {
+        let bytes = self.conn.head();
+        crate::proxy::http1::parse_request(bytes, self.local.shared.http10, &mut self.scratch.request)?;
+        crate::proxy::http1::read_target(&self.scratch.request, bytes, &mut self.scratch.target)
+    }
+
+    fn stance(&self) -> Stance {
+        self.facts.role.stance()
+    }
+
+    /// Counts and logs.
+    fn finish(&mut self, outcome: &Outcome<'_>) {
+        let duration = self.started.elapsed();
+        let shared = &self.local.shared;
+        let settings = shared.directory.settings();
+        let endpoint = outcome.hop.and_then(|hop| hop.endpoint.as_ref());
+        let (call, mutual_tls) = match self.facts.role {
+            Role::Inbound { port, .. } => {
+                let peer = self.facts.peer.as_ref();
+                (Call::Inbound(port, peer.map(|peer| &peer.party)), peer.is_some())
+            }
+            _ => {
+                let service = match outcome.plan.map(|plan| &plan.goal) {
+                    Some(Goal::Cluster(cluster)) => Some(&cluster.service),
+                    _ => None,
+                };
+                let proved = outcome.upstream_local.is_some() && outcome.hop.is_some_and(|hop| hop.expected.is_some());
+                (Call::Outbound(service, endpoint), proved)
+            }
+        };
+        let counted = Counted {
+            call,
+            own: self.own.as_ref(),
+            cluster: &settings.cluster,
+            code: outcome.code,
+            flags: outcome.flags,
+            mutual_tls,
+            duration,
+            request_bytes: self.conn.head().len() as u64 + outcome.received,
+            response_bytes: outcome.sent_head as u64 + outcome.sent,
+        };
+        self.local.stats.count(&counted, &shared.registry, self.local.worker.number);
+        if settings.access_log {
+            self.log(outcome, duration);
+        }
+    }
+
+    fn log(&self, outcome: &Outcome<'_>, duration: Duration) {
+        let mut log = self.local.log.borrow_mut();
+        let Some(log) = log.as_mut() else { return };
+        let bytes = self.conn.head();
+        let (request, target) = (&self.scratch.request, &self.scratch.target);
+        let generated = self.scratch.request_id.as_bytes();
+        let inbound_cluster;
+        let cluster: Option<&dyn std::fmt::Display> = match (outcome.plan.map(|plan| &plan.goal), &self.facts.role) {
+            (Some(Goal::Cluster(cluster)), _) => Some(&cluster.name),
+            (Some(Goal::Address(_)), Role::Inbound { port, .. }) => {
+                inbound_cluster = format!("inbound|{port}||");
+                Some(&inbound_cluster)
+            }
+            (Some(Goal::Address(_)), _) => Some(&"PassthroughCluster"),
+            (None, _) => None,
+        };
+        let rule = outcome.plan.and_then(Plan::rule);
+        let written = |name| request.get(name, bytes).unwrap_or_default();
+        log.log(&AccessRecord {
+            method: request.method.of(bytes),
+            path: request.target.of(bytes),
+            protocol: if request.http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            code: outcome.code,
+            flags: outcome.flags,
+            details: outcome.details,
+            termination: "",
+            transport_failure: outcome.failure,
+            bytes_received: outcome.received,
+            bytes_sent: outcome.sent,
+            duration,
+            upstream_time: outcome.upstream_time,
+            forwarded_for: request.received(Name::ForwardedFor, bytes).unwrap_or_default(),
+            user_agent: written(Name::UserAgent),
+            request_id: match written(Name::RequestId) {
+                b"" => generated,
+                present => present,
+            },
+            authority: &target.authority,
+            upstream_host: outcome.hop.map(|hop| hop.address),
+            upstream_cluster: cluster,
+            upstream_local: outcome.upstream_local,
+            downstream_local: self.facts.local,
+            downstream_remote: self.facts.remote,
+            server_name: &self.facts.server_name,
+            route_name: rule.map_or("", |rule| &rule.name),
+            rule: rule.map(|rule| &rule.provenance as &dyn std::fmt::Display),
+            ..AccessRecord::new(SystemTime::now() - duration)
+        });
+    }
+}

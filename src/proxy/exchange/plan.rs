@@ -1,0 +1,167 @@
+//! Where a request goes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::model::route::decide;
+use crate::model::{Decision, HttpRule, OutboundMode, RequestFacts};
+use crate::proxy::directory::{Cluster, Resolution, RoutesInForce};
+use crate::proxy::exchange::reply::Reply;
+use crate::proxy::exchange::{Exchange, Role};
+use crate::proxy::filter::edge::{self, ClientCertificate};
+use crate::proxy::filter::{peer, proxy_authorization, request_id};
+use crate::proxy::http1::Name;
+use crate::proxy::http1::encode::add_line;
+use crate::proxy::http1::head::Headers;
+
+/// Where a request goes, and because of which rule.
+pub(super) struct Plan {
+    /// The destination.
+    pub goal: Goal,
+    /// The routes that decided, and the number of the rule in them.
+    decided: Option<(Arc<RoutesInForce>, usize)>,
+}
+
+/// A destination.
+pub(super) enum Goal {
+    /// One of a cluster's endpoints.
+    Cluster(Arc<Cluster>),
+    /// This address, in plaintext: the application, or something outside the mesh.
+    Address(SocketAddr),
+}
+
+impl Plan {
+    /// The rule that decided.
+    pub fn rule(&self) -> Option<&HttpRule> {
+        let (routes, number) = self.decided.as_ref()?;
+        routes.routes.http.get(*number)
+    }
+
+    /// The rule for a sentence: ` (VirtualService default/reviews http[0])`, or nothing.
+    pub fn because(&self) -> String {
+        self.rule().map(|rule| format!(" ({})", rule.provenance)).unwrap_or_default()
+    }
+}
+
+impl Exchange<'_> {
+    /// Edits the request's headers and decides where it goes.
+    pub(super) async fn plan(&mut self) -> Result<Plan, Box<Reply>> {
+        if let Role::OutboundName { token } = &self.facts.role {
+            let given = self.scratch.request.received(Name::ProxyAuthorization, self.conn.head());
+            if !proxy_authorization::permits(given, token) {
+                return Err(Box::new(Reply::proxy_authorization()));
+            }
+        }
+        self.edit();
+        match self.facts.role {
+            Role::Inbound { app, .. } => Ok(Plan { goal: Goal::Address(app), decided: None }),
+            Role::OutboundName { .. } => self.plan_outbound(self.scratch.target.port.unwrap_or(80), None).await,
+            Role::OutboundAddress { original } => self.plan_outbound(original.port(), Some(original)).await,
+            Role::Gateway { port } => self.plan_gateway(port),
+        }
+    }
+
+    fn edit(&mut self) {
+        self.identify_peer();
+        let scratch = &mut *self.scratch;
+        let bytes = self.conn.head();
+        scratch.added.clear();
+        let certificate =
+            self.facts.peer.as_ref().map(|peer| ClientCertificate { uri: &peer.uri, hash: &peer.hash, by: &peer.own });
+        let client = self.facts.remote.map(|remote| remote.ip());
+        let (head, added) = (&mut scratch.request, &mut scratch.added);
+        edge::request(self.facts.role.stance(), client, certificate, head, bytes, added);
+        scratch.request_id = request_id::request(head, bytes, added, || self.local.worker.draw());
+        if scratch.target.absolute {
+            // The target is the one that counts; what the upstream gets as Host must say the same (RFC 9112 section 3.2.2).
+            head.remove(Name::Host);
+            add_line(added, "host", &scratch.target.authority);
+        }
+        if head.websocket {
+            added.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+        }
+    }
+
+    /// What an authenticated peer says about its workload holds for its connection.
+    fn identify_peer(&mut self) {
+        let Some(peer) = &mut self.facts.peer else { return };
+        if let Some(announced) = self.scratch.request.received(Name::MeshPeer, self.conn.head()) {
+            let party = peer::identify(&peer.identity, Some(announced));
+            if party != *peer.party {
+                peer.party = Arc::new(party);
+            }
+        }
+    }
+
+    async fn plan_outbound(&mut self, port: u16, original: Option<SocketAddr>) -> Result<Plan, Box<Reply>> {
+        let directory = &self.local.shared.directory;
+        let host = self.scratch.target.host.as_str();
+        let resolution = match directory.get(host) {
+            Some(resolution) => resolution,
+            None => Box::pin(directory.resolve(host)).await,
+        };
+        match resolution {
+            Resolution::Known(target) if target.service.port(port).is_some() => self.decide(&target.routes, port),
+            Resolution::Known(_) | Resolution::Unknown => self.plan_unknown(port, original).await,
+            Resolution::Unavailable(reason) => Err(Box::new(Reply::unavailable(host, reason.detail()))),
+        }
+    }
+
+    /// A host, or a port of one, that the mesh does not have.
+    async fn plan_unknown(&mut self, port: u16, original: Option<SocketAddr>) -> Result<Plan, Box<Reply>> {
+        let shared = &self.local.shared;
+        let host = self.scratch.target.host.as_str();
+        if shared.directory.settings().outbound_mode == OutboundMode::RegistryOnly {
+            return Err(Box::new(Reply::not_in_mesh(host, port)));
+        }
+        let address = match original {
+            Some(original) => Some(original),
+            None => Box::pin(self.local.names.resolve(host, port, &shared.limits)).await,
+        };
+        match address {
+            Some(address) if shared.own_addresses.read().contains(&address) => {
+                Err(Box::new(Reply::own_address(host, port)))
+            }
+            Some(address) => Ok(Plan { goal: Goal::Address(address), decided: None }),
+            None => Err(Box::new(Reply::no_address(host))),
+        }
+    }
+
+    fn plan_gateway(&mut self, port: u16) -> Result<Plan, Box<Reply>> {
+        let listeners = self.local.listeners.borrow().clone();
+        let listener = listeners.iter().find(|listener| listener.port == port);
+        let host = self.scratch.target.host.as_str();
+        let Some(virtual_host) = listener.and_then(|listener| listener.virtual_host(host)) else {
+            return Err(Box::new(Reply::no_host(host, port)));
+        };
+        match self.local.shared.directory.gateway_routes(&virtual_host.routes) {
+            Some(routes) => self.decide(&routes, port),
+            None => Err(Box::new(Reply::unavailable(host, "routes_not_there_yet"))),
+        }
+    }
+
+    fn decide(&self, routes: &Arc<RoutesInForce>, port: u16) -> Result<Plan, Box<Reply>> {
+        let bytes = self.conn.head();
+        let own = self.own.as_ref().map(|own| &own.workload);
+        let headers = Headers { head: &self.scratch.request, bytes };
+        let facts = RequestFacts {
+            method: self.scratch.request.method.of(bytes),
+            path: self.scratch.target.path(),
+            headers: &headers,
+            port,
+            source_labels: own.map_or(peer::NO_LABELS, |own| &own.labels),
+            source_namespace: own.map_or(&*self.local.shared.namespace, |own| &own.namespace),
+        };
+        match decide(&routes.routes, &facts, self.local.worker.draw()) {
+            Decision::NoRoute => Err(Box::new(Reply::no_route(&self.scratch.target.host))),
+            Decision::Forward { rule, cluster } => {
+                let Some(found) = routes.cluster(cluster) else {
+                    return Err(Box::new(Reply::no_cluster(cluster, rule)));
+                };
+                let number = routes.routes.http.iter().position(|candidate| std::ptr::eq(candidate, rule));
+                let decided = number.map(|number| (routes.clone(), number));
+                Ok(Plan { goal: Goal::Cluster(found.clone()), decided })
+            }
+        }
+    }
+}

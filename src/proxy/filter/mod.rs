@@ -1,0 +1,15 @@
+//! What happens to every request and response on its way, in this order:
+//!
+//! 1. [`edge`]: headers that only the mesh may set are taken off, those about the client are put on;
+//! 2. [`peer`]: who the caller is, as far as it has proved it;
+//! 3. [`request_id`];
+//! 4. routing, which is the exchange's;
+//! 5. [`stats`] and the access log, when all is over.
+//!
+//! A filter is a plain function; what a request does not use costs a comparison.
+
+pub mod edge;
+pub mod peer;
+pub mod proxy_authorization;
+pub mod request_id;
+pub mod stats;

@@ -1,0 +1,192 @@
+//! Request metrics: from what took part in a request to the cell that counts it.
+//!
+//! Labels are made once for each combination of parts; after that a request finds its cell by the parts' addresses. An entry
+//! holds its parts, so that an address cannot come to mean something else.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{InboundPolicy, Service};
+use crate::proxy::directory::UpstreamEndpoint;
+use crate::proxy::filter::peer;
+use crate::proxy::limits;
+use crate::telemetry::{Party, Registry, Reporter, RequestCell, RequestLabels};
+
+/// One request, as it is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// Which side we are, and who is on the other.
+    pub call: Call<'a>,
+    /// Our own workload, when it is known.
+    pub own: Option<&'a Arc<InboundPolicy>>,
+    /// Name of our cluster.
+    pub cluster: &'a Arc<str>,
+    /// Status; 0 when none was sent.
+    pub code: u16,
+    /// Response flags.
+    pub flags: &'static str,
+    /// Whether the connection between the workloads was mutual TLS.
+    pub mutual_tls: bool,
+    /// How long it took.
+    pub duration: Duration,
+    /// Bytes of the request, head and body.
+    pub request_bytes: u64,
+    /// Bytes of the response, head and body.
+    pub response_bytes: u64,
+}
+
+/// The two sides of a call, one of which is us.
+#[derive(Debug, Clone, Copy)]
+pub enum Call<'a> {
+    /// We call: a service, where the mesh knows it, and the endpoint that was chosen.
+    Outbound(Option<&'a Arc<Service>>, Option<&'a Arc<UpstreamEndpoint>>),
+    /// We are called, on this port, by this peer where it has proved who it is.
+    Inbound(u16, Option<&'a Arc<Party>>),
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    own: usize,
+    service: usize,
+    peer: usize,
+    flags: usize,
+    code: u16,
+    outbound: bool,
+    mutual_tls: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    cell: Arc<RequestCell>,
+    _own: Option<Arc<InboundPolicy>>,
+    _service: Option<Arc<Service>>,
+    _endpoint: Option<Arc<UpstreamEndpoint>>,
+    _peer: Option<Arc<Party>>,
+}
+
+/// The cells that one worker of one proxy has found before.
+#[derive(Debug, Default)]
+pub struct Stats {
+    cells: RefCell<HashMap<Key, Entry, BuildHasherDefault<Mixer>>>,
+}
+
+impl Stats {
+    /// Counts a request. `shard` is the worker's number.
+    pub fn count(&self, counted: &Counted<'_>, registry: &Registry, shard: usize) {
+        let key = key(counted);
+        let mut cells = self.cells.borrow_mut();
+        if let Some(entry) = cells.get(&key)
+            && !entry.cell.is_retired()
+        {
+            entry.cell.record(counted.duration, counted.request_bytes, counted.response_bytes);
+            return;
+        }
+        let cell = registry.request_cell(&labels(counted), shard);
+        cell.record(counted.duration, counted.request_bytes, counted.response_bytes);
+        if cells.len() >= limits::MAX_CELLS {
+            cells.clear();
+        }
+        let (service, endpoint, peer) = match counted.call {
+            Call::Outbound(service, endpoint) => (service.cloned(), endpoint.cloned(), None),
+            Call::Inbound(_, peer) => (None, None, peer.cloned()),
+        };
+        let entry = Entry { cell, _own: counted.own.cloned(), _service: service, _endpoint: endpoint, _peer: peer };
+        cells.insert(key, entry);
+    }
+}
+
+fn key(counted: &Counted<'_>) -> Key {
+    fn address<T>(part: Option<&Arc<T>>) -> usize {
+        part.map_or(0, |part| Arc::as_ptr(part).addr())
+    }
+    let (service, peer) = match counted.call {
+        Call::Outbound(service, endpoint) => (address(service), address(endpoint)),
+        Call::Inbound(port, peer) => (usize::from(port), address(peer)),
+    };
+    Key {
+        own: address(counted.own),
+        service,
+        peer,
+        flags: counted.flags.as_ptr().addr(),
+        code: counted.code,
+        outbound: matches!(counted.call, Call::Outbound(..)),
+        mutual_tls: counted.mutual_tls,
+    }
+}
+
+fn labels(counted: &Counted<'_>) -> RequestLabels {
+    let own = match counted.own {
+        Some(own) => peer::party_of(&own.workload, counted.cluster, counted.mutual_tls),
+        None => Party::default(),
+    };
+    let own = Arc::new(own);
+    // (host, name, namespace) of the called service, and what calls around the mesh are reported under.
+    let (reporter, source, destination, service, around) = match counted.call {
+        Call::Outbound(service, endpoint) => {
+            let party = endpoint.map_or_else(Party::default, |endpoint| {
+                peer::party_of(&endpoint.endpoint.workload, counted.cluster, counted.mutual_tls)
+            });
+            let service = service.map(|service| (&service.host, &service.name, &service.namespace));
+            (Reporter::Source, own, Arc::new(party), service, "PassthroughCluster")
+        }
+        Call::Inbound(port, peer) => {
+            let service = counted
+                .own
+                .and_then(|own| own.service(port))
+                .map(|service| (&service.host, &service.name, &service.namespace));
+            (Reporter::Destination, peer.cloned().unwrap_or_default(), own, service, "InboundPassthroughCluster")
+        }
+    };
+    let (host, name, namespace) = service.map_or_else(
+        || (Arc::default(), around.into(), Arc::default()),
+        |(host, name, namespace)| (host.clone(), name.clone(), namespace.clone()),
+    );
+    RequestLabels {
+        reporter,
+        source,
+        destination,
+        destination_service: host,
+        destination_service_name: name,
+        destination_service_namespace: namespace,
+        request_protocol: "http",
+        response_code: counted.code,
+        grpc_response_status: "",
+        response_flags: counted.flags,
+        mutual_tls: counted.mutual_tls,
+    }
+}
+
+/// Mixes addresses and small numbers, which nobody outside chooses.
+#[derive(Debug, Default)]
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u16(&mut self, value: u16) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}

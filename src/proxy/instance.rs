@@ -1,0 +1,337 @@
+//! A proxy as a value: hosted on a worker set, drained, dropped.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use crate::proxy::directory::Directory;
+use crate::proxy::filter::stats::Stats;
+use crate::proxy::limits::Limits;
+use crate::proxy::listener::{self, Acceptor, Bind, BindError, Origin};
+use crate::proxy::local::{Local, Seats, Shared};
+use crate::proxy::upstream::{Names, Pool};
+use crate::proxy::worker::{self, Worker, Workers};
+use crate::telemetry::{AccessLog, LogHandle, Registry};
+
+/// How often idle upstream connections are looked at.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// What a proxy is made of.
+#[derive(Debug)]
+pub struct ProxyConfig {
+    /// Name of the pod, for logs.
+    pub name: Arc<str>,
+    /// Namespace of the pod.
+    pub namespace: Arc<str>,
+    /// Where its connections come from.
+    pub listeners: Vec<Bind>,
+    /// What it knows.
+    pub directory: Directory,
+    /// Where it counts.
+    pub registry: Registry,
+    /// Where it logs requests, when its settings say so.
+    pub access_log: Option<Arc<AccessLog>>,
+    /// Its limits.
+    pub limits: Limits,
+    /// Whether HTTP/1.0 is served.
+    pub http10: bool,
+}
+
+impl ProxyConfig {
+    /// A proxy without listeners and log, with the default limits.
+    pub fn new(name: impl Into<Arc<str>>, namespace: impl Into<Arc<str>>, directory: Directory) -> Self {
+        Self {
+            name: name.into(),
+            namespace: namespace.into(),
+            listeners: Vec::new(),
+            directory,
+            registry: Registry::default(),
+            access_log: None,
+            limits: Limits::default(),
+            http10: false,
+        }
+    }
+}
+
+/// A proxy that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// One of its addresses cannot be listened on.
+    #[error("the proxy of {name}: {source}")]
+    Bind {
+        /// Name of the pod.
+        name: Arc<str>,
+        /// Which, and why.
+        source: BindError,
+    },
+    /// A socket that was handed in cannot be used, or a worker has ended.
+    #[error("the proxy of {name} cannot be started: {source}")]
+    Start {
+        /// Name of the pod.
+        name: Arc<str>,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// How far a proxy's life has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It takes connections.
+    Serving,
+    /// It takes no more, and ends what it has.
+    Draining,
+    /// It is over.
+    Ended,
+}
+
+/// A port of a gateway, and where it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// The gateway's port.
+    pub port: u16,
+    /// The address that is listened on.
+    pub address: SocketAddr,
+}
+
+/// A running proxy. Dropping it ends it at once, with every connection it has.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    bound: watch::Receiver<Vec<Bound>>,
+    phase: watch::Sender<Phase>,
+    /// Closed when every worker has let go.
+    alive: mpsc::Receiver<()>,
+}
+
+impl Proxy {
+    /// Binds the proxy's addresses and serves them on every worker.
+    pub fn start(workers: &Workers, config: ProxyConfig) -> Result<Self, ProxyError> {
+        let name = config.name.clone();
+        let mut opened = Opening::new(workers.count());
+        for bind in config.listeners {
+            opened.open(bind).map_err(|error| error.of(&name))?;
+        }
+        let shared = Arc::new(Shared {
+            name: config.name,
+            namespace: config.namespace,
+            directory: config.directory,
+            registry: config.registry,
+            limits: config.limits,
+            http10: config.http10,
+            connections: AtomicUsize::new(0),
+            own_addresses: RwLock::new(opened.addresses.clone()),
+        });
+        let (phase, phase_receiver) = watch::channel(Phase::Serving);
+        let (bound_sender, bound) = watch::channel(Vec::new());
+        let (alive_sender, alive) = mpsc::channel(1);
+        let count = workers.count();
+        let mut per_worker = opened.per_worker.into_iter();
+        workers
+            .on_each(|_| {
+                let part = Part {
+                    shared: shared.clone(),
+                    sockets: per_worker.next().unwrap_or_default(),
+                    gateways: opened.gateways.clone(),
+                    workers: count,
+                    log: config.access_log.as_ref().map(|log| log.handle()),
+                    phase: phase_receiver.clone(),
+                    bound: bound_sender.clone(),
+                    _alive: alive_sender.clone(),
+                };
+                move |worker: &Rc<Worker>| worker::spawn(part.run(worker.clone()))
+            })
+            .map_err(|source| ProxyError::Start { name, source })?;
+        Ok(Self { shared, addresses: opened.addresses, bound, phase, alive })
+    }
+
+    /// Name of the pod.
+    pub fn name(&self) -> &Arc<str> {
+        &self.shared.name
+    }
+
+    /// Where it listens, in the order of its configuration, gateways left out.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Which ports of a gateway are served where, and every change.
+    pub fn bound(&self) -> watch::Receiver<Vec<Bound>> {
+        self.bound.clone()
+    }
+
+    /// What it knows.
+    pub fn directory(&self) -> &Directory {
+        &self.shared.directory
+    }
+
+    /// What it has counted.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// Open client connections.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Takes no more connections, lets requests under way finish for as long as `deadline`, then ends. Whether all of them did.
+    pub async fn drain(mut self, deadline: Duration) -> bool {
+        self.phase.send_replace(Phase::Draining);
+        let emptied = tokio::time::timeout(deadline, self.alive.recv()).await.is_ok();
+        self.phase.send_replace(Phase::Ended);
+        emptied
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.phase.send_replace(Phase::Ended);
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("name", &self.shared.name).field("addresses", &self.addresses).finish()
+    }
+}
+
+/// Addresses of a port of a gateway.
+type Addresses = Arc<dyn Fn(u16) -> Vec<SocketAddr> + Send + Sync>;
+
+/// Sockets on their way to the workers.
+struct Opening {
+    workers: usize,
+    per_worker: Vec<Vec<(std::net::TcpListener, Origin)>>,
+    addresses: Vec<SocketAddr>,
+    gateways: Vec<Addresses>,
+}
+
+enum OpenError {
+    Bind(BindError),
+    Socket(io::Error),
+}
+
+impl OpenError {
+    fn of(self, name: &Arc<str>) -> ProxyError {
+        match self {
+            Self::Bind(source) => ProxyError::Bind { name: name.clone(), source },
+            Self::Socket(source) => ProxyError::Start { name: name.clone(), source },
+        }
+    }
+}
+
+impl Opening {
+    fn new(workers: usize) -> Self {
+        let per_worker = (0..workers).map(|_| Vec::new()).collect();
+        Self { workers, per_worker, addresses: Vec::new(), gateways: Vec::new() }
+    }
+
+    fn open(&mut self, bind: Bind) -> Result<(), OpenError> {
+        let (sockets, origin) = match bind {
+            Bind::InboundExplicit { bind, app } => {
+                (listener::bind(bind, self.workers).map_err(OpenError::Bind)?, Origin::Inbound(bind.port(), app))
+            }
+            Bind::OutboundExplicit { bind, token } => {
+                (listener::bind(bind, self.workers).map_err(OpenError::Bind)?, Origin::Outbound(token))
+            }
+            Bind::InboundTransparent { listener, original } => {
+                (self.copies(listener).map_err(OpenError::Socket)?, Origin::InboundRedirected(original))
+            }
+            Bind::OutboundTransparent { listener, original } => {
+                (self.copies(listener).map_err(OpenError::Socket)?, Origin::OutboundRedirected(original))
+            }
+            Bind::Gateway { addresses } => {
+                self.gateways.push(addresses);
+                return Ok(());
+            }
+        };
+        if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
+            self.addresses.push(address);
+            let origin = match origin {
+                // A port that was left to the system to choose is the port that callers know.
+                Origin::Inbound(0, app) => Origin::Inbound(address.port(), app),
+                other => other,
+            };
+            for (socket, worker) in sockets.into_iter().zip(&mut self.per_worker) {
+                worker.push((socket, origin.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// One handle on the socket for each worker: they take turns at one queue.
+    fn copies(&self, listener: std::net::TcpListener) -> io::Result<Vec<std::net::TcpListener>> {
+        (0..self.workers).map(|_| listener.try_clone()).collect()
+    }
+}
+
+/// A proxy's part on one worker.
+struct Part {
+    shared: Arc<Shared>,
+    sockets: Vec<(std::net::TcpListener, Origin)>,
+    gateways: Vec<Addresses>,
+    workers: usize,
+    log: Option<LogHandle>,
+    phase: watch::Receiver<Phase>,
+    bound: watch::Sender<Vec<Bound>>,
+    _alive: mpsc::Sender<()>,
+}
+
+impl Part {
+    async fn run(self, worker: Rc<Worker>) {
+        let local = Rc::new(Local {
+            shared: self.shared,
+            worker,
+            pool: Pool::default(),
+            names: Names::default(),
+            stats: Stats::default(),
+            listeners: RefCell::new(Arc::from([])),
+            log: RefCell::new(self.log),
+            seats: Seats::default(),
+        });
+        let mut phase = self.phase.clone();
+        let acceptor = Acceptor { local: local.clone(), tasks: Rc::default(), phase: self.phase };
+        // Dropping these sets and the acceptor's ends every task of the proxy on this worker.
+        let (mut sockets, mut gateways) = (JoinSet::new(), JoinSet::new());
+        for (socket, origin) in self.sockets {
+            sockets.spawn_local(acceptor.clone().run(socket, origin));
+        }
+        for addresses in self.gateways {
+            gateways.spawn_local(listener::follow(acceptor.clone(), addresses, self.workers, self.bound.clone()));
+        }
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
+                _ = sweep.tick() => {
+                    local.pool.sweep(&local.shared.limits);
+                    acceptor.reap();
+                }
+            }
+        }
+        local.seats.drain();
+        let emptied = async {
+            // Each takes what waits in its queue, and ends.
+            while sockets.join_next().await.is_some() {}
+            gateways.shutdown().await;
+            acceptor.finish().await;
+        };
+        tokio::select! {
+            () = emptied => {}
+            _ = phase.wait_for(|phase| *phase == Phase::Ended) => {}
+        }
+        acceptor.tasks.borrow_mut().abort_all();
+    }
+}

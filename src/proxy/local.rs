@@ -1,0 +1,133 @@
+//! What the connections of one proxy share: across workers ([`Shared`]) and on one of them ([`Local`]).
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use crate::model::Listener;
+use crate::proxy::directory::Directory;
+use crate::proxy::filter::stats::Stats;
+use crate::proxy::limits::Limits;
+use crate::proxy::upstream::{Names, Pool};
+use crate::proxy::worker::Worker;
+use crate::telemetry::{LogHandle, Registry};
+
+/// What all workers see of a proxy.
+#[derive(Debug)]
+pub struct Shared {
+    /// Name of the pod, for logs.
+    pub name: Arc<str>,
+    /// Namespace of the pod.
+    pub namespace: Arc<str>,
+    /// What the proxy knows.
+    pub directory: Directory,
+    /// Its metrics.
+    pub registry: Registry,
+    /// Its limits.
+    pub limits: Limits,
+    /// Whether HTTP/1.0 is served.
+    pub http10: bool,
+    /// Open connections, all workers together.
+    pub(super) connections: AtomicUsize,
+    /// Where it listens itself; requests are not sent there.
+    pub(super) own_addresses: parking_lot::RwLock<Vec<SocketAddr>>,
+}
+
+/// What one worker has of a proxy.
+pub struct Local {
+    /// What all of them see.
+    pub shared: Arc<Shared>,
+    /// The worker.
+    pub worker: Rc<Worker>,
+    /// Idle connections to upstreams.
+    pub pool: Pool,
+    /// Names outside the mesh.
+    pub names: Names,
+    /// Cells found before.
+    pub stats: Stats,
+    /// The ports of a gateway, as they are in force on this worker.
+    pub(super) listeners: RefCell<Arc<[Listener]>>,
+    pub(super) log: RefCell<Option<LogHandle>>,
+    pub(super) seats: Seats,
+}
+
+/// Counts a connection as open, as long as it lives.
+#[derive(Debug)]
+pub struct Opened(Arc<Shared>);
+
+impl Opened {
+    /// Begins counting; `None` where the limit is reached.
+    pub fn begin(shared: &Arc<Shared>) -> Option<Self> {
+        let opened = Self(shared.clone());
+        let before = shared.connections.fetch_add(1, Ordering::Relaxed);
+        (before < shared.limits.connections).then_some(opened)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Where idle connections can be found when the proxy drains: each has a seat for its waker.
+#[derive(Debug, Default)]
+pub struct Seats {
+    wakers: RefCell<Vec<Option<Waker>>>,
+    free: RefCell<Vec<usize>>,
+    draining: Cell<bool>,
+}
+
+/// One connection's seat, free again when dropped.
+pub struct Seat<'a> {
+    seats: &'a Seats,
+    number: usize,
+}
+
+impl Seats {
+    /// A seat for a new connection.
+    pub fn take(&self) -> Seat<'_> {
+        let number = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            let mut wakers = self.wakers.borrow_mut();
+            wakers.push(None);
+            wakers.len() - 1
+        });
+        Seat { seats: self, number }
+    }
+
+    /// Whether the proxy is ending: no connection takes another request.
+    pub fn draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Begins to end, and wakes who is idle.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        let wakers: Vec<Waker> = self.wakers.borrow_mut().iter_mut().filter_map(Option::take).collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Seat<'_> {
+    /// Has the connection woken when the proxy drains.
+    pub fn wait(&self, waker: &Waker) {
+        if let Some(seat) = self.seats.wakers.borrow_mut().get_mut(self.number) {
+            match seat {
+                Some(known) if known.will_wake(waker) => {}
+                _ => *seat = Some(waker.clone()),
+            }
+        }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if let Some(seat) = self.seats.wakers.borrow_mut().get_mut(self.number) {
+            *seat = None;
+        }
+        self.seats.free.borrow_mut().push(self.number);
+    }
+}

@@ -1,0 +1,134 @@
+//! Streams of bytes as connections have them: TCP, or TLS on top of it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::proxy::http1::Buffer;
+
+/// One of the streams that a connection may be made of.
+#[derive(Debug)]
+pub enum Stream {
+    /// Bytes as they come.
+    Plain(TcpStream),
+    /// TLS that a client began with us.
+    Server(Box<tokio_rustls::server::TlsStream<Replayed>>),
+    /// TLS that we began with a server.
+    Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// Calls a method on whichever stream it is.
+macro_rules! each {
+    ($stream:expr, $io:ident => $call:expr) => {
+        match $stream {
+            Stream::Plain($io) => {
+                let $io = Pin::new($io);
+                $call
+            }
+            Stream::Server($io) => {
+                let $io = Pin::new(&mut **$io);
+                $call
+            }
+            Stream::Client($io) => {
+                let $io = Pin::new(&mut **$io);
+                $call
+            }
+        }
+    };
+}
+
+impl Stream {
+    /// Reads into `room`; 0 is the end.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(room);
+        match each!(self, io => io.poll_read(cx, &mut room)) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(room.filled().len())),
+            // Peers commonly end TLS without saying so; whether something is missing is for the message's framing to tell.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Writes some of `bytes`.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, io => io.poll_write(cx, bytes))
+    }
+
+    /// Hands everything written to the kernel.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => io.poll_flush(cx))
+    }
+
+    /// Ends the direction that we write.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => io.poll_shutdown(cx))
+    }
+
+    /// The TCP connection at the bottom.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Server(tls) => &tls.get_ref().0.tcp,
+            Self::Client(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+/// A TCP connection of which some bytes have been read already, and are read again first.
+#[derive(Debug)]
+pub struct Replayed {
+    before: Buffer,
+    tcp: TcpStream,
+}
+
+impl Replayed {
+    /// What was read, and where it was read from.
+    pub fn new(before: Buffer, tcp: TcpStream) -> Self {
+        Self { before, tcp }
+    }
+}
+
+impl AsyncRead for Replayed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.before.is_empty() {
+            return Pin::new(&mut self.tcp).poll_read(cx, room);
+        }
+        let count = self.before.filled().len().min(room.remaining());
+        room.put_slice(self.before.filled().get(..count).unwrap_or_default());
+        self.before.consume(count);
+        if self.before.is_empty() {
+            self.before = Buffer::default();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Replayed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

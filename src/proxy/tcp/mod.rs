@@ -1,0 +1,75 @@
+//! Bytes both ways: raw TCP, and what follows a granted upgrade.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use crate::proxy::connection::Conn;
+use crate::proxy::limits::Limits;
+use crate::proxy::timer::Deadline;
+use crate::proxy::transfer::{Transfer, TransferError};
+
+/// How a tunnel ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunnelEnd {
+    /// Both sides had said all.
+    Complete,
+    /// One side broke off.
+    Broken,
+    /// Nothing moved for as long as the limits allow.
+    Idle,
+}
+
+/// Copies both ways until both sides have ended, one breaks, or nothing moves. An end in one direction is passed on; the other
+/// direction then has [`Limits::half_closed`] for each byte.
+///
+/// Answers the end, and the bytes that went from `client` to `server` and back.
+pub async fn tunnel(client: &mut Conn, server: &mut Conn, limits: &Limits) -> (TunnelEnd, u64, u64) {
+    let (mut up, mut down) = (Direction::new(), Direction::new());
+    let mut deadline = Deadline::default();
+    deadline.set(limits.tunnel_idle);
+    let mut moved = 0;
+    let end = poll_fn(|cx| {
+        if up.poll(cx, client, server).is_err() || down.poll(cx, server, client).is_err() {
+            return Poll::Ready(TunnelEnd::Broken);
+        }
+        if up.closed && down.closed {
+            return Poll::Ready(TunnelEnd::Complete);
+        }
+        let so_far = client.moved() + server.moved();
+        if so_far != moved {
+            moved = so_far;
+            deadline.set(if up.closed || down.closed { limits.half_closed } else { limits.tunnel_idle });
+        }
+        deadline.poll_passed(cx).map(|()| TunnelEnd::Idle)
+    })
+    .await;
+    (end, up.transfer.data(), down.transfer.data())
+}
+
+struct Direction {
+    transfer: Transfer,
+    closed: bool,
+}
+
+impl Direction {
+    fn new() -> Self {
+        Self { transfer: Transfer::raw(), closed: false }
+    }
+
+    fn poll(&mut self, cx: &mut std::task::Context<'_>, from: &mut Conn, to: &mut Conn) -> Result<(), TransferError> {
+        if self.closed {
+            return Ok(());
+        }
+        match self.transfer.poll(cx, from, to) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => return Ok(()),
+        }
+        match to.poll_shutdown(cx) {
+            Poll::Ready(Ok(())) => self.closed = true,
+            Poll::Ready(Err(error)) => return Err(TransferError::Sink(error)),
+            Poll::Pending => {}
+        }
+        Ok(())
+    }
+}

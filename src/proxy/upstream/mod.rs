@@ -1,0 +1,85 @@
+//! The side of the proxy that calls: which endpoint, over which connection, with whose identity.
+//!
+//! Connections are pooled per worker and per (address, expected identity): one that was made for one identity is never used for
+//! another. Mutual TLS never falls back to plaintext: an endpoint that should have it and cannot prove who it is is not talked to.
+
+mod balance;
+mod connect;
+mod names;
+mod pool;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::identity::SpiffeId;
+use crate::model::{ClusterName, TunnelProtocol, UpstreamTls};
+use crate::proxy::directory::{Cluster, EndpointState, UpstreamEndpoint};
+
+pub use balance::pick;
+pub use connect::{ConnectError, connect, reason as handshake_reason};
+pub use names::Names;
+pub use pool::{Pool, PoolKey};
+
+/// Where one attempt goes.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// Address.
+    pub address: SocketAddr,
+    /// Who must answer there; `None`: plaintext.
+    pub expected: Option<SpiffeId>,
+    /// The endpoint, where it is one of a cluster's.
+    pub endpoint: Option<Arc<UpstreamEndpoint>>,
+}
+
+impl Hop {
+    /// An address, in plaintext.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self { address, expected: None, endpoint: None }
+    }
+
+    /// An endpoint, as its cluster's policy and its workload say it is talked to. `Err` when it should prove an identity and
+    /// none is known for it.
+    pub fn to(cluster: &Cluster, endpoint: Arc<UpstreamEndpoint>) -> Result<Self, ConnectError> {
+        let workload = &endpoint.endpoint.workload;
+        let mutual = match cluster.policy.tls {
+            UpstreamTls::Disable => false,
+            UpstreamTls::IstioMutual => true,
+            UpstreamTls::Auto => workload.protocol == TunnelProtocol::MutualTls,
+        };
+        let expected = match (mutual, &workload.identity) {
+            (false, _) => None,
+            (true, Some(identity)) => Some(identity.clone()),
+            (true, None) => return Err(ConnectError::NoIdentity(workload.name.clone())),
+        };
+        Ok(Self { address: endpoint.address, expected, endpoint: Some(endpoint) })
+    }
+
+    /// What connections to it are pooled under.
+    pub fn key(&self) -> PoolKey {
+        PoolKey { address: self.address, expected: self.expected.clone() }
+    }
+}
+
+/// The server name that mesh TLS carries (Istio's form).
+pub fn server_name(cluster: &ClusterName) -> String {
+    format!("outbound_.{}_.{}_.{}", cluster.port, cluster.subset.as_deref().unwrap_or_default(), cluster.host)
+}
+
+/// Counts a request as under way at its endpoint, as long as it lives.
+#[derive(Debug)]
+pub struct Active(Arc<EndpointState>);
+
+impl Active {
+    /// Begins counting.
+    pub fn begin(state: &Arc<EndpointState>) -> Self {
+        state.active.fetch_add(1, Ordering::Relaxed);
+        Self(state.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}

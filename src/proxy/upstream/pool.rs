@@ -1,0 +1,85 @@
+//! Connections that wait for their next request.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use tokio::time::Instant;
+
+use crate::identity::SpiffeId;
+use crate::proxy::connection::Conn;
+use crate::proxy::limits::Limits;
+
+/// What makes two connections interchangeable.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolKey {
+    /// Where it goes.
+    pub address: SocketAddr,
+    /// Who has proved to be there; `None`: plaintext.
+    pub expected: Option<SpiffeId>,
+}
+
+/// The idle connections of one proxy on one worker.
+#[derive(Debug, Default)]
+pub struct Pool {
+    idle: RefCell<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    by_key: HashMap<PoolKey, Vec<(Conn, Instant)>>,
+    count: usize,
+}
+
+impl Pool {
+    /// A connection that can take a request; the one that was used last, because it is the least likely to have been closed.
+    pub fn take(&self, key: &PoolKey, limits: &Limits) -> Option<Conn> {
+        let mut idle = self.idle.borrow_mut();
+        let idle = &mut *idle;
+        let waiting = idle.by_key.get_mut(key)?;
+        while let Some((mut conn, since)) = waiting.pop() {
+            idle.count -= 1;
+            if since.elapsed() < limits.idle_upstream && conn.is_alive() {
+                return Some(conn);
+            }
+        }
+        idle.by_key.remove(key);
+        None
+    }
+
+    /// Keeps a connection for the next request, or closes it where enough wait.
+    pub fn give(&self, key: PoolKey, conn: Conn, limits: &Limits) {
+        let mut idle = self.idle.borrow_mut();
+        let idle = &mut *idle;
+        if idle.count >= limits.idle_in_all {
+            return;
+        }
+        let waiting = idle.by_key.entry(key).or_default();
+        if waiting.len() < limits.idle_per_destination {
+            waiting.push((conn, Instant::now()));
+            idle.count += 1;
+        }
+    }
+
+    /// Closes what has waited too long or was closed by its peer.
+    pub fn sweep(&self, limits: &Limits) {
+        let mut idle = self.idle.borrow_mut();
+        let mut count = 0;
+        idle.by_key.retain(|_, waiting| {
+            waiting.retain_mut(|(conn, since)| since.elapsed() < limits.idle_upstream && conn.is_alive());
+            count += waiting.len();
+            !waiting.is_empty()
+        });
+        idle.count = count;
+    }
+
+    /// How many connections wait.
+    pub fn len(&self) -> usize {
+        self.idle.borrow().count
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
