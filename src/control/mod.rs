@@ -47,7 +47,6 @@ const CONNECTIONS: usize = 64;
 const BUFFER: usize = 64 << 10;
 
 /// Where configuration comes from.
-#[derive(Debug)]
 pub enum Source {
     /// A Kubernetes API, watched in every namespace.
     Kubernetes(kube::Client),
@@ -56,7 +55,6 @@ pub enum Source {
 }
 
 /// What a control plane needs.
-#[derive(Debug)]
 pub struct Options {
     /// Where configuration comes from.
     pub source: Source,
@@ -120,7 +118,8 @@ impl ControlPlane {
             token: token.clone(),
         };
         let (connections, mut incoming) = mpsc::channel::<Vouched>(CONNECTIONS);
-        let incoming = futures_util::stream::poll_fn(move |cx| incoming.poll_recv(cx).map(|next| next.map(Ok::<_, io::Error>)));
+        let incoming =
+            futures_util::stream::poll_fn(move |cx| incoming.poll_recv(cx).map(|next| next.map(Ok::<_, io::Error>)));
         let server = grpc_server(&Limits::default())
             .add_service(
                 AggregatedDiscoveryServiceServer::new(discovery)

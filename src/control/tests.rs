@@ -250,7 +250,8 @@ async fn a_proxy_is_told_who_its_workload_is_and_what_it_answers_for() {
     let target = target(&directory, "web").await;
     let Action::Forward(clusters) = &target.routes.routes.http[0].action;
     let v2 = target.routes.cluster(&clusters[1].cluster).unwrap();
-    let found: Vec<_> = v2.endpoints.iter().map(|it| (it.address.to_string(), it.endpoint.workload.identity.clone())).collect();
+    let found: Vec<_> =
+        v2.endpoints.iter().map(|it| (it.address.to_string(), it.endpoint.workload.identity.clone())).collect();
     assert_eq!(found, [("10.0.1.2:8080".to_owned(), Some(id("shop")))]);
 }
 

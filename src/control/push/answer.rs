@@ -49,7 +49,8 @@ pub enum Refusal {
 impl Snapshot {
     /// The resources that `name` means to `subject`; none where there is no such thing.
     pub fn answer(&self, subject: &Subject, kind: ResourceType, name: &Arc<str>) -> Result<Answer, Refusal> {
-        let own = |answer: Option<Encoded>| -> Answer { answer.map(|encoded| (name.clone(), encoded)).into_iter().collect() };
+        let own =
+            |answer: Option<Encoded>| -> Answer { answer.map(|encoded| (name.clone(), encoded)).into_iter().collect() };
         let admitted = |scope: &name::Scope| if *scope == subject.scope { Ok(()) } else { Err(Refusal::ForeignScope) };
         let scoped = |host: &Arc<str>| Question::Scoped(kind, subject.pod.namespace.clone(), host.clone());
         let of_pod = || Question::Own(kind, subject.pod.clone(), name.clone());

@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use crate::model::{Health, Labels, Locality, Service};
 use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
 
-pub use inventory::{Affected, Inventory, Placed};
 pub(super) use inventory::inbound_services;
+pub use inventory::{Affected, Inventory, Placed};
 pub(super) use watch::watch;
 
 /// Names an object of some kind.

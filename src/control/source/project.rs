@@ -81,7 +81,7 @@ pub(super) fn slice(slice: &discovery::EndpointSlice) -> Option<Item> {
         let number = u16::try_from(port.port?).ok().filter(|number| *number > 0)?;
         Some((port.name.as_deref().unwrap_or_default().into(), number))
     });
-    let endpoints = slice.endpoints.iter().filter_map(|endpoint| {
+    let endpoints = slice.endpoints.iter().flatten().filter_map(|endpoint| {
         let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
         let conditions = endpoint.conditions.as_ref();
         // Kubernetes: a condition that is not set counts as ready, serving and not terminating.

@@ -68,7 +68,13 @@ impl Spawn<'_> {
                 Err(findings) => {
                     let name = object.metadata.name.as_deref().unwrap_or_default();
                     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-                    tracing::error!(kind = T::KIND, namespace, name, ?findings, "an object is unsound and not in force");
+                    tracing::error!(
+                        kind = T::KIND,
+                        namespace,
+                        name,
+                        ?findings,
+                        "an object is unsound and not in force"
+                    );
                     None
                 }
             }

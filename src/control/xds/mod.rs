@@ -22,8 +22,8 @@ use crate::wire::proto::envoy::service::discovery::v3::{DeltaDiscoveryRequest, D
 use super::connection::Peer;
 use super::push::Snapshots;
 
-pub use status::{Nack, ProxyStatus};
 pub(super) use status::Registry;
+pub use status::{Nack, ProxyStatus};
 
 /// One response of each type may be in flight, so that there is always room for what is sent.
 const RESPONSES: usize = 8;

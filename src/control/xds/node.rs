@@ -61,9 +61,7 @@ impl Announced {
         match timeout(PATIENCE, appeared).await {
             Ok(Ok(_)) => Ok(Subject::new(self.pod, identity.clone(), self.is_gateway)),
             Ok(Err(_)) => Err(Status::unavailable("the control plane is stopping")),
-            Err(_) => {
-                Err(Status::permission_denied(format!("{identity} cannot speak for pod {}: {reason}", self.pod)))
-            }
+            Err(_) => Err(Status::permission_denied(format!("{identity} cannot speak for pod {}: {reason}", self.pod))),
         }
     }
 }

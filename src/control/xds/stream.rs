@@ -60,8 +60,7 @@ impl Serving {
         let subject = announced.admit(&self.identity, &mut self.snapshots).await?;
         self.entry.update(|status| status.node = node);
         let Self { mut requests, responses, mut snapshots, entry, .. } = self;
-        let mut admitted =
-            Admitted { subject, responses, entry, types: BTreeMap::new(), last_nonce: 0, in_sync: 0 };
+        let mut admitted = Admitted { subject, responses, entry, types: BTreeMap::new(), last_nonce: 0, in_sync: 0 };
         let mut request = Some(first);
         loop {
             if let Some(request) = request.take() {

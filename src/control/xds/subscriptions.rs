@@ -34,14 +34,7 @@ pub(super) struct Subscriptions {
 
 impl Subscriptions {
     pub(super) fn new(kind: ResourceType) -> Self {
-        Self {
-            kind,
-            names: BTreeSet::new(),
-            told: BTreeMap::new(),
-            refused: Vec::new(),
-            foreign: 0,
-            in_flight: None,
-        }
+        Self { kind, names: BTreeSet::new(), told: BTreeMap::new(), refused: Vec::new(), foreign: 0, in_flight: None }
     }
 
     /// How many names there are.
