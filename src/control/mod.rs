@@ -1,1 +1,176 @@
-//! The control plane.
+//! The control plane: what is configured becomes what each proxy is told.
+//!
+//! `source/` watches and projects, `push/` compiles for a generation what somebody asks for, `xds/` answers proxies, `ca/`
+//! certifies them. It runs over a Kubernetes API, ours or another, and serves proxies of the same process over connections
+//! whose identity the runtime vouches for ([`ControlPlane::connect_in_memory`]).
+//!
+//! It guarantees that nobody is told anything before everything has been read once, that a proxy is told only what its own
+//! scope sees, and that a certificate names who the caller has proved to be. It refuses to decide what a rule means: that is
+//! `compile/`'s business.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+mod ca;
+mod connection;
+mod push;
+pub mod source;
+mod xds;
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::identity::{Authority, SpiffeId, TrustDomain};
+use crate::model::OutboundMode;
+use crate::serve::{Limits, grpc_server};
+use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::proto::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
+use crate::wire::proto::istio::v1::auth::istio_certificate_service_server::IstioCertificateServiceServer;
+
+use connection::Vouched;
+use push::{MeshSettings, Snapshots};
+use source::{Event, Inventory};
+
+pub use xds::{Nack, ProxyStatus};
+
+/// Events that have not been taken in; more wait where they come from.
+const EVENTS: usize = 1024;
+
+/// Connections that have not been accepted.
+const CONNECTIONS: usize = 64;
+
+/// Bytes on their way in each direction of a connection in memory.
+const BUFFER: usize = 64 << 10;
+
+/// Where configuration comes from.
+pub enum Source {
+    /// A Kubernetes API, watched in every namespace.
+    Kubernetes(kube::Client),
+    /// Whoever holds the other end.
+    Memory(mpsc::Receiver<Event>),
+}
+
+/// What a control plane needs.
+pub struct Options {
+    /// Where configuration comes from.
+    pub source: Source,
+    /// Signs workloads' certificates.
+    pub authority: Arc<Authority>,
+    /// The mesh's trust domain.
+    pub trust_domain: TrustDomain,
+    /// Name of the cluster, as metrics report it.
+    pub cluster: Arc<str>,
+    /// Domain of the cluster: `cluster.local`.
+    pub domain: Arc<str>,
+    /// Namespace whose objects hold for the whole mesh.
+    pub root_namespace: Arc<str>,
+    /// What happens to requests for unknown hosts.
+    pub outbound_mode: OutboundMode,
+    /// Whether proxies log requests.
+    pub access_log: bool,
+}
+
+/// A control plane at work. A clone is another handle on the same one.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    connections: mpsc::Sender<Vouched>,
+    snapshots: Snapshots,
+    registry: xds::Registry,
+    tasks: TaskTracker,
+}
+
+impl ControlPlane {
+    /// Starts its tasks on the current tokio runtime. They end when `token` is cancelled ([`Self::stopped`]).
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(options: Options, token: CancellationToken) -> Self {
+        let Options { source, authority, trust_domain, cluster, domain, root_namespace, outbound_mode, access_log } =
+            options;
+        let tasks = TaskTracker::new();
+        let events = match source {
+            Source::Kubernetes(client) => {
+                let (sender, events) = mpsc::channel(EVENTS);
+                source::watch(&client, &domain, &sender, &tasks, &token);
+                events
+            }
+            Source::Memory(events) => events,
+        };
+        let mesh = MeshSettings {
+            trust_domain: trust_domain.as_str().into(),
+            cluster: cluster.clone(),
+            outbound_mode,
+            access_log,
+        };
+        let inventory = Inventory::new(trust_domain, cluster, &domain, &root_namespace);
+        let (publisher, snapshots) = watch::channel(None);
+        tasks.spawn(push::publish(inventory, Arc::new(mesh), events, publisher, token.clone()));
+
+        let registry = xds::Registry::default();
+        let discovery = xds::Discovery {
+            snapshots: snapshots.clone(),
+            registry: registry.clone(),
+            tasks: tasks.clone(),
+            token: token.clone(),
+        };
+        let (connections, mut incoming) = mpsc::channel::<Vouched>(CONNECTIONS);
+        let incoming =
+            futures_util::stream::poll_fn(move |cx| incoming.poll_recv(cx).map(|next| next.map(Ok::<_, io::Error>)));
+        let server = grpc_server(&Limits::default())
+            .add_service(
+                AggregatedDiscoveryServiceServer::new(discovery)
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                    .max_encoding_message_size(MAX_MESSAGE_BYTES),
+            )
+            .add_service(
+                IstioCertificateServiceServer::new(ca::Certificates { authority })
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            );
+        tasks.spawn(async move {
+            let stopping = token.clone().cancelled_owned();
+            if let Err(error) = server.serve_with_incoming_shutdown(incoming, stopping).await {
+                tracing::error!(%error, "the control plane's server ended");
+            }
+        });
+        tasks.close();
+        Self { connections, snapshots, registry, tasks }
+    }
+
+    /// A connection for a proxy of the same process; the caller vouches that it is `identity`'s. Its other end is served.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ConnectionRefused`] once the control plane has stopped.
+    pub async fn connect_in_memory(&self, identity: SpiffeId) -> io::Result<DuplexStream> {
+        let (near, far) = tokio::io::duplex(BUFFER);
+        let refused = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the control plane has stopped");
+        self.connections.send(Vouched::new(far, identity)).await.map_err(refused)?;
+        Ok(near)
+    }
+
+    /// The newest generation; 0 until everything has been read once.
+    pub fn generation(&self) -> u64 {
+        self.snapshots.borrow().as_ref().map_or(0, |snapshot| snapshot.generation)
+    }
+
+    /// Waits until everything has been read once. `false`: it stopped before.
+    pub async fn ready(&self) -> bool {
+        self.snapshots.clone().wait_for(Option::is_some).await.is_ok()
+    }
+
+    /// The connected proxies, in the order in which they came.
+    pub fn status(&self) -> Vec<ProxyStatus> {
+        self.registry.status()
+    }
+
+    /// Waits until everything that it started has ended, after its token was cancelled.
+    pub async fn stopped(&self) {
+        self.tasks.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

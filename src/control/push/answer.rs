@@ -1,0 +1,204 @@
+//! What a name means to the one who asks (`docs/wire.md` sections 2 to 5).
+
+use std::sync::Arc;
+
+use crate::compile::{self, GatewayWorkload, Scope};
+use crate::model::{Endpoints, Listener, Settings, TunnelProtocol, VirtualHost, Workload};
+use crate::wire::name::{EndpointsName, RoutesName, SELF, ServiceName, TrafficPolicyName, WILDCARD};
+use crate::wire::proto::mesh::v1;
+use crate::wire::{Encoded, MAX_ENDPOINTS_PER_CHUNK, ResourceType, ServiceRecord, name};
+
+use super::super::source::{Key, Placed, inbound_services};
+use super::{Answer, Question, Snapshot};
+use crate::identity::SpiffeId;
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its pod.
+    pub pod: Key,
+    /// What it has proved to be.
+    pub identity: SpiffeId,
+    /// Whether it has listeners of its own.
+    pub is_gateway: bool,
+    /// Its scope.
+    pub scope: name::Scope,
+}
+
+impl Subject {
+    /// The proxy of a pod. So far its scope depends on its namespace alone.
+    pub fn new(pod: Key, identity: SpiffeId, is_gateway: bool) -> Self {
+        let scope = name::Scope::of([&*pod.namespace]);
+        Self { pod, identity, is_gateway, scope }
+    }
+
+    fn scope(&self) -> Scope {
+        Scope { namespace: self.pod.namespace.clone() }
+    }
+}
+
+/// Why a name has no answer of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The name has a scope that is not the caller's.
+    ForeignScope,
+    /// The name is none of its type.
+    NoName,
+}
+
+impl Snapshot {
+    /// The resources that `name` means to `subject`; none where there is no such thing.
+    pub fn answer(&self, subject: &Subject, kind: ResourceType, name: &Arc<str>) -> Result<Answer, Refusal> {
+        let own =
+            |answer: Option<Encoded>| -> Answer { answer.map(|encoded| (name.clone(), encoded)).into_iter().collect() };
+        let admitted = |scope: &name::Scope| if *scope == subject.scope { Ok(()) } else { Err(Refusal::ForeignScope) };
+        let scoped = |host: &Arc<str>| Question::Scoped(kind, subject.pod.namespace.clone(), host.clone());
+        let of_pod = || Question::Own(kind, subject.pod.clone(), name.clone());
+        match kind {
+            ResourceType::Settings if **name == *SELF => Ok(own(Some(self.settings(subject)))),
+            ResourceType::InboundPolicy if **name == *SELF => {
+                Ok(self.remember(of_pod(), || own(self.inbound_policy(subject))))
+            }
+            ResourceType::Listener if **name == *WILDCARD && subject.is_gateway => {
+                Ok(self.remember(of_pod(), || self.listeners(subject)))
+            }
+            ResourceType::Settings | ResourceType::InboundPolicy | ResourceType::Listener => Err(Refusal::NoName),
+            ResourceType::Service => {
+                let ServiceName { scope, authority } = name.parse().map_err(|_| Refusal::NoName)?;
+                admitted(&scope)?;
+                Ok(self.remember(scoped(&authority), || own(self.service(subject, &authority))))
+            }
+            ResourceType::TrafficPolicy => {
+                let TrafficPolicyName { scope, host } = name.parse().map_err(|_| Refusal::NoName)?;
+                admitted(&scope)?;
+                let compiled = || {
+                    let service = self.world.services.get(&host)?;
+                    let policy = compile::traffic_policy(&self.world, &subject.scope(), service);
+                    Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
+                };
+                Ok(self.remember(scoped(&host), || own(compiled())))
+            }
+            ResourceType::Endpoints => {
+                let EndpointsName { host, chunk } = name.parse().map_err(|_| Refusal::NoName)?;
+                let question = Question::Endpoints(host.clone(), chunk);
+                Ok(self.remember(question, || own(self.endpoints(&host, chunk))))
+            }
+            ResourceType::Routes => match name.parse().map_err(|_| Refusal::NoName)? {
+                RoutesName::Service { scope, host } => {
+                    admitted(&scope)?;
+                    let compiled = || {
+                        let service = self.world.services.get(&host)?;
+                        let routes = compile::routes(&self.world, &subject.scope(), service);
+                        Some(Encoded::new(&v1::Routes::from(&routes)))
+                    };
+                    Ok(self.remember(scoped(&host), || own(compiled())))
+                }
+                RoutesName::Gateway { scope, port, host } => {
+                    admitted(&scope)?;
+                    let compiled = || {
+                        let workload = self.gateway(subject)?;
+                        let exists = compile::listeners(&self.world, &workload).iter().any(|listener| {
+                            listener.port == port && listener.virtual_hosts.iter().any(|known| known.host == host)
+                        });
+                        let routes = exists.then(|| compile::gateway_routes(&self.world, &workload, port, &host))?;
+                        Some(Encoded::new(&v1::Routes::from(&routes)))
+                    };
+                    Ok(self.remember(of_pod(), || own(compiled())))
+                }
+            },
+        }
+    }
+
+    fn settings(&self, subject: &Subject) -> Encoded {
+        let settings = Settings {
+            scope: subject.scope.as_str().into(),
+            trust_domain: self.mesh.trust_domain.clone(),
+            cluster: self.mesh.cluster.clone(),
+            outbound_mode: self.mesh.outbound_mode,
+            access_log: self.mesh.access_log,
+        };
+        Encoded::new(&v1::Settings::from(&settings))
+    }
+
+    fn inbound_policy(&self, subject: &Subject) -> Option<Encoded> {
+        let placed = self.pod(&subject.pod)?;
+        // Whoever asks is the proxy in front of it, whatever the pod's labels say.
+        let workload = Workload {
+            identity: Some(subject.identity.clone()),
+            protocol: TunnelProtocol::MutualTls,
+            ..(*placed.workload).clone()
+        };
+        let services = inbound_services(&self.world, &self.created, placed);
+        let policy = compile::inbound_policy(&self.world, Arc::new(workload), services);
+        Some(Encoded::new(&v1::InboundPolicy::from(&policy)))
+    }
+
+    fn service(&self, subject: &Subject, authority: &str) -> Option<Encoded> {
+        let service = compile::resolve(&self.world, &subject.scope(), authority)?;
+        let host = service.host.clone();
+        let count = self.world.endpoints.get(&host).map_or(0, |endpoints| endpoints.endpoints.len());
+        // There is always a first chunk, so that a service's first endpoint does not change the service.
+        let chunks = u32::try_from(count.div_ceil(MAX_ENDPOINTS_PER_CHUNK).max(1)).unwrap_or(u32::MAX);
+        let scope = subject.scope.clone();
+        let record = ServiceRecord {
+            service: (**service).clone(),
+            routes: RoutesName::Service { scope: scope.clone(), host: host.clone() }.to_string().into(),
+            traffic_policy: TrafficPolicyName { scope, host: host.clone() }.to_string().into(),
+            endpoints: (0..chunks)
+                .map(|chunk| EndpointsName { host: host.clone(), chunk }.to_string().into())
+                .collect(),
+        };
+        Some(Encoded::new(&v1::Service::from(&record)))
+    }
+
+    fn endpoints(&self, host: &Arc<str>, chunk: u32) -> Option<Encoded> {
+        self.world.services.get(host)?;
+        let all = self.world.endpoints.get(host).map_or(&[][..], |endpoints| &endpoints.endpoints);
+        let wanted = usize::try_from(chunk).ok()?;
+        let part = match (all.chunks(MAX_ENDPOINTS_PER_CHUNK).nth(wanted), chunk) {
+            (Some(part), _) => part.to_vec(),
+            (None, 0) => Vec::new(),
+            (None, _) => return None,
+        };
+        Some(Encoded::new(&v1::Endpoints::from(&Endpoints { host: host.clone(), endpoints: part })))
+    }
+
+    fn gateway(&self, subject: &Subject) -> Option<GatewayWorkload> {
+        let placed = self.pod(&subject.pod).filter(|_| subject.is_gateway)?;
+        Some(GatewayWorkload {
+            scope: subject.scope(),
+            labels: placed.workload.labels.clone(),
+            target_ports: self.target_ports(placed),
+        })
+    }
+
+    fn target_ports(&self, placed: &Placed) -> Vec<(u16, u16)> {
+        let endpoints = placed.hosts.iter().filter_map(|host| self.world.endpoints.get(host));
+        let own = endpoints
+            .flat_map(|endpoints| &endpoints.endpoints)
+            .filter(|endpoint| endpoint.workload.uid == placed.workload.uid);
+        let mut ports: Vec<(u16, u16)> = own.flat_map(|endpoint| endpoint.ports.iter().copied()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    fn listeners(&self, subject: &Subject) -> Answer {
+        let Some(workload) = self.gateway(subject) else { return Arc::from([]) };
+        let listeners = compile::listeners(&self.world, &workload).into_iter();
+        listeners
+            .map(|listener| {
+                let port = listener.port;
+                let named = |virtual_host: VirtualHost| {
+                    let host = virtual_host.host;
+                    let scope = subject.scope.clone();
+                    let routes = RoutesName::Gateway { scope, port, host: host.clone() }.to_string().into();
+                    VirtualHost { host, routes }
+                };
+                let virtual_hosts = listener.virtual_hosts.into_iter().map(named).collect();
+                let listener = Listener { virtual_hosts, ..listener };
+                (port.to_string().into(), Encoded::new(&v1::Listener::from(&listener)))
+            })
+            .collect()
+    }
+}

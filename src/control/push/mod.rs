@@ -1,0 +1,185 @@
+//! From changes to answers: one immutable [`Snapshot`] for each generation, whose answers are compiled when first asked for.
+//!
+//! A snapshot inherits every answer that the change did not touch, so that a change costs what depends on it and is asked for,
+//! and no more. Streams are told that there is a new generation and compare versions; equal bytes are not sent again.
+//!
+//! It guarantees that generations grow by one with each publication, and that a burst of changes delays none of them by more
+//! than [`DEBOUNCE`].
+
+mod answer;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::compile::World;
+use crate::model::OutboundMode;
+use crate::wire::{Encoded, ResourceType};
+
+use super::source::{Affected, Event, Inventory, Key, Placed};
+
+pub use answer::{Refusal, Subject};
+
+/// The least time between two publications; changes that come meanwhile are published together.
+const DEBOUNCE: Duration = Duration::from_millis(10);
+
+/// For how many generations an answer that nobody asks for is inherited.
+const IDLE_GENERATIONS: u64 = 16;
+
+/// What every proxy is told.
+#[derive(Debug, Clone)]
+pub struct MeshSettings {
+    /// The mesh's trust domain.
+    pub trust_domain: Arc<str>,
+    /// Name of the cluster.
+    pub cluster: Arc<str>,
+    /// What happens to requests for unknown hosts.
+    pub outbound_mode: OutboundMode,
+    /// Whether requests are logged.
+    pub access_log: bool,
+}
+
+/// Resources with their names: one for a name that exists, none for one that does not, any number for a wildcard.
+pub type Answer = Arc<[(Arc<str>, Encoded)]>;
+
+/// What an answer depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Question {
+    /// Told to one pod about itself.
+    Own(ResourceType, Key, Arc<str>),
+    /// The same for every client of a namespace: the name, and the host in it.
+    Scoped(ResourceType, Arc<str>, Arc<str>),
+    /// A chunk of endpoints, the same for everybody.
+    Endpoints(Arc<str>, u32),
+}
+
+impl Question {
+    fn is_touched(&self, affected: &Affected) -> bool {
+        match self {
+            Self::Own(kind, pod, _) => affected.types.contains(kind) || affected.pods.contains(pod),
+            Self::Scoped(kind, _, host) => affected.types.contains(kind) || affected.hosts.contains(host),
+            Self::Endpoints(host, _) => affected.hosts.contains(host),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Remembered {
+    answer: Answer,
+    /// The generation that it was last asked for in.
+    asked_in: Arc<AtomicU64>,
+}
+
+/// What is known in one generation.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Which generation; the first is 1.
+    pub generation: u64,
+    world: Arc<World>,
+    pods: Arc<HashMap<Key, Arc<Placed>>>,
+    created: Arc<HashMap<Arc<str>, Timestamp>>,
+    mesh: Arc<MeshSettings>,
+    answers: Mutex<HashMap<Question, Remembered>>,
+}
+
+impl Snapshot {
+    fn first(inventory: &Inventory, mesh: Arc<MeshSettings>) -> Self {
+        Self {
+            generation: 1,
+            world: inventory.world(),
+            pods: inventory.pods(),
+            created: inventory.created(),
+            mesh,
+            answers: Mutex::default(),
+        }
+    }
+
+    fn next(&self, inventory: &Inventory, affected: &Affected) -> Self {
+        let oldest = self.generation.saturating_sub(IDLE_GENERATIONS);
+        let inherited = |(question, known): (&Question, &Remembered)| {
+            let wanted = known.asked_in.load(Ordering::Relaxed) >= oldest;
+            (wanted && !question.is_touched(affected)).then(|| (question.clone(), known.clone()))
+        };
+        let answers = self.answers.lock().iter().filter_map(inherited).collect();
+        Self {
+            generation: self.generation + 1,
+            world: inventory.world(),
+            pods: inventory.pods(),
+            created: inventory.created(),
+            mesh: self.mesh.clone(),
+            answers: Mutex::new(answers),
+        }
+    }
+
+    /// The pod, if there is one of that name.
+    pub fn pod(&self, key: &Key) -> Option<&Arc<Placed>> {
+        self.pods.get(key)
+    }
+
+    /// A question's answer, compiled unless it is known. Compiling holds no lock: two that ask at once both compile, and get
+    /// equal bytes.
+    fn remember(&self, question: Question, compile: impl FnOnce() -> Answer) -> Answer {
+        if let Some(known) = self.answers.lock().get(&question) {
+            known.asked_in.store(self.generation, Ordering::Relaxed);
+            return known.answer.clone();
+        }
+        let answer = compile();
+        let asked_in = Arc::new(AtomicU64::new(self.generation));
+        self.answers.lock().insert(question, Remembered { answer: answer.clone(), asked_in });
+        answer
+    }
+}
+
+/// The snapshot of the newest generation; `None` until everything has been listed once.
+pub type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
+
+/// Publishes a snapshot for what happens, until there is nobody who tells.
+pub async fn publish(
+    mut inventory: Inventory,
+    mesh: Arc<MeshSettings>,
+    mut events: mpsc::Receiver<Event>,
+    snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    token: CancellationToken,
+) {
+    let mut affected = Affected::default();
+    let mut earliest = Instant::now();
+    loop {
+        let event = tokio::select! {
+            () = token.cancelled() => return,
+            event = events.recv() => event,
+        };
+        let Some(event) = event else { return };
+        inventory.apply(event, &mut affected);
+        // What comes before the earliest moment to publish again is published with it.
+        loop {
+            tokio::select! {
+                biased;
+                () = token.cancelled() => return,
+                () = sleep_until(earliest) => break,
+                Some(event) = events.recv() => inventory.apply(event, &mut affected),
+            }
+        }
+        while let Ok(event) = events.try_recv() {
+            inventory.apply(event, &mut affected);
+        }
+        if !inventory.is_complete() {
+            continue;
+        }
+        let current = snapshots.borrow().clone();
+        let next = match current {
+            None => Snapshot::first(&inventory, mesh.clone()),
+            Some(_) if affected.is_empty() => continue,
+            Some(current) => current.next(&inventory, &affected),
+        };
+        affected = Affected::default();
+        earliest = Instant::now() + DEBOUNCE;
+        snapshots.send_replace(Some(Arc::new(next)));
+    }
+}

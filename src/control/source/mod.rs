@@ -1,0 +1,172 @@
+//! What the control plane looks at, projected to the little that it needs.
+//!
+//! An object becomes an [`Item`] where it is decoded and is dropped there; what stays is small and shared. Whoever provides the
+//! items (an API server's watches, a channel) says for each kind once what there is ([`Event::Replace`]) and from then on what
+//! changes. The [`Inventory`] keeps them and knows which answers a change touches.
+//!
+//! It refuses to compile anything, and to answer before every kind has been listed: half of a world looks like a whole one.
+
+mod inventory;
+mod project;
+mod watch;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::model::{Health, Labels, Locality, Service};
+use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
+
+pub(super) use inventory::inbound_services;
+pub use inventory::{Affected, Inventory, Placed};
+pub(super) use watch::watch;
+
+/// Names an object of some kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Namespace of the object.
+    pub namespace: Arc<str>,
+    /// Name of the object.
+    pub name: Arc<str>,
+}
+
+impl Key {
+    /// The object `name` in `namespace`.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The kinds that are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Kubernetes Service.
+    Service,
+    /// Kubernetes EndpointSlice.
+    EndpointSlice,
+    /// Kubernetes Pod.
+    Pod,
+    /// Istio VirtualService.
+    VirtualService,
+    /// Istio DestinationRule.
+    DestinationRule,
+    /// Istio Gateway.
+    Gateway,
+    /// Istio PeerAuthentication.
+    PeerAuthentication,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Pod,
+        Self::VirtualService,
+        Self::DestinationRule,
+        Self::Gateway,
+        Self::PeerAuthentication,
+    ];
+}
+
+/// A service, and when it was made: of two that claim one port of a workload the older is the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceItem {
+    /// The service.
+    pub service: Arc<Service>,
+    /// When the API server took it in.
+    pub created: Option<Timestamp>,
+}
+
+/// A pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodItem {
+    /// Its addresses; empty until it has one.
+    pub addresses: Vec<IpAddr>,
+    /// The service account that it runs as.
+    pub service_account: Arc<str>,
+    /// Its labels.
+    pub labels: Labels,
+    /// Name of the controller that owns it, as metrics report it; the pod's own name where there is none.
+    pub workload_name: Arc<str>,
+    /// Whether a proxy stands before it.
+    pub has_proxy: bool,
+    /// Where it runs.
+    pub locality: Locality,
+}
+
+/// One address of a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceEndpoint {
+    /// The address.
+    pub address: IpAddr,
+    /// The pod that has it.
+    pub pod: Option<Key>,
+    /// Whether it takes requests.
+    pub health: Health,
+}
+
+/// Part of a service's endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceItem {
+    /// Name of the service; its namespace is the slice's.
+    pub service: Arc<str>,
+    /// (name of the service's port, number on the addresses).
+    pub ports: Vec<(Arc<str>, u16)>,
+    /// The addresses.
+    pub endpoints: Vec<SliceEndpoint>,
+}
+
+/// An object, projected.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    /// A service.
+    Service(ServiceItem),
+    /// Part of a service's endpoints.
+    EndpointSlice(SliceItem),
+    /// A pod.
+    Pod(PodItem),
+    /// A VirtualService.
+    VirtualService(Arc<Object<VirtualService>>),
+    /// A DestinationRule.
+    DestinationRule(Arc<Object<DestinationRule>>),
+    /// A Gateway.
+    Gateway(Arc<Object<Gateway>>),
+    /// A PeerAuthentication.
+    PeerAuthentication(Arc<Object<PeerAuthentication>>),
+}
+
+impl Item {
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Pod(_) => Kind::Pod,
+            Self::VirtualService(_) => Kind::VirtualService,
+            Self::DestinationRule(_) => Kind::DestinationRule,
+            Self::Gateway(_) => Kind::Gateway,
+            Self::PeerAuthentication(_) => Kind::PeerAuthentication,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// An object is there, new or changed.
+    Apply(Key, Item),
+    /// An object is gone.
+    Delete(Kind, Key),
+    /// These are all the objects of a kind. What was there of it and is not among them is gone. Items of another kind are
+    /// left out.
+    Replace(Kind, Vec<(Key, Item)>),
+}

@@ -1,0 +1,107 @@
+//! From the API server's objects to [`Item`]s. What an object does not say gets Kubernetes' own default.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+
+use crate::compile;
+use crate::model::{Health, Labels, Locality};
+
+use super::{Item, Key, PodItem, ServiceItem, SliceEndpoint, SliceItem};
+
+/// Set on pods that a proxy stands before, by whoever put it there.
+const TLS_MODE: &str = "security.istio.io/tlsMode";
+/// Written by the injector.
+const SIDECAR_STATUS: &str = "sidecar.istio.io/status";
+/// Names the service of a slice.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// What a Deployment adds to the names of its ReplicaSets.
+const TEMPLATE_HASH: &str = "pod-template-hash";
+
+/// A Service. `None` where it cannot be read as one.
+pub(super) fn service(service: &core::Service, domain: &str) -> Option<Item> {
+    let created = service.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let value = serde_json::to_value(service).ok()?;
+    let service = compile::service(&value, domain, None)?;
+    Some(Item::Service(ServiceItem { service: Arc::new(service), created }))
+}
+
+/// A Pod. One that has ended has given its addresses back.
+pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
+    let meta = &pod.metadata;
+    let status = pod.status.as_ref();
+    let ended = status.and_then(|status| status.phase.as_deref()).is_some_and(|p| p == "Succeeded" || p == "Failed");
+    if ended {
+        return None;
+    }
+    let name = meta.name.as_deref()?;
+    let labels: Labels =
+        meta.labels.iter().flatten().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    if let Some(status) = status {
+        let listed = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
+        for address in status.pod_ip.as_deref().into_iter().chain(listed).filter_map(|ip| ip.parse().ok()) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+    let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let workload_name = owner.map_or(name, |owner| {
+        let hash = labels.get(TEMPLATE_HASH).filter(|_| owner.kind == "ReplicaSet");
+        hash.and_then(|hash| owner.name.strip_suffix(&**hash)?.strip_suffix('-')).unwrap_or(&owner.name)
+    });
+    let has_proxy = labels.get(TLS_MODE).is_some_and(|mode| &**mode == "istio")
+        || meta.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(SIDECAR_STATUS));
+    let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
+    let locality = Locality {
+        region: label("topology.kubernetes.io/region"),
+        zone: label("topology.kubernetes.io/zone"),
+        subzone: label("topology.istio.io/subzone"),
+    };
+    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
+    Some(Item::Pod(PodItem {
+        addresses,
+        service_account: account.filter(|account| !account.is_empty()).unwrap_or("default").into(),
+        workload_name: workload_name.into(),
+        has_proxy,
+        locality,
+        labels,
+    }))
+}
+
+/// An EndpointSlice. `None` for one that belongs to no service.
+pub(super) fn slice(slice: &discovery::EndpointSlice) -> Option<Item> {
+    let namespace = slice.metadata.namespace.as_deref()?;
+    let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
+    let ports = slice.ports.iter().flatten().filter(|port| port.protocol.as_deref().is_none_or(|name| name == "TCP"));
+    let ports = ports.filter_map(|port| {
+        let number = u16::try_from(port.port?).ok().filter(|number| *number > 0)?;
+        Some((port.name.as_deref().unwrap_or_default().into(), number))
+    });
+    let endpoints = slice.endpoints.iter().flatten().filter_map(|endpoint| {
+        let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
+        let conditions = endpoint.conditions.as_ref();
+        // Kubernetes: a condition that is not set counts as ready, serving and not terminating.
+        let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
+        let serving = conditions.and_then(|conditions| conditions.serving).unwrap_or(ready);
+        let terminating = conditions.and_then(|conditions| conditions.terminating).unwrap_or(false);
+        let health = match (ready, terminating && serving) {
+            (true, _) => Health::Healthy,
+            (false, true) => Health::Draining,
+            (false, false) => Health::Unhealthy,
+        };
+        Some(SliceEndpoint {
+            // Kubernetes: every address of an endpoint is the same endpoint, and consumers use the first.
+            address: endpoint.addresses.first()?.parse().ok()?,
+            pod: target.and_then(|target| {
+                Some(Key::new(target.namespace.as_deref().unwrap_or(namespace), target.name.as_deref()?))
+            }),
+            health,
+        })
+    });
+    let item = SliceItem { service: service.as_str().into(), ports: ports.collect(), endpoints: endpoints.collect() };
+    Some(Item::EndpointSlice(item))
+}

@@ -1,0 +1,136 @@
+//! The API server's watches, as events. A watch that breaks is opened again, with backoff, and starts from a full list.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, Resource, VirtualService};
+
+use super::{Event, Item, Key, Kind, project};
+
+/// Watches every kind in every namespace until `token` is cancelled or nobody listens any more.
+pub(in crate::control) fn watch(
+    client: &Client,
+    domain: &Arc<str>,
+    events: &mpsc::Sender<Event>,
+    tasks: &TaskTracker,
+    token: &CancellationToken,
+) {
+    let domain = domain.clone();
+    let spawn = Spawn { client, events, tasks, token };
+    spawn.core(Kind::Service, move |service: &core::Service| project::service(service, &domain));
+    spawn.core(Kind::EndpointSlice, |slice: &discovery::EndpointSlice| project::slice(slice));
+    spawn.core(Kind::Pod, |pod: &core::Pod| project::pod(pod));
+    spawn.mesh::<VirtualService>(Kind::VirtualService, Item::VirtualService);
+    spawn.mesh::<DestinationRule>(Kind::DestinationRule, Item::DestinationRule);
+    spawn.mesh::<Gateway>(Kind::Gateway, Item::Gateway);
+    spawn.mesh::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication);
+}
+
+struct Spawn<'a> {
+    client: &'a Client,
+    events: &'a mpsc::Sender<Event>,
+    tasks: &'a TaskTracker,
+    token: &'a CancellationToken,
+}
+
+impl Spawn<'_> {
+    fn core<K>(&self, kind: Kind, project: impl Fn(&K) -> Option<Item> + Send + 'static)
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        self.run(kind, Api::all(self.client.clone()), project);
+    }
+
+    fn mesh<T>(&self, kind: Kind, item: fn(Arc<Object<T>>) -> Item)
+    where
+        T: Resource + Send + Sync + 'static,
+    {
+        let Some(known) = Object::<T>::kind() else { return };
+        let version = known.versions.first().copied().unwrap_or_default();
+        let group_version_kind = GroupVersionKind::gvk(known.group, version, known.kind);
+        let resource = ApiResource::from_gvk_with_plural(&group_version_kind, known.plural);
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        self.run(kind, api, move |object| {
+            let value = serde_json::to_value(object).ok()?;
+            match Object::<T>::from_value(&value) {
+                Ok(object) => Some(item(Arc::new(object))),
+                Err(findings) => {
+                    let name = object.metadata.name.as_deref().unwrap_or_default();
+                    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+                    tracing::error!(
+                        kind = T::KIND,
+                        namespace,
+                        name,
+                        ?findings,
+                        "an object is unsound and not in force"
+                    );
+                    None
+                }
+            }
+        });
+    }
+
+    fn run<K>(&self, kind: Kind, api: Api<K>, project: impl Fn(&K) -> Option<Item> + Send + 'static)
+    where
+        K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let (events, token) = (self.events.clone(), self.token.clone());
+        self.tasks.spawn(async move {
+            let _ended = token.run_until_cancelled(follow(kind, api, project, events)).await;
+        });
+    }
+}
+
+async fn follow<K>(kind: Kind, api: Api<K>, project: impl Fn(&K) -> Option<Item>, events: mpsc::Sender<Event>)
+where
+    K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let mut stream = watcher(api, watcher::Config::default()).default_backoff().boxed();
+    let mut listed: Vec<(Key, Item)> = Vec::new();
+    while let Some(event) = stream.next().await {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::warn!(?kind, %error, "a watch ended; it is opened again");
+                continue;
+            }
+        };
+        let event = match event {
+            watcher::Event::Init => {
+                listed.clear();
+                continue;
+            }
+            watcher::Event::InitApply(object) => {
+                listed.extend(key(&object).zip(project(&object)));
+                continue;
+            }
+            watcher::Event::InitDone => Some(Event::Replace(kind, std::mem::take(&mut listed))),
+            // What cannot be used (any more) must not stay in force as if nothing had happened.
+            watcher::Event::Apply(object) => key(&object).map(|key| match project(&object) {
+                Some(item) => Event::Apply(key, item),
+                None => Event::Delete(kind, key),
+            }),
+            watcher::Event::Delete(object) => key(&object).map(|key| Event::Delete(kind, key)),
+        };
+        let Some(event) = event else { continue };
+        if events.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn key<K: kube::Resource>(object: &K) -> Option<Key> {
+    let meta = object.meta();
+    Some(Key::new(meta.namespace.as_deref().unwrap_or("default"), meta.name.as_deref()?))
+}

@@ -1,0 +1,149 @@
+//! One stream: requests in, responses out, from the newest snapshot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tonic::{Status, Streaming};
+
+use crate::control::push::{Snapshot, Snapshots, Subject};
+use crate::identity::SpiffeId;
+use crate::wire::ResourceType;
+use crate::wire::proto::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+
+use super::node::Announced;
+use super::status::{Entry, Nack};
+use super::subscriptions::{InFlight, Subscriptions};
+
+/// How long a stream may stay silent before its proxy has announced itself.
+const ANNOUNCEMENT: Duration = Duration::from_secs(10);
+
+/// The most hosts that one proxy asks for (`docs/wire.md` section 12).
+const MAX_ASKED_NAMES: usize = 4096;
+
+/// The most names of all types that one proxy is subscribed to.
+const MAX_NAMES: usize = 65_536;
+
+/// What a stream needs.
+pub(super) struct Serving {
+    pub(super) identity: SpiffeId,
+    pub(super) requests: Streaming<DeltaDiscoveryRequest>,
+    pub(super) responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
+    pub(super) snapshots: Snapshots,
+    pub(super) entry: Entry,
+}
+
+/// A stream whose proxy is known.
+struct Admitted {
+    subject: Subject,
+    responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
+    entry: Entry,
+    types: BTreeMap<ResourceType, Subscriptions>,
+    last_nonce: u64,
+    in_sync: u64,
+}
+
+impl Serving {
+    /// Serves until the proxy ends the stream, or breaks a rule.
+    pub(super) async fn run(mut self) -> Result<(), Status> {
+        let first = timeout(ANNOUNCEMENT, self.requests.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("the stream was opened and nothing was asked"))??;
+        let Some(first) = first else { return Ok(()) };
+        let node = first.node.as_ref().map(|node| node.id.clone()).unwrap_or_default();
+        let announced = Announced::parse(&node).ok_or_else(|| {
+            let form = "KIND~IP~POD.NAMESPACE~NAMESPACE.svc.cluster.local, with a KIND of sidecar or router";
+            Status::invalid_argument(format!("the first request's node.id is not of the form {form}"))
+        })?;
+        let subject = announced.admit(&self.identity, &mut self.snapshots).await?;
+        self.entry.update(|status| status.node = node);
+        let Self { mut requests, responses, mut snapshots, entry, .. } = self;
+        let mut admitted = Admitted { subject, responses, entry, types: BTreeMap::new(), last_nonce: 0, in_sync: 0 };
+        let mut request = Some(first);
+        loop {
+            if let Some(request) = request.take() {
+                admitted.receive(request)?;
+            }
+            let newest = snapshots.borrow_and_update().clone();
+            if let Some(snapshot) = newest {
+                admitted.respond(&snapshot)?;
+            }
+            tokio::select! {
+                message = requests.message() => match message? {
+                    Some(message) => request = Some(message),
+                    None => return Ok(()),
+                },
+                changed = snapshots.changed() => {
+                    changed.map_err(|_| Status::unavailable("the control plane is stopping"))?;
+                }
+            }
+        }
+    }
+}
+
+impl Admitted {
+    fn receive(&mut self, request: DeltaDiscoveryRequest) -> Result<(), Status> {
+        let Some(kind) = ResourceType::from_url(&request.type_url) else {
+            let told = format!("there are no resources of type `{}`", request.type_url);
+            return Err(Status::invalid_argument(told));
+        };
+        let subscriptions = self.types.entry(kind).or_insert_with(|| Subscriptions::new(kind));
+        // A nonce that is not in flight belongs to a response that was settled already.
+        let settled = subscriptions.in_flight.take_if(|in_flight| in_flight.nonce == request.response_nonce);
+        if let Some(in_flight) = settled
+            && let Some(error) = &request.error_detail
+        {
+            tracing::warn!(
+                identity = %self.subject.identity, resource = %kind, error = error.message,
+                "a proxy refused what it was sent"
+            );
+            let nack = Nack { kind, generation: in_flight.generation, message: error.message.clone() };
+            self.entry.update(|status| status.last_nack = Some(nack));
+        }
+        subscriptions.change(request);
+        if kind == ResourceType::Service && subscriptions.len() > MAX_ASKED_NAMES {
+            return Err(Status::resource_exhausted(format!("a proxy asks for {MAX_ASKED_NAMES} hosts at most")));
+        }
+        let names = self.types.values().map(Subscriptions::len).sum();
+        if names > MAX_NAMES {
+            return Err(Status::resource_exhausted(format!("a proxy subscribes to {MAX_NAMES} names at most")));
+        }
+        self.entry.update(|status| status.subscriptions = names);
+        Ok(())
+    }
+
+    /// Sends what has changed, type by type in their order, as far as nothing of the type is in flight.
+    fn respond(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), Status> {
+        let mut behind = None;
+        for subscriptions in self.types.values_mut() {
+            if subscriptions.in_flight.is_none() {
+                let (response, _more) = subscriptions.next(snapshot, &self.subject);
+                if let Some(mut response) = response {
+                    self.last_nonce += 1;
+                    response.nonce = self.last_nonce.to_string();
+                    subscriptions.in_flight =
+                        Some(InFlight { nonce: response.nonce.clone(), generation: snapshot.generation });
+                    self.responses
+                        .try_send(Ok(response))
+                        .map_err(|_| Status::resource_exhausted("the proxy acknowledges what it has not read"))?;
+                }
+            }
+            if let Some(in_flight) = &subscriptions.in_flight {
+                let oldest = behind.get_or_insert(in_flight.generation);
+                *oldest = in_flight.generation.min(*oldest);
+            }
+        }
+        // What is in flight for an old generation says nothing about those before it.
+        let reached = behind.map_or(snapshot.generation, |oldest: u64| oldest.saturating_sub(1));
+        self.in_sync = self.in_sync.max(reached);
+        let foreign = self.types.values().map(|subscriptions| subscriptions.foreign).sum();
+        let in_sync = self.in_sync;
+        self.entry.update(|status| {
+            status.generation = in_sync;
+            status.foreign_names = foreign;
+        });
+        Ok(())
+    }
+}
