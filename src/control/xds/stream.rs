@@ -119,8 +119,7 @@ impl Admitted {
         let mut behind = None;
         for subscriptions in self.types.values_mut() {
             if subscriptions.in_flight.is_none() {
-                let (response, _more) = subscriptions.next(snapshot, &self.subject);
-                if let Some(mut response) = response {
+                if let Some(mut response) = subscriptions.next(snapshot, &self.subject) {
                     self.last_nonce += 1;
                     response.nonce = self.last_nonce.to_string();
                     subscriptions.in_flight =

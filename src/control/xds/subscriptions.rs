@@ -69,9 +69,9 @@ impl Subscriptions {
         }
     }
 
-    /// The next response, and whether something is left for one after it; `None` where nothing has changed. What is in the
-    /// response counts as told.
-    pub(super) fn next(&mut self, snapshot: &Snapshot, subject: &Subject) -> (Option<DeltaDiscoveryResponse>, bool) {
+    /// The next response; `None` where nothing has changed. What is in it counts as told, what did not fit follows with the
+    /// one after it.
+    pub(super) fn next(&mut self, snapshot: &Snapshot, subject: &Subject) -> Option<DeltaDiscoveryResponse> {
         let mut response = DeltaDiscoveryResponse {
             system_version_info: snapshot.generation.to_string(),
             type_url: self.kind.url().to_owned(),
@@ -80,7 +80,6 @@ impl Subscriptions {
         };
         let mut room = RESPONSE_BYTES;
         let mut existing: BTreeSet<Arc<str>> = BTreeSet::new();
-        let mut more = false;
         for name in &self.names {
             let answer = match snapshot.answer(subject, self.kind, name) {
                 Ok(answer) => answer,
@@ -96,7 +95,6 @@ impl Subscriptions {
                 existing.insert(name.clone());
                 if self.told.get(name) != Some(&None) {
                     if room < name.len() {
-                        more = true;
                         continue;
                     }
                     room -= name.len();
@@ -113,7 +111,6 @@ impl Subscriptions {
                 let size = encoded.bytes.len() + name.len();
                 // A resource that is larger than a response goes alone.
                 if size > room && !(response.resources.is_empty() && response.removed_resources.is_empty()) {
-                    more = true;
                     continue;
                 }
                 room = room.saturating_sub(size);
@@ -136,6 +133,6 @@ impl Subscriptions {
             exists
         });
         let is_empty = response.resources.is_empty() && response.removed_resources.is_empty();
-        ((!is_empty).then_some(response), more)
+        (!is_empty).then_some(response)
     }
 }
