@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::compile::names::qualify;
 use crate::compile::routes::{Entry, rules};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::{HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Routes, VirtualHost};
@@ -131,7 +132,8 @@ fn attached<'w>(
                     NamespaceFilter::Named(namespace) => object.meta.namespace == *namespace,
                 };
                 let served = HostPattern::parse(served.host.as_str());
-                let shared = served.intersect(&HostPattern::parse(own.as_str())).filter(|_| from_here);
+                let own = HostPattern::parse(&qualify(own.as_str(), &object.meta.namespace, &world.domain));
+                let shared = served.intersect(&own).filter(|_| from_here);
                 attached.extend(shared.map(|host| (host, &**object)));
             }
         }

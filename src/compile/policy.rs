@@ -7,6 +7,7 @@ use crate::compile::world::{Scope, World, is_visible};
 use crate::model::policy::PortPolicies;
 use crate::model::{Balancer, ClusterPolicy, HostPattern, Service, Subset, TrafficPolicy, UpstreamTls};
 use crate::resources::destination_rule::{self, ClientTls, ClientTlsMode, LoadBalancer, SimpleBalancer};
+use crate::resources::values::ExportTo;
 use crate::resources::{DestinationRule, Object};
 
 /// The policy of `service`, as clients of `scope` see it.
@@ -46,16 +47,15 @@ pub fn traffic_policy(world: &World, scope: &Scope, service: &Service) -> Traffi
 
 /// The DestinationRules that are merged for a service, oldest first.
 fn applicable<'w>(world: &'w World, scope: &Scope, service: &Service) -> Vec<&'w Object<DestinationRule>> {
-    let mut looked_in: Vec<&str> = Vec::new();
-    for namespace in [&*scope.namespace, &*service.namespace, &*world.root_namespace] {
-        if looked_in.contains(&namespace) {
-            continue;
-        }
-        looked_in.push(namespace);
+    let lookup = [&*scope.namespace, &*service.namespace, &*world.root_namespace];
+    for (step, namespace) in lookup.into_iter().enumerate() {
         let candidates: Vec<(HostPattern, &Arc<Object<DestinationRule>>)> = world
             .destination_rules
             .iter()
             .filter(|object| object.meta.namespace == namespace && is_visible(object, &scope.namespace))
+            // What the root namespace exports is for the whole mesh, and the last to be asked. A client that lives there, as a
+            // gateway may, has no claim to it as a rule of its own: the services' owners go first.
+            .filter(|object| step > 0 || namespace != &*world.root_namespace || is_private(object))
             // One for chosen clients only is part of a scope of its own, which is not compiled yet.
             .filter(|object| object.spec.workload_selector.is_none())
             .map(|object| (HostPattern::parse(&qualify(object.spec.host.as_str(), namespace, &world.domain)), object))
@@ -68,6 +68,11 @@ fn applicable<'w>(world: &'w World, scope: &Scope, service: &Service) -> Vec<&'w
         return std::iter::once(first).chain(chosen.filter(|object| exported(object) == exported(first))).collect();
     }
     Vec::new()
+}
+
+/// Whether the rule is for clients of its own namespace alone.
+fn is_private(object: &Object<DestinationRule>) -> bool {
+    matches!(object.spec.export_to.as_slice(), [ExportTo::Private])
 }
 
 /// The blocks of a policy that mesh puts in force.

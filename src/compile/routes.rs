@@ -196,6 +196,11 @@ fn with_clusters(
     rule: HttpRule,
 ) -> Vec<HttpRule> {
     let destinations = destinations(route);
+    if destinations.is_empty() {
+        // Nothing that is in force, a redirect for example: there is nowhere to send requests to, so the rule takes none. Kept
+        // without destinations, it would be refused by every proxy, and its siblings with it.
+        return Vec::new();
+    }
     let ports: Vec<Option<u16>> =
         destinations.iter().map(|(destination, _)| own_port(world, object, destination)).collect();
     let forward = |request_port: u16| {

@@ -235,6 +235,59 @@ fn the_clients_own_rule_goes_before_the_services_and_the_meshs() {
 }
 
 #[test]
+fn a_gateway_in_the_root_namespace_takes_the_services_rule_before_the_meshs() {
+    let rule = |host: &str, balancer: &str, export: &str| {
+        format!("{{host: '{host}', {export} trafficPolicy: {{loadBalancer: {{simple: {balancer}}}}}}}")
+    };
+    let mesh = object("DestinationRule", "istio-system", "all", &rule("*.svc.cluster.local", "RANDOM", ""));
+    let own = object("DestinationRule", "shop", "web", &rule("web", "ROUND_ROBIN", ""));
+    let private =
+        object("DestinationRule", "istio-system", "gw", &rule("*.cluster.local", "LEAST_REQUEST", "exportTo: ['.'],"));
+    let web = service("web", "shop", &[80]);
+    for (text, expected) in [
+        (format!("{web}{mesh}"), Balancer::Random),
+        (format!("{web}{mesh}{own}"), Balancer::RoundRobin),
+        (format!("{web}{mesh}{own}{private}"), Balancer::LeastRequest),
+    ] {
+        let world = world(&text);
+        let gateway = scope("istio-system");
+        let policy = traffic_policy(&world, &gateway, resolve(&world, &gateway, "web.shop").unwrap());
+        assert_eq!(policy.policies.default.balancer, expected, "{text}");
+    }
+}
+
+#[test]
+fn every_rule_that_is_compiled_has_somewhere_to_send_requests_to() {
+    // A redirect is not in force: its rule takes no request, and must not make proxies refuse its siblings.
+    let rule = "{hosts: [web], http: [\
+        {name: redirect, match: [{uri: {prefix: /old}}], redirect: {uri: /x}}, \
+        {name: taken, route: [{destination: {host: web, subset: v1}, weight: 0}]}]}";
+    let world = world(&(service("web", "shop", &[80, 81]) + &object("VirtualService", "shop", "web", rule)));
+    let routes = routes(&world, &scope("shop"), resolve(&world, &scope("shop"), "web").unwrap());
+    assert!(routes.http.iter().all(|rule| &*rule.name == "taken"), "{routes:?}");
+    assert_eq!(decided(&routes, "shop", 81, "/old", &[]), "outbound|81|v1|web.shop.svc.cluster.local");
+}
+
+#[test]
+fn a_short_host_of_a_virtual_service_is_qualified_at_a_gateway_as_well() {
+    let text = object(
+        "Gateway",
+        "shop",
+        "front",
+        "{selector: {}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}",
+    ) + &object(
+        "VirtualService",
+        "shop",
+        "web",
+        "{hosts: [web], gateways: [front], http: [{route: [{destination: {host: web}}]}]}",
+    );
+    let gateway = GatewayWorkload { scope: scope("shop"), labels: Labels::new(), target_ports: Vec::new() };
+    let found = listeners(&world(&text), &gateway);
+    let hosts: Vec<String> = found[0].virtual_hosts.iter().map(|host| host.host.to_string()).collect();
+    assert_eq!(hosts, ["web.shop.svc.cluster.local"]);
+}
+
+#[test]
 fn subsets_of_several_rules_for_one_host_add_up() {
     let rule = |subset: &str| format!("{{host: web, subsets: [{{name: {subset}, labels: {{version: {subset}}}}}]}}");
     let text = service("web", "shop", &[80])
