@@ -54,3 +54,33 @@ impl Directory {
         Self { shared: Arc::new(shared) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{self, REVIEWS, SCOPE, cluster};
+    use super::super::{Cluster, EndpointStates};
+    use super::*;
+
+    #[tokio::test]
+    async fn it_knows_what_it_is_given_and_everything_else_is_unknown() {
+        let service = Arc::new(fixtures::record(SCOPE, REVIEWS).service);
+        let assembled = Cluster::assemble(
+            &cluster(REVIEWS, "v2"),
+            &service,
+            &fixtures::policy(REVIEWS, &["v1", "v2"]),
+            &fixtures::endpoints(REVIEWS, &[(11, "v1"), (12, "v2")]).endpoints,
+            &mut EndpointStates::default(),
+            None,
+        );
+        let routes = Arc::new(fixtures::routes("reviews", &[(REVIEWS, "v2", 1)]));
+        let routes = Arc::new(RoutesInForce::new(routes, assembled));
+        let targets = vec![("reviews".into(), Arc::new(Target { service, routes }))];
+        let directory = Directory::fixed(FixedDirectory { targets, ..FixedDirectory::default() });
+
+        let Resolution::Known(target) = directory.resolve("reviews").await else { panic!("reviews is not known") };
+        let endpoints = &target.routes.cluster(&cluster(REVIEWS, "v2")).unwrap().endpoints;
+        assert_eq!(endpoints.iter().map(|e| e.address.to_string()).collect::<Vec<_>>(), ["10.0.0.12:19080"]);
+        assert!(matches!(directory.resolve("ratings").await, Resolution::Unknown));
+        assert!(*directory.ready().borrow());
+    }
+}

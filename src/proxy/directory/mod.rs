@@ -17,16 +17,21 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, watch};
 
 use crate::model::{InboundPolicy, Listener, OutboundMode, Service, Settings};
+use crate::wire;
 
 mod cluster;
 mod credentials;
 mod fixed;
+#[cfg(test)]
+pub(in crate::proxy) mod fixtures;
+mod holdings;
 pub mod limits;
 mod shards;
 
 pub use cluster::{Cluster, EndpointState, EndpointStates, RoutesInForce, UpstreamEndpoint};
 pub use credentials::{Credentials, CredentialsError, RenewalFailure};
 pub use fixed::FixedDirectory;
+pub(in crate::proxy) use holdings::{Holdings, Record, Resource, SubscriptionChange};
 
 use shards::Shards;
 
@@ -161,15 +166,15 @@ impl Directory {
     }
 
     /// What the mesh says about a name: as [`Directory::get`], else asked for and waited for, at most
-    /// [`limits::FIRST_CONTACT_WAIT`].
+    /// [`limits::FIRST_CONTACT_WAIT`]. What cannot be a host is unknown without asking.
     pub async fn resolve(&self, authority: &str) -> Resolution {
         if let Some(resolution) = self.get(authority) {
             return resolution;
         }
-        if authority.is_empty() || authority.len() > limits::MAX_NAME_BYTES {
+        let Some(asks) = &self.shared.asks else { return Resolution::Unknown };
+        if wire::name::authority(authority).as_deref() != Some(authority) {
             return Resolution::Unknown;
         }
-        let Some(asks) = &self.shared.asks else { return Resolution::Unknown };
         let Some(_place) = Waiting::enter(&self.shared.waiting) else {
             return Resolution::Unavailable(UnavailableReason::TooManyWaiting);
         };
@@ -244,6 +249,14 @@ impl Shared {
             waiting: AtomicUsize::new(0),
             asks,
         }
+    }
+
+    /// Tells readers once everything is there that a proxy cannot do without.
+    pub(in crate::proxy) fn update_ready(&self) {
+        let ready = !self.settings.load().scope.is_empty()
+            && self.inbound.load().is_some()
+            && self.credentials.load().is_some();
+        self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 }
 
