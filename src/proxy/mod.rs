@@ -23,6 +23,8 @@ pub mod stream;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod timer;
 pub mod transfer;
 pub mod upstream;
