@@ -9,16 +9,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub mod apply;
 pub mod completion;
-pub mod control_plane;
-pub mod down;
 pub mod error;
-pub mod pod_exec;
-pub mod proxy;
-pub mod status;
+pub mod input;
 pub mod ui;
-pub mod up;
 pub mod validate;
 pub mod version;
 
@@ -37,17 +31,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Up(up::Args),
-    Down(down::Args),
-    Status(status::Args),
-    Apply(apply::Args),
     Validate(validate::Args),
-    ControlPlane(control_plane::Args),
-    Proxy(proxy::Args),
     Version(version::Args),
     Completion(completion::Args),
-    #[command(hide = true)]
-    PodExec(pod_exec::Args),
 }
 
 /// The command line's definition, for completions and documentation.
@@ -65,7 +51,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(code) => return code,
     };
     match run(&ui, command) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.error(error.to_string());
             for hint in error.hints() {
@@ -91,20 +77,12 @@ fn parse(ui: &Ui, arguments: Vec<OsString>) -> Result<Command, ExitCode> {
     })
 }
 
-fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
+fn run(ui: &Ui, command: Command) -> CliResult {
     match command {
-        Command::Up(args) => return up::run(ui, args),
-        Command::Down(args) => down::run(ui, args)?,
-        Command::Status(args) => status::run(ui, args)?,
-        Command::Apply(args) => apply::run(ui, args)?,
-        Command::Validate(args) => validate::run(ui, args)?,
-        Command::ControlPlane(args) => control_plane::run(ui, args)?,
-        Command::Proxy(args) => proxy::run(ui, args)?,
-        Command::Version(args) => version::run(ui, args)?,
-        Command::Completion(args) => completion::run(ui, args)?,
-        Command::PodExec(args) => return Ok(pod_exec::run(args)),
+        Command::Validate(args) => validate::run(ui, args),
+        Command::Version(args) => version::run(ui, args),
+        Command::Completion(args) => completion::run(ui, args),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn exit_codes() -> String {

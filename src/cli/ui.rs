@@ -162,7 +162,7 @@ fn paint(enabled: bool, tone: Tone, text: &str) -> String {
 /// A table without borders, as kubectl prints them, at most `width` columns wide where that is known.
 pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
     for row in rows {
         table.add_row(row);
     }
@@ -184,9 +184,6 @@ mod tests {
     #[test]
     fn a_table_is_aligned_and_has_no_trailing_blanks() {
         let rows = [["reviews".to_owned(), "v1".to_owned()], ["productpage".to_owned(), "v1".to_owned()]];
-        assert_eq!(
-            table(["SERVICE", "VERSION"], rows),
-            "SERVICE       VERSION\nreviews       v1\nproductpage   v1\n"
-        );
+        assert_eq!(table(["SERVICE", "VERSION"], rows), "SERVICE       VERSION\nreviews       v1\nproductpage   v1\n");
     }
 }

@@ -9,10 +9,7 @@ fn authority(dir: &tempfile::TempDir, domain: &str) -> Authority {
 #[test]
 fn a_union_keeps_roots_apart_by_domain_and_counts_each_once() {
     let (dir, next_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (old, new) = (
-        authority(&dir, "cluster.local"),
-        authority(&next_dir, "cluster.local"),
-    );
+    let (old, new) = (authority(&dir, "cluster.local"), authority(&next_dir, "cluster.local"));
     let other = authority(&dir, "example.org");
     let both = old.bundle().union(&new.bundle()).union(&old.bundle());
     assert_eq!(both.roots(old.trust_domain()).len(), 2);
@@ -29,16 +26,8 @@ fn a_union_keeps_roots_apart_by_domain_and_counts_each_once() {
 fn what_is_no_authority_is_no_root() {
     let dir = tempfile::tempdir().unwrap();
     let authority = authority(&dir, "cluster.local");
-    let (chain, _) = authority
-        .sign_server(
-            &["a.example".into()],
-            &[],
-            std::time::Duration::from_secs(60),
-        )
-        .unwrap();
-    let error = TrustBundle::from_pem(authority.trust_domain(), &pem::encode(&chain[0]))
-        .unwrap_err()
-        .to_string();
+    let (chain, _) = authority.sign_server(&["a.example".into()], &[], std::time::Duration::from_secs(60)).unwrap();
+    let error = TrustBundle::from_pem(authority.trust_domain(), &pem::encode(&chain[0])).unwrap_err().to_string();
     assert!(error.contains("CA:TRUE"), "{error}");
     assert!(TrustBundle::from_pem(authority.trust_domain(), "").is_err());
 }

@@ -90,7 +90,7 @@ pub(super) fn is_signed_by(subject: &X509Certificate<'_>, issuer: &X509Certifica
 }
 
 /// `time` as RFC 3339 in UTC, to the second.
-pub(super) fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time)
         .map_or_else(|_| "a time out of range".into(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

@@ -23,6 +23,7 @@ mod svid;
 
 pub use authority::Authority;
 pub use bundle::TrustBundle;
+pub(crate) use certificate::rfc3339;
 pub use certificate::{Validity, issuer_name, spiffe_id, validity};
 pub use error::IdentityError;
 pub use key::KeyPair;

@@ -9,14 +9,8 @@ fn domain() -> TrustDomain {
 #[test]
 fn an_id_takes_apart_into_what_it_was_made_of() {
     let id = SpiffeId::new(&domain(), "bookinfo", "bookinfo-reviews").unwrap();
-    assert_eq!(
-        id.to_string(),
-        "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews"
-    );
-    assert_eq!(
-        id.principal(),
-        "cluster.local/ns/bookinfo/sa/bookinfo-reviews"
-    );
+    assert_eq!(id.to_string(), "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews");
+    assert_eq!(id.principal(), "cluster.local/ns/bookinfo/sa/bookinfo-reviews");
     let read: SpiffeId = id.as_str().parse().unwrap();
     assert_eq!(read, id);
     assert_eq!(read.trust_domain().as_str(), "cluster.local");
@@ -80,9 +74,7 @@ fn lengths_are_bounded() {
     let longest = "n".repeat(2048 - frame - 1);
     assert!(SpiffeId::new(&domain(), &longest, "s").is_ok());
     assert!(SpiffeId::new(&domain(), &longest, "ss").is_err());
-    let error = format!("spiffe://cluster.local/ns/{}/sa/b", "n".repeat(100_000))
-        .parse::<SpiffeId>()
-        .unwrap_err();
+    let error = format!("spiffe://cluster.local/ns/{}/sa/b", "n".repeat(100_000)).parse::<SpiffeId>().unwrap_err();
     assert!(error.to_string().len() < 1000);
 }
 

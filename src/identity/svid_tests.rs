@@ -18,9 +18,7 @@ fn a_signed_request_becomes_an_identity_without_the_root() {
     let authority = authority(&dir);
     let key = KeyPair::generate().unwrap();
     let id = id(&authority, "reviews");
-    let chain = authority
-        .sign_workload(&key.csr_pem(&id).unwrap(), &id, DAY)
-        .unwrap();
+    let chain = authority.sign_workload(&key.csr_pem(&id).unwrap(), &id, DAY).unwrap();
     assert_eq!(chain.len(), 2, "leaf and root");
     assert_eq!(chain[1], authority.root_pem());
 
@@ -41,9 +39,7 @@ fn anothers_certificate_an_authoritys_and_a_mixed_chain_are_refused() {
     let (authority, other) = (authority(&dir), self::authority(&other_dir));
     let key = KeyPair::generate().unwrap();
     let id = id(&authority, "reviews");
-    let chain = authority
-        .sign_workload(&key.csr_pem(&id).unwrap(), &id, DAY)
-        .unwrap();
+    let chain = authority.sign_workload(&key.csr_pem(&id).unwrap(), &id, DAY).unwrap();
     let refusal = |chain: &[String], key: KeyPair| Svid::new(chain, key).unwrap_err().to_string();
 
     let error = refusal(&chain, KeyPair::generate().unwrap());
@@ -65,9 +61,7 @@ fn renewal_is_at_half_life_and_jitter_only_brings_it_forward() {
     let key = KeyPair::generate().unwrap();
     let id = id(&authority, "reviews");
     for ttl in [DAY, Duration::from_secs(60)] {
-        let chain = authority
-            .sign_workload(&key.csr_pem(&id).unwrap(), &id, ttl)
-            .unwrap();
+        let chain = authority.sign_workload(&key.csr_pem(&id).unwrap(), &id, ttl).unwrap();
         let svid = Svid::new(&chain, key.clone()).unwrap();
         let life = svid.not_after.duration_since(svid.not_before).unwrap();
         assert_eq!(svid.renew_at(0.0), svid.not_before + life / 2);
@@ -76,10 +70,7 @@ fn renewal_is_at_half_life_and_jitter_only_brings_it_forward() {
         assert!(svid.renew_at(1.0) < svid.renew_at(0.5));
         assert_eq!(svid.renew_at(f64::NAN), svid.renew_at(0.0));
         assert_eq!(svid.renew_at(7.0), svid.renew_at(1.0));
-        assert!(
-            svid.renew_at(1.0) > SystemTime::now(),
-            "a fresh one is not due, of {ttl:?}"
-        );
+        assert!(svid.renew_at(1.0) > SystemTime::now(), "a fresh one is not due, of {ttl:?}");
     }
 }
 
@@ -91,9 +82,7 @@ fn keys_survive_pem_and_other_algorithms_are_refused() {
     assert_eq!(format!("{key:?}"), "KeyPair(secret)");
 
     let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
-    let error = KeyPair::from_pem(&p384.serialize_pem())
-        .unwrap_err()
-        .to_string();
+    let error = KeyPair::from_pem(&p384.serialize_pem()).unwrap_err().to_string();
     assert!(error.contains("P-256"), "{error}");
     let error = KeyPair::from_pem("").unwrap_err().to_string();
     assert!(error.contains("private key"), "{error}");

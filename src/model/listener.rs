@@ -52,7 +52,7 @@ impl HostPattern {
     }
 
     /// Exact before suffixes, long suffixes before short ones, `*` last.
-    fn precedence(&self) -> (u8, usize) {
+    pub fn precedence(&self) -> (u8, usize) {
         match self {
             Self::Exact(_) => (2, 0),
             Self::Suffix(suffix) => (1, suffix.len()),

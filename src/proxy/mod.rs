@@ -29,6 +29,7 @@ pub mod timer;
 pub mod transfer;
 pub mod upstream;
 pub mod worker;
+pub mod xds;
 
 pub use instance::{Bound, Proxy, ProxyConfig, ProxyError};
 pub use limits::Limits;

@@ -3,22 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A place in a file, both counted from 1.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SourcePosition {
-    /// The file as it was named.
-    pub file: Arc<str>,
-    /// Line.
-    pub line: u32,
-    /// Column, in characters.
-    pub column: u32,
-}
-
-impl fmt::Display for SourcePosition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
-}
+pub use crate::yaml::SourcePosition;
 
 /// Names the object, and the rule in it, that something comes from. Cheap to clone.
 ///

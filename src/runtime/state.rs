@@ -134,8 +134,7 @@ impl StateDir {
         let path = self.path(name);
         let unfinished = self.path(&format!("{name}.new"));
         let write = || -> io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
             file.write_all(content)?;
             file.sync_all()?;
             fs::rename(&unfinished, &path)

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use rustls::{
@@ -253,8 +253,6 @@ fn join<T: fmt::Display>(items: impl ExactSizeIterator<Item = T>) -> String {
 }
 
 fn rfc3339(time: UnixTime) -> String {
-    let moment: Option<SystemTime> = UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
-    moment
-        .and_then(|moment| jiff::Timestamp::try_from(moment).ok())
-        .map_or_else(|| "a time out of range".into(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    let moment = UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
+    identity::rfc3339(moment.unwrap_or(UNIX_EPOCH))
 }

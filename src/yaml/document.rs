@@ -28,18 +28,32 @@ impl fmt::Display for Position {
     }
 }
 
-/// A place in a named text, shown as `file:line:column`. Cheap to clone.
+/// A place in a named text, shown as `file:line:column`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourcePosition {
     /// The name the text was loaded under: a file, `-` or a URL.
     pub file: Arc<str>,
-    /// Where in it.
-    pub position: Position,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+impl SourcePosition {
+    /// `position` in the text called `file`.
+    pub fn new(file: Arc<str>, position: Position) -> Self {
+        Self { file, line: position.line, column: position.column }
+    }
+
+    /// The place without the text's name.
+    pub fn position(&self) -> Position {
+        Position { line: self.line, column: self.column }
+    }
 }
 
 impl fmt::Display for SourcePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.position)
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
 
@@ -91,7 +105,7 @@ impl Document {
 
     /// [`locate_nearest`](Self::locate_nearest), together with the name of the text.
     pub fn source(&self, path: &Path) -> SourcePosition {
-        SourcePosition { file: Arc::clone(&self.name), position: self.locate_nearest(path) }
+        SourcePosition::new(Arc::clone(&self.name), self.locate_nearest(path))
     }
 
     fn descend(&self, path: &Path) -> Option<&Located> {

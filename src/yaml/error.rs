@@ -106,18 +106,18 @@ pub enum ErrorKind {
 
 impl Error {
     pub(super) fn new(name: &Arc<str>, position: Position, kind: ErrorKind) -> Self {
-        Self { place: SourcePosition { file: Arc::clone(name), position }, kind }
+        Self { place: SourcePosition::new(Arc::clone(name), position), kind }
     }
 
     /// The error with the line it points at and a caret under the column. `source` is the text that was loaded.
     pub fn render(&self, source: &str) -> String {
-        render(&self.to_string(), self.place.position, source)
+        render(&self.to_string(), self.place.position(), source)
     }
 }
 
 /// `headline`, then the line of `source` at `position` with a caret under its column. A line that does not exist leaves the
 /// headline alone; a long line is cut around the column.
-pub(crate) fn render(headline: &str, position: Position, source: &str) -> String {
+pub fn render(headline: &str, position: Position, source: &str) -> String {
     const BEFORE: usize = 60;
     const WIDTH: usize = 100;
 

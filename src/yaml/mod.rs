@@ -27,6 +27,6 @@ mod tests;
 
 pub use document::{Document, Loaded, Position, SourcePosition};
 pub use emit::{to_string, to_string_all};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, render};
 pub use load::load;
 pub use path::{Path, Segment};

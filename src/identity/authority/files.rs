@@ -12,7 +12,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
+    SanType,
+};
 use rustls::pki_types::CertificateDer;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
 
@@ -132,8 +135,6 @@ impl Files<'_> {
         validity: Validity,
         trust_domain: &TrustDomain,
     ) -> Result<(), IdentityError> {
-        use rcgen::PublicKeyData;
-
         if parsed.public_key().raw != key.subject_public_key_info() {
             return Err(self.wrong(KEY, format!("it is not the key of {CERTIFICATE}; put the matching pair there")));
         }

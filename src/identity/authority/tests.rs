@@ -1,8 +1,4 @@
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use rcgen::{BasicConstraints, DnType};
 
@@ -36,28 +32,15 @@ fn request_with(key: &rcgen::KeyPair, change: impl FnOnce(&mut CertificateParams
 fn a_new_authority_is_private_and_is_found_again() {
     let (_root, dir) = vacant();
     let made = Authority::load_or_create(&dir, &domain()).unwrap();
-    assert_eq!(
-        fs::metadata(&dir).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
     for file in ["ca-key.pem", "ca-cert.pem", "root-cert.pem"] {
         let mode = fs::metadata(dir.join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
-    assert_eq!(
-        fs::read_dir(dir.parent().unwrap()).unwrap().count(),
-        1,
-        "nothing is left beside it"
-    );
+    assert_eq!(fs::read_dir(dir.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
     let found = Authority::load_or_create(&dir, &domain()).unwrap();
     assert_eq!(found.root_pem(), made.root_pem());
-    let years = found
-        .validity
-        .not_after
-        .duration_since(SystemTime::now())
-        .unwrap()
-        .as_secs()
-        / (365 * 24 * 3600);
+    let years = found.validity.not_after.duration_since(SystemTime::now()).unwrap().as_secs() / (365 * 24 * 3600);
     assert_eq!(years, 10);
 }
 
@@ -67,9 +50,7 @@ fn an_incomplete_set_names_the_missing_file_and_changes_nothing() {
         let (_root, dir) = vacant();
         Authority::load_or_create(&dir, &domain()).unwrap();
         fs::remove_file(dir.join(missing)).unwrap();
-        let error = Authority::load_or_create(&dir, &domain())
-            .unwrap_err()
-            .to_string();
+        let error = Authority::load_or_create(&dir, &domain()).unwrap_err().to_string();
         assert!(error.contains(missing), "{error}");
         assert!(!dir.join(missing).exists());
     }
@@ -79,9 +60,7 @@ fn an_incomplete_set_names_the_missing_file_and_changes_nothing() {
 fn a_directory_of_other_things_is_not_taken() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("notes.txt"), "mine").unwrap();
-    let error = Authority::load_or_create(root.path(), &domain())
-        .unwrap_err()
-        .to_string();
+    let error = Authority::load_or_create(root.path(), &domain()).unwrap_err().to_string();
     assert!(error.contains("empty directory"), "{error}");
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
 }
@@ -90,25 +69,14 @@ fn a_directory_of_other_things_is_not_taken() {
 fn wrong_files_are_named() {
     let (_root, dir) = vacant();
     Authority::load_or_create(&dir, &domain()).unwrap();
-    let refusal = |domain: &TrustDomain| {
-        Authority::load_or_create(&dir, domain)
-            .unwrap_err()
-            .to_string()
-    };
+    let refusal = |domain: &TrustDomain| Authority::load_or_create(&dir, domain).unwrap_err().to_string();
 
     let other = TrustDomain::new("example.org").unwrap();
     let error = refusal(&other);
-    assert!(
-        error.contains("cluster.local") && error.contains("example.org"),
-        "{error}"
-    );
+    assert!(error.contains("cluster.local") && error.contains("example.org"), "{error}");
 
     let key = fs::read(dir.join("ca-key.pem")).unwrap();
-    fs::write(
-        dir.join("ca-key.pem"),
-        rcgen::KeyPair::generate().unwrap().serialize_pem(),
-    )
-    .unwrap();
+    fs::write(dir.join("ca-key.pem"), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
     let error = refusal(&domain());
     assert!(error.contains("ca-key.pem") && error.contains("matching"), "{error}");
     fs::write(dir.join("ca-key.pem"), "nonsense").unwrap();
@@ -158,15 +126,11 @@ fn a_plugged_in_intermediate_signs_with_its_way_to_the_root() {
     let authority = Authority::load_or_create(&dir, &domain()).unwrap();
     assert_eq!(authority.root_pem(), root);
     let key = KeyPair::generate().unwrap();
-    let chain = authority
-        .sign_workload(&key.csr_pem(&reviews()).unwrap(), &reviews(), DAY)
-        .unwrap();
+    let chain = authority.sign_workload(&key.csr_pem(&reviews()).unwrap(), &reviews(), DAY).unwrap();
     assert_eq!(chain.len(), 3, "leaf, intermediate, root");
     assert_eq!(chain[2], root);
     assert_eq!(Svid::new(&chain, key).unwrap().chain.len(), 2);
-    let (server, _) = authority
-        .sign_server(&["istiod.istio-system.svc".into()], &[], DAY)
-        .unwrap();
+    let (server, _) = authority.sign_server(&["istiod.istio-system.svc".into()], &[], DAY).unwrap();
     assert_eq!(server.len(), 2);
 }
 
@@ -175,11 +139,7 @@ fn a_plugged_in_set_is_whole_or_refused() {
     let (_root, dir) = vacant();
     plug_in(&dir, |_| {});
     fs::remove_file(dir.join("cert-chain.pem")).unwrap();
-    let refusal = |dir: &Path| {
-        Authority::load_or_create(dir, &domain())
-            .unwrap_err()
-            .to_string()
-    };
+    let refusal = |dir: &Path| Authority::load_or_create(dir, &domain()).unwrap_err().to_string();
     let error = refusal(&dir);
     assert!(error.contains("cert-chain.pem is missing"), "{error}");
 
@@ -242,16 +202,11 @@ fn rsa_requests_are_signed_and_other_keys_are_not() {
     let (_root, dir) = vacant();
     let authority = Authority::load_or_create(&dir, &domain()).unwrap();
     let rsa = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-    let chain = authority
-        .sign_workload(&request_with(&rsa, |_| {}), &reviews(), DAY)
-        .unwrap();
+    let chain = authority.sign_workload(&request_with(&rsa, |_| {}), &reviews(), DAY).unwrap();
     assert_eq!(chain.len(), 2);
     for algorithm in [&rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
         let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
-        let error = authority
-            .sign_workload(&request_with(&key, |_| {}), &reviews(), DAY)
-            .unwrap_err()
-            .to_string();
+        let error = authority.sign_workload(&request_with(&key, |_| {}), &reviews(), DAY).unwrap_err().to_string();
         assert!(error.contains("P-256"), "{error}");
     }
 }
@@ -261,25 +216,16 @@ fn a_request_signed_by_another_key_is_refused() {
     let (_root, dir) = vacant();
     let authority = Authority::load_or_create(&dir, &domain()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let request = CertificateSigningRequestDer::from_pem_slice(
-        key.csr_pem(&reviews()).unwrap().as_bytes(),
-    )
-    .unwrap();
+    let request = CertificateSigningRequestDer::from_pem_slice(key.csr_pem(&reviews()).unwrap().as_bytes()).unwrap();
     let mut forged = request.as_ref().to_vec();
     let victim = KeyPair::generate().unwrap().public_key_info();
     let own = key.public_key_info();
-    let at = forged
-        .windows(own.len())
-        .position(|window| window == own)
-        .unwrap();
+    let at = forged.windows(own.len()).position(|window| window == own).unwrap();
     forged[at..at + own.len()].copy_from_slice(&victim);
     let text = pem::encode(&CertificateDer::from(forged))
         .replace("BEGIN CERTIFICATE", "BEGIN CERTIFICATE REQUEST")
         .replace("END CERTIFICATE", "END CERTIFICATE REQUEST");
-    let error = authority
-        .sign_workload(&text, &reviews(), DAY)
-        .unwrap_err()
-        .to_string();
+    let error = authority.sign_workload(&text, &reviews(), DAY).unwrap_err().to_string();
     assert!(error.contains("not signed by the key"), "{error}");
 }
 
@@ -301,10 +247,7 @@ fn lifetimes_stay_within_the_authoritys_and_begin_a_little_early() {
     assert!(error.contains("one second"), "{error}");
 
     let later = authority.validity.not_after + DAY;
-    let error = authority
-        .sign_workload_at(later, &csr, &reviews(), DAY)
-        .unwrap_err()
-        .to_string();
+    let error = authority.sign_workload_at(later, &csr, &reviews(), DAY).unwrap_err().to_string();
     assert!(error.contains("expired at 20"), "{error}");
 }
 
@@ -315,10 +258,7 @@ fn an_identity_of_another_trust_domain_is_not_signed() {
     let other = TrustDomain::new("example.org").unwrap();
     let id = SpiffeId::new(&other, "bookinfo", "reviews").unwrap();
     let key = KeyPair::generate().unwrap();
-    let error = authority
-        .sign_workload(&key.csr_pem(&id).unwrap(), &id, DAY)
-        .unwrap_err()
-        .to_string();
+    let error = authority.sign_workload(&key.csr_pem(&id).unwrap(), &id, DAY).unwrap_err().to_string();
     assert!(error.contains("another trust domain"), "{error}");
 }
 
@@ -335,9 +275,5 @@ fn server_names_are_checked() {
         assert!(sign(&[bad]).is_err(), "{bad:?}");
     }
     assert!(sign(&[]).is_err());
-    assert!(
-        authority
-            .sign_server(&[], &["127.0.0.1".parse().unwrap()], DAY)
-            .is_ok()
-    );
+    assert!(authority.sign_server(&[], &["127.0.0.1".parse().unwrap()], DAY).is_ok());
 }

@@ -114,3 +114,55 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials").field("id", &self.svid.id).field("expires", &self.svid.not_after).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::identity::{Authority, KeyPair, TrustDomain};
+
+    const LIFE: Duration = Duration::from_secs(3600);
+
+    fn issued_at(now: SystemTime) -> Credentials {
+        let directory = tempfile::tempdir().unwrap();
+        let domain = TrustDomain::new("cluster.local").unwrap();
+        let authority = Authority::load_or_create(directory.path(), &domain).unwrap();
+        let id = SpiffeId::new(&domain, "shop", "reviews").unwrap();
+        let key = KeyPair::generate().unwrap();
+        let chain = authority.sign_workload_at(now, &key.csr_pem(&id).unwrap(), &id, LIFE).unwrap();
+        Credentials::new(Svid::new(&chain, key).unwrap(), authority.bundle()).unwrap()
+    }
+
+    #[test]
+    fn connections_to_one_identity_share_a_configuration_and_to_two_do_not() {
+        let credentials = issued_at(SystemTime::now());
+        let id = |account: &str| format!("spiffe://cluster.local/ns/shop/sa/{account}").parse().unwrap();
+        let (first, again) = (credentials.client_tls(&id("a")).unwrap(), credentials.client_tls(&id("a")).unwrap());
+        assert!(Arc::ptr_eq(&first, &again));
+        assert!(!Arc::ptr_eq(&first, &credentials.client_tls(&id("b")).unwrap()), "sessions could be resumed across");
+    }
+
+    #[test]
+    fn client_configurations_are_bounded() {
+        let credentials = issued_at(SystemTime::now());
+        for n in 0..=MAX_CLIENT_CONFIGS {
+            let id = format!("spiffe://cluster.local/ns/shop/sa/a{n}").parse().unwrap();
+            credentials.client_tls(&id).unwrap();
+        }
+        assert_eq!(credentials.clients.lock().len(), MAX_CLIENT_CONFIGS);
+    }
+
+    #[test]
+    fn an_expired_certificate_opens_no_connection_and_says_why_it_was_not_renewed() {
+        let failure: RenewalFailure = Arc::default();
+        let credentials = issued_at(SystemTime::now() - LIFE * 2).explained_by(failure.clone());
+        failure.store(Some(Arc::new("there is no connection to the control plane".into())));
+        let error = credentials.client_tls(&credentials.svid.id.clone()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the certificate of spiffe://cluster.local/ns/shop/sa/reviews expired at 2"),
+            "{error}"
+        );
+        assert!(error.ends_with("could not be renewed: there is no connection to the control plane"), "{error}");
+    }
+}

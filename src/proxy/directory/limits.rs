@@ -14,9 +14,6 @@ pub const MAX_ASKED_NAMES: usize = 4096;
 /// How many names are subscribed to in all, of every type.
 pub const MAX_NAMES: usize = 65_536;
 
-/// Length of a resource's name, scope included, in bytes; a longer one is unknown without asking.
-pub const MAX_NAME_BYTES: usize = 512;
-
 /// How long new routes, listeners or a new scope wait for what they name before they take force as they are.
 pub const WARMING: Duration = Duration::from_secs(10);
 
