@@ -13,7 +13,7 @@ use crate::proxy::filter::stats::Stats;
 use crate::proxy::limits::Limits;
 use crate::proxy::upstream::{Names, Pool};
 use crate::proxy::worker::Worker;
-use crate::telemetry::{LogHandle, Registry};
+use crate::telemetry::{AccessLog, LogHandle, Registry};
 
 /// What all workers see of a proxy.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Shared {
     pub directory: Directory,
     /// Its metrics.
     pub registry: Registry,
+    /// Where its lines go; held, because handles do not keep the log open.
+    pub access_log: Option<Arc<AccessLog>>,
     /// Its limits.
     pub limits: Limits,
     /// Whether HTTP/1.0 is served.

@@ -75,10 +75,14 @@ impl Exchange<'_> {
                     if let Some(slot) = tried.iter_mut().find(|slot| slot.is_none()) {
                         *slot = Some(hop.address);
                     }
-                    // Nothing was written, so another endpoint may take it; the same one again would not help the application.
-                    let may_retry =
-                        matches!(&plan.goal, Goal::Cluster(_)) && attempts < self.local.shared.limits.attempts;
-                    if may_retry {
+                    // Nothing was written, so another endpoint may take it.
+                    let elsewhere = match &plan.goal {
+                        Goal::Cluster(cluster) => {
+                            cluster.endpoints.iter().any(|endpoint| !tried.contains(&Some(endpoint.address)))
+                        }
+                        Goal::Address(_) => false,
+                    };
+                    if elsewhere && attempts < self.local.shared.limits.attempts {
                         continue;
                     }
                     return self.fail(Reply::not_connected(failure, plan), plan, Some(&hop)).await;

@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::harness::{
-    App, Peer, any_port, header, inbound, ok, route_to, routes, settings, soon, start, target,
-};
+use super::harness::{App, Peer, any_port, header, inbound, ok, route_to, routes, settings, soon, start, target};
 use crate::model::{
     AppProtocol, ClusterPolicy, HostPattern, Listener, ListenerProtocol, MtlsMode, OutboundMode, VirtualHost,
 };
@@ -29,10 +27,7 @@ async fn a_gateway_serves_the_hosts_that_it_is_told_to() {
                 routes: "0/gateway/8080/*.example.com".into(),
             }],
         }],
-        gateway_routes: vec![(
-            "0/gateway/8080/*.example.com".into(),
-            routes(vec![route_to(&cluster.name)], [cluster]),
-        )],
+        gateway_routes: vec![("0/gateway/8080/*.example.com".into(), routes(vec![route_to(&cluster.name)], [cluster]))],
         ..FixedDirectory::default()
     };
     let addresses = Arc::new(|port: u16| if port == 8080 { vec![any_port()] } else { Vec::new() });

@@ -267,7 +267,13 @@ pub fn settings(outbound_mode: OutboundMode) -> Settings {
 }
 
 /// The policy of workload `name-v1`, which answers for service `name` on any port that tests use.
-pub fn inbound(name: &str, mode: MtlsMode, port: u16, protocol: AppProtocol, id: Option<SpiffeId>) -> Arc<InboundPolicy> {
+pub fn inbound(
+    name: &str,
+    mode: MtlsMode,
+    port: u16,
+    protocol: AppProtocol,
+    id: Option<SpiffeId>,
+) -> Arc<InboundPolicy> {
     Arc::new(InboundPolicy {
         workload: testing::workload(name, "v1", id),
         default_mtls: (mode, Some(Provenance::new("PeerAuthentication", "default", "strictness"))),
@@ -389,7 +395,11 @@ pub fn sidecar_with(app: SocketAddr, change: impl FnOnce(&mut ProxyConfig)) -> R
 }
 
 /// An outbound proxy that knows these names.
-pub fn outbound(targets: Vec<(Arc<str>, Arc<Target>)>, mode: OutboundMode, credentials: Option<Arc<Credentials>>) -> Running {
+pub fn outbound(
+    targets: Vec<(Arc<str>, Arc<Target>)>,
+    mode: OutboundMode,
+    credentials: Option<Arc<Credentials>>,
+) -> Running {
     let id = credentials.as_ref().map(|credentials| credentials.svid.id.clone());
     let known = FixedDirectory {
         settings: settings(mode),

@@ -17,7 +17,9 @@ async fn a_request_and_its_response_pass_as_the_mesh_has_them() {
     .await;
     let proxy = sidecar(app.address);
     let mut client = proxy.connect().await;
-    let response = client.ask("GET /a/../reviews/0?x=1 HTTP/1.1\r\nHost: reviews:9080\r\nX-Mesh-Peer: evil\r\nUser-Agent: t\r\n\r\n").await;
+    let response = client
+        .ask("GET /a/../reviews/0?x=1 HTTP/1.1\r\nHost: reviews:9080\r\nX-Mesh-Peer: evil\r\nUser-Agent: t\r\n\r\n")
+        .await;
     assert!(response.starts_with("HTTP/1.1 200 Fine\r\n") && response.ends_with("\r\n\r\nhi"), "{response}");
     assert_eq!(header(&response, "server"), Some("istio-envoy"));
     assert_eq!(header(&response, "x-own"), Some("1"));
@@ -53,9 +55,8 @@ async fn pipelined_requests_are_answered_in_order() {
     let app = App::start(|request| (ok(request.split(' ').nth(1).unwrap_or_default()), false)).await;
     let proxy = sidecar(app.address);
     let mut client = proxy.connect().await;
-    let all: String = (0..30)
-        .map(|number| format!("POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"))
-        .collect();
+    let all: String =
+        (0..30).map(|number| format!("POST /{number} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")).collect();
     client.send(&all).await;
     for number in 0..30 {
         let response = client.response().await;
@@ -71,7 +72,10 @@ async fn bodies_pass_in_both_directions_however_large_and_framed() {
         let chunked = header(request, "transfer-encoding").is_some();
         assert!(request.contains(&body), "the body arrived");
         let response = if chunked {
-            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\nX-Sum: 1\r\n\r\n", body.len())
+            format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\nX-Sum: 1\r\n\r\n",
+                body.len()
+            )
         } else {
             format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         };
@@ -174,7 +178,8 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
 async fn an_upgrade_becomes_a_tunnel_when_the_application_grants_it() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let proxy = sidecar(listener.local_addr().expect("an address"));
-    let upgrade = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n";
+    let upgrade =
+        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n";
     let mut client = proxy.connect().await;
     // What follows at once must not reach the application before it has agreed (CVE-2025-64763).
     client.send(&format!("{upgrade}early")).await;

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::harness::{
-    App, Mesh, Peer, Running, absolute, any_port, header, inbound, ok, outbound, settings, soon, start, target,
+    App, Mesh, Peer, Running, absolute, any_port, header, inbound, ok, outbound, settings, soon, start, target, until,
 };
 use crate::model::{AppProtocol, MtlsMode, OutboundMode};
 use crate::proxy::Bind;
@@ -47,7 +48,10 @@ async fn a_pair_of_proxies_speaks_mutual_tls_and_says_who_called() {
     assert_eq!(header(&request, "host"), Some("reviews:9080"));
     let certificate = header(&request, "x-forwarded-client-cert").expect("who called");
     assert!(certificate.starts_with("By=spiffe://cluster.local/ns/default/sa/reviews;Hash="), "{certificate}");
-    assert!(certificate.ends_with(";Subject=\"\";URI=spiffe://cluster.local/ns/default/sa/productpage"), "{certificate}");
+    assert!(
+        certificate.ends_with(";Subject=\"\";URI=spiffe://cluster.local/ns/default/sa/productpage"),
+        "{certificate}"
+    );
     for gone in ["x-mesh-peer", "proxy-authorization"] {
         assert_eq!(header(&request, gone), None);
     }
@@ -96,9 +100,8 @@ async fn permissive_takes_plaintext_and_says_so() {
     let response = peer.ask("/ HTTP/1.1\r\nHost: a\r\nX-Forwarded-Client-Cert: By=evil\r\n\r\n").await;
     assert!(response.ends_with("hello"), "{response}");
     assert_eq!(header(&app.last(), "x-forwarded-client-cert"), None);
-    let metrics = server.proxy.registry().render();
-    assert!(metrics.contains("connection_security_policy=\"none\""));
-    assert!(metrics.contains("source_principal=\"unknown\""));
+    until(|| server.proxy.registry().render().contains("connection_security_policy=\"none\"")).await;
+    assert!(server.proxy.registry().render().contains("source_principal=\"unknown\""));
 }
 
 #[tokio::test]
@@ -145,15 +148,44 @@ async fn another_authority_is_not_believed_by_either_side() {
 #[tokio::test]
 async fn mutual_tls_never_falls_back_to_plaintext() {
     let mesh = Mesh::new();
-    let app = App::named("hello").await;
-    // The endpoint should speak mutual TLS and does not; and the caller has no certificate in the second round.
-    for credentials in [Some(mesh.credentials("productpage")), None] {
-        let targets = vec![target("reviews", &[app.address], Some(&mesh.id("reviews")))];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let refused = |credentials| {
+        let targets = vec![target("reviews", &[address], Some(&mesh.id("reviews")))];
         let client = outbound(targets, OutboundMode::AllowAny, credentials);
-        let response = client.connect().await.ask(&absolute("http://reviews:9080/")).await;
-        assert!(response.starts_with("HTTP/1.1 503"), "{response}");
+        async move {
+            let response = client.connect().await.ask(&absolute("http://reviews:9080/")).await;
+            assert!(response.starts_with("HTTP/1.1 503"), "{response}");
+            client.log.line("503 UF").await
+        }
+    };
+    // The endpoint should speak mutual TLS and does not: it takes what comes first and hangs up.
+    let endpoint = async {
+        let (mut stream, _) = soon(listener.accept()).await.expect("a connection");
+        let mut first = [0; 1];
+        soon(stream.read_exact(&mut first)).await.expect("a byte");
+        first
+    };
+    let (_, first) = tokio::join!(refused(Some(mesh.credentials("productpage"))), endpoint);
+    assert_eq!(first, [0x16], "a handshake, no request");
+    // Who has no certificate does not even connect.
+    let line = refused(None).await;
+    assert!(line.contains("no certificate yet"), "{line}");
+    assert!(std::pin::pin!(listener.accept()).as_mut().now_or_never().is_none());
+}
+
+/// A client that has nothing to show.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl rustls::client::ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        None
     }
-    assert!(app.requests.lock().iter().all(|request| !request.starts_with("GET")), "{:?}", app.requests.lock());
+
+    fn has_certs(&self) -> bool {
+        false
+    }
 }
 
 /// A handshake with mesh roots and this ALPN; with a certificate or without.
@@ -177,7 +209,7 @@ async fn shake(
             )
             .expect("a configuration"))
             .clone();
-            config.client_auth_cert_resolver = Arc::new(rustls::client::ResolvesClientCert::none());
+            config.client_auth_cert_resolver = Arc::new(NoCertificate);
             Arc::new(config)
         }
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::harness::{
-    App, AUTHORIZATION, Peer, absolute, any_port, header, ok, outbound, route_to, routes, soon, target,
+    AUTHORIZATION, App, Peer, absolute, any_port, header, ok, outbound, route_to, routes, soon, target,
 };
 use crate::model::{ClusterName, ClusterPolicy, OutboundMode, RequestMatch, StringMatch};
 use crate::proxy::directory::Target;
@@ -47,7 +47,8 @@ async fn a_request_that_may_have_been_taken_is_not_sent_again() {
     app.head().await;
     app.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     peer.response().await;
-    peer.send(&format!("POST http://web:9080/ HTTP/1.1\r\nHost: web\r\n{AUTHORIZATION}Content-Length: 2\r\n\r\nhi")).await;
+    peer.send(&format!("POST http://web:9080/ HTTP/1.1\r\nHost: web\r\n{AUTHORIZATION}Content-Length: 2\r\n\r\nhi"))
+        .await;
     app.head().await;
     drop(app);
     let response = peer.response().await;
@@ -60,8 +61,7 @@ async fn a_request_that_may_have_been_taken_is_not_sent_again() {
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_is_passed_over() {
     let app = App::named("x").await;
-    let client =
-        outbound(vec![target("web", &[nobody(), app.address], None)], OutboundMode::RegistryOnly, None);
+    let client = outbound(vec![target("web", &[nobody(), app.address], None)], OutboundMode::RegistryOnly, None);
     let mut peer = client.connect().await;
     for _ in 0..6 {
         let response = peer.ask(&absolute("http://web:9080/")).await;
@@ -128,9 +128,10 @@ async fn only_the_pods_token_opens_its_proxy() {
     let app = App::named("x").await;
     let client = outbound(vec![target("web", &[app.address], None)], OutboundMode::AllowAny, None);
     let mut peer = client.connect().await;
-    for authorization in ["", "Proxy-Authorization: Basic cG9kOndyb25n\r\n", "Authorization: Basic cG9kOnMzY3JldA==\r\n"] {
-        let response =
-            peer.ask(&format!("GET http://web:9080/ HTTP/1.1\r\nHost: web\r\n{authorization}\r\n")).await;
+    for authorization in
+        ["", "Proxy-Authorization: Basic cG9kOndyb25n\r\n", "Authorization: Basic cG9kOnMzY3JldA==\r\n"]
+    {
+        let response = peer.ask(&format!("GET http://web:9080/ HTTP/1.1\r\nHost: web\r\n{authorization}\r\n")).await;
         assert!(response.starts_with("HTTP/1.1 407"), "{response}");
         assert!(header(&response, "proxy-authenticate").is_some());
     }
