@@ -46,9 +46,11 @@ fn selects_some(object: &Object<PeerAuthentication>) -> bool {
 }
 
 fn selects(object: &Object<PeerAuthentication>, workload: &Workload) -> bool {
-    object.spec.selector.as_ref().is_none_or(|selector| {
-        selector.match_labels.iter().all(|(key, value)| workload.label(key) == Some(value))
-    })
+    object
+        .spec
+        .selector
+        .as_ref()
+        .is_none_or(|selector| selector.match_labels.iter().all(|(key, value)| workload.label(key) == Some(value)))
 }
 
 fn mode(settings: Option<&MutualTls>) -> Option<MtlsMode> {

@@ -86,9 +86,11 @@ fn routes_name(scope: &Scope, port: u16, host: &HostPattern) -> Arc<str> {
 fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w>> {
     let mut open = Vec::new();
     for gateway in &world.gateways {
-        let selected = gateway.spec.selector.iter().all(|(key, value)| {
-            workload.labels.get(key.as_str()).is_some_and(|label| **label == **value)
-        });
+        let selected = gateway
+            .spec
+            .selector
+            .iter()
+            .all(|(key, value)| workload.labels.get(key.as_str()).is_some_and(|label| **label == **value));
         if !selected {
             continue;
         }

@@ -122,7 +122,9 @@ fn cluster_policy(blocks: Blocks<'_>) -> ClusterPolicy {
         None => UpstreamTls::Auto,
         // Validation refuses SIMPLE and MUTUAL as long as they are not in force. Should one come in another way, the mesh's own
         // TLS is demanded: plaintext is never what a rule about TLS falls back to.
-        Some(Some(ClientTlsMode::IstioMutual | ClientTlsMode::Simple | ClientTlsMode::Mutual)) => UpstreamTls::IstioMutual,
+        Some(Some(ClientTlsMode::IstioMutual | ClientTlsMode::Simple | ClientTlsMode::Mutual)) => {
+            UpstreamTls::IstioMutual
+        }
         Some(Some(ClientTlsMode::Disable) | None) => UpstreamTls::Disable,
     };
     ClusterPolicy { balancer, tls, ..ClusterPolicy::default() }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::compile::names::qualify;
 use crate::compile::world::{Scope, World, is_visible};
-use crate::model::{
-    Action, ClusterName, HostPattern, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch, WeightedCluster,
-};
 use crate::model::matching::WholeMatch;
+use crate::model::{
+    Action, ClusterName, HostPattern, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch,
+    WeightedCluster,
+};
 use crate::resources::values::{self, GatewayRef};
 use crate::resources::virtual_service::{Destination, HttpMatch, HttpRoute};
 use crate::resources::{Object, VirtualService};
@@ -22,10 +23,7 @@ pub(super) enum Entry<'a> {
     /// From sidecars.
     Mesh,
     /// Through a Gateway.
-    Gateway {
-        namespace: &'a str,
-        name: &'a str,
-    },
+    Gateway { namespace: &'a str, name: &'a str },
 }
 
 impl Entry<'_> {
@@ -146,8 +144,7 @@ fn matches(
 }
 
 fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: &Path) -> RequestMatch {
-    let mut unsupported: Vec<Arc<str>> =
-        object.never_matching(path).map(|hit| hit.path.to_string().into()).collect();
+    let mut unsupported: Vec<Arc<str>> = object.never_matching(path).map(|hit| hit.path.to_string().into()).collect();
     let mut convert = |field: &str, value: &values::StringMatch, ignoring_case: bool| {
         string_match(value, ignoring_case).unwrap_or_else(|_| {
             // Validation refuses what does not compile; should it come in another way, the match must not hold.
@@ -159,9 +156,9 @@ fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: 
     let uri = conditions.uri.as_ref().map(|value| convert("uri", value, ignoring_case));
     let method = conditions.method.as_ref().map(|value| convert("method", value, false));
     let mut headers = |field: &str, wanted: &std::collections::BTreeMap<String, values::StringMatch>| {
-        let converted = wanted.iter().map(|(name, value)| {
-            (name.to_ascii_lowercase().into_boxed_str(), convert(field, value, false))
-        });
+        let converted = wanted
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase().into_boxed_str(), convert(field, value, false)));
         converted.collect::<Vec<_>>()
     };
     let with = headers("headers", &conditions.headers);
@@ -199,10 +196,8 @@ fn with_clusters(
     rule: HttpRule,
 ) -> Vec<HttpRule> {
     let destinations = destinations(route);
-    let ports: Vec<Option<u16>> = destinations
-        .iter()
-        .map(|(destination, _)| own_port(world, object, destination))
-        .collect();
+    let ports: Vec<Option<u16>> =
+        destinations.iter().map(|(destination, _)| own_port(world, object, destination)).collect();
     let forward = |request_port: u16| {
         let clusters = destinations.iter().zip(&ports).map(|((destination, weight), port)| WeightedCluster {
             cluster: ClusterName {
@@ -214,16 +209,14 @@ fn with_clusters(
         });
         Action::Forward(clusters.collect())
     };
-    let request_ports: Vec<u16> = service.map_or(Vec::new(), |service| service.ports.iter().map(|port| port.number).collect());
+    let request_ports: Vec<u16> =
+        service.map_or(Vec::new(), |service| service.ports.iter().map(|port| port.number).collect());
     if ports.iter().all(Option::is_some) || request_ports.len() < 2 {
         let port = request_ports.first().copied().unwrap_or(HTTP_PORT);
         return vec![HttpRule { action: forward(port), ..rule }];
     }
-    let for_port = |port: u16| HttpRule {
-        matches: at_port(&rule.matches, port),
-        action: forward(port),
-        ..rule.clone()
-    };
+    let for_port =
+        |port: u16| HttpRule { matches: at_port(&rule.matches, port), action: forward(port), ..rule.clone() };
     request_ports.into_iter().map(for_port).filter(|rule| !rule.matches.is_empty()).collect()
 }
 

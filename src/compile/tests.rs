@@ -83,7 +83,8 @@ fn two_namespaces_that_each_have_a_service_web_see_their_own() {
 #[test]
 fn a_short_host_in_an_object_means_a_service_of_its_own_namespace() {
     let rule = "{hosts: [web], http: [{route: [{destination: {host: web, subset: v2}}]}]}";
-    let text = service("web", "shop", &[80]) + &service("web", "bank", &[80]) + &object("VirtualService", "bank", "web", rule);
+    let text =
+        service("web", "shop", &[80]) + &service("web", "bank", &[80]) + &object("VirtualService", "bank", "web", rule);
     let world = world(&text);
     assert_eq!(goes(&world, "bank", "web", 80, "/", &[]), "outbound|80|v2|web.bank.svc.cluster.local");
     assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80||web.shop.svc.cluster.local");
@@ -157,11 +158,21 @@ fn source_and_port_conditions_are_left_to_the_decision() {
 #[test]
 fn a_rule_for_a_gateway_does_not_hold_for_sidecars_nor_the_other_way_round() {
     let text = service("web", "shop", &[80])
-        + &object("Gateway", "edge", "front", "{selector: {istio: gw}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['shop/*.example.com']}]}")
-        + &object("VirtualService", "shop", "web", "{hosts: [www.example.com, www.example.org], gateways: [edge/front], http: [\
+        + &object(
+            "Gateway",
+            "edge",
+            "front",
+            "{selector: {istio: gw}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['shop/*.example.com']}]}",
+        )
+        + &object(
+            "VirtualService",
+            "shop",
+            "web",
+            "{hosts: [www.example.com, www.example.org], gateways: [edge/front], http: [\
             {route: [{destination: {host: web, subset: rest}}]}, \
             {match: [{uri: {prefix: /api}, gateways: [mesh]}], route: [{destination: {host: web, subset: mesh}}]}, \
-            {match: [{uri: {prefix: /api}}], route: [{destination: {host: web, subset: api}}]}]}");
+            {match: [{uri: {prefix: /api}}], route: [{destination: {host: web, subset: api}}]}]}",
+        );
     let world = world(&text);
     assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80||web.shop.svc.cluster.local");
     let gateway = GatewayWorkload {
@@ -196,14 +207,19 @@ fn a_policys_blocks_override_each_other_one_by_one() {
     let by_port = policy.policies.for_port(81);
     assert_eq!((by_port.balancer, by_port.tls), (Balancer::Random, UpstreamTls::Auto));
     let v2 = policy.subset("v2").unwrap();
-    assert_eq!((v2.policies.default.balancer, v2.policies.default.tls), (Balancer::RoundRobin, UpstreamTls::IstioMutual));
+    assert_eq!(
+        (v2.policies.default.balancer, v2.policies.default.tls),
+        (Balancer::RoundRobin, UpstreamTls::IstioMutual)
+    );
     assert_eq!(v2.provenance.to_string(), "DestinationRule shop/web subsets[1] (mesh.yaml:7:1)");
     assert!(policy.subset("v3").is_none());
 }
 
 #[test]
 fn the_clients_own_rule_goes_before_the_services_and_the_meshs() {
-    let rule = |balancer: &str| format!("{{host: web.shop.svc.cluster.local, trafficPolicy: {{loadBalancer: {{simple: {balancer}}}}}}}");
+    let rule = |balancer: &str| {
+        format!("{{host: web.shop.svc.cluster.local, trafficPolicy: {{loadBalancer: {{simple: {balancer}}}}}}}")
+    };
     let text = service("web", "shop", &[80])
         + &object("DestinationRule", "istio-system", "web", &rule("RANDOM"))
         + &object("DestinationRule", "bank", "web", &rule("ROUND_ROBIN"));

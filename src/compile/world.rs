@@ -56,7 +56,12 @@ impl World {
 pub fn oldest_first<T>(objects: &mut [Arc<Object<T>>]) {
     objects.sort_by(|a, b| {
         let key = |object: &Object<T>| {
-            (object.meta.creation_time.is_none(), object.meta.creation_time, object.meta.name.clone(), object.meta.namespace.clone())
+            (
+                object.meta.creation_time.is_none(),
+                object.meta.creation_time,
+                object.meta.name.clone(),
+                object.meta.namespace.clone(),
+            )
         };
         key(a).cmp(&key(b))
     });

@@ -125,6 +125,8 @@ pub struct Worker {
     /// Buffers that nobody uses at the moment.
     pub buffers: BufferPool,
     /// Tables that nobody uses at the moment.
+    // Boxed, so that lending one out and taking it back moves a pointer and not its buffers' heads.
+    #[allow(clippy::vec_box)]
     pub(super) scratch: RefCell<Vec<Box<Scratch>>>,
     random: Cell<u64>,
 }

@@ -203,7 +203,7 @@ impl Limit {
             }
             Self::MaxItems(max) if items > max => cx.error(format!("can have at most {max} items, and has {items}")),
             Self::MinItems(min) if items < min => {
-                cx.error(format!("has to have at least {min} items, and has {items}"))
+                cx.error(format!("has to have at least {min} items, and has {items}"));
             }
             Self::MinProperties(min) if value.as_object().is_some_and(|object| object.len() < min) => {
                 cx.error(format!("has to have at least {min} entry: add one, or remove the field"));

@@ -105,7 +105,7 @@ impl fmt::Display for Duration {
         let nanoseconds = self.0.as_nanos();
         let (unit, scale) = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)]
             .into_iter()
-            .find(|(_, scale)| nanoseconds % scale == 0)
+            .find(|(_, scale)| nanoseconds.is_multiple_of(*scale))
             .unwrap_or(("ns", 1));
         write!(f, "{}{unit}", nanoseconds / scale)
     }

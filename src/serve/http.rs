@@ -111,13 +111,13 @@ async fn connection<S>(
     }
     let ended = match tls {
         None => {
-            let mut about = Connection { peer, certificates: None };
+            let about = Connection { peer, certificates: None };
             let preface = tokio::select! {
                 () = token.cancelled() => return,
                 preface = tokio::time::timeout(limits.header_time, starts_http2(&stream)) => preface,
             };
             match preface {
-                Ok(Ok(http2)) => drive(stream, http2, &mut about, limits, service, token).await,
+                Ok(Ok(http2)) => drive(stream, http2, &about, limits, service, token).await,
                 _ => return,
             }
         }
@@ -136,13 +136,13 @@ async fn connection<S>(
             };
             let (_, session) = stream.get_ref();
             let http2 = session.alpn_protocol() == Some(b"h2");
-            let mut about = Connection {
+            let about = Connection {
                 peer,
                 certificates: session
                     .peer_certificates()
                     .map(|chain| chain.iter().map(|cert| cert.clone().into_owned()).collect()),
             };
-            drive(stream, http2, &mut about, limits, service, token).await
+            drive(stream, http2, &about, limits, service, token).await
         }
     };
     if let Err(error) = ended {
@@ -168,7 +168,7 @@ async fn starts_http2(stream: &TcpStream) -> std::io::Result<bool> {
 async fn drive<I, S>(
     io: I,
     http2: bool,
-    about: &mut Connection,
+    about: &Connection,
     limits: &Limits,
     service: S,
     token: CancellationToken,

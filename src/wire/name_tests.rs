@@ -88,7 +88,7 @@ proptest! {
     #[test]
     fn bringing_a_host_to_form_twice_changes_nothing_more(host in ".{0,40}|[a-zA-Z0-9.:\\[\\]-]{0,40}") {
         if let Some(once) = authority(&host) {
-            prop_assert_eq!(authority(&once), Some(once.clone()));
+            prop_assert_eq!(authority(&once), Some(once));
         }
     }
 }

@@ -155,7 +155,7 @@ fn is_timestamp(text: &str) -> bool {
 pub(super) fn float_value(float: f64) -> Value {
     // 2^63: the first float that does not fit an i64.
     const BOUND: f64 = 9_223_372_036_854_775_808.0;
-    if float.fract() == 0.0 && float >= -BOUND && float < BOUND {
+    if float.fract() == 0.0 && (-BOUND..BOUND).contains(&float) {
         #[expect(clippy::cast_possible_truncation, reason = "in range and whole, as tested")]
         return Value::from(float as i64);
     }

@@ -232,7 +232,7 @@ impl Exchange<'_> {
     }
 
     /// Counts and logs.
-    fn finish(&mut self, outcome: &Outcome<'_>) {
+    fn finish(&self, outcome: &Outcome<'_>) {
         let duration = self.started.elapsed();
         let shared = &self.local.shared;
         let settings = shared.directory.settings();

@@ -93,7 +93,7 @@ impl Exchange<'_> {
         }
     }
 
-    async fn plan_outbound(&mut self, port: u16, original: Option<SocketAddr>) -> Result<Plan, Box<Reply>> {
+    async fn plan_outbound(&self, port: u16, original: Option<SocketAddr>) -> Result<Plan, Box<Reply>> {
         let directory = &self.local.shared.directory;
         let host = self.scratch.target.host.as_str();
         let resolution = match directory.get(host) {
@@ -108,7 +108,7 @@ impl Exchange<'_> {
     }
 
     /// A host, or a port of one, that the mesh does not have.
-    async fn plan_unknown(&mut self, port: u16, original: Option<SocketAddr>) -> Result<Plan, Box<Reply>> {
+    async fn plan_unknown(&self, port: u16, original: Option<SocketAddr>) -> Result<Plan, Box<Reply>> {
         let shared = &self.local.shared;
         let host = self.scratch.target.host.as_str();
         if shared.directory.settings().outbound_mode == OutboundMode::RegistryOnly {
@@ -127,7 +127,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn plan_gateway(&mut self, port: u16) -> Result<Plan, Box<Reply>> {
+    fn plan_gateway(&self, port: u16) -> Result<Plan, Box<Reply>> {
         let listeners = self.local.listeners.borrow().clone();
         let listener = listeners.iter().find(|listener| listener.port == port);
         let host = self.scratch.target.host.as_str();

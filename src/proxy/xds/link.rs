@@ -1,6 +1,7 @@
 //! The stream to the control plane, in whatever state it is: up, being opened, or waiting for the next attempt.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -11,14 +12,13 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 
+use crate::proxy::directory::Credentials;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use crate::wire::proto::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
 use super::XdsConfig;
 use super::transport::root_cause;
-use crate::proxy::directory::Credentials;
-use std::sync::Arc;
 
 /// How long opening a stream may take, and how long its first answer.
 const OPENING: Duration = Duration::from_secs(10);

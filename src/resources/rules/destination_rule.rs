@@ -18,7 +18,7 @@ pub(in crate::resources) fn destination_rule(rule: &DestinationRule, cx: &mut Cx
         for (index, subset) in rule.subsets.iter().enumerate() {
             if !names.insert(subset.name.as_str()) {
                 cx.at_index(index, |cx| {
-                    cx.error_at("name", format!("repeats {:?}: rename one of the two", subset.name))
+                    cx.error_at("name", format!("repeats {:?}: rename one of the two", subset.name));
                 });
             }
         }
@@ -88,7 +88,8 @@ pub(in crate::resources) fn consistent_hash(hash: &ConsistentHash, cx: &mut Cx) 
 }
 
 pub(in crate::resources) fn locality_lb(setting: &LocalityLb, cx: &mut Cx) {
-    if !setting.distribute.is_empty() && !(setting.failover.is_empty() && setting.failover_priority.is_empty()) {
+    let fails_over = !setting.failover.is_empty() || !setting.failover_priority.is_empty();
+    if !setting.distribute.is_empty() && fails_over {
         cx.error("has both `distribute` and `failover`, and only one of them can be: remove one");
     }
 }

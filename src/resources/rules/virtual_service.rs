@@ -116,7 +116,7 @@ fn overlapping_hosts(hosts: &[Host], cx: &mut Cx) {
         if let Some(earlier) = earlier {
             cx.at("hosts", |cx| {
                 cx.at_index(index, |cx| {
-                    cx.error(format!("is {host}, which {earlier} covers already or the other way round: remove one"))
+                    cx.error(format!("is {host}, which {earlier} covers already or the other way round: remove one"));
                 });
             });
         }
@@ -131,7 +131,7 @@ fn claims_at_sidecars(service: &VirtualService, cx: &mut Cx) {
                 for key in headers.keys().filter(|key| key.starts_with(CLAIM)) {
                     let path = |cx: &mut Cx| {
                         cx.at(field, |cx| {
-                            cx.error_at(key, "matches a JWT's claim, which only gateways can: set gateways")
+                            cx.error_at(key, "matches a JWT's claim, which only gateways can: set gateways");
                         });
                     };
                     cx.at("http", |cx| cx.at_index(rule, |cx| cx.at("match", |cx| cx.at_index(index, path))));
@@ -164,7 +164,7 @@ fn no_regexes(route: &HttpRoute, cx: &mut Cx) {
                         cx.error_at(
                             name,
                             "cannot be a regular expression where rules are delegated: use exact or prefix",
-                        )
+                        );
                     });
                 });
             }
@@ -220,7 +220,7 @@ fn unreachable(rules: &[HttpRoute], cx: &mut Cx) {
                     cx.at_index(rule, |cx| {
                         cx.at("match", |cx| {
                             cx.at_index(index, |cx| {
-                                cx.warn(format!("is never reached: http[{earlier}] has the same match"))
+                                cx.warn(format!("is never reached: http[{earlier}] has the same match"));
                             });
                         });
                     });
@@ -462,7 +462,7 @@ pub(in crate::resources) fn cors_policy(policy: &CorsPolicy, cx: &mut Cx) {
             let hint = suggest::among(method, METHODS);
             cx.at("allowMethods", |cx| {
                 cx.at_index(index, |cx| {
-                    cx.error(format!("is {:?}, which is no method{hint}", suggest::shortened(method)))
+                    cx.error(format!("is {:?}, which is no method{hint}", suggest::shortened(method)));
                 });
             });
         }
@@ -472,7 +472,7 @@ pub(in crate::resources) fn cors_policy(policy: &CorsPolicy, cx: &mut Cx) {
             let fine = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
             if !fine {
                 cx.at(field, |cx| {
-                    cx.at_index(index, |cx| cx.error("is no header's name: letters, digits, `-` and `_`"))
+                    cx.at_index(index, |cx| cx.error("is no header's name: letters, digits, `-` and `_`"));
                 });
             }
         }

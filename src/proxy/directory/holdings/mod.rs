@@ -294,5 +294,4 @@ fn scope_of(name: &str) -> &str {
 }
 
 #[cfg(test)]
-#[path = "../holdings_tests.rs"]
 mod tests;
