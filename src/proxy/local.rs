@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
+use parking_lot::RwLock;
+
 use crate::model::Listener;
 use crate::proxy::directory::Directory;
 use crate::proxy::filter::stats::Stats;
@@ -35,7 +37,20 @@ pub struct Shared {
     /// Open connections, all workers together.
     pub(super) connections: AtomicUsize,
     /// Where it listens itself; requests are not sent there.
-    pub(super) own_addresses: parking_lot::RwLock<Vec<SocketAddr>>,
+    pub(super) addresses: Vec<SocketAddr>,
+    /// The same, for the ports of a gateway.
+    pub(super) gateway_addresses: RwLock<Vec<SocketAddr>>,
+}
+
+impl Shared {
+    /// Whether the proxy itself listens there.
+    pub fn is_own(&self, address: &SocketAddr) -> bool {
+        self.addresses.contains(address) || self.gateway_addresses.read().contains(address)
+    }
+
+    pub(super) fn set_gateway_addresses(&self, addresses: impl Iterator<Item = SocketAddr>) {
+        *self.gateway_addresses.write() = addresses.collect();
+    }
 }
 
 /// What one worker has of a proxy.

@@ -33,5 +33,5 @@ pub mod xds;
 
 pub use instance::{Bound, Proxy, ProxyConfig, ProxyError};
 pub use limits::Limits;
-pub use listener::{Bind, BindError};
+pub use listener::Bind;
 pub use worker::Workers;

@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::harness::{App, Peer, any_port, header, inbound, ok, route_to, routes, settings, soon, start, target};
+use super::harness::{
+    App, Peer, any_port, header, inbound, ok, route_to, routes, settings, soon, start, target, until,
+};
 use crate::model::{
     AppProtocol, ClusterPolicy, HostPattern, Listener, ListenerProtocol, MtlsMode, OutboundMode, VirtualHost,
 };
-use crate::proxy::Bind;
-use crate::proxy::directory::FixedDirectory;
+use crate::proxy::directory::{Directory, FixedDirectory};
 use crate::proxy::testing;
+use crate::proxy::{Bind, Proxy, ProxyConfig};
 use crate::resources::Provenance;
 
 #[tokio::test]
@@ -51,8 +53,8 @@ async fn a_gateway_serves_the_hosts_that_it_is_told_to() {
 }
 
 /// Where redirected test connections claim to have been going: a documentation address, which nothing answers.
-fn virtual_address(_: &tokio::net::TcpStream) -> std::io::Result<SocketAddr> {
-    Ok(([192, 0, 2, 7], 9080).into())
+fn virtual_address(_: &tokio::net::TcpStream) -> std::io::Result<Option<SocketAddr>> {
+    Ok(Some(([192, 0, 2, 7], 9080).into()))
 }
 
 #[tokio::test]
@@ -72,8 +74,8 @@ async fn redirected_http_is_routed_by_its_host() {
 }
 
 /// The one address that redirected raw connections go to: a port that the test fixes before it starts.
-fn raw_address(_: &tokio::net::TcpStream) -> std::io::Result<SocketAddr> {
-    Ok(RAW)
+fn raw_address(_: &tokio::net::TcpStream) -> std::io::Result<Option<SocketAddr>> {
+    Ok(Some(RAW))
 }
 
 const RAW: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 9, 8, 7)), 39_080);
@@ -96,4 +98,53 @@ async fn redirected_bytes_go_where_they_were_going() {
     assert_eq!(server.bytes(5).await, "\x00\x01raw");
     drop(client);
     assert_eq!(server.rest().await, "");
+}
+
+/// A mistake of our own, on the way of one connection.
+fn mistaken(_: &tokio::net::TcpStream) -> std::io::Result<Option<SocketAddr>> {
+    panic!("a mistake that a test makes on purpose");
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_connection() {
+    let app = App::named("still here").await;
+    let known = FixedDirectory {
+        settings: settings(OutboundMode::AllowAny),
+        inbound: Some(inbound("reviews", MtlsMode::Permissive, 1, AppProtocol::Http, None)),
+        ..FixedDirectory::default()
+    };
+    let socket = std::net::TcpListener::bind(any_port()).expect("a port");
+    let listeners = vec![
+        Bind::InboundExplicit { bind: any_port(), app: app.address },
+        Bind::OutboundTransparent { listener: socket, original: mistaken },
+    ];
+    let proxy = start(known, listeners);
+    let mut bystander = proxy.connect().await;
+    bystander.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut victim = Peer::connect(proxy.proxy.addresses()[1]).await;
+    assert_eq!(victim.rest().await, "");
+    let response = bystander.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(response.ends_with("still here"), "{response}");
+    until(|| proxy.proxy.connections() == 1).await;
+}
+
+#[tokio::test]
+async fn every_worker_serves() {
+    let app = App::named("x").await;
+    let workers = crate::proxy::Workers::new(3).expect("workers");
+    let known = FixedDirectory {
+        settings: settings(OutboundMode::AllowAny),
+        inbound: Some(inbound("reviews", MtlsMode::Permissive, 1, AppProtocol::Http, None)),
+        ..FixedDirectory::default()
+    };
+    let mut config = ProxyConfig::new("pod", "default", Directory::fixed(known));
+    config.listeners = vec![Bind::InboundExplicit { bind: any_port(), app: app.address }];
+    let proxy = Proxy::start(&workers, config).expect("a proxy");
+    for _ in 0..30 {
+        let response = Peer::connect(proxy.addresses()[0]).await.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(response.ends_with("x"), "{response}");
+    }
+    let address = proxy.addresses()[0];
+    drop(proxy);
+    until(|| std::net::TcpStream::connect(address).is_err()).await;
 }
