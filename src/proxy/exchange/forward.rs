@@ -159,7 +159,7 @@ impl Exchange<'_> {
                 }
             }
         };
-        let local_address = conn.stream().tcp().local_addr().ok();
+        let local_address = conn.local_address();
         Ok(Lease { conn, hop, reused, local_address, _active: active })
     }
 
