@@ -27,12 +27,23 @@ end
 complete -c mesh -n "__fish_mesh_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_needs_command" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "validate" -d 'Check configuration files without applying them'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run an HTTP gateway from files, without a control plane'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "completion" -d 'Print a shell\'s completion script'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s R -l recursive -d 'Read directories with everything below them'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l labels -d 'Labels of the gateway' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s n -l namespace -d 'Namespace of the gateway' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l bind -d 'Address to listen on' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l workers -d 'Threads that serve requests' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l local -d 'Take the configuration from the files alone'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s R -l recursive -d 'Read directories with everything below them'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l json-log -d 'Log requests as JSON'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
 json\t'JSON'
 yaml\t'YAML'"

@@ -12,6 +12,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub mod completion;
 pub mod error;
 pub mod input;
+pub mod proxy;
 pub mod ui;
 pub mod validate;
 pub mod version;
@@ -32,6 +33,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Validate(validate::Args),
+    Proxy(proxy::Args),
     Version(version::Args),
     Completion(completion::Args),
 }
@@ -80,6 +82,7 @@ fn parse(ui: &Ui, arguments: Vec<OsString>) -> Result<Command, ExitCode> {
 fn run(ui: &Ui, command: Command) -> CliResult {
     match command {
         Command::Validate(args) => validate::run(ui, args),
+        Command::Proxy(args) => proxy::run(ui, args),
         Command::Version(args) => version::run(ui, args),
         Command::Completion(args) => completion::run(ui, args),
     }

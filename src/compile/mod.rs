@@ -11,6 +11,7 @@
 //! The room refuses I/O, and configuration that was not parsed: what reaches it is a sound
 //! [`Object`](crate::resources::Object).
 
+mod endpoints;
 mod inbound;
 mod listeners;
 mod names;
@@ -22,6 +23,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use endpoints::{endpoints, slice_service, workload};
 pub use inbound::inbound_policy;
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
 pub use names::{qualify, resolve};

@@ -1,12 +1,15 @@
 //! Kubernetes' own objects, as far as the mesh cares, and a world made of files.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::compile::endpoints::{endpoints, slice_service, workload};
 use crate::compile::world::{World, oldest_first};
-use crate::model::{AppProtocol, Service, ServicePort};
+use crate::identity::TrustDomain;
+use crate::model::{AppProtocol, Endpoints, Service, ServicePort, Workload};
 use crate::resources::{Findings, Object, Provenance, Resource, SourcePosition};
 use crate::yaml::{Document, Path};
 
@@ -50,10 +53,12 @@ impl World {
     pub fn from_documents<'d>(
         domain: &str,
         root_namespace: &str,
+        trust_domain: &TrustDomain,
         documents: impl IntoIterator<Item = &'d Document>,
     ) -> Result<Self, Findings> {
+        let documents: Vec<&Document> = documents.into_iter().collect();
         let mut world = Self::new(domain, root_namespace);
-        for document in documents {
+        for document in &documents {
             let place = || Some(document.source(&Path::root()));
             if let Some(service) = service(&document.value, domain, place()) {
                 world.services.insert(service.host.clone(), Arc::new(service));
@@ -64,11 +69,31 @@ impl World {
             add(document, &mut world.gateways)?;
             add(document, &mut world.peer_authentications)?;
         }
+        world.add_endpoints(&documents, trust_domain);
         oldest_first(&mut world.virtual_services);
         oldest_first(&mut world.destination_rules);
         oldest_first(&mut world.gateways);
         oldest_first(&mut world.peer_authentications);
         Ok(world)
+    }
+
+    /// Adds the endpoints that EndpointSlices give the services that are there.
+    fn add_endpoints(&mut self, documents: &[&Document], trust_domain: &TrustDomain) {
+        let pods: BTreeMap<(Arc<str>, Arc<str>), Arc<Workload>> = documents
+            .iter()
+            .filter_map(|document| workload(&document.value, trust_domain))
+            .map(|pod| ((pod.namespace.clone(), pod.name.clone()), Arc::new(pod)))
+            .collect();
+        let find = |namespace: &str, name: &str| pods.get(&(namespace.into(), name.into())).cloned();
+        for document in documents {
+            let Some((namespace, name)) = slice_service(&document.value) else { continue };
+            let host: Arc<str> = format!("{name}.{namespace}.svc.{}", self.domain).into();
+            let Some(service) = self.services.get(&host) else { continue };
+            let mut all = self.endpoints.get(&host).map_or(Vec::new(), |held| held.endpoints.clone());
+            all.extend(endpoints(&document.value, service, find).into_iter().map(Arc::new));
+            all.sort_by(|a, b| (&a.workload.uid, a.address).cmp(&(&b.workload.uid, b.address)));
+            self.endpoints.insert(host.clone(), Arc::new(Endpoints { host, endpoints: all }));
+        }
     }
 }
 

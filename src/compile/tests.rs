@@ -1,6 +1,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
+use crate::identity::TrustDomain;
 use crate::model::{
     Balancer, Decision, HostPattern, InboundService, Labels, MtlsMode, RequestFacts, Routes, UpstreamTls, Workload,
     route,
@@ -10,7 +11,8 @@ use crate::yaml;
 fn world(text: &str) -> World {
     let loaded = yaml::load("mesh.yaml", text.as_bytes());
     assert_eq!(loaded.errors, []);
-    World::from_documents("cluster.local", "istio-system", &loaded.documents).unwrap()
+    let trust_domain = TrustDomain::new("cluster.local").unwrap();
+    World::from_documents("cluster.local", "istio-system", &trust_domain, &loaded.documents).unwrap()
 }
 
 fn service(name: &str, namespace: &str, ports: &[u16]) -> String {

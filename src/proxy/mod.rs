@@ -19,6 +19,7 @@ pub mod instance;
 pub mod limits;
 pub mod listener;
 pub mod local;
+pub mod standalone;
 pub mod stream;
 pub mod tcp;
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! The integration tests: the real `mesh` executable, as a user runs it.
 
+#![allow(clippy::unwrap_used)]
+
+mod gateway;
 mod harness;
 mod house;
 mod refusals;
