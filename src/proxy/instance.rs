@@ -114,8 +114,6 @@ pub struct Proxy {
     phase: watch::Sender<Phase>,
     /// Closed when every worker has let go.
     alive: mpsc::Receiver<()>,
-    /// Ends when its last owner lets go, and must outlive the last request.
-    _access_log: Option<Arc<AccessLog>>,
 }
 
 impl Proxy {
@@ -160,7 +158,7 @@ impl Proxy {
                 move |worker: &Rc<Worker>| worker::spawn(part.run(worker.clone()))
             })
             .map_err(|source| ProxyError::Start { name, source })?;
-        Ok(Self { shared, addresses: opened.addresses, bound, phase, alive, _access_log: config.access_log })
+        Ok(Self { shared, addresses: opened.addresses, bound, phase, alive })
     }
 
     /// Name of the pod.
