@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -26,18 +27,32 @@ pub struct Conn {
     unflushed: bool,
     /// Bytes that went either way; whoever waits for progress compares.
     moved: u64,
+    /// Our address; asked for once, because a pooled connection is logged many times.
+    local: Option<SocketAddr>,
     worker: Rc<Worker>,
 }
 
 impl Conn {
     /// A connection of which `input` has been read.
     pub fn new(stream: Stream, input: Buffer, worker: Rc<Worker>) -> Self {
-        Self { stream, input, held: 0, passed: 0, output: Vec::new(), written: 0, unflushed: false, moved: 0, worker }
+        let local = stream.tcp().local_addr().ok();
+        Self {
+            stream,
+            input,
+            held: 0,
+            passed: 0,
+            output: Vec::new(),
+            written: 0,
+            unflushed: false,
+            moved: 0,
+            local,
+            worker,
+        }
     }
 
-    /// The stream.
-    pub fn stream(&self) -> &Stream {
-        &self.stream
+    /// Our address on it.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.local
     }
 
     /// Bytes that are held at the front.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -14,10 +15,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use crate::net::BindError;
 use crate::proxy::directory::Directory;
 use crate::proxy::filter::stats::Stats;
 use crate::proxy::limits::Limits;
-use crate::proxy::listener::{self, Acceptor, Bind, BindError, Origin};
+use crate::proxy::listener::{self, Acceptor, Bind, GatewayAddresses, Origin, Ports};
 use crate::proxy::local::{Local, Seats, Shared};
 use crate::proxy::upstream::{Names, Pool};
 use crate::proxy::worker::{self, Worker, Workers};
@@ -112,8 +114,6 @@ pub struct Proxy {
     phase: watch::Sender<Phase>,
     /// Closed when every worker has let go.
     alive: mpsc::Receiver<()>,
-    /// Ends when its last owner lets go, and must outlive the last request.
-    _access_log: Option<Arc<AccessLog>>,
 }
 
 impl Proxy {
@@ -129,32 +129,36 @@ impl Proxy {
             namespace: config.namespace,
             directory: config.directory,
             registry: config.registry,
+            access_log: config.access_log,
             limits: config.limits,
             http10: config.http10,
             connections: AtomicUsize::new(0),
-            own_addresses: RwLock::new(opened.addresses.clone()),
+            addresses: opened.addresses.clone(),
+            gateway_addresses: RwLock::default(),
         });
         let (phase, phase_receiver) = watch::channel(Phase::Serving);
         let (bound_sender, bound) = watch::channel(Vec::new());
         let (alive_sender, alive) = mpsc::channel(1);
-        let count = workers.count();
+        let gateways: Vec<Ports> = opened
+            .gateways
+            .into_iter()
+            .map(|addresses| Ports::new(addresses, workers.count(), bound_sender.clone()))
+            .collect();
         let mut per_worker = opened.per_worker.into_iter();
         workers
             .on_each(|_| {
                 let part = Part {
                     shared: shared.clone(),
                     sockets: per_worker.next().unwrap_or_default(),
-                    gateways: opened.gateways.clone(),
-                    workers: count,
-                    log: config.access_log.as_ref().map(|log| log.handle()),
+                    gateways: gateways.clone(),
+                    log: shared.access_log.as_ref().map(|log| log.handle()),
                     phase: phase_receiver.clone(),
-                    bound: bound_sender.clone(),
                     _alive: alive_sender.clone(),
                 };
                 move |worker: &Rc<Worker>| worker::spawn(part.run(worker.clone()))
             })
             .map_err(|source| ProxyError::Start { name, source })?;
-        Ok(Self { shared, addresses: opened.addresses, bound, phase, alive, _access_log: config.access_log })
+        Ok(Self { shared, addresses: opened.addresses, bound, phase, alive })
     }
 
     /// Name of the pod.
@@ -208,15 +212,12 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Addresses of a port of a gateway.
-type Addresses = Arc<dyn Fn(u16) -> Vec<SocketAddr> + Send + Sync>;
-
 /// Sockets on their way to the workers.
 struct Opening {
-    workers: usize,
+    workers: NonZeroUsize,
     per_worker: Vec<Vec<(std::net::TcpListener, Origin)>>,
     addresses: Vec<SocketAddr>,
-    gateways: Vec<Addresses>,
+    gateways: Vec<GatewayAddresses>,
 }
 
 enum OpenError {
@@ -234,8 +235,8 @@ impl OpenError {
 }
 
 impl Opening {
-    fn new(workers: usize) -> Self {
-        let per_worker = (0..workers).map(|_| Vec::new()).collect();
+    fn new(workers: NonZeroUsize) -> Self {
+        let per_worker = (0..workers.get()).map(|_| Vec::new()).collect();
         Self { workers, per_worker, addresses: Vec::new(), gateways: Vec::new() }
     }
 
@@ -274,7 +275,7 @@ impl Opening {
 
     /// One handle on the socket for each worker: they take turns at one queue.
     fn copies(&self, listener: std::net::TcpListener) -> io::Result<Vec<std::net::TcpListener>> {
-        (0..self.workers).map(|_| listener.try_clone()).collect()
+        (0..self.workers.get()).map(|_| listener.try_clone()).collect()
     }
 }
 
@@ -282,11 +283,9 @@ impl Opening {
 struct Part {
     shared: Arc<Shared>,
     sockets: Vec<(std::net::TcpListener, Origin)>,
-    gateways: Vec<Addresses>,
-    workers: usize,
+    gateways: Vec<Ports>,
     log: Option<LogHandle>,
     phase: watch::Receiver<Phase>,
-    bound: watch::Sender<Vec<Bound>>,
     _alive: mpsc::Sender<()>,
 }
 
@@ -309,8 +308,9 @@ impl Part {
         for (socket, origin) in self.sockets {
             sockets.spawn_local(acceptor.clone().run(socket, origin));
         }
-        for addresses in self.gateways {
-            gateways.spawn_local(listener::follow(acceptor.clone(), addresses, self.workers, self.bound.clone()));
+        for ports in self.gateways {
+            gateways.spawn_local(ports.clone().keep(local.clone()));
+            gateways.spawn_local(ports.serve(acceptor.clone()));
         }
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);

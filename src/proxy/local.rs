@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
+use parking_lot::RwLock;
+
 use crate::model::Listener;
 use crate::proxy::directory::Directory;
 use crate::proxy::filter::stats::Stats;
 use crate::proxy::limits::Limits;
 use crate::proxy::upstream::{Names, Pool};
 use crate::proxy::worker::Worker;
-use crate::telemetry::{LogHandle, Registry};
+use crate::telemetry::{AccessLog, LogHandle, Registry};
 
 /// What all workers see of a proxy.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct Shared {
     pub directory: Directory,
     /// Its metrics.
     pub registry: Registry,
+    /// Where its lines go; held, because handles do not keep the log open.
+    pub access_log: Option<Arc<AccessLog>>,
     /// Its limits.
     pub limits: Limits,
     /// Whether HTTP/1.0 is served.
@@ -33,7 +37,20 @@ pub struct Shared {
     /// Open connections, all workers together.
     pub(super) connections: AtomicUsize,
     /// Where it listens itself; requests are not sent there.
-    pub(super) own_addresses: parking_lot::RwLock<Vec<SocketAddr>>,
+    pub(super) addresses: Vec<SocketAddr>,
+    /// The same, for the ports of a gateway.
+    pub(super) gateway_addresses: RwLock<Vec<SocketAddr>>,
+}
+
+impl Shared {
+    /// Whether the proxy itself listens there.
+    pub fn is_own(&self, address: &SocketAddr) -> bool {
+        self.addresses.contains(address) || self.gateway_addresses.read().contains(address)
+    }
+
+    pub(super) fn set_gateway_addresses(&self, addresses: impl Iterator<Item = SocketAddr>) {
+        *self.gateway_addresses.write() = addresses.collect();
+    }
 }
 
 /// What one worker has of a proxy.

@@ -24,6 +24,8 @@ pub mod stream;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod timer;
 pub mod transfer;
 pub mod upstream;
@@ -32,5 +34,5 @@ pub mod xds;
 
 pub use instance::{Bound, Proxy, ProxyConfig, ProxyError};
 pub use limits::Limits;
-pub use listener::{Bind, BindError};
+pub use listener::Bind;
 pub use worker::Workers;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc as ready};
 use std::thread::JoinHandle;
@@ -42,8 +43,8 @@ impl Workers {
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
-        self.threads.len()
+    pub fn count(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.threads.len()).unwrap_or(NonZeroUsize::MIN)
     }
 
     /// Hands each worker the future that `make` makes for it, by the worker's number. The future is made and run there.
@@ -124,7 +125,8 @@ pub struct Worker {
     pub number: usize,
     /// Buffers that nobody uses at the moment.
     pub buffers: BufferPool,
-    /// Tables that nobody uses at the moment.
+    /// Tables that nobody uses at the moment. Boxed, so that a connection's task holds a pointer and not the tables.
+    #[allow(clippy::vec_box, reason = "a box goes in and comes out, its content stays where it is")]
     // Boxed, so that lending one out and taking it back moves a pointer and not its buffers' heads.
     #[allow(clippy::vec_box)]
     pub(super) scratch: RefCell<Vec<Box<Scratch>>>,

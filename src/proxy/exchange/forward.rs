@@ -1,24 +1,22 @@
 //! Taking a request to its destination, and the response back.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::plan::{Goal, Plan};
 use crate::proxy::exchange::reply::Reply;
+use crate::proxy::exchange::wait::{Answer, Ended, Wait, through};
 use crate::proxy::exchange::{Exchange, Next, Outcome};
 use crate::proxy::filter::edge::{self, Stance};
 use crate::proxy::filter::peer;
 use crate::proxy::http1::encode::{add_line, add_number};
 use crate::proxy::http1::{
-    Body, Framing, Head, HeadEnd, Name, Refusal, RequestLine, find_head, parse_response, write_request, write_response,
+    Body, Framing, Head, Name, Refusal, RequestLine, parse_response, write_request, write_response,
 };
-use crate::proxy::limits::{self, Limits};
+use crate::proxy::limits;
 use crate::proxy::tcp;
-use crate::proxy::timer::Deadline;
-use crate::proxy::transfer::{Awaits, Transfer, TransferError};
+use crate::proxy::transfer::Transfer;
 use crate::proxy::upstream::{self, Active, Hop};
 
 /// A connection to an upstream, for one request.
@@ -29,32 +27,6 @@ struct Lease {
     reused: bool,
     local_address: Option<SocketAddr>,
     _active: Option<Active>,
-}
-
-/// What became of a request that was written.
-enum Answer {
-    /// The head of the final response; so many bytes of the upstream's window.
-    Head(usize),
-    /// The upstream ended before the head was complete; whether a byte of it had come, and why.
-    Ended(bool, String),
-    /// The head is refused.
-    Malformed(Refusal),
-    /// The client has gone.
-    ClientGone,
-    /// The client's body is malformed.
-    ClientMalformed(Refusal),
-    /// The client's body, or someone's reading, did not go on.
-    Stalled,
-}
-
-/// How a response ended.
-enum Ended {
-    Complete,
-    /// The upstream broke off.
-    Upstream,
-    /// The client has gone.
-    Client,
-    Stalled,
 }
 
 impl Exchange<'_> {
@@ -75,10 +47,14 @@ impl Exchange<'_> {
                     if let Some(slot) = tried.iter_mut().find(|slot| slot.is_none()) {
                         *slot = Some(hop.address);
                     }
-                    // Nothing was written, so another endpoint may take it; the same one again would not help the application.
-                    let may_retry =
-                        matches!(&plan.goal, Goal::Cluster(_)) && attempts < self.local.shared.limits.attempts;
-                    if may_retry {
+                    // Nothing was written, so another endpoint may take it.
+                    let elsewhere = match &plan.goal {
+                        Goal::Cluster(cluster) => {
+                            cluster.endpoints.iter().any(|endpoint| !tried.contains(&Some(endpoint.address)))
+                        }
+                        Goal::Address(_) => false,
+                    };
+                    if elsewhere && attempts < self.local.shared.limits.attempts {
                         continue;
                     }
                     return self.fail(Reply::not_connected(failure, plan), plan, Some(&hop)).await;
@@ -183,7 +159,7 @@ impl Exchange<'_> {
                 }
             }
         };
-        let local_address = conn.stream().tcp().local_addr().ok();
+        let local_address = conn.local_address();
         Ok(Lease { conn, hop, reused, local_address, _active: active })
     }
 
@@ -344,153 +320,6 @@ fn response_transfer(head: &mut Head, client_http10: bool, added: &mut Vec<u8>) 
             Transfer::new(Body::new(Framing::Chunked).unframed())
         }
         framing => Transfer::new(Body::new(framing)),
-    }
-}
-
-/// The state of waiting for a response's head while the request's body may still be on its way.
-struct Wait<'w> {
-    client: &'w mut Conn,
-    upstream: &'w mut Conn,
-    request: &'w mut Transfer,
-    deadline: &'w mut Deadline,
-    limits: &'w Limits,
-}
-
-impl Wait<'_> {
-    async fn for_head(self) -> Answer {
-        let Wait { client, upstream, request, deadline, limits } = self;
-        let mut stall = Stall::new();
-        let mut scanned = 0;
-        poll_fn(|cx| {
-            if !request.is_finished() {
-                match request.poll(cx, client, upstream) {
-                    Poll::Ready(Err(TransferError::Source(_))) => return Poll::Ready(Answer::ClientGone),
-                    Poll::Ready(Err(TransferError::Malformed(refusal))) => {
-                        return Poll::Ready(Answer::ClientMalformed(refusal));
-                    }
-                    // The upstream may have answered before it stopped reading.
-                    Poll::Ready(Err(TransferError::Sink(_))) => request.give_up(),
-                    Poll::Ready(Ok(())) | Poll::Pending => {}
-                }
-            }
-            if client.unwritten() > 0
-                && let Poll::Ready(Err(_)) = client.poll_send(cx)
-            {
-                return Poll::Ready(Answer::ClientGone);
-            }
-            loop {
-                match find_head(upstream.window(), scanned) {
-                    Ok(HeadEnd::At(length)) => return Poll::Ready(Answer::Head(length)),
-                    Ok(HeadEnd::Beyond(so_far)) => scanned = so_far,
-                    Err(refusal) => return Poll::Ready(Answer::Malformed(refusal)),
-                }
-                if !upstream.has_room() {
-                    upstream.grow();
-                }
-                let seen = !upstream.window().is_empty();
-                match upstream.poll_fill(cx) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Answer::Ended(seen, "end of stream".into())),
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Answer::Ended(seen, error.to_string())),
-                    Poll::Pending => break,
-                }
-            }
-            if request.is_finished() && client_gone(client, cx) {
-                return Poll::Ready(Answer::ClientGone);
-            }
-            let waiting = !request.is_finished() || client.unwritten() > 0;
-            stall.poll(cx, waiting, request.awaits(), client, upstream, deadline, limits).map(|()| Answer::Stalled)
-        })
-        .await
-    }
-}
-
-/// Moves the response, and what is left of the request, until the response has arrived.
-async fn through(
-    client: &mut Conn,
-    upstream: &mut Conn,
-    request: &mut Transfer,
-    response: &mut Transfer,
-    deadline: &mut Deadline,
-    limits: &Limits,
-) -> Ended {
-    let mut stall = Stall::new();
-    poll_fn(|cx| {
-        if !request.is_finished() {
-            match request.poll(cx, client, upstream) {
-                Poll::Ready(Err(TransferError::Source(_) | TransferError::Malformed(_))) => {
-                    return Poll::Ready(Ended::Client);
-                }
-                Poll::Ready(Err(TransferError::Sink(_))) => request.give_up(),
-                Poll::Ready(Ok(())) | Poll::Pending => {}
-            }
-        }
-        match response.poll(cx, upstream, client) {
-            Poll::Ready(Ok(())) => return Poll::Ready(Ended::Complete),
-            Poll::Ready(Err(TransferError::Source(_) | TransferError::Malformed(_))) => {
-                return Poll::Ready(Ended::Upstream);
-            }
-            Poll::Ready(Err(TransferError::Sink(_))) => return Poll::Ready(Ended::Client),
-            Poll::Pending => {}
-        }
-        if request.is_finished() && client_gone(client, cx) {
-            return Poll::Ready(Ended::Client);
-        }
-        let awaits = if request.is_finished() { Awaits::Sink } else { request.awaits() };
-        let waiting = !request.is_finished() || response.awaits() == Awaits::Sink;
-        stall.poll(cx, waiting, awaits, client, upstream, deadline, limits).map(|()| Ended::Stalled)
-    })
-    .await
-}
-
-/// Whether the client has ended the connection while it waits. What it sends meanwhile is kept: it is its next request.
-fn client_gone(client: &mut Conn, cx: &mut std::task::Context<'_>) -> bool {
-    while client.has_room() {
-        match client.poll_fill(cx) {
-            Poll::Ready(Ok(0) | Err(_)) => return true,
-            Poll::Ready(Ok(_)) => {}
-            Poll::Pending => return false,
-        }
-    }
-    false
-}
-
-/// Notices when nothing moves that a peer should be moving.
-struct Stall {
-    moved: u64,
-    armed: bool,
-}
-
-impl Stall {
-    fn new() -> Self {
-        Self { moved: 0, armed: false }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, borrowed one by one")]
-    fn poll(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        waiting: bool,
-        awaits: Awaits,
-        client: &Conn,
-        upstream: &Conn,
-        deadline: &mut Deadline,
-        limits: &Limits,
-    ) -> Poll<()> {
-        if !waiting {
-            self.armed = false;
-            return Poll::Pending;
-        }
-        let moved = client.moved() + upstream.moved();
-        if !self.armed || moved != self.moved {
-            self.armed = true;
-            self.moved = moved;
-            deadline.set(match awaits {
-                Awaits::Source => limits.body_stall,
-                Awaits::Sink => limits.write_stall,
-            });
-        }
-        deadline.poll_passed(cx)
     }
 }
 

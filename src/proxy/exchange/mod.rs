@@ -1,12 +1,13 @@
 //! Requests on one client connection, one after the other: head in, decision, upstream, head and bodies through.
 //!
 //! The parts: `head` waits for a request, `plan` decides where it goes, `forward` takes it there, `reply` answers where the proxy
-//! itself has to. Every way out ends in [`Exchange::finish`], which counts and logs.
+//! itself has to, `wait` watches both sides meanwhile. Every way out ends in [`Exchange::finish`], which counts and logs.
 
 mod forward;
 mod head;
 mod plan;
 mod reply;
+mod wait;
 
 use std::net::SocketAddr;
 use std::rc::Rc;

@@ -119,9 +119,7 @@ impl Exchange<'_> {
             None => Box::pin(self.local.names.resolve(host, port, &shared.limits)).await,
         };
         match address {
-            Some(address) if shared.own_addresses.read().contains(&address) => {
-                Err(Box::new(Reply::own_address(host, port)))
-            }
+            Some(address) if shared.is_own(&address) => Err(Box::new(Reply::own_address(host, port))),
             Some(address) => Ok(Plan { goal: Goal::Address(address), decided: None }),
             None => Err(Box::new(Reply::no_address(host))),
         }

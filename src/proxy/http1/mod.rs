@@ -11,13 +11,15 @@ pub mod body;
 pub mod buffer;
 pub mod encode;
 pub mod head;
+pub mod name;
 pub mod refusal;
 pub mod target;
 
 pub use body::{Body, Framing};
 pub use buffer::{Buffer, BufferPool};
 pub use encode::{RequestLine, write_request, write_response};
-pub use head::{Field, Head, HeadEnd, Name, find_head, parse_request, parse_response};
+pub use head::{Field, Head, HeadEnd, find_head, parse_request, parse_response};
+pub use name::Name;
 pub use refusal::Refusal;
 pub use target::{Target, read_target};
 

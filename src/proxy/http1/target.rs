@@ -8,7 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::proxy::limits;
 
-use super::head::{Head, Name};
+use super::head::Head;
+use super::name::Name;
 use super::refusal::Refusal;
 
 /// Where a request goes. The texts are reused from request to request.

@@ -136,11 +136,11 @@ async fn serve(local: &Rc<Local>, tcp: TcpStream, origin: Origin) {
     let role = match origin {
         Origin::Inbound(port, app) => return detect::serve_inbound(local, tcp, port, app).await,
         Origin::InboundRedirected(original) => {
-            let Ok(original) = original(&tcp) else { return };
+            let Ok(Some(original)) = original(&tcp) else { return };
             return detect::serve_inbound(local, tcp, original.port(), original).await;
         }
         Origin::OutboundRedirected(original) => {
-            let Ok(original) = original(&tcp) else { return };
+            let Ok(Some(original)) = original(&tcp) else { return };
             let facts = facts(Role::OutboundAddress { original }, &tcp);
             return serve_redirected(local, tcp, original, facts).await;
         }
@@ -155,7 +155,7 @@ async fn serve(local: &Rc<Local>, tcp: TcpStream, origin: Origin) {
 /// A connection that the workload made to an address: HTTP where the mesh knows it to be, or where it looks like it; bytes to
 /// where they were going otherwise.
 async fn serve_redirected(local: &Rc<Local>, mut tcp: TcpStream, original: SocketAddr, facts: Facts) {
-    if local.shared.own_addresses.read().contains(&original) {
+    if local.shared.is_own(&original) {
         return;
     }
     let directory = &local.shared.directory;

@@ -1,90 +1,158 @@
 //! A gateway's ports: bound and given up as the control plane names them.
+//!
+//! One worker, the first to come, keeps the sockets: it binds a group for each address, one socket per worker. Every worker takes
+//! its socket out of the group and accepts on it, until the group is gone.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 
+use crate::net::BindError;
 use crate::proxy::instance::Bound;
-use crate::proxy::listener::{Acceptor, Origin, socket};
+use crate::proxy::listener::{Acceptor, GatewayAddresses, Origin, bind};
+use crate::proxy::local::Local;
 
 /// How long to wait before binding what could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Follows the listeners that are in force, until its task ends. A port that cannot be bound is said, and tried again.
-pub async fn follow(
-    acceptor: Acceptor,
-    addresses: Arc<dyn Fn(u16) -> Vec<SocketAddr> + Send + Sync>,
-    workers: usize,
-    bound: tokio::sync::watch::Sender<Vec<Bound>>,
-) {
-    let mut listeners = acceptor.local.shared.directory.listeners();
-    // (port of the gateway, address) → the task that accepts there.
-    let mut open: BTreeMap<(u16, SocketAddr), AbortHandle> = BTreeMap::new();
-    let mut sockets = tokio::task::JoinSet::new();
-    loop {
-        let wanted = listeners.borrow_and_update().clone();
-        *acceptor.local.listeners.borrow_mut() = wanted.clone();
-        let places: Vec<(u16, SocketAddr)> = wanted
-            .iter()
-            .flat_map(|listener| addresses(listener.port).into_iter().map(|address| (listener.port, address)))
-            .collect();
-        open.retain(|place, task| {
-            let kept = places.contains(place);
-            if !kept {
-                task.abort();
-            }
-            kept
-        });
-        let mut failed = false;
-        for place in places {
-            if open.contains_key(&place) {
-                continue;
-            }
-            match listen(&acceptor, place, workers, &bound) {
-                Ok(listener) => {
-                    let task = sockets.spawn_local(acceptor.clone().run(listener, Origin::Gateway(place.0)));
-                    open.insert(place, task);
-                }
-                Err(error) => {
-                    failed = true;
-                    tracing::error!(proxy = %acceptor.local.shared.name, "{error}");
-                }
-            }
-        }
-        bound.send_modify(|bound| bound.retain(|bound| open.keys().any(|(port, _)| *port == bound.port)));
-        while sockets.try_join_next().is_some() {}
-        let changed = async {
-            if listeners.changed().await.is_err() {
-                // Nobody will name ports any more; what is there stays.
-                std::future::pending::<()>().await;
-            }
-        };
-        if failed {
-            // Either way, look again.
-            let _ = tokio::time::timeout(RETRY, changed).await;
-        } else {
-            changed.await;
-        }
+/// A port of the gateway, and an address to listen on for it.
+type Place = (u16, SocketAddr);
+
+/// The sockets of a place, which workers take by their number.
+type Group = Arc<Mutex<Vec<Option<TcpListener>>>>;
+
+/// The ports of one gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Ports {
+    addresses: GatewayAddresses,
+    workers: NonZeroUsize,
+    bound: watch::Sender<Vec<Bound>>,
+    groups: watch::Sender<BTreeMap<Place, Group>>,
+    kept: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports").field("bound", &self.bound.borrow()).finish_non_exhaustive()
     }
 }
 
-fn listen(
-    acceptor: &Acceptor,
-    (port, address): (u16, SocketAddr),
-    workers: usize,
-    bound: &tokio::sync::watch::Sender<Vec<Bound>>,
-) -> Result<std::net::TcpListener, socket::BindError> {
-    let listener = socket::bind_one(address, workers > 1)?;
-    let address = listener.local_addr().unwrap_or(address);
-    acceptor.local.shared.own_addresses.write().push(address);
-    bound.send_modify(|bound| {
-        let new = Bound { port, address };
-        if !bound.contains(&new) {
-            bound.push(new);
+impl Ports {
+    /// No port yet. What is bound is told to `bound`.
+    pub fn new(addresses: GatewayAddresses, workers: NonZeroUsize, bound: watch::Sender<Vec<Bound>>) -> Self {
+        Self { addresses, workers, bound, groups: watch::Sender::default(), kept: Arc::default() }
+    }
+
+    /// Binds and gives up as the directory says, until its task ends. Does nothing where another worker does it. A port that
+    /// cannot be bound is said, and tried again.
+    pub async fn keep(self, local: Rc<Local>) {
+        if self.kept.swap(true, Ordering::Relaxed) {
+            return;
         }
-    });
-    Ok(listener)
+        let mut listeners = local.shared.directory.listeners();
+        loop {
+            let wanted: Vec<Place> = listeners
+                .borrow_and_update()
+                .iter()
+                .flat_map(|listener| {
+                    (self.addresses)(listener.port).into_iter().map(|address| (listener.port, address))
+                })
+                .collect();
+            let complete = self.adjust(&local, &wanted);
+            let changed = async {
+                if listeners.changed().await.is_err() {
+                    // Nobody will name ports any more; what is there stays.
+                    std::future::pending::<()>().await;
+                }
+            };
+            if complete {
+                changed.await;
+            } else {
+                // Whether something changed or not, it is time to look again.
+                let _ = tokio::time::timeout(RETRY, changed).await;
+            }
+        }
+    }
+
+    /// Whether everything wanted is bound.
+    fn adjust(&self, local: &Local, wanted: &[Place]) -> bool {
+        let mut groups = self.groups.borrow().clone();
+        let mut bound = self.bound.borrow().clone();
+        groups.retain(|place, _| wanted.contains(place));
+        bound.retain(|bound| wanted.iter().any(|(port, _)| *port == bound.port));
+        let mut complete = true;
+        for place in wanted.iter().copied() {
+            if groups.contains_key(&place) {
+                continue;
+            }
+            match self.open(place) {
+                Ok((group, address)) => {
+                    groups.insert(place, group);
+                    bound.push(Bound { port: place.0, address });
+                }
+                Err(error) => {
+                    complete = false;
+                    tracing::error!(proxy = %local.shared.name, "port {} of the gateway: {error}", place.0);
+                }
+            }
+        }
+        local.shared.set_gateway_addresses(bound.iter().map(|bound| bound.address));
+        self.groups.send_replace(groups);
+        self.bound.send_if_modified(|known| {
+            let changed = *known != bound;
+            *known = bound;
+            changed
+        });
+        complete
+    }
+
+    fn open(&self, (_, address): Place) -> Result<(Group, SocketAddr), BindError> {
+        let sockets = bind(address, self.workers)?;
+        let address = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(address);
+        Ok((Arc::new(Mutex::new(sockets.into_iter().map(Some).collect())), address))
+    }
+
+    /// Accepts on this worker's sockets, and keeps its table of listeners current, until its task ends.
+    pub async fn serve(self, acceptor: Acceptor) {
+        let mut listeners = acceptor.local.shared.directory.listeners();
+        let mut groups = self.groups.subscribe();
+        let mut open: BTreeMap<Place, AbortHandle> = BTreeMap::new();
+        let mut sockets = JoinSet::new();
+        loop {
+            *acceptor.local.listeners.borrow_mut() = listeners.borrow_and_update().clone();
+            let current = groups.borrow_and_update().clone();
+            open.retain(|place, task| {
+                let kept = current.contains_key(place);
+                if !kept {
+                    task.abort();
+                }
+                kept
+            });
+            for (place, group) in current {
+                let number = acceptor.local.worker.number;
+                let socket = group.lock().get_mut(number).and_then(Option::take);
+                if let Some(socket) = socket {
+                    let accepting = acceptor.clone().run(socket, Origin::Gateway(place.0));
+                    open.insert(place, sockets.spawn_local(accepting));
+                }
+            }
+            while sockets.try_join_next().is_some() {}
+            tokio::select! {
+                Ok(()) = listeners.changed() => {}
+                Ok(()) = groups.changed() => {}
+                else => break,
+            }
+        }
+        // Neither will change any more; what is open stays open.
+        while sockets.join_next().await.is_some() {}
+    }
 }

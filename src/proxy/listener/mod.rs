@@ -5,19 +5,24 @@
 
 mod accept;
 mod gateway;
-mod socket;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-pub(super) use accept::{Acceptor, Origin};
-pub use socket::BindError;
-pub(super) use socket::bind;
+use crate::net::{self, BindError};
 
-/// Tells where a redirected connection was going.
-pub type OriginalDestination = fn(&tokio::net::TcpStream) -> io::Result<SocketAddr>;
+pub(super) use accept::{Acceptor, Origin};
+pub(super) use gateway::Ports;
+
+/// Tells where a redirected connection was going: [`net::original_destination`](crate::net::original_destination). `None` where it
+/// was not redirected; such a connection is closed, because it asks the proxy for itself.
+pub type OriginalDestination = fn(&tokio::net::TcpStream) -> io::Result<Option<SocketAddr>>;
+
+/// Addresses to listen on for a port of a gateway.
+pub type GatewayAddresses = Arc<dyn Fn(u16) -> Vec<SocketAddr> + Send + Sync>;
 
 /// One way in.
 pub enum Bind {
@@ -52,7 +57,7 @@ pub enum Bind {
     /// From outside: the ports that the control plane names.
     Gateway {
         /// Addresses to listen on for a port of the gateway; none: the port is not served here.
-        addresses: Arc<dyn Fn(u16) -> Vec<SocketAddr> + Send + Sync>,
+        addresses: GatewayAddresses,
     },
 }
 
@@ -69,4 +74,7 @@ impl fmt::Debug for Bind {
     }
 }
 
-pub(super) use gateway::follow;
+/// A socket for each worker: ours alone, or shared among them by the kernel.
+pub(super) fn bind(address: SocketAddr, workers: NonZeroUsize) -> Result<Vec<std::net::TcpListener>, BindError> {
+    if workers.get() == 1 { Ok(vec![net::bind(address)?]) } else { net::bind_group(address, workers) }
+}
