@@ -118,16 +118,16 @@ impl Admitted {
     fn respond(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), Status> {
         let mut behind = None;
         for subscriptions in self.types.values_mut() {
-            if subscriptions.in_flight.is_none() {
-                if let Some(mut response) = subscriptions.next(snapshot, &self.subject) {
-                    self.last_nonce += 1;
-                    response.nonce = self.last_nonce.to_string();
-                    subscriptions.in_flight =
-                        Some(InFlight { nonce: response.nonce.clone(), generation: snapshot.generation });
-                    self.responses
-                        .try_send(Ok(response))
-                        .map_err(|_| Status::resource_exhausted("the proxy acknowledges what it has not read"))?;
-                }
+            if subscriptions.in_flight.is_none()
+                && let Some(mut response) = subscriptions.next(snapshot, &self.subject)
+            {
+                self.last_nonce += 1;
+                response.nonce = self.last_nonce.to_string();
+                subscriptions.in_flight =
+                    Some(InFlight { nonce: response.nonce.clone(), generation: snapshot.generation });
+                self.responses
+                    .try_send(Ok(response))
+                    .map_err(|_| Status::resource_exhausted("the proxy acknowledges what it has not read"))?;
             }
             if let Some(in_flight) = &subscriptions.in_flight {
                 let oldest = behind.get_or_insert(in_flight.generation);
