@@ -27,3 +27,9 @@ pub use client::{Client, ClientError, Fetched, ProxyAddress};
 pub use context::{AppContext, Environment};
 pub use image::{known_images, resolve};
 pub use server::{ServeError, serve};
+
+/// The decoded name–value pairs of a query string.
+#[cfg(test)]
+pub(in crate::runtime) fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    bookinfo::form::pairs(query)
+}
