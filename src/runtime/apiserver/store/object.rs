@@ -23,7 +23,11 @@ impl Key {
     /// A key of its parts.
     #[must_use]
     pub fn new(resource: &Arc<str>, namespace: &str, name: &str) -> Self {
-        Self { resource: Arc::clone(resource), namespace: Arc::from(namespace), name: Arc::from(name) }
+        Self {
+            resource: Arc::clone(resource),
+            namespace: Arc::from(namespace),
+            name: Arc::from(name),
+        }
     }
 
     /// The key as the disk holds it. No part can contain a slash.
@@ -117,7 +121,12 @@ impl Object {
             version,
             labels: metadata.labels.unwrap_or_default(),
             uid: metadata.uid,
-            owners: metadata.owner_references.unwrap_or_default().into_iter().map(|owner| owner.uid).collect(),
+            owners: metadata
+                .owner_references
+                .unwrap_or_default()
+                .into_iter()
+                .map(|owner| owner.uid)
+                .collect(),
             deleting: metadata.deletion_timestamp.is_some(),
             json,
         })
