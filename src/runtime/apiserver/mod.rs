@@ -5,7 +5,8 @@
 //! optimistic locking is exact, that resource versions grow over restarts, and that what it does not understand is refused, not guessed.
 //!
 //! It refuses to know what the objects mean: meaning comes from controllers, which are clients, and from [`Admission`] plugins.
-//! It speaks JSON only (no protobuf, no SPDY), and evaluates no CEL.
+//! It speaks JSON only (no protobuf, no SPDY), and evaluates no CEL. Server-side apply merges, but keeps no managed fields: it finds no
+//! conflicts, and a field that leaves the applied configuration stays in the object. OpenAPI is not published.
 //!
 //! A request goes `serve` or the in-memory client → `server` (who, what, may they) → `verbs` → `store`.
 
@@ -15,17 +16,13 @@ mod client;
 mod collect;
 mod columns;
 mod defaults;
-mod definitions;
 mod discovery;
 mod failure;
-mod fields;
 mod json;
 mod kinds;
 mod kubeconfig;
 pub mod limits;
 mod log;
-mod managed;
-mod openapi;
 mod patch;
 mod pod_row;
 mod random;
@@ -41,7 +38,6 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
-mod validation;
 mod verbs;
 mod view;
 mod watching;
