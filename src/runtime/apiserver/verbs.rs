@@ -476,10 +476,11 @@ impl Call {
         if !given.is_object() {
             return Err(Failure::bad_request("the result is not an object"));
         }
-        let name = string(&given, "/metadata/name");
-        if name != self.place.name {
+        let name = self.place.name.as_str();
+        let given_name = string(&given, "/metadata/name");
+        if given_name != name {
             return Err(Failure::bad_request(format!(
-                "the name of the object ({name}) does not match the name on the URL ({})", self.place.name
+                "the name of the object ({given_name}) does not match the name on the URL ({name})"
             )));
         }
         let uid = string(&given, "/metadata/uid");
