@@ -228,15 +228,6 @@ impl Failure {
         }
     }
 
-    /// 409 of server-side apply.
-    #[must_use]
-    pub fn apply_conflict(message: String, causes: Vec<Cause>) -> Self {
-        Self {
-            causes,
-            ..Self::new(StatusCode::CONFLICT, "Conflict", message)
-        }
-    }
-
     /// 410, the version is forgotten.
     #[must_use]
     pub fn expired(asked: u64, oldest: u64) -> Self {

@@ -42,12 +42,6 @@ impl Verb {
             Self::DeleteCollection => "deletecollection",
         }
     }
-
-    /// Whether it changes anything.
-    #[must_use]
-    pub fn writes(self) -> bool {
-        !matches!(self, Self::Get | Self::List | Self::Watch)
-    }
 }
 
 /// The place a path names.

@@ -142,4 +142,71 @@ async fn serves_what_a_definition_defines_and_refuses_what_it_forbids() {
     assert_eq!(made.data["spec"], json!({"n": 1}));
     let bad: DynamicObject = object(json!({"apiVersion": "x.io/v1", "kind": "Thing", "metadata": {"name": "b"}, "spec": {"n": "x"}}));
     assert_eq!(code(api.create(&PostParams::default(), &bad).await.unwrap_err()), 422);
+    let definitions: Api<CustomResourceDefinition> = Api::all(server.client("test"));
+    definitions.delete("things.x.io", &DeleteParams::default()).await.unwrap();
+    assert_eq!(code(api.get("a").await.unwrap_err()), 404);
+    definitions.create(&PostParams::default(), &crd).await.unwrap();
+    assert!(api.list(&ListParams::default()).await.unwrap().items.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_works_over_a_socket() {
+    let (server, dir) = start().await;
+    if std::process::Command::new("kubectl").arg("version").arg("--client").output().is_err() {
+        eprintln!("skipped: kubectl is not installed");
+        return;
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let config = |name: &str, token: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, super::kubeconfig(&url, &made.cert.pem(), token)).unwrap();
+        format!("--kubeconfig={}", path.display())
+    };
+    let (admin, stranger) = (config("admin", server.admin_token()), config("stranger", "x"));
+    let cache = format!("--cache-dir={}", dir.path().join("cache").display());
+    let manifest = dir.path().join("m.json");
+    let content = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "v"}});
+    std::fs::write(&manifest, content.to_string()).unwrap();
+    let kubectl = |config: &str, arguments: &str| {
+        let mut command = tokio::process::Command::new("kubectl");
+        command.args([config, &cache]).args(arguments.split_whitespace()).kill_on_drop(true);
+        async move {
+            let output = tokio::time::timeout(std::time::Duration::from_secs(60), command.output()).await.unwrap().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        }
+    };
+    let stop = tokio_util::sync::CancellationToken::new();
+    let talk = async {
+        let apply = format!("apply --validate=false -f {}", manifest.display());
+        for (arguments, expected) in [
+            ("get namespaces", "kube-system   Active"),
+            (apply.as_str(), "configmap/c created"),
+            (apply.as_str(), "configmap/c unchanged"),
+            ("get configmaps", "c      1      "),
+            ("label configmap c a=b", "configmap/c labeled"),
+            ("get cm -l a=b -o name", "configmap/c"),
+            ("api-resources", "deployments"),
+            ("version", "v1.36.0+mesh"),
+            ("delete configmap c", "configmap \"c\" deleted"),
+            ("get configmap c", "configmaps \"c\" not found"),
+        ] {
+            let shown = kubectl(&admin, arguments).await;
+            assert!(shown.contains(expected), "kubectl {arguments}: {shown}");
+        }
+        let refused = kubectl(&stranger, "get cm").await;
+        assert!(refused.contains("logged in") || refused.contains("Unauthorized"), "{refused}");
+        stop.cancel();
+    };
+    tokio::join!(server.serve(listener, Some(std::sync::Arc::new(tls)), stop.clone()), talk);
 }

@@ -151,6 +151,9 @@ impl Call {
     }
 
     fn parsed(&self) -> Result<Value, Failure> {
+        if !self.media.ends_with("json") {
+            return Err(Failure::unsupported_media_type(&self.media, "application/json"));
+        }
         let parsed = reader::parse(&self.body)
             .map_err(|error| Failure::bad_request(format!("the body is not JSON: {error}")))?;
         if let Some(field) = parsed.duplicates.first()
@@ -580,6 +583,7 @@ impl Call {
             match written {
                 Ok(object) if gone => {
                     self.removed(&object);
+                    self.undefined(key).await?;
                     return Ok(json!({
                         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
                         "details": {"name": &*key.name, "group": self.resource.group, "kind": self.resource.plural, "uid": found.uid},
@@ -606,6 +610,21 @@ impl Call {
             let (group, plural) = (string(&value, "/spec/group"), string(&value, "/spec/names/plural"));
             self.server.redefine(|registry| registry.remove(group, plural));
         }
+    }
+
+    /// Removes the objects of a definition that is gone; nothing serves them any more, so their finalizers would hold them for ever.
+    async fn undefined(&self, definition: &Key) -> Result<(), Failure> {
+        if &*definition.resource != "customresourcedefinitions.apiextensions.k8s.io" {
+            return Ok(());
+        }
+        let store = &self.server.store;
+        for (key, object) in store.list(&definition.name, None, None, None, |_, _| true).objects {
+            match store.delete(key, object.version).await {
+                Ok(_) | Err(WriteError::Conflict) => {}
+                Err(error) => return Err(Failure::write(error, self.resource.about(&definition.name))),
+            }
+        }
+        Ok(())
     }
 
     async fn delete_collection(&self) -> Result<Response<Body>, Failure> {

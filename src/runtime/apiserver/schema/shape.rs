@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Schema, Type};
+use super::Schema;
 
 /// The fields every object has, whatever its schema says.
 const OBJECT_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
@@ -122,12 +122,6 @@ impl Schema {
             }
             _ => {}
         }
-    }
-
-    /// Whether a value of this schema merges field by field.
-    #[must_use]
-    pub fn is_map(&self) -> bool {
-        self.kind == Some(Type::Object) || !self.properties.is_empty()
     }
 }
 

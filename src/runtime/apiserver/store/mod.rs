@@ -14,7 +14,7 @@ mod state;
 mod tests;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -270,24 +270,6 @@ impl Store {
     #[must_use]
     pub fn dependents(&self, uid: &str) -> Vec<Key> {
         self.shared.state.lock().dependents(uid)
-    }
-
-    /// Keys of everything in `namespace`.
-    #[must_use]
-    pub fn in_namespace(&self, namespace: &str) -> Vec<Key> {
-        self.shared.state.lock().in_namespace(namespace)
-    }
-
-    /// Whether an object with this uid exists.
-    #[must_use]
-    pub fn lives(&self, uid: &str) -> bool {
-        self.shared.state.lock().lives(uid)
-    }
-
-    /// How many objects each resource has.
-    #[must_use]
-    pub fn counts(&self) -> BTreeMap<String, usize> {
-        self.shared.state.lock().counts()
     }
 }
 

@@ -297,23 +297,7 @@ impl State {
             .unwrap_or_default()
     }
 
-    pub(super) fn in_namespace(&self, namespace: &str) -> Vec<Key> {
-        self.resources
-            .values()
-            .flat_map(|resource| resource.objects.keys())
-            .filter(|key| *key.namespace == *namespace)
-            .cloned()
-            .collect()
-    }
-
     pub(super) fn lives(&self, uid: &str) -> bool {
         self.uids.contains_key(uid)
-    }
-
-    pub(super) fn counts(&self) -> BTreeMap<String, usize> {
-        self.resources
-            .iter()
-            .map(|(name, resource)| (name.to_string(), resource.objects.len()))
-            .collect()
     }
 }
