@@ -1,1 +1,104 @@
-//! The command line: one file per command.
+//! The command line: one file per command, its arguments and its `run`.
+//!
+//! A command reads its arguments, calls the rooms below and prints. It decides nothing about the mesh. Errors leave through
+//! [`error::CliError`], which knows the exit code and what to do; nothing else ends the process.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub mod completion;
+pub mod error;
+pub mod input;
+pub mod ui;
+pub mod validate;
+pub mod version;
+
+use error::{CliResult, Kind};
+use ui::Ui;
+
+/// A service mesh in one binary
+///
+/// Reads Istio's configuration, runs on Kubernetes or on a bare machine.
+#[derive(Debug, Parser)]
+#[command(name = "mesh", disable_help_subcommand = true, propagate_version = true, version, after_help = exit_codes())]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Validate(validate::Args),
+    Version(version::Args),
+    Completion(completion::Args),
+}
+
+/// The command line's definition, for completions and documentation.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses `arguments` (the program's name first), runs the command and says how it went.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = arguments.first().map_or_else(|| "mesh".into(), |name| Path::new(name).display().to_string());
+    let ui = Ui::new(program);
+    let command = match parse(&ui, arguments) {
+        Ok(command) => command,
+        Err(code) => return code,
+    };
+    match run(&ui, command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui.error(error.to_string());
+            for hint in error.hints() {
+                ui.note(format!("  {hint}"));
+            }
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+fn parse(ui: &Ui, arguments: Vec<OsString>) -> Result<Command, ExitCode> {
+    let parsed = Cli::command()
+        .bin_name(ui.program())
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map(|cli| cli.command).map_err(|error| {
+        // Printing fails when nobody reads any more, and then nobody needs to know.
+        let _ = error.print();
+        match error.exit_code() {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::from(Kind::Usage.exit_code()),
+        }
+    })
+}
+
+fn run(ui: &Ui, command: Command) -> CliResult {
+    match command {
+        Command::Validate(args) => validate::run(ui, args),
+        Command::Version(args) => version::run(ui, args),
+        Command::Completion(args) => completion::run(ui, args),
+    }
+}
+
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:\n    0  done\n");
+    for (_, code, meaning) in error::EXIT_CODES {
+        text.push_str(&format!("  {code:>3}  {meaning}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,31 @@
-//! Configuration to model: merging, precedence, visibility, scopes; pure and incremental.
+//! Configuration to model: merging, precedence, visibility, scopes.
+//!
+//! Everything here is a pure function of a [`World`]: the same objects give the same model, whatever the order in which they
+//! came. Each function answers for one name and one [`Scope`] of clients, so that the control plane compiles what somebody
+//! asks for and nothing else.
+//!
+//! The rules are Istio's, as its documentation and the behaviour of its control plane have them: the oldest of two objects that
+//! claim the same host wins; a host is exact before it is a wildcard; what a client sees depends on its namespace and on
+//! `exportTo`; a DestinationRule is looked up in the client's namespace, then the service's, then the root namespace.
+//!
+//! The room refuses I/O, and configuration that was not parsed: what reaches it is a sound
+//! [`Object`](crate::resources::Object).
+
+mod inbound;
+mod listeners;
+mod names;
+mod objects;
+mod policy;
+mod routes;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use inbound::inbound_policy;
+pub use listeners::{GatewayWorkload, gateway_routes, listeners};
+pub use names::{qualify, resolve};
+pub use objects::service;
+pub use policy::traffic_policy;
+pub use routes::routes;
+pub use world::{Scope, Visibility, World, oldest_first};

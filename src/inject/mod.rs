@@ -1,1 +1,20 @@
 //! Sidecar injection as a pure function of a pod and its settings.
+//!
+//! [`decide`] answers whether a pod gets a sidecar and why, by Istio's table of labels; [`inject`] adds it. Both work
+//! on plain JSON, so that the admission webhook, the built-in runtime and a command that injects files share them.
+//!
+//! Guarantees: injecting twice changes nothing the second time; nothing that a user wrote is removed or overwritten,
+//! a gateway's image `auto` apart.
+//! Refuses: pods on the host's network, and the namespaces that keep the cluster itself running.
+
+mod decision;
+mod sidecar;
+
+#[cfg(test)]
+mod tests;
+
+pub use decision::{Decision, Reason, decide, decide_for};
+pub use sidecar::{InjectError, Outcome, SIDECAR, Settings, inject};
+
+/// The revision that `istio-injection=enabled` stands for.
+pub const DEFAULT_REVISION: &str = "default";

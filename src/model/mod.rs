@@ -1,1 +1,29 @@
 //! What a proxy needs to know, and the pure functions that decide.
+//!
+//! This is the heart of the house. It holds configuration that is compiled, resolved and cheap to evaluate: no short host name
+//! left to qualify, every regular expression compiled, every list in evaluation order. Whatever has a say in a decision carries
+//! its [`Provenance`](crate::resources::Provenance), so that an access log line and an explanation can name the rule that decided.
+//!
+//! Deciding is a pure function ([`route::decide`], [`listener::Listener::virtual_host`], [`inbound::InboundPolicy::mtls`]); the
+//! proxy calls it per request and the commands that explain call the very same function. There is no second implementation of a
+//! matching rule anywhere.
+//!
+//! The room refuses I/O, async and clocks and randomness of its own: what varies is an argument.
+
+pub mod inbound;
+pub mod listener;
+pub mod matching;
+pub mod policy;
+pub mod route;
+pub mod service;
+pub mod settings;
+pub mod workload;
+
+pub use inbound::{InboundPolicy, InboundService, MtlsMode};
+pub use listener::{HostPattern, Listener, ListenerProtocol, VirtualHost};
+pub use matching::{HeaderLookup, InvalidRegex, StringMatch};
+pub use policy::{Balancer, ClusterPolicy, Subset, TrafficPolicy, UpstreamTls};
+pub use route::{Action, Decision, HttpRule, RequestFacts, RequestMatch, Routes, WeightedCluster};
+pub use service::{AppProtocol, ClusterName, Endpoint, Endpoints, Health, Service, ServicePort};
+pub use settings::{OutboundMode, Settings};
+pub use workload::{Labels, Locality, TunnelProtocol, Workload};

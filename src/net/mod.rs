@@ -1,1 +1,36 @@
-//! Sockets, namespaces, traffic capture.
+//! Sockets, network namespaces, and the capture of traffic.
+//!
+//! The room exists so that the rest of the house sees connections as (stream, [`Destination`]), however they were come by:
+//! accepted on an address, redirected by the kernel, or named by an explicit proxy's client.
+//!
+//! It guarantees that
+//! - a port is either ours alone or an error that names who to ask: listeners that share a port among our own workers never
+//!   join another process's ([`bind_group`]);
+//! - in a pod's namespace every TCP connection reaches the one redirect listener, and what is not TCP over IPv4 reaches nobody;
+//! - the kernel is spoken to directly: no `ip`, `nft` or `iptables` program is run, and no privilege is needed.
+//!
+//! It refuses to guess: a connection that was not redirected has no original destination, and a machine without user namespaces
+//! is reported with the switch that would allow them ([`namespaces_supported`]).
+//!
+//! `unsafe` lives in `sys` alone, for what only the C library can do: running code between fork and exec, and owning a file
+//! descriptor that came over a socket.
+
+mod capture;
+mod destination;
+mod handover;
+mod listen;
+mod namespace;
+mod netlink;
+mod nft;
+mod route;
+mod sys;
+
+pub use capture::{Capture, SetupError};
+pub use destination::{Destination, original_destination};
+pub use handover::{HandoverError, receive_listener, send_listener};
+pub use listen::{BindError, bind, bind_first_free, bind_group, is_loopback_usable, set_nodelay};
+pub use namespace::{Unsupported, isolate, namespaces_supported};
+
+#[cfg(test)]
+#[path = "capture_tests.rs"]
+mod capture_tests;

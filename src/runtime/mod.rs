@@ -4,3 +4,5 @@ pub mod apiserver;
 pub mod controllers;
 pub mod node;
 pub mod samples;
+pub mod state;
+pub mod traffic;

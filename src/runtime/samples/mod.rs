@@ -1,1 +1,35 @@
-//! Built-in demo apps.
+//! The built-in demo applications.
+//!
+//! The built-in runtime has no container engine, so the images that Istio's own samples name are answered by small
+//! servers compiled into this binary: Bookinfo, httpbin, helloworld and the idle `curl`/`sleep` client.
+//!
+//! Guarantees: the paths, methods and JSON fields that tutorials and scripts rely on; every outgoing call goes through
+//! the proxy named in `http_proxy`, with the trace headers of the request that caused it; one thread and bounded
+//! memory per app.
+//! Refuses: images it does not know (see [`resolve`]), request bodies above 1 MiB, and anything but HTTP/1.
+
+mod app;
+mod bookinfo;
+mod client;
+mod context;
+mod helloworld;
+mod httpbin;
+mod image;
+pub mod manifests;
+mod reply;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+pub use app::{App, ReviewsVersion};
+pub use client::{Client, ClientError, Fetched, ProxyAddress};
+pub use context::{AppContext, Environment};
+pub use image::{known_images, resolve};
+pub use server::{ServeError, serve};
+
+/// The decoded name–value pairs of a query string.
+#[cfg(test)]
+pub(in crate::runtime) fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    bookinfo::form::pairs(query)
+}

@@ -1,0 +1,176 @@
+//! Files that commands read: YAML or JSON, named, from a directory, or from standard input.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::cli::error::{CliError, CliResult, Kind, WithKind};
+use crate::cli::ui::Ui;
+use crate::resources::{self, Finding, Severity, kinds};
+use crate::yaml::{self, Document};
+
+/// The most that is read from one file or from standard input, in bytes; what is longer is refused by the loader.
+const MAX_BYTES: u64 = (64 << 20) + 1;
+
+/// Endings of the files that are read from a directory.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// Where input comes from
+#[derive(Debug, Clone, clap::Args)]
+pub struct Files {
+    /// A file, a directory, or - for standard input; may be given several times
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Read directories with everything below them
+    #[arg(short = 'R', long)]
+    recursive: bool,
+}
+
+/// Input that was read: documents that are sound, and what is wrong with the rest.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// In the order of the files.
+    pub documents: Vec<Document>,
+    sources: BTreeMap<String, String>,
+    unreadable: Vec<yaml::Error>,
+}
+
+impl Files {
+    /// Reads everything.
+    pub fn read(&self) -> CliResult<Input> {
+        let mut input = Input::default();
+        for path in &self.files {
+            if path.as_os_str() == "-" {
+                let mut bytes = Vec::new();
+                io::stdin().lock().take(MAX_BYTES).read_to_end(&mut bytes).kind(Kind::Io)?;
+                input.load("-", &bytes);
+                continue;
+            }
+            for file in self.expand(path)? {
+                let bytes = read(&file)?;
+                input.load(&file.display().to_string(), &bytes);
+            }
+        }
+        if input.documents.is_empty() && input.unreadable.is_empty() {
+            let named: Vec<String> = self.files.iter().map(|path| path.display().to_string()).collect();
+            return Err(CliError::message(Kind::Data, format!("no object in {}", named.join(", "))));
+        }
+        Ok(input)
+    }
+
+    fn expand(&self, path: &Path) -> CliResult<Vec<PathBuf>> {
+        let metadata = fs::metadata(path).map_err(|error| cannot_read(path, &error))?;
+        if !metadata.is_dir() {
+            return Ok(vec![path.to_owned()]);
+        }
+        let mut found = Vec::new();
+        let entries = fs::read_dir(path).map_err(|error| cannot_read(path, &error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| cannot_read(path, &error))?.path();
+            // A link that leads back up would never end.
+            if entry.is_dir() && !entry.is_symlink() && self.recursive {
+                found.extend(self.expand(&entry)?);
+            } else if entry.is_file()
+                && entry.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known))
+            {
+                found.push(entry);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn read(path: &Path) -> CliResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(|error| cannot_read(path, &error))?;
+    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|error| cannot_read(path, &error))?;
+    Ok(bytes)
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> CliError {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied => Kind::Permission,
+        _ => Kind::Data,
+    };
+    CliError::message(kind, format!("can't read {}: {error}", path.display()))
+}
+
+impl Input {
+    fn load(&mut self, name: &str, bytes: &[u8]) {
+        let loaded = yaml::load(name, bytes);
+        self.documents.extend(loaded.documents);
+        self.unreadable.extend(loaded.errors);
+        self.sources.insert(name.to_owned(), String::from_utf8_lossy(bytes).into_owned());
+    }
+
+    /// Validates every document, prints what is found, and answers with (errors, warnings).
+    pub fn check(&self, ui: &Ui) -> (usize, usize) {
+        let (mut errors, mut warnings) = (self.unreadable.len(), 0);
+        for error in &self.unreadable {
+            ui.error(error.render(self.source(&error.place.file)));
+        }
+        for document in &self.documents {
+            let Some(kind) = kinds::of(&document.value) else {
+                match unknown(document) {
+                    (Severity::Error, text) => {
+                        errors += 1;
+                        ui.error(text);
+                    }
+                    (Severity::Warning, text) => {
+                        warnings += 1;
+                        ui.warn(text);
+                    }
+                }
+                continue;
+            };
+            let findings = resources::validate(kind, &document.value).located(document);
+            errors += findings.errors.len();
+            warnings += findings.warnings.len();
+            for finding in findings.iter() {
+                self.print(ui, finding);
+            }
+        }
+        (errors, warnings)
+    }
+
+    fn print(&self, ui: &Ui, finding: &Finding) {
+        let text = match &finding.source {
+            Some(place) => yaml::render(&finding.to_string(), place.position(), self.source(&place.file)),
+            None => finding.to_string(),
+        };
+        match finding.severity {
+            Severity::Error => ui.error(text),
+            Severity::Warning => ui.warn(text),
+        }
+    }
+
+    fn source(&self, name: &str) -> &str {
+        self.sources.get(name).map_or("", String::as_str)
+    }
+}
+
+/// What is said of a document whose kind mesh has no name for. One in a group of the mesh's own is a slip of the pen; any other
+/// may well be a kind that somebody else defines.
+fn unknown(document: &Document) -> (Severity, String) {
+    let place = document.source(&yaml::Path::root());
+    let field = |name: &str| document.value.get(name).and_then(serde_json::Value::as_str);
+    match (field("apiVersion"), field("kind")) {
+        (Some(api_version), Some(kind))
+            if api_version.split('/').next().is_some_and(|group| group.ends_with("istio.io")) =>
+        {
+            (Severity::Error, format!("{place}: {api_version} has no kind {kind}: check both for a slip of the pen"))
+        }
+        (Some(api_version), Some(kind)) => (
+            Severity::Warning,
+            format!("{place}: {kind} of {api_version} is not a kind that mesh knows: it was not checked"),
+        ),
+        _ => (Severity::Error, format!("{place}: this is no object: it needs `apiVersion` and `kind`, both strings")),
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

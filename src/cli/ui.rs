@@ -1,0 +1,189 @@
+//! What commands print: tables, JSON and YAML, colour, progress, and the name under which the program was started.
+//!
+//! Results go to standard output; progress, warnings and errors to standard error. Colour and cursor movements appear on a
+//! terminal only, and not when `NO_COLOR` is set.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::cli::error::{CliResult, Kind, WithKind};
+use crate::yaml;
+
+/// Form of a command's result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// An aligned table
+    #[default]
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// How something is meant, and so how it is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Good news.
+    Good,
+    /// Something to look at.
+    Attention,
+    /// Bad news.
+    Bad,
+    /// Less important than its surroundings.
+    Faint,
+    /// More important than its surroundings.
+    Strong,
+}
+
+impl Tone {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Good => "32",
+            Self::Attention => "33",
+            Self::Bad => "31",
+            Self::Faint => "2",
+            Self::Strong => "1",
+        }
+    }
+}
+
+/// The terminal, or what stands in for it.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    program: String,
+    colour_out: bool,
+    colour_err: bool,
+    interactive: bool,
+}
+
+impl Ui {
+    /// Looks at the environment and at what standard output and error are.
+    pub fn new(program: impl Into<String>) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Self {
+            program: program.into(),
+            colour_out: wanted && io::stdout().is_terminal(),
+            colour_err: wanted && io::stderr().is_terminal(),
+            interactive: io::stdout().is_terminal() && io::stderr().is_terminal(),
+        }
+    }
+
+    /// The program as it was started, for commands that are suggested.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// Whether somebody is watching.
+    pub fn interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// `text`, coloured where standard output shows colour.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        paint(self.colour_out, tone, text)
+    }
+
+    /// Prints a line of the result. A reader that went away ends nothing here: the command finds out by its own means.
+    pub fn line(&self, text: impl AsRef<str>) {
+        let _ = writeln!(io::stdout().lock(), "{}", text.as_ref());
+    }
+
+    /// Prints a line beside the result.
+    pub fn note(&self, text: impl AsRef<str>) {
+        let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+    }
+
+    /// Prints a warning.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        self.note(format!("{} {}", paint(self.colour_err, Tone::Attention, "warning:"), text.as_ref()));
+    }
+
+    /// Prints an error.
+    pub fn error(&self, text: impl AsRef<str>) {
+        self.note(format!("{} {}", paint(self.colour_err, Tone::Bad, "error:"), text.as_ref()));
+    }
+
+    /// Prints a value as JSON or YAML.
+    pub fn structured(&self, format: Format, value: &impl Serialize) -> CliResult {
+        let value = serde_json::to_value(value).kind(Kind::Io)?;
+        let text = match format {
+            Format::Yaml => yaml::to_string(&value),
+            Format::Json | Format::Table => serde_json::to_string_pretty(&value).kind(Kind::Io)? + "\n",
+        };
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+        Ok(())
+    }
+
+    /// Starts to say what is being waited for.
+    pub fn progress(&self, message: impl Into<String>) -> Progress {
+        let message = message.into();
+        let bar = ProgressBar::new_spinner();
+        if self.interactive {
+            let style = ProgressStyle::with_template("{spinner} {msg} {elapsed:>4}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(120));
+        } else {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        bar.set_message(message);
+        Progress { bar }
+    }
+}
+
+/// Something that is under way; it disappears when dropped.
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// Says what is being waited for now.
+    pub fn update(&self, message: impl Into<String>) {
+        self.bar.set_message(message.into());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn paint(enabled: bool, tone: Tone, text: &str) -> String {
+    if enabled { format!("\x1b[{}m{text}\x1b[0m", tone.code()) } else { text.to_owned() }
+}
+
+/// A table without borders, as kubectl prints them, at most `width` columns wide where that is known.
+pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 3));
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_and_has_no_trailing_blanks() {
+        let rows = [["reviews".to_owned(), "v1".to_owned()], ["productpage".to_owned(), "v1".to_owned()]];
+        assert_eq!(table(["SERVICE", "VERSION"], rows), "SERVICE       VERSION\nreviews       v1\nproductpage   v1\n");
+    }
+}

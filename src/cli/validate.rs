@@ -1,0 +1,35 @@
+//! `mesh validate`: files alone, no cluster.
+
+use crate::cli::error::{CliError, CliResult, Kind};
+use crate::cli::input::{Files, count};
+use crate::cli::ui::{Tone, Ui};
+
+/// Check configuration files without applying them
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    files: Files,
+}
+
+/// Prints every finding with its place; fails when there is an error.
+pub fn run(ui: &Ui, args: Args) -> CliResult {
+    let input = args.files.read()?;
+    let (errors, warnings) = input.check(ui);
+    if errors > 0 {
+        return Err(CliError::message(
+            Kind::Data,
+            format!(
+                "{} and {} in {}",
+                count(errors, "error"),
+                count(warnings, "warning"),
+                count(input.documents.len(), "object")
+            ),
+        ));
+    }
+    let objects = count(input.documents.len(), "object");
+    match warnings {
+        0 => ui.line(format!("{} {objects}, nothing to say", ui.paint(Tone::Good, "✓"))),
+        _ => ui.line(format!("{} {objects}, {}", ui.paint(Tone::Good, "✓"), count(warnings, "warning"))),
+    }
+    Ok(())
+}

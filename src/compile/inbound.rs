@@ -1,0 +1,61 @@
+//! What a workload demands of its callers, from the PeerAuthentications that apply to it.
+
+use std::sync::Arc;
+
+use crate::compile::world::World;
+use crate::model::{InboundPolicy, InboundService, MtlsMode, Workload};
+use crate::resources::peer_authentication::{self, MutualTls};
+use crate::resources::{Object, PeerAuthentication, Provenance};
+
+/// The inbound policy of a workload: the oldest PeerAuthentication that selects it, then its namespace's, then the mesh's. A mode
+/// that is not set is inherited; nothing set anywhere is PERMISSIVE.
+///
+/// `services` are those that the workload answers for, oldest first.
+pub fn inbound_policy(world: &World, workload: Arc<Workload>, services: Vec<InboundService>) -> InboundPolicy {
+    let oldest = |wanted: &dyn Fn(&Object<PeerAuthentication>) -> bool| {
+        world.peer_authentications.iter().find(|object| wanted(object)).map(|object| &**object)
+    };
+    let everywhere_in = |namespace: &str, object: &Object<PeerAuthentication>| {
+        object.meta.namespace == namespace && !selects_some(object)
+    };
+    let selecting = oldest(&|object| {
+        object.meta.namespace == *workload.namespace && selects_some(object) && selects(object, &workload)
+    });
+    let of_namespace = oldest(&|object| everywhere_in(&workload.namespace, object));
+    let of_mesh = oldest(&|object| everywhere_in(&world.root_namespace, object));
+    let default_mtls = [selecting, of_namespace, of_mesh]
+        .into_iter()
+        .flatten()
+        .find_map(|object| Some((mode(object.spec.mtls.as_ref())?, Some(object.provenance()))))
+        .unwrap_or((MtlsMode::Permissive, None));
+    let port_mtls = selecting.map_or(Vec::new(), port_modes);
+    InboundPolicy { workload, default_mtls, port_mtls, services }
+}
+
+fn port_modes(object: &Object<PeerAuthentication>) -> Vec<(u16, MtlsMode, Provenance)> {
+    let ports = object.spec.port_level_mtls.0.iter();
+    let set = ports.filter_map(|(port, settings)| {
+        let provenance = object.provenance().with_rule(format!("portLevelMtls[{port}]"));
+        Some((port.get(), mode(Some(settings))?, provenance))
+    });
+    set.collect()
+}
+
+fn selects_some(object: &Object<PeerAuthentication>) -> bool {
+    object.spec.selector.as_ref().is_some_and(|selector| !selector.match_labels.is_empty())
+}
+
+fn selects(object: &Object<PeerAuthentication>, workload: &Workload) -> bool {
+    object.spec.selector.as_ref().is_none_or(|selector| {
+        selector.match_labels.iter().all(|(key, value)| workload.label(key) == Some(value))
+    })
+}
+
+fn mode(settings: Option<&MutualTls>) -> Option<MtlsMode> {
+    match settings?.mode? {
+        peer_authentication::MtlsMode::Unset => None,
+        peer_authentication::MtlsMode::Disable => Some(MtlsMode::Disable),
+        peer_authentication::MtlsMode::Permissive => Some(MtlsMode::Permissive),
+        peer_authentication::MtlsMode::Strict => Some(MtlsMode::Strict),
+    }
+}

@@ -1,0 +1,84 @@
+//! Kubernetes' own objects, as far as the mesh cares, and a world made of files.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::compile::world::{World, oldest_first};
+use crate::model::{AppProtocol, Service, ServicePort};
+use crate::resources::{Findings, Object, Provenance, Resource, SourcePosition};
+use crate::yaml::{Document, Path};
+
+/// A Kubernetes Service as the mesh sees it; `None` for a value that is no Service, or has no name.
+///
+/// UDP ports are left out: the mesh does not route them.
+pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> Option<Service> {
+    if value.get("apiVersion")? != "v1" || value.get("kind")? != "Service" {
+        return None;
+    }
+    let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
+    let metadata = value.get("metadata")?;
+    let name = text(metadata, "name")?;
+    let namespace = text(metadata, "namespace").unwrap_or_else(|| "default".to_owned());
+    let spec = value.get("spec").unwrap_or(&Value::Null);
+    let items = |field: &str| spec.get(field).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let ports = items("ports").iter().filter_map(|port| {
+        let number = port.get("port").and_then(Value::as_u64).and_then(|number| u16::try_from(number).ok())?;
+        let name = text(port, "name").unwrap_or_default();
+        let protocol = AppProtocol::of_port(text(port, "appProtocol").as_deref(), &name, number);
+        (text(port, "protocol").as_deref() != Some("UDP")).then(|| ServicePort { number, name: name.into(), protocol })
+    });
+    let single = text(spec, "clusterIP");
+    let addresses = items("clusterIPs").iter().filter_map(Value::as_str).chain(single.as_deref());
+    let mut addresses: Vec<IpAddr> = addresses.filter_map(|address| address.parse().ok()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    Some(Service {
+        host: format!("{name}.{namespace}.svc.{domain}").into(),
+        provenance: Provenance::new("Service", namespace.as_str(), name.as_str()).with_source(source.map(Arc::new)),
+        name: name.into(),
+        namespace: namespace.into(),
+        addresses,
+        ports: ports.collect(),
+    })
+}
+
+impl World {
+    /// A world of the objects in these documents; kinds that the mesh does not look at are left out. Fails with what is wrong
+    /// with an object that it does look at.
+    pub fn from_documents<'d>(
+        domain: &str,
+        root_namespace: &str,
+        documents: impl IntoIterator<Item = &'d Document>,
+    ) -> Result<Self, Findings> {
+        let mut world = Self::new(domain, root_namespace);
+        for document in documents {
+            let place = || Some(document.source(&Path::root()));
+            if let Some(service) = service(&document.value, domain, place()) {
+                world.services.insert(service.host.clone(), Arc::new(service));
+                continue;
+            }
+            add(document, &mut world.virtual_services)?;
+            add(document, &mut world.destination_rules)?;
+            add(document, &mut world.gateways)?;
+            add(document, &mut world.peer_authentications)?;
+        }
+        oldest_first(&mut world.virtual_services);
+        oldest_first(&mut world.destination_rules);
+        oldest_first(&mut world.gateways);
+        oldest_first(&mut world.peer_authentications);
+        Ok(world)
+    }
+}
+
+/// Adds the document's object, if it is of this kind.
+fn add<T: Resource>(document: &Document, objects: &mut Vec<Arc<Object<T>>>) -> Result<(), Findings> {
+    let is = |field: &str, wanted: &dyn Fn(&str) -> bool| {
+        document.value.get(field).and_then(Value::as_str).is_some_and(wanted)
+    };
+    if is("kind", &|kind| kind == T::KIND) && is("apiVersion", &|version| version.split('/').next() == Some(T::GROUP)) {
+        objects.push(Arc::new(Object::from_document(document)?));
+    }
+    Ok(())
+}

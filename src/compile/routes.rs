@@ -1,0 +1,261 @@
+//! The routes of a service, from the VirtualService that wins its host.
+
+use std::sync::Arc;
+
+use crate::compile::names::qualify;
+use crate::compile::world::{Scope, World, is_visible};
+use crate::model::{
+    Action, ClusterName, HostPattern, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch, WeightedCluster,
+};
+use crate::model::matching::WholeMatch;
+use crate::resources::values::{self, GatewayRef};
+use crate::resources::virtual_service::{Destination, HttpMatch, HttpRoute};
+use crate::resources::{Object, VirtualService};
+use crate::yaml::Path;
+
+/// The port of a destination that names none and whose service is not known.
+const HTTP_PORT: u16 = 80;
+
+/// Through what requests come that a set of rules is compiled for.
+#[derive(Clone, Copy)]
+pub(super) enum Entry<'a> {
+    /// From sidecars.
+    Mesh,
+    /// Through a Gateway.
+    Gateway {
+        namespace: &'a str,
+        name: &'a str,
+    },
+}
+
+impl Entry<'_> {
+    /// Whether a reference in an object of `namespace` means this entry.
+    fn is(self, reference: &GatewayRef, own_namespace: &str) -> bool {
+        match (self, reference) {
+            (Self::Mesh, GatewayRef::Mesh) => true,
+            (Self::Gateway { namespace, name }, GatewayRef::Named { namespace: named_in, name: named }) => {
+                named == name && named_in.as_deref().unwrap_or(own_namespace) == namespace
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a VirtualService holds for this entry: one that names no gateway holds for sidecars.
+    pub(super) fn admits(self, object: &Object<VirtualService>) -> bool {
+        let gateways = &object.spec.gateways;
+        match self {
+            Self::Mesh if gateways.is_empty() => true,
+            _ => gateways.iter().any(|reference| self.is(reference, &object.meta.namespace)),
+        }
+    }
+}
+
+/// The routes of `service`, as sidecars of `scope` see them.
+///
+/// The VirtualService with the most specific host that covers the service wins, the oldest among equals; the others have no say.
+/// A service without one is routed to itself, port by port.
+pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
+    let http = match winner(world, scope, service) {
+        Some(object) => rules(world, object, Entry::Mesh, Some(service)),
+        None => service.ports.iter().map(|port| to_itself(service, port.number)).collect(),
+    };
+    Routes { name: format!("{}/{}", scope.namespace, service.host).into(), http }
+}
+
+/// The VirtualService that decides for a service's host.
+fn winner<'w>(world: &'w World, scope: &Scope, service: &Service) -> Option<&'w Object<VirtualService>> {
+    let mut best: Option<(HostPattern, &Object<VirtualService>)> = None;
+    for object in &world.virtual_services {
+        if !Entry::Mesh.admits(object) || !is_visible(object, &scope.namespace) {
+            continue;
+        }
+        for host in &object.spec.hosts {
+            let pattern = HostPattern::parse(&qualify(host.as_str(), &object.meta.namespace, &world.domain));
+            let wins = pattern.matches(&service.host)
+                && best.as_ref().is_none_or(|(found, _)| pattern.precedence() > found.precedence());
+            if wins {
+                best = Some((pattern, object));
+            }
+        }
+    }
+    best.map(|(_, object)| object)
+}
+
+fn to_itself(service: &Service, port: u16) -> HttpRule {
+    let cluster = ClusterName { host: service.host.clone(), port, subset: None };
+    HttpRule {
+        provenance: service.provenance.clone(),
+        name: "default".into(),
+        matches: vec![RequestMatch { port: Some(port), ..RequestMatch::default() }],
+        action: Action::Forward(vec![WeightedCluster { cluster, weight: 1 }]),
+    }
+}
+
+/// The HTTP rules of a VirtualService that hold for `entry`, in order. `service` is the one that was asked for, where there is
+/// one: its ports stand in for those that destinations do not name.
+pub(super) fn rules(
+    world: &World,
+    object: &Object<VirtualService>,
+    entry: Entry<'_>,
+    service: Option<&Service>,
+) -> Vec<HttpRule> {
+    let mut rules = Vec::new();
+    for (index, route) in object.spec.http.iter().enumerate() {
+        let path = Path::root().key("spec").key("http").index(index);
+        let Some(matches) = matches(object, route, entry, &path) else { continue };
+        let rule = HttpRule {
+            provenance: object.provenance().with_rule(format!("http[{index}]")),
+            name: route.name.as_deref().unwrap_or("default").into(),
+            matches,
+            action: Action::Forward(Vec::new()),
+        };
+        rules.extend(with_clusters(world, object, route, service, rule));
+    }
+    rules
+}
+
+/// The alternatives of a rule that hold for `entry`; `None` when it had some and none of them does.
+fn matches(
+    object: &Object<VirtualService>,
+    route: &HttpRoute,
+    entry: Entry<'_>,
+    path: &Path,
+) -> Option<Vec<RequestMatch>> {
+    // What is not in force about the rule itself, rather than about one of its matches, keeps it from ever matching.
+    let in_matches = path.key("match");
+    let dead: Vec<Arc<str>> = object
+        .never_matching(path)
+        .filter(|hit| !in_matches.contains(&hit.path))
+        .map(|hit| hit.path.to_string().into())
+        .collect();
+    if !dead.is_empty() {
+        return Some(vec![RequestMatch { unsupported: dead, ..RequestMatch::default() }]);
+    }
+    if route.matches.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut found = Vec::new();
+    for (index, conditions) in route.matches.iter().enumerate() {
+        let here = conditions.gateways.is_empty()
+            || conditions.gateways.iter().any(|reference| entry.is(reference, &object.meta.namespace));
+        if here {
+            found.push(request_match(object, conditions, &in_matches.index(index)));
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: &Path) -> RequestMatch {
+    let mut unsupported: Vec<Arc<str>> =
+        object.never_matching(path).map(|hit| hit.path.to_string().into()).collect();
+    let mut convert = |field: &str, value: &values::StringMatch, ignoring_case: bool| {
+        string_match(value, ignoring_case).unwrap_or_else(|_| {
+            // Validation refuses what does not compile; should it come in another way, the match must not hold.
+            unsupported.push(path.key(field).to_string().into());
+            StringMatch::Present
+        })
+    };
+    let ignoring_case = conditions.ignore_uri_case == Some(true);
+    let uri = conditions.uri.as_ref().map(|value| convert("uri", value, ignoring_case));
+    let method = conditions.method.as_ref().map(|value| convert("method", value, false));
+    let mut headers = |field: &str, wanted: &std::collections::BTreeMap<String, values::StringMatch>| {
+        let converted = wanted.iter().map(|(name, value)| {
+            (name.to_ascii_lowercase().into_boxed_str(), convert(field, value, false))
+        });
+        converted.collect::<Vec<_>>()
+    };
+    let with = headers("headers", &conditions.headers);
+    let without = headers("withoutHeaders", &conditions.without_headers);
+    RequestMatch {
+        path: uri,
+        method,
+        headers: with,
+        without_headers: without,
+        port: conditions.port.map(|port| port.get()),
+        source_labels: conditions.source_labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
+        source_namespace: conditions.source_namespace.as_deref().filter(|named| !named.is_empty()).map(Into::into),
+        unsupported,
+    }
+}
+
+fn string_match(value: &values::StringMatch, ignoring_case: bool) -> Result<StringMatch, InvalidRegex> {
+    Ok(match value {
+        values::StringMatch::Exact(text) if ignoring_case => StringMatch::ExactIgnoringCase(text.as_bytes().into()),
+        values::StringMatch::Exact(text) => StringMatch::Exact(text.as_bytes().into()),
+        values::StringMatch::Prefix(text) if ignoring_case => StringMatch::PrefixIgnoringCase(text.as_bytes().into()),
+        values::StringMatch::Prefix(text) => StringMatch::Prefix(text.as_bytes().into()),
+        values::StringMatch::Regex(pattern) => StringMatch::Regex(WholeMatch::new(pattern.as_str())?),
+        values::StringMatch::Present => StringMatch::Present,
+    })
+}
+
+/// The rule with its destinations. Where one of them names no port and has several, requests keep the port that they were sent
+/// to: then there is one rule for each port of the service that was asked for.
+fn with_clusters(
+    world: &World,
+    object: &Object<VirtualService>,
+    route: &HttpRoute,
+    service: Option<&Service>,
+    rule: HttpRule,
+) -> Vec<HttpRule> {
+    let destinations = destinations(route);
+    let ports: Vec<Option<u16>> = destinations
+        .iter()
+        .map(|(destination, _)| own_port(world, object, destination))
+        .collect();
+    let forward = |request_port: u16| {
+        let clusters = destinations.iter().zip(&ports).map(|((destination, weight), port)| WeightedCluster {
+            cluster: ClusterName {
+                host: qualify(destination.host.as_str(), &object.meta.namespace, &world.domain),
+                port: port.unwrap_or(request_port),
+                subset: destination.subset.as_deref().map(Into::into),
+            },
+            weight: *weight,
+        });
+        Action::Forward(clusters.collect())
+    };
+    let request_ports: Vec<u16> = service.map_or(Vec::new(), |service| service.ports.iter().map(|port| port.number).collect());
+    if ports.iter().all(Option::is_some) || request_ports.len() < 2 {
+        let port = request_ports.first().copied().unwrap_or(HTTP_PORT);
+        return vec![HttpRule { action: forward(port), ..rule }];
+    }
+    let for_port = |port: u16| HttpRule {
+        matches: at_port(&rule.matches, port),
+        action: forward(port),
+        ..rule.clone()
+    };
+    request_ports.into_iter().map(for_port).filter(|rule| !rule.matches.is_empty()).collect()
+}
+
+/// The alternatives that can hold for requests to `port`, bound to it.
+fn at_port(matches: &[RequestMatch], port: u16) -> Vec<RequestMatch> {
+    let bound = |conditions: &RequestMatch| RequestMatch { port: Some(port), ..conditions.clone() };
+    match matches {
+        [] => vec![bound(&RequestMatch::default())],
+        _ => matches.iter().filter(|m| m.port.is_none_or(|wanted| wanted == port)).map(bound).collect(),
+    }
+}
+
+/// Destinations that take part, with their weights: of several, those with a weight; one alone takes everything.
+fn destinations(route: &HttpRoute) -> Vec<(&Destination, u32)> {
+    match route.route.as_slice() {
+        [only] => vec![(&only.destination, 1)],
+        several => several
+            .iter()
+            .filter(|candidate| candidate.weight.0 > 0)
+            .map(|candidate| (&candidate.destination, candidate.weight.0))
+            .collect(),
+    }
+}
+
+/// The port that a destination names, or that its service has as the only one.
+fn own_port(world: &World, object: &Object<VirtualService>, destination: &Destination) -> Option<u16> {
+    let named = destination.port.as_ref().and_then(|port| port.number).map(|port| port.get());
+    named.or_else(|| {
+        let host = qualify(destination.host.as_str(), &object.meta.namespace, &world.domain);
+        match world.services.get(&host)?.ports.as_slice() {
+            [only] => Some(only.number),
+            _ => None,
+        }
+    })
+}

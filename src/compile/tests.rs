@@ -1,0 +1,275 @@
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::*;
+use crate::model::{
+    Balancer, Decision, HostPattern, InboundService, Labels, MtlsMode, RequestFacts, Routes, UpstreamTls, Workload,
+    route,
+};
+use crate::yaml;
+
+fn world(text: &str) -> World {
+    let loaded = yaml::load("mesh.yaml", text.as_bytes());
+    assert_eq!(loaded.errors, []);
+    World::from_documents("cluster.local", "istio-system", &loaded.documents).unwrap()
+}
+
+fn service(name: &str, namespace: &str, ports: &[u16]) -> String {
+    let ports: Vec<String> = ports.iter().map(|port| format!("{{name: http-{port}, port: {port}}}")).collect();
+    format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{ports: [{}]}}\n",
+        ports.join(", ")
+    )
+}
+
+fn object(kind: &str, namespace: &str, name: &str, spec: &str) -> String {
+    let group = if kind == "PeerAuthentication" { "security" } else { "networking" };
+    format!(
+        "---\napiVersion: {group}.istio.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n"
+    )
+}
+
+/// The same object, created at a second of one minute.
+fn aged(text: &str, second: u32) -> String {
+    text.replace("metadata: {", &format!("metadata: {{creationTimestamp: '2026-01-01T00:00:{second:02}Z', "))
+}
+
+fn scope(namespace: &str) -> Scope {
+    Scope { namespace: namespace.into() }
+}
+
+/// Where a GET from `namespace` to `authority` goes; the cluster, or why not.
+fn goes(world: &World, namespace: &str, authority: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> String {
+    let Some(service) = resolve(world, &scope(namespace), authority) else { return "unknown".to_owned() };
+    decided(&routes(world, &scope(namespace), service), namespace, port, path, headers)
+}
+
+fn decided(routes: &Routes, namespace: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> String {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    let labels = Labels::from([("app".into(), "client".into())]);
+    let facts = RequestFacts {
+        method: b"GET",
+        path: path.as_bytes(),
+        headers: &map,
+        port,
+        source_labels: &labels,
+        source_namespace: namespace,
+    };
+    match route::decide(routes, &facts, 0) {
+        Decision::Forward { cluster, .. } => cluster.to_string(),
+        Decision::NoRoute => "no route".to_owned(),
+    }
+}
+
+#[test]
+fn two_namespaces_that_each_have_a_service_web_see_their_own() {
+    let world = world(&(service("web", "shop", &[80]) + &service("web", "bank", &[80])));
+    for (from, authority, expected) in [
+        ("shop", "web", "outbound|80||web.shop.svc.cluster.local"),
+        ("bank", "web", "outbound|80||web.bank.svc.cluster.local"),
+        ("shop", "web.bank", "outbound|80||web.bank.svc.cluster.local"),
+        ("shop", "web.bank.svc", "outbound|80||web.bank.svc.cluster.local"),
+        ("shop", "web.bank.svc.cluster.local", "outbound|80||web.bank.svc.cluster.local"),
+        ("other", "web", "unknown"),
+        ("shop", "web.bank.pod", "unknown"),
+        ("shop", "web.bank.svc.example.com", "unknown"),
+    ] {
+        assert_eq!(goes(&world, from, authority, 80, "/", &[]), expected, "{authority} from {from}");
+    }
+}
+
+#[test]
+fn a_short_host_in_an_object_means_a_service_of_its_own_namespace() {
+    let rule = "{hosts: [web], http: [{route: [{destination: {host: web, subset: v2}}]}]}";
+    let text = service("web", "shop", &[80]) + &service("web", "bank", &[80]) + &object("VirtualService", "bank", "web", rule);
+    let world = world(&text);
+    assert_eq!(goes(&world, "bank", "web", 80, "/", &[]), "outbound|80|v2|web.bank.svc.cluster.local");
+    assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80||web.shop.svc.cluster.local");
+    // The rule holds for everybody who calls the bank's service: that is what exportTo is for.
+    assert_eq!(goes(&world, "shop", "web.bank", 80, "/", &[]), "outbound|80|v2|web.bank.svc.cluster.local");
+}
+
+#[test]
+fn a_rule_that_is_not_exported_holds_in_its_own_namespace_only() {
+    let rule = "{hosts: [web.bank.svc.cluster.local], exportTo: ['.'], http: [{route: [{destination: {host: web.bank.svc.cluster.local, subset: v2}}]}]}";
+    let text = service("web", "bank", &[80]) + &object("VirtualService", "shop", "web", rule);
+    let world = world(&text);
+    assert_eq!(goes(&world, "shop", "web.bank", 80, "/", &[]), "outbound|80|v2|web.bank.svc.cluster.local");
+    assert_eq!(goes(&world, "bank", "web", 80, "/", &[]), "outbound|80||web.bank.svc.cluster.local");
+}
+
+#[test]
+fn of_two_objects_for_one_host_the_oldest_wins_and_an_exact_host_beats_a_wildcard() {
+    let to = |host: &str, subset: &str| {
+        format!("{{hosts: ['{host}'], http: [{{route: [{{destination: {{host: web, subset: {subset}}}}}]}}]}}")
+    };
+    let young = aged(&object("VirtualService", "shop", "a-young", &to("web", "young")), 2);
+    let old = aged(&object("VirtualService", "shop", "z-old", &to("web", "old")), 1);
+    let wildcard = aged(&object("VirtualService", "shop", "wildcard", &to("*.shop.svc.cluster.local", "wild")), 0);
+    let services = service("web", "shop", &[80]);
+    let both = world(&format!("{services}{young}{old}{wildcard}"));
+    assert_eq!(goes(&both, "shop", "web", 80, "/", &[]), "outbound|80|old|web.shop.svc.cluster.local");
+    let one = world(&format!("{services}{wildcard}"));
+    assert_eq!(goes(&one, "shop", "web", 80, "/", &[]), "outbound|80|wild|web.shop.svc.cluster.local");
+}
+
+#[test]
+fn an_object_that_takes_no_request_leaves_no_route() {
+    let rule = "{hosts: [web], http: [{match: [{uri: {exact: /a}}], route: [{destination: {host: web}}]}]}";
+    let world = world(&(service("web", "shop", &[80]) + &object("VirtualService", "shop", "web", rule)));
+    assert_eq!(goes(&world, "shop", "web", 80, "/a", &[]), "outbound|80||web.shop.svc.cluster.local");
+    assert_eq!(goes(&world, "shop", "web", 80, "/b", &[]), "no route");
+}
+
+#[test]
+fn a_match_that_is_not_in_force_never_holds_and_the_next_rule_decides() {
+    let rule = "{hosts: [web], http: [\
+        {match: [{queryParams: {a: {exact: b}}}], route: [{destination: {host: web, subset: v2}}]}, \
+        {redirect: {uri: /x}}, \
+        {route: [{destination: {host: web, subset: v1}}]}]}";
+    let world = world(&(service("web", "shop", &[80]) + &object("VirtualService", "shop", "web", rule)));
+    assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80|v1|web.shop.svc.cluster.local");
+}
+
+#[test]
+fn a_destination_without_a_port_keeps_the_requests_port_where_its_service_has_several() {
+    let rule = "{hosts: [web], http: [{route: [{destination: {host: web}}]}]}";
+    let text = service("web", "shop", &[80, 8080]) + &object("VirtualService", "shop", "web", rule);
+    let world = world(&text);
+    assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80||web.shop.svc.cluster.local");
+    assert_eq!(goes(&world, "shop", "web", 8080, "/", &[]), "outbound|8080||web.shop.svc.cluster.local");
+}
+
+#[test]
+fn source_and_port_conditions_are_left_to_the_decision() {
+    let rule = "{hosts: [web], http: [\
+        {match: [{sourceLabels: {app: other}}], route: [{destination: {host: web, subset: a}}]}, \
+        {match: [{sourceNamespace: bank}], route: [{destination: {host: web, subset: b}}]}, \
+        {match: [{port: 80, sourceLabels: {app: client}}], route: [{destination: {host: web, subset: c}}]}]}";
+    let world = world(&(service("web", "shop", &[80]) + &object("VirtualService", "shop", "web", rule)));
+    assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80|c|web.shop.svc.cluster.local");
+    assert_eq!(goes(&world, "bank", "web.shop", 80, "/", &[]), "outbound|80|b|web.shop.svc.cluster.local");
+    assert_eq!(goes(&world, "shop", "web", 81, "/", &[]), "no route");
+}
+
+#[test]
+fn a_rule_for_a_gateway_does_not_hold_for_sidecars_nor_the_other_way_round() {
+    let text = service("web", "shop", &[80])
+        + &object("Gateway", "edge", "front", "{selector: {istio: gw}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['shop/*.example.com']}]}")
+        + &object("VirtualService", "shop", "web", "{hosts: [www.example.com, www.example.org], gateways: [edge/front], http: [\
+            {route: [{destination: {host: web, subset: rest}}]}, \
+            {match: [{uri: {prefix: /api}, gateways: [mesh]}], route: [{destination: {host: web, subset: mesh}}]}, \
+            {match: [{uri: {prefix: /api}}], route: [{destination: {host: web, subset: api}}]}]}");
+    let world = world(&text);
+    assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80||web.shop.svc.cluster.local");
+    let gateway = GatewayWorkload {
+        scope: scope("edge"),
+        labels: Labels::from([("istio".into(), "gw".into())]),
+        target_ports: vec![(80, 8080)],
+    };
+    let listeners = listeners(&world, &gateway);
+    assert_eq!(listeners.len(), 1);
+    assert_eq!(listeners[0].port, 8080);
+    let hosts: Vec<String> = listeners[0].virtual_hosts.iter().map(|host| host.host.to_string()).collect();
+    assert_eq!(hosts, ["www.example.com"]);
+    let routes = gateway_routes(&world, &gateway, 8080, &HostPattern::parse("www.example.com"));
+    assert_eq!(routes.name, listeners[0].virtual_hosts[0].routes);
+    // The rule that takes everything was written first and comes last.
+    assert_eq!(decided(&routes, "edge", 8080, "/api", &[]), "outbound|80|api|web.shop.svc.cluster.local");
+    assert_eq!(decided(&routes, "edge", 8080, "/", &[]), "outbound|80|rest|web.shop.svc.cluster.local");
+    assert_eq!(routes.http.len(), 2);
+}
+
+#[test]
+fn a_policys_blocks_override_each_other_one_by_one() {
+    let rule = "{host: web, trafficPolicy: {\
+            loadBalancer: {simple: ROUND_ROBIN}, tls: {mode: DISABLE}, \
+            portLevelSettings: [{port: {number: 81}, loadBalancer: {simple: RANDOM}}]}, \
+        subsets: [{name: v1}, {name: v2, labels: {version: v2}, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}]}";
+    let world = world(&(service("web", "shop", &[80, 81]) + &object("DestinationRule", "shop", "web", rule)));
+    let web = resolve(&world, &scope("shop"), "web").unwrap();
+    let policy = traffic_policy(&world, &scope("shop"), web);
+    let top = policy.policies.for_port(80);
+    assert_eq!((top.balancer, top.tls), (Balancer::RoundRobin, UpstreamTls::Disable));
+    let by_port = policy.policies.for_port(81);
+    assert_eq!((by_port.balancer, by_port.tls), (Balancer::Random, UpstreamTls::Auto));
+    let v2 = policy.subset("v2").unwrap();
+    assert_eq!((v2.policies.default.balancer, v2.policies.default.tls), (Balancer::RoundRobin, UpstreamTls::IstioMutual));
+    assert_eq!(v2.provenance.to_string(), "DestinationRule shop/web subsets[1] (mesh.yaml:7:1)");
+    assert!(policy.subset("v3").is_none());
+}
+
+#[test]
+fn the_clients_own_rule_goes_before_the_services_and_the_meshs() {
+    let rule = |balancer: &str| format!("{{host: web.shop.svc.cluster.local, trafficPolicy: {{loadBalancer: {{simple: {balancer}}}}}}}");
+    let text = service("web", "shop", &[80])
+        + &object("DestinationRule", "istio-system", "web", &rule("RANDOM"))
+        + &object("DestinationRule", "bank", "web", &rule("ROUND_ROBIN"));
+    let world = world(&text);
+    let balancer = |namespace: &str| {
+        let web = resolve(&world, &scope(namespace), "web.shop").unwrap();
+        traffic_policy(&world, &scope(namespace), web).policies.default.balancer
+    };
+    assert_eq!(balancer("bank"), Balancer::RoundRobin);
+    assert_eq!(balancer("shop"), Balancer::Random);
+}
+
+#[test]
+fn subsets_of_several_rules_for_one_host_add_up() {
+    let rule = |subset: &str| format!("{{host: web, subsets: [{{name: {subset}, labels: {{version: {subset}}}}}]}}");
+    let text = service("web", "shop", &[80])
+        + &object("DestinationRule", "shop", "a", &rule("v1"))
+        + &object("DestinationRule", "shop", "b", &rule("v2"));
+    let world = world(&text);
+    let policy = traffic_policy(&world, &scope("shop"), resolve(&world, &scope("shop"), "web").unwrap());
+    assert!(policy.subset("v1").is_some() && policy.subset("v2").is_some());
+}
+
+fn modes(text: &str, namespace: &str) -> (MtlsMode, MtlsMode) {
+    let workload = Workload {
+        uid: "web".into(),
+        name: "web".into(),
+        namespace: namespace.into(),
+        addresses: Vec::new(),
+        identity: None,
+        labels: Labels::from([("app".into(), "web".into())]),
+        workload_name: "web".into(),
+        canonical_name: "web".into(),
+        canonical_revision: "latest".into(),
+        locality: Default::default(),
+        protocol: Default::default(),
+    };
+    let policy = inbound_policy(&world(text), workload.into(), Vec::<InboundService>::new());
+    (policy.mtls(80).0, policy.mtls(81).0)
+}
+
+#[test]
+fn the_narrowest_peer_authentication_that_says_something_decides() {
+    use MtlsMode::{Disable, Permissive, Strict};
+    let mesh = object("PeerAuthentication", "istio-system", "mesh", "{mtls: {mode: STRICT}}");
+    let namespace = object("PeerAuthentication", "shop", "all", "{mtls: {mode: DISABLE}}");
+    let ports = object(
+        "PeerAuthentication",
+        "shop",
+        "web",
+        "{selector: {matchLabels: {app: web}}, mtls: {mode: UNSET}, portLevelMtls: {'81': {mode: PERMISSIVE}}}",
+    );
+    let foreign = object(
+        "PeerAuthentication",
+        "istio-system",
+        "web",
+        "{selector: {matchLabels: {app: web}}, mtls: {mode: DISABLE}}",
+    );
+    for (text, expected) in [
+        (String::from("{}"), (Permissive, Permissive)),
+        (mesh.clone(), (Strict, Strict)),
+        (format!("{mesh}{namespace}"), (Disable, Disable)),
+        (format!("{mesh}{ports}"), (Strict, Permissive)),
+        (format!("{mesh}{namespace}{ports}"), (Disable, Permissive)),
+        (format!("{mesh}{foreign}"), (Strict, Strict)),
+    ] {
+        assert_eq!(modes(&text, "shop"), expected, "{text}");
+    }
+}

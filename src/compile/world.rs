@@ -1,0 +1,92 @@
+//! What there is to compile, in the order in which rules look at it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{Endpoints, Service};
+use crate::resources::values::ExportTo;
+use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
+
+/// The clients that see the same configuration: so far, those of one namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// Namespace of the clients.
+    pub namespace: Arc<str>,
+}
+
+/// Everything that is known. Lists of objects are kept with [`oldest_first`].
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Domain of the cluster: `cluster.local`.
+    pub domain: Arc<str>,
+    /// Namespace whose objects hold for the whole mesh: `istio-system`.
+    pub root_namespace: Arc<str>,
+    /// Services by fully qualified host.
+    pub services: BTreeMap<Arc<str>, Arc<Service>>,
+    /// Endpoints by fully qualified host.
+    pub endpoints: BTreeMap<Arc<str>, Arc<Endpoints>>,
+    /// Oldest first.
+    pub virtual_services: Vec<Arc<Object<VirtualService>>>,
+    /// Oldest first.
+    pub destination_rules: Vec<Arc<Object<DestinationRule>>>,
+    /// Oldest first.
+    pub gateways: Vec<Arc<Object<Gateway>>>,
+    /// Oldest first.
+    pub peer_authentications: Vec<Arc<Object<PeerAuthentication>>>,
+}
+
+impl World {
+    /// A world without objects.
+    pub fn new(domain: &str, root_namespace: &str) -> Self {
+        Self {
+            domain: domain.into(),
+            root_namespace: root_namespace.into(),
+            services: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            virtual_services: Vec::new(),
+            destination_rules: Vec::new(),
+            gateways: Vec::new(),
+            peer_authentications: Vec::new(),
+        }
+    }
+}
+
+/// Sorts by creation time, then name, then namespace: the order in which Istio lets objects win. An object without a time (one
+/// from a file) counts as the youngest.
+pub fn oldest_first<T>(objects: &mut [Arc<Object<T>>]) {
+    objects.sort_by(|a, b| {
+        let key = |object: &Object<T>| {
+            (object.meta.creation_time.is_none(), object.meta.creation_time, object.meta.name.clone(), object.meta.namespace.clone())
+        };
+        key(a).cmp(&key(b))
+    });
+}
+
+/// Whether the clients of a namespace see an object.
+pub trait Visibility {
+    /// `exportTo` as it was written; empty for everybody.
+    fn exported_to(&self) -> &[ExportTo];
+}
+
+impl Visibility for VirtualService {
+    fn exported_to(&self) -> &[ExportTo] {
+        &self.export_to
+    }
+}
+
+impl Visibility for DestinationRule {
+    fn exported_to(&self) -> &[ExportTo] {
+        &self.export_to
+    }
+}
+
+/// Whether clients in `namespace` see the object.
+pub(super) fn is_visible<T: Visibility>(object: &Object<T>, namespace: &str) -> bool {
+    let exported = object.spec.exported_to();
+    exported.is_empty()
+        || exported.iter().any(|target| match target {
+            ExportTo::Public => true,
+            ExportTo::Private => object.meta.namespace == namespace,
+            ExportTo::Namespace(named) => named == namespace,
+        })
+}

@@ -1,0 +1,139 @@
+//! Whether a pod gets a sidecar.
+//!
+//! The rules are those of Istio's webhook selectors and of the injector behind them
+//! (<https://istio.io/latest/docs/ops/common-problems/injection/>): the namespace says whether its pods are looked at,
+//! the pod says yes or no within that, and a pod's yes cannot outvote its namespace's `disabled`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::DEFAULT_REVISION;
+
+type Labels = BTreeMap<String, String>;
+
+/// Namespaces that are never injected.
+const IGNORED_NAMESPACES: &[&str] = &["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
+
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+const NAMESPACE_INJECTION: &str = "istio-injection";
+const REVISION: &str = "istio.io/rev";
+const POD_INJECT: &str = "sidecar.istio.io/inject";
+
+/// The answer, with what decided it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// The pod gets a sidecar.
+    pub inject: bool,
+    /// What decided.
+    pub reason: Reason,
+}
+
+/// What decided about an injection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// One of the cluster's own namespaces.
+    IgnoredNamespace,
+    /// `hostNetwork: true`.
+    HostNetwork,
+    /// The pod's label `sidecar.istio.io/inject`.
+    PodLabel,
+    /// The pod's annotation `sidecar.istio.io/inject`.
+    PodAnnotation,
+    /// The namespace's label `istio-injection`.
+    NamespaceLabel,
+    /// `istio.io/rev`, on the namespace or the pod, names this revision.
+    Revision,
+    /// `istio.io/rev` names another revision.
+    OtherRevision,
+    /// Nothing asks for a sidecar.
+    NotAsked,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IgnoredNamespace => "the namespace belongs to the cluster itself",
+            Self::HostNetwork => "the pod uses the host's network",
+            Self::PodLabel => "label sidecar.istio.io/inject of the pod",
+            Self::PodAnnotation => "annotation sidecar.istio.io/inject of the pod",
+            Self::NamespaceLabel => "label istio-injection of the namespace",
+            Self::Revision => "label istio.io/rev",
+            Self::OtherRevision => "label istio.io/rev names another revision",
+            Self::NotAsked => {
+                "neither the namespace nor the pod asks for a sidecar; label the namespace istio-injection=enabled"
+            }
+        })
+    }
+}
+
+const fn yes(reason: Reason) -> Decision {
+    Decision { inject: true, reason }
+}
+
+const fn no(reason: Reason) -> Decision {
+    Decision { inject: false, reason }
+}
+
+/// [`decide_for`] the revision `default`.
+pub fn decide(namespace: &Labels, pod: &Labels, annotations: &Labels, host_network: bool) -> Decision {
+    decide_for(DEFAULT_REVISION, namespace, pod, annotations, host_network)
+}
+
+/// Whether the injector of `revision` adds a sidecar to a pod with these labels and annotations, in a namespace with
+/// these labels. The namespace's name is read from its label `kubernetes.io/metadata.name`.
+pub fn decide_for(
+    revision: &str,
+    namespace: &Labels,
+    pod: &Labels,
+    annotations: &Labels,
+    host_network: bool,
+) -> Decision {
+    let get = |labels: &Labels, name: &str| labels.get(name).map(|value| value.to_ascii_lowercase());
+    if namespace.get(NAMESPACE_NAME).is_some_and(|name| IGNORED_NAMESPACES.contains(&name.as_str())) {
+        return no(Reason::IgnoredNamespace);
+    }
+    if host_network {
+        return no(Reason::HostNetwork);
+    }
+    let pod_label = get(pod, POD_INJECT);
+    if pod_label.as_deref() == Some("false") {
+        return no(Reason::PodLabel);
+    }
+    let asked = match namespace_rule(revision, namespace, pod, pod_label.as_deref()) {
+        Decision { inject: true, reason } => reason,
+        refusal => return refusal,
+    };
+    // The pod is looked at. Its label wins over its annotation, and what is neither yes nor no changes nothing.
+    match (parse_bool(pod_label.as_deref()), parse_bool(get(annotations, POD_INJECT).as_deref())) {
+        (Some(true), _) => yes(Reason::PodLabel),
+        (Some(false), _) => no(Reason::PodLabel),
+        (None, Some(false)) => no(Reason::PodAnnotation),
+        (None, _) => yes(asked),
+    }
+}
+
+/// Whether the namespace's labels (and the labels by which a pod joins on its own) make the injector look at the pod.
+fn namespace_rule(revision: &str, namespace: &Labels, pod: &Labels, pod_label: Option<&str>) -> Decision {
+    match (namespace.get(NAMESPACE_INJECTION).map(String::as_str), namespace.get(REVISION)) {
+        // istio-injection wins over istio.io/rev where a namespace carries both.
+        (Some("enabled"), _) if revision == DEFAULT_REVISION => yes(Reason::NamespaceLabel),
+        (Some("enabled"), _) => no(Reason::OtherRevision),
+        (Some(_), _) => no(Reason::NamespaceLabel),
+        (None, Some(wanted)) if wanted == revision => yes(Reason::Revision),
+        (None, Some(_)) => no(Reason::OtherRevision),
+        (None, None) => match pod.get(REVISION) {
+            Some(wanted) if wanted == revision => yes(Reason::Revision),
+            Some(_) => no(Reason::OtherRevision),
+            None if pod_label == Some("true") && revision == DEFAULT_REVISION => yes(Reason::PodLabel),
+            None => no(Reason::NotAsked),
+        },
+    }
+}
+
+fn parse_bool(text: Option<&str>) -> Option<bool> {
+    match text? {
+        "y" | "yes" | "true" | "on" => Some(true),
+        "n" | "no" | "false" | "off" => Some(false),
+        _ => None,
+    }
+}

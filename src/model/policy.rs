@@ -1,0 +1,104 @@
+//! How the endpoints of a service are talked to: subsets, balancing, TLS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::workload::Workload;
+use crate::resources::Provenance;
+
+/// Which endpoint a request goes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Balancer {
+    /// The one with fewer requests under way, of two drawn at random. Istio's default.
+    #[default]
+    LeastRequest,
+    /// Each in turn.
+    RoundRobin,
+    /// One drawn at random.
+    Random,
+}
+
+/// What is spoken to an endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum UpstreamTls {
+    /// Mutual TLS where the endpoint's workload has it, plaintext where it has none (Istio: automatic mutual TLS).
+    #[default]
+    Auto,
+    /// Plaintext, always.
+    Disable,
+    /// Mutual TLS with mesh identities, always; an endpoint that has no identity is not talked to.
+    IstioMutual,
+}
+
+/// The policy that is in force for one cluster, with nothing left to inherit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterPolicy {
+    /// Which endpoint a request goes to.
+    pub balancer: Balancer,
+    /// What is spoken to it.
+    pub tls: UpstreamTls,
+    /// How long connecting may take; 10 s unless said otherwise (Istio's default).
+    pub connect_timeout: Duration,
+}
+
+impl Default for ClusterPolicy {
+    fn default() -> Self {
+        Self { balancer: Balancer::default(), tls: UpstreamTls::default(), connect_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// The policy of a whole service or a subset, with what differs by port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PortPolicies {
+    /// For ports that are not named below.
+    pub default: ClusterPolicy,
+    /// (service port, its policy) pairs.
+    pub ports: Vec<(u16, ClusterPolicy)>,
+}
+
+impl PortPolicies {
+    /// The policy in force for a service port.
+    pub fn for_port(&self, number: u16) -> &ClusterPolicy {
+        self.ports.iter().find(|(port, _)| *port == number).map_or(&self.default, |(_, policy)| policy)
+    }
+}
+
+/// A named part of a service's endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subset {
+    /// Name, as routes use it.
+    pub name: Arc<str>,
+    /// Labels that an endpoint's workload must have.
+    pub labels: Vec<(Arc<str>, Arc<str>)>,
+    /// How its endpoints are talked to.
+    pub policies: PortPolicies,
+    /// The rule that it comes from.
+    pub provenance: Provenance,
+}
+
+impl Subset {
+    /// Whether the workload belongs to the subset.
+    pub fn contains(&self, workload: &Workload) -> bool {
+        workload.has_labels(&self.labels)
+    }
+}
+
+/// The traffic policy of a service, as one scope of clients sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrafficPolicy {
+    /// Fully qualified host of the service.
+    pub host: Arc<str>,
+    /// The DestinationRule in force; `None` when the service has none.
+    pub provenance: Option<Provenance>,
+    /// For requests that name no subset.
+    pub policies: PortPolicies,
+    /// In the order of the rule.
+    pub subsets: Vec<Subset>,
+}
+
+impl TrafficPolicy {
+    /// The subset with this name.
+    pub fn subset(&self, name: &str) -> Option<&Subset> {
+        self.subsets.iter().find(|subset| &*subset.name == name)
+    }
+}

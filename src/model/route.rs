@@ -1,0 +1,152 @@
+//! Routes, and the decision which of them a request takes.
+//!
+//! [`decide`] is the one implementation of VirtualService's matching and of the draw among weighted destinations. It is pure:
+//! the draw is an argument, so that the proxy, `explain` and tests get the same answer for the same input.
+
+use std::sync::Arc;
+
+use crate::model::matching::{HeaderLookup, StringMatch};
+use crate::model::service::ClusterName;
+use crate::model::workload::Labels;
+use crate::resources::Provenance;
+
+/// The routes of one host, as one scope of clients sees them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes {
+    /// Name of the resource; opaque.
+    pub name: Arc<str>,
+    /// HTTP rules; the first that matches is taken.
+    pub http: Vec<HttpRule>,
+}
+
+/// One HTTP rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRule {
+    /// Where it was written.
+    pub provenance: Provenance,
+    /// The route's name, `default` when it has none.
+    pub name: Arc<str>,
+    /// Alternatives, one of which must hold; none: the rule takes every request.
+    pub matches: Vec<RequestMatch>,
+    /// What becomes of the request.
+    pub action: Action,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// It is sent to one of these clusters. Never empty; weights are at least 1.
+    Forward(Vec<WeightedCluster>),
+}
+
+/// A destination and its share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightedCluster {
+    /// Where to.
+    pub cluster: ClusterName,
+    /// Share of requests relative to the sum of its siblings; at least 1.
+    pub weight: u32,
+}
+
+/// Conditions of a rule, all of which must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestMatch {
+    /// On the path, query excluded.
+    pub path: Option<StringMatch>,
+    /// On the method.
+    pub method: Option<StringMatch>,
+    /// On headers that must be there: (lower-case name, match).
+    pub headers: Vec<(Box<str>, StringMatch)>,
+    /// On headers that must not be there with such a value: (lower-case name, match).
+    pub without_headers: Vec<(Box<str>, StringMatch)>,
+    /// The port that the request was sent to.
+    pub port: Option<u16>,
+    /// Labels that the caller's workload must have.
+    pub source_labels: Vec<(Arc<str>, Arc<str>)>,
+    /// Namespace that the caller's workload must be in.
+    pub source_namespace: Option<Arc<str>>,
+    /// Paths of conditions that were written and are not in force: the match never holds (DESIGN: unknown means no).
+    pub unsupported: Vec<Arc<str>>,
+}
+
+/// What is decided on. Everything is normalised before: one request has one meaning.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestFacts<'a, H> {
+    /// Method, as sent.
+    pub method: &'a [u8],
+    /// Normalised path without query.
+    pub path: &'a [u8],
+    /// Headers.
+    pub headers: &'a H,
+    /// The port that the request was sent to.
+    pub port: u16,
+    /// Labels of the caller's workload, which the proxy stands beside.
+    pub source_labels: &'a Labels,
+    /// Namespace of the caller's workload.
+    pub source_namespace: &'a str,
+}
+
+/// The outcome: a rule and one of its clusters, or that no rule takes the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision<'r> {
+    /// The request goes to `cluster`, because of `rule`.
+    Forward {
+        /// The rule that took the request.
+        rule: &'r HttpRule,
+        /// The cluster drawn among its destinations.
+        cluster: &'r ClusterName,
+    },
+    /// No rule takes the request (404, response flag `NR`).
+    NoRoute,
+}
+
+/// Decides what becomes of a request: the first rule that takes it, and the cluster that `draw` falls on.
+///
+/// `draw` is a uniformly distributed number; equal draws give equal answers.
+pub fn decide<'r, H: HeaderLookup>(routes: &'r Routes, request: &RequestFacts<'_, H>, draw: u64) -> Decision<'r> {
+    let Some(rule) = routes.http.iter().find(|rule| takes(rule, request)) else {
+        return Decision::NoRoute;
+    };
+    let Action::Forward(destinations) = &rule.action;
+    match draw_cluster(destinations, draw) {
+        Some(cluster) => Decision::Forward { rule, cluster },
+        None => Decision::NoRoute,
+    }
+}
+
+/// Whether the rule takes the request.
+pub fn takes<H: HeaderLookup>(rule: &HttpRule, request: &RequestFacts<'_, H>) -> bool {
+    rule.matches.is_empty() || rule.matches.iter().any(|conditions| holds(conditions, request))
+}
+
+fn holds<H: HeaderLookup>(conditions: &RequestMatch, request: &RequestFacts<'_, H>) -> bool {
+    let header = |(name, expected): &(Box<str>, StringMatch)| {
+        request.headers.value(name).is_some_and(|value| expected.matches(&value))
+    };
+    conditions.unsupported.is_empty()
+        && conditions.port.is_none_or(|port| port == request.port)
+        && conditions.method.as_ref().is_none_or(|method| method.matches(request.method))
+        && conditions.path.as_ref().is_none_or(|path| path.matches(request.path))
+        && conditions.headers.iter().all(header)
+        && !conditions.without_headers.iter().any(header)
+        && conditions.source_namespace.as_deref().is_none_or(|namespace| namespace == request.source_namespace)
+        && conditions.source_labels.iter().all(|(key, value)| request.source_labels.get(key) == Some(value))
+}
+
+fn draw_cluster(destinations: &[WeightedCluster], draw: u64) -> Option<&ClusterName> {
+    let total: u64 = destinations.iter().map(|destination| u64::from(destination.weight)).sum();
+    // Multiplying and keeping the high half maps the draw onto 0..total without the bias of a remainder.
+    let mut point = ((u128::from(draw) * u128::from(total)) >> 64) as u64;
+    for destination in destinations {
+        let weight = u64::from(destination.weight);
+        if point < weight {
+            return Some(&destination.cluster);
+        }
+        point -= weight;
+    }
+    None
+}
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

@@ -1,0 +1,70 @@
+//! A workload: what runs behind an address, who it is and how it is spoken to.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::identity::SpiffeId;
+
+/// Labels of a workload, in order of their keys.
+pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
+
+/// Where a workload runs, from the coarse to the fine; empty where unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Locality {
+    /// Region (`topology.kubernetes.io/region`).
+    pub region: Arc<str>,
+    /// Zone (`topology.kubernetes.io/zone`).
+    pub zone: Arc<str>,
+    /// Sub-zone (`topology.istio.io/subzone`).
+    pub subzone: Arc<str>,
+}
+
+/// How a workload's address is to be spoken to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum TunnelProtocol {
+    /// As the application speaks; there is no proxy in front of it.
+    #[default]
+    Plaintext,
+    /// Mutual TLS with SPIFFE identities, to the sidecar in front of it.
+    MutualTls,
+}
+
+/// One workload: a pod, or a machine of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// Unique in the mesh: `cluster//Pod/namespace/name`.
+    pub uid: Arc<str>,
+    /// Name of the pod.
+    pub name: Arc<str>,
+    /// Namespace of the pod.
+    pub namespace: Arc<str>,
+    /// Every address under which it is reached.
+    pub addresses: Vec<IpAddr>,
+    /// Who it proves to be; `None` for a workload outside the mesh.
+    pub identity: Option<SpiffeId>,
+    /// Labels of the pod.
+    pub labels: Labels,
+    /// Name of the controller that owns it (`reviews-v2`), as metrics report it.
+    pub workload_name: Arc<str>,
+    /// `service.istio.io/canonical-name`, else `app.kubernetes.io/name`, else `app`, else the workload's name.
+    pub canonical_name: Arc<str>,
+    /// `service.istio.io/canonical-revision`, else `app.kubernetes.io/version`, else `version`, else `latest`.
+    pub canonical_revision: Arc<str>,
+    /// Where it runs.
+    pub locality: Locality,
+    /// How it is spoken to.
+    pub protocol: TunnelProtocol,
+}
+
+impl Workload {
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(|value| &**value)
+    }
+
+    /// Whether every one of `wanted` is among the workload's labels.
+    pub fn has_labels(&self, wanted: &[(Arc<str>, Arc<str>)]) -> bool {
+        wanted.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+    }
+}

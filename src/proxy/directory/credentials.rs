@@ -1,0 +1,116 @@
+//! The proxy's certificate and what is made of it, replaced as a whole on renewal.
+//!
+//! TLS configurations are made once per certificate, so that connections share them; a client configuration belongs to one
+//! expected identity, and so do the sessions that it may resume. An expired certificate is refused here, with the reason why
+//! it was not renewed, instead of by the peer, with an alert.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use rustls::{ClientConfig, ServerConfig};
+
+use crate::identity::{SpiffeId, Svid, TrustBundle};
+use crate::tls::{self, ClientAuth, TlsError};
+
+/// What a client offers for HTTP/1.1 over mesh TLS (Istio's names), the preferred first.
+const CLIENT_ALPN: &[&[u8]] = &[b"istio-http/1.1", b"istio", b"http/1.1"];
+
+/// What a server accepts over mesh TLS.
+const SERVER_ALPN: &[&[u8]] = &[b"istio-http/1.1", b"istio", b"istio-peer-exchange", b"http/1.1"];
+
+/// How many client configurations are kept; beyond it, one is dropped and made again when it is needed.
+const MAX_CLIENT_CONFIGS: usize = 1024;
+
+/// Why the proxy cannot prove who it is.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The certificate's time is over and the control plane has not given a new one.
+    #[error("the certificate of {id} expired at {since} and could not be renewed: {cause}")]
+    Expired {
+        /// Whose certificate.
+        id: SpiffeId,
+        /// When its time was over.
+        since: jiff::Timestamp,
+        /// What the last attempt to renew it ended with.
+        cause: String,
+    },
+    /// No TLS configuration can be made of it.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Why the last attempt at a new certificate failed; shared by the one who renews and those who must explain.
+pub type RenewalFailure = Arc<ArcSwapOption<String>>;
+
+/// A certificate and the TLS configurations made of it.
+pub struct Credentials {
+    /// Who the proxy proves to be.
+    pub svid: Svid,
+    /// Whom it believes.
+    pub bundle: TrustBundle,
+    /// For connections to the workload. A client certificate is demanded: mesh TLS always proves the caller, in permissive
+    /// mode too.
+    pub server_tls: Arc<ServerConfig>,
+    clients: Mutex<HashMap<SpiffeId, Arc<ClientConfig>>>,
+    renewal_failure: Option<RenewalFailure>,
+}
+
+impl Credentials {
+    /// Makes the TLS configurations of a certificate.
+    pub fn new(svid: Svid, bundle: TrustBundle) -> Result<Self, CredentialsError> {
+        let server_tls = tls::mesh_server(&svid, &bundle, ClientAuth::Required, SERVER_ALPN)?;
+        Ok(Self { svid, bundle, server_tls, clients: Mutex::default(), renewal_failure: None })
+    }
+
+    /// The same, telling why it was not renewed once it has expired.
+    #[must_use]
+    pub fn explained_by(self, renewal_failure: RenewalFailure) -> Self {
+        Self { renewal_failure: Some(renewal_failure), ..self }
+    }
+
+    /// The configuration for connections to a workload that must prove to be `expected`.
+    ///
+    /// Fails when the certificate has expired, see [`Credentials::check`].
+    pub fn client_tls(&self, expected: &SpiffeId) -> Result<Arc<ClientConfig>, CredentialsError> {
+        self.check(SystemTime::now())?;
+        if let Some(config) = self.clients.lock().get(expected) {
+            return Ok(config.clone());
+        }
+        let config = tls::mesh_client(&self.svid, &self.bundle, Arc::from([expected.clone()]), CLIENT_ALPN)?;
+        let mut clients = self.clients.lock();
+        if clients.len() >= MAX_CLIENT_CONFIGS
+            && let Some(dropped) = clients.keys().next().cloned()
+        {
+            clients.remove(&dropped);
+        }
+        Ok(clients.entry(expected.clone()).or_insert(config).clone())
+    }
+
+    /// Whether the certificate is still good at `now`.
+    pub fn check(&self, now: SystemTime) -> Result<(), CredentialsError> {
+        if now < self.svid.not_after {
+            return Ok(());
+        }
+        let cause = self.renewal_failure.as_ref().and_then(|failure| failure.load_full());
+        Err(CredentialsError::Expired {
+            id: self.svid.id.clone(),
+            since: jiff::Timestamp::try_from(self.svid.not_after).unwrap_or(jiff::Timestamp::MAX),
+            cause: cause.map_or_else(|| "nobody has tried to".to_owned(), |cause| cause.to_string()),
+        })
+    }
+
+    /// When the certificate's time is over.
+    pub fn expires(&self) -> SystemTime {
+        self.svid.not_after
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("id", &self.svid.id).field("expires", &self.svid.not_after).finish()
+    }
+}

@@ -1,0 +1,103 @@
+//! Every limit of the request path, in one table.
+//!
+//! Nothing that a peer sends is held, counted or waited for without one of these.
+
+use std::time::Duration;
+
+/// The limits of one proxy. [`Limits::default`] is what runs; tests shorten the times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections that one proxy holds open, all workers together; later ones are closed at once.
+    pub connections: usize,
+    /// From the first byte of a connection until it is known what is spoken on it, and for a connection that sends nothing.
+    pub detection: Duration,
+    /// TLS handshake, in either direction (Istio's gateway default).
+    pub handshake: Duration,
+    /// From the first byte of a request's head to its last.
+    pub request_head: Duration,
+    /// A client's connection without a request (Envoy's default).
+    pub idle_downstream: Duration,
+    /// A pooled connection without a request (Envoy's default); shorter than what servers commonly allow would only cost
+    /// handshakes, longer is answered by the check before reuse.
+    pub idle_upstream: Duration,
+    /// Pooled connections without a request, per destination and worker.
+    pub idle_per_destination: usize,
+    /// Pooled connections without a request, per proxy and worker.
+    pub idle_in_all: usize,
+    /// Without a byte of a body that the client is sending.
+    pub body_stall: Duration,
+    /// Without a byte of what a peer should be taking.
+    pub write_stall: Duration,
+    /// A tunnel (upgrade or raw TCP) without a byte in either direction (Istio's default for TCP).
+    pub tunnel_idle: Duration,
+    /// A tunnel of which one side has ended.
+    pub half_closed: Duration,
+    /// Looking up a host that the mesh does not know.
+    pub dns: Duration,
+    /// How long such an answer is used.
+    pub dns_kept: Duration,
+    /// Such answers held, per worker.
+    pub dns_names: usize,
+    /// Accepting pauses this long when the process is out of file descriptors.
+    pub accept_pause: Duration,
+    /// A connection that was answered while it was still sending is read on for this long, so that the answer arrives.
+    pub linger: Duration,
+    /// Attempts for one request, the first included (Istio's default: two retries).
+    pub attempts: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            detection: Duration::from_secs(30),
+            handshake: Duration::from_secs(15),
+            request_head: Duration::from_secs(30),
+            idle_downstream: Duration::from_secs(3600),
+            idle_upstream: Duration::from_secs(3600),
+            idle_per_destination: 64,
+            idle_in_all: 1024,
+            body_stall: Duration::from_secs(60),
+            write_stall: Duration::from_secs(60),
+            tunnel_idle: Duration::from_secs(3600),
+            half_closed: Duration::from_secs(60),
+            dns: Duration::from_secs(5),
+            dns_kept: Duration::from_secs(5),
+            dns_names: 256,
+            accept_pause: Duration::from_millis(100),
+            linger: Duration::from_secs(2),
+            attempts: 3,
+        }
+    }
+}
+
+/// Bytes of a request's or response's head (Envoy's default).
+pub const MAX_HEAD: usize = 60 * 1024;
+/// Header lines in a head (Envoy's default).
+pub const MAX_HEADERS: usize = 100;
+/// Empty lines before a request, which RFC 9112 section 2.2 lets a server skip.
+pub const MAX_LEADING_LINES: usize = 2;
+/// Bytes of one chunk's size line after its digits.
+pub const MAX_CHUNK_EXTENSION: usize = 256;
+/// Hexadecimal digits of a chunk's size.
+pub const MAX_CHUNK_DIGITS: usize = 15;
+/// Bytes of a trailer section.
+pub const MAX_TRAILERS: usize = 8 * 1024;
+/// Interim (1xx) responses before the final one.
+pub const MAX_INTERIM: usize = 16;
+/// Bytes of a host name.
+pub const MAX_HOST: usize = 255;
+/// Bytes of a buffer that a busy connection holds; a head that needs more gets [`MAX_HEAD`] and a little.
+pub const BUFFER: usize = 16 * 1024;
+/// Buffers that a worker keeps for reuse.
+pub const SPARE_BUFFERS: usize = 64;
+/// Bytes of a ClientHello, its record headers included.
+pub const MAX_CLIENT_HELLO: usize = 16 * 1024;
+/// Unread bytes taken from a client that was answered early.
+pub const MAX_LINGER: usize = 256 * 1024;
+/// Bytes of the header in which mesh peers tell who they are.
+pub const MAX_PEER_METADATA: usize = 1024;
+/// Distinct peers remembered by one worker of one proxy.
+pub const MAX_PEERS: usize = 1024;
+/// Metric cells cached by one worker of one proxy.
+pub const MAX_CELLS: usize = 4096;

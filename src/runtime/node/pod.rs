@@ -1,0 +1,367 @@
+//! One pod's life on this node: network, proxy, containers, status, end.
+//!
+//! A pod is one task. It ends when the pod was deleted (then its last act is to remove the object), when the object is
+//! gone already, or when the runtime stops (then the object stays, and the next runtime starts the pod again).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::NodeOptions;
+use super::container::{ContainerTask, Phase, Record, Stop};
+use super::env;
+use super::logs::{make_private, remove_directory};
+use super::network::{PodAttachment, PodNetwork};
+use super::plan::{ContainerPlan, PodPlan, Runnable};
+use super::spawn::Spawner;
+use super::status::{View, status};
+
+/// How often the proxy is asked while it is not ready, and once it is.
+const PROXY_POLL_STARTING: Duration = Duration::from_millis(20);
+const PROXY_POLL_READY: Duration = Duration::from_secs(1);
+/// Pauses between attempts that fail: the first, and the longest.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LIMIT: Duration = Duration::from_secs(30);
+const DETACH_LIMIT: Duration = Duration::from_secs(30);
+/// Attempts to remove the object of a pod that has ended. After that the next watch event starts over.
+const REMOVE_ATTEMPTS: u32 = 8;
+
+/// What the node tells a pod's task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Run.
+    Run,
+    /// The pod was deleted: end within the grace period, then remove the object.
+    Delete(Duration),
+    /// The object is gone: end at once.
+    Gone,
+    /// The runtime stops: end within this time, leave the object.
+    Leave(Duration),
+}
+
+impl Command {
+    const fn ends(&self) -> bool {
+        !matches!(self, Self::Run)
+    }
+
+    const fn stop(self) -> Stop {
+        match self {
+            Self::Run => Stop::No,
+            Self::Delete(grace) | Self::Leave(grace) => Stop::Within(grace),
+            Self::Gone => Stop::Within(Duration::ZERO),
+        }
+    }
+}
+
+/// What all pods of a node share.
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) options: NodeOptions,
+    pub(super) network: Arc<dyn PodNetwork>,
+    pub(super) spawner: Spawner,
+}
+
+/// The task of one pod.
+pub(super) struct PodTask {
+    plan: PodPlan,
+    shared: Arc<Shared>,
+    command: watch::Receiver<Command>,
+    view: View,
+    published: Option<PodStatus>,
+    conditions: Vec<PodCondition>,
+}
+
+impl PodTask {
+    pub(super) fn new(plan: PodPlan, shared: Arc<Shared>, command: watch::Receiver<Command>) -> Self {
+        let containers = plan
+            .containers
+            .iter()
+            .map(|container| match &container.runnable {
+                Runnable::Yes(_) => Record::waiting("ContainerCreating", None, container),
+                Runnable::No { reason, message } => Record::waiting(reason, Some(message.clone()), container),
+            })
+            .collect();
+        let blocked = (!plan.init_containers.is_empty()).then(|| {
+            let names: Vec<_> = plan.init_containers.iter().map(|(name, image)| format!("{name} ({image})")).collect();
+            let message = format!(
+                "init containers are not run by the built-in runtime: {}; remove them, or use a Kubernetes cluster",
+                names.join(", ")
+            );
+            ("InitContainersNotSupported", message)
+        });
+        let view = View {
+            pod_ip: None,
+            host_ip: shared.options.host_ip,
+            started: plan.start_time.as_ref().map_or_else(Timestamp::now, |time| time.0),
+            proxy_ready: None,
+            containers,
+            blocked,
+        };
+        let conditions = plan.conditions.clone();
+        Self { plan, shared, command, view, published: None, conditions }
+    }
+
+    /// Lives the pod's life.
+    pub(super) async fn run(mut self) {
+        let mut attached = false;
+        if self.plan.finished || self.view.blocked.is_some() {
+            if !self.plan.finished {
+                self.publish().await;
+            }
+            told_to_end(&mut self.command).await;
+        } else {
+            self.publish().await;
+            if let Some(attachment) = self.attach().await {
+                attached = true;
+                self.view.pod_ip = Some(attachment.pod_ip);
+                self.live(attachment).await;
+            }
+        }
+        if attached && timeout(DETACH_LIMIT, self.shared.network.detach(&self.plan.network.uid)).await.is_err() {
+            tracing::warn!(pod = %self.plan.display_name(), "the pod's network did not let go of it in time");
+        }
+        remove_directory(&self.directory());
+        let command = *self.command.borrow();
+        if matches!(command, Command::Delete(_) | Command::Gone) {
+            let network = &self.plan.network;
+            self.shared.options.logs.remove(&network.namespace, &network.name, &network.uid);
+        }
+        if matches!(command, Command::Delete(_)) {
+            remove_object(&self.shared.client, &self.plan).await;
+        }
+    }
+
+    /// Attaches the pod to the network, however often it takes; `None` when the pod is to end.
+    async fn attach(&mut self) -> Option<PodAttachment> {
+        let mut pause = RETRY_FIRST;
+        loop {
+            let failure = tokio::select! {
+                attachment = self.shared.network.attach(&self.plan.network) => match attachment {
+                    Ok(attachment) => {
+                        self.view.blocked = None;
+                        return Some(attachment);
+                    }
+                    Err(failure) => failure,
+                },
+                () = told_to_end(&mut self.command) => {
+                    // The attempt was dropped half-way: whatever it had taken is given back.
+                    let _given_back =
+                        timeout(DETACH_LIMIT, self.shared.network.detach(&self.plan.network.uid)).await;
+                    return None;
+                }
+            };
+            self.view.blocked = Some(("NetworkNotReady", failure.to_string()));
+            self.publish().await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = told_to_end(&mut self.command) => return None,
+            }
+            pause = (pause * 2).min(RETRY_LIMIT);
+        }
+    }
+
+    /// Runs proxy and containers until the pod is to end and every container has ended.
+    async fn live(&mut self, attachment: PodAttachment) {
+        let (stop, stopping) = watch::channel(Stop::No);
+        let (records, mut changes) = watch::channel(self.view.containers.clone());
+        let records = Arc::new(records);
+        let mut containers = JoinSet::new();
+        let mut started = false;
+        let mut behind = true;
+        let mut command = self.command.clone();
+        loop {
+            let was_ready = self.view.proxy_ready.is_some();
+            let is_ready = self.plan.proxy.is_some() && self.shared.network.sidecar_ready(&self.plan.network.uid);
+            if was_ready != is_ready {
+                self.view.proxy_ready = is_ready.then(Timestamp::now);
+                behind = true;
+            }
+            // The app starts behind its proxy, or its first calls would leave the mesh.
+            if !started && (is_ready || self.plan.proxy.is_none()) {
+                started = true;
+                self.start_containers(&mut containers, &attachment, &records, &stopping);
+            }
+            if behind {
+                self.view.containers.clone_from(&changes.borrow_and_update());
+                behind = !self.publish().await;
+            }
+            let poll = if started { PROXY_POLL_READY } else { PROXY_POLL_STARTING };
+            tokio::select! {
+                _ = changes.changed() => behind = true,
+                () = sleep(poll) => {}
+                () = told_to_end(&mut command) => break,
+            }
+        }
+        // Containers that waited for their proxy never start; the others hear how long they have, and hear again when
+        // it becomes shorter.
+        loop {
+            stop.send_replace(command.borrow_and_update().stop());
+            tokio::select! {
+                ended = containers.join_next() => if ended.is_none() { break },
+                changed = command.changed() => if changed.is_err() { break },
+            }
+            self.view.containers.clone_from(&changes.borrow_and_update());
+            if matches!(*command.borrow(), Command::Delete(_)) {
+                self.publish().await;
+            }
+        }
+    }
+
+    fn start_containers(
+        &self,
+        tasks: &mut JoinSet<()>,
+        attachment: &PodAttachment,
+        records: &Arc<watch::Sender<Vec<Record>>>,
+        stopping: &watch::Receiver<Stop>,
+    ) {
+        for (index, container) in self.plan.containers.iter().enumerate() {
+            if let Runnable::No { .. } = container.runnable {
+                continue;
+            }
+            let start = ContainerStart {
+                shared: Arc::clone(&self.shared),
+                plan: self.plan.clone(),
+                container: container.clone(),
+                attachment: attachment.clone(),
+                directory: self.directory(),
+                records: Arc::clone(records),
+                stopping: stopping.clone(),
+                index,
+            };
+            tasks.spawn(start.run());
+        }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.shared.options.data_dir.join("pods").join(&self.plan.network.uid)
+    }
+
+    /// Publishes the status if it changed; `false` when that failed and has to be tried again.
+    async fn publish(&mut self) -> bool {
+        let next = status(&self.plan, &self.view, &self.conditions, Timestamp::now());
+        if self.published.as_ref() == Some(&next) {
+            return true;
+        }
+        let network = &self.plan.network;
+        let api = Api::<Pod>::namespaced(self.shared.client.clone(), &network.namespace);
+        let patch = json!({ "metadata": { "uid": network.uid }, "status": explicit(&next) });
+        match api.patch_status(&network.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+            Ok(_) => {
+                self.conditions = next.conditions.clone().unwrap_or_default();
+                self.published = Some(next);
+                true
+            }
+            // The object is gone or another one has its name; the node hears of it.
+            Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => true,
+            Err(error) => {
+                tracing::warn!(pod = %self.plan.display_name(), %error, "cannot write a pod's status; trying again");
+                false
+            }
+        }
+    }
+}
+
+/// Returns when the pod is to end, or when nobody is left who could say so.
+async fn told_to_end(command: &mut watch::Receiver<Command>) {
+    let _told = command.wait_for(Command::ends).await;
+}
+
+/// The status as a merge patch: what is absent now is removed.
+fn explicit(status: &PodStatus) -> Value {
+    let mut value = serde_json::to_value(status).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        for field in ["reason", "message", "podIP", "podIPs", "initContainerStatuses"] {
+            fields.entry(field).or_insert(Value::Null);
+        }
+    }
+    value
+}
+
+/// Everything between "may start" and a running container.
+struct ContainerStart {
+    shared: Arc<Shared>,
+    plan: PodPlan,
+    container: ContainerPlan,
+    attachment: PodAttachment,
+    directory: PathBuf,
+    records: Arc<watch::Sender<Vec<Record>>>,
+    stopping: watch::Receiver<Stop>,
+    index: usize,
+}
+
+impl ContainerStart {
+    async fn run(mut self) {
+        let mut pause = RETRY_FIRST;
+        let env = loop {
+            match self.prepare().await {
+                Ok(env) => break env,
+                Err(message) => self.records.send_modify(|records| {
+                    if let Some(record) = records.get_mut(self.index) {
+                        record.phase = Phase::Waiting { reason: "CreateContainerConfigError", message: Some(message) };
+                    }
+                }),
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = self.stopping.wait_for(Stop::asked) => return,
+            }
+            pause = (pause * 2).min(RETRY_LIMIT);
+        };
+        let network = &self.plan.network;
+        let mut command = self.shared.options.pod_exec.clone();
+        command.extend(
+            [std::process::id().to_string(), self.plan.display_name(), self.container.image.clone()].map(Into::into),
+        );
+        let task = ContainerTask {
+            pod: (network.namespace.clone(), network.name.clone(), network.uid.clone()),
+            command,
+            env,
+            directory: self.directory,
+            app_ip: self.attachment.app_ip,
+            restart: self.plan.restart,
+            spawner: self.shared.spawner.clone(),
+            logs: Arc::clone(&self.shared.options.logs),
+            stop: self.stopping,
+            records: self.records,
+            index: self.index,
+            plan: self.container,
+        };
+        task.run().await;
+    }
+
+    async fn prepare(&self) -> Result<Vec<(String, String)>, String> {
+        make_private(&self.directory).map_err(|error| format!("{}: {error}", self.directory.display()))?;
+        let host_ip = self.shared.options.host_ip.to_string();
+        env::resolve(&self.shared.client, &self.plan, &self.container, &self.attachment, &host_ip)
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Removes the object of a pod that has ended here.
+pub(super) async fn remove_object(client: &Client, plan: &PodPlan) {
+    let network = &plan.network;
+    let api = Api::<Pod>::namespaced(client.clone(), &network.namespace);
+    let parameters = DeleteParams::default()
+        .grace_period(0)
+        .preconditions(Preconditions { uid: Some(network.uid.clone()), resource_version: None });
+    let mut pause = RETRY_FIRST;
+    for _ in 0..REMOVE_ATTEMPTS {
+        match api.delete(&network.name, &parameters).await {
+            Ok(_) => return,
+            Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => return,
+            Err(error) => tracing::warn!(pod = %plan.display_name(), %error, "cannot remove a pod that has ended"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(RETRY_LIMIT);
+    }
+}

@@ -1,0 +1,80 @@
+//! The closed set of built-in apps, and what runs them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use super::context::AppContext;
+use super::{bookinfo, helloworld, httpbin, reply};
+
+/// A built-in app with its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum App {
+    /// Bookinfo's front end.
+    Productpage,
+    /// Bookinfo's book data.
+    Details,
+    /// Bookinfo's reviews; versions differ in whether and how they show ratings.
+    Reviews(ReviewsVersion),
+    /// Bookinfo's star ratings.
+    Ratings,
+    /// Echoes requests.
+    Httpbin,
+    /// Says its version.
+    Helloworld(&'static str),
+    /// Does nothing until it is stopped (`curl`, `sleep`).
+    Idle,
+}
+
+/// How reviews shows ratings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReviewsVersion {
+    /// No stars; ratings is not called.
+    V1,
+    /// Black stars.
+    V2,
+    /// Red stars.
+    V3,
+}
+
+impl App {
+    /// The port the app listens on when its container declares none; `None` for an app that listens on nothing.
+    pub const fn default_port(self) -> Option<u16> {
+        match self {
+            Self::Productpage | Self::Details | Self::Reviews(_) | Self::Ratings => Some(9080),
+            Self::Httpbin => Some(8080),
+            Self::Helloworld(_) => Some(5000),
+            Self::Idle => None,
+        }
+    }
+
+    /// Answers one request. Never fails: what goes wrong becomes a response.
+    pub(super) async fn handle(self, context: &AppContext, request: Request<Bytes>) -> Response<Bytes> {
+        match self {
+            Self::Productpage => bookinfo::productpage::handle(context, request).await,
+            Self::Details => bookinfo::details::handle(&request),
+            Self::Reviews(version) => bookinfo::reviews::handle(version, context, &request).await,
+            Self::Ratings => bookinfo::ratings::handle(context, &request),
+            Self::Httpbin => httpbin::handle(request).await,
+            Self::Helloworld(version) => helloworld::handle(version, context, &request),
+            Self::Idle => reply::not_found(),
+        }
+    }
+}
+
+impl fmt::Display for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Productpage => f.write_str("productpage"),
+            Self::Details => f.write_str("details"),
+            Self::Reviews(ReviewsVersion::V1) => f.write_str("reviews-v1"),
+            Self::Reviews(ReviewsVersion::V2) => f.write_str("reviews-v2"),
+            Self::Reviews(ReviewsVersion::V3) => f.write_str("reviews-v3"),
+            Self::Ratings => f.write_str("ratings"),
+            Self::Httpbin => f.write_str("httpbin"),
+            Self::Helloworld(version) => write!(f, "helloworld-{version}"),
+            Self::Idle => f.write_str("sleep"),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Which image names the built-in apps answer to.
+//!
+//! One table. An image is known when its repository (tag and digest removed) is a prefix of the table followed by the
+//! app's name, so that Istio's manifests run unchanged while an unrelated image of the same short name is refused
+//! instead of being silently replaced.
+
+use super::app::{App, ReviewsVersion};
+
+/// Where Istio's samples are published, and this project's own name for images that exist only inside the binary.
+const SAMPLE_REGISTRIES: &[&str] =
+    &["registry.istio.io/release/", "docker.io/istio/", "istio/", "gcr.io/istio-release/", "mesh.internal/"];
+
+const HTTPBIN_REGISTRIES: &[&str] = &[
+    "docker.io/mccutchen/",
+    "mccutchen/",
+    "docker.io/kennethreitz/",
+    "kennethreitz/",
+    "docker.io/kong/",
+    "kong/",
+    "mesh.internal/",
+];
+
+const CURL_REGISTRIES: &[&str] = &["docker.io/curlimages/", "curlimages/", "docker.io/istio/", "mesh.internal/"];
+
+struct Known {
+    registries: &'static [&'static str],
+    name: &'static str,
+    app: App,
+}
+
+const fn sample(name: &'static str, app: App) -> Known {
+    Known { registries: SAMPLE_REGISTRIES, name, app }
+}
+
+const IMAGES: &[Known] = &[
+    sample("examples-bookinfo-productpage-v1", App::Productpage),
+    sample("examples-bookinfo-details-v1", App::Details),
+    sample("examples-bookinfo-ratings-v1", App::Ratings),
+    sample("examples-bookinfo-reviews-v1", App::Reviews(ReviewsVersion::V1)),
+    sample("examples-bookinfo-reviews-v2", App::Reviews(ReviewsVersion::V2)),
+    sample("examples-bookinfo-reviews-v3", App::Reviews(ReviewsVersion::V3)),
+    sample("examples-helloworld-v1", App::Helloworld("v1")),
+    sample("examples-helloworld-v2", App::Helloworld("v2")),
+    Known { registries: HTTPBIN_REGISTRIES, name: "httpbin", app: App::Httpbin },
+    Known { registries: HTTPBIN_REGISTRIES, name: "go-httpbin", app: App::Httpbin },
+    Known { registries: CURL_REGISTRIES, name: "curl", app: App::Idle },
+    Known { registries: &["mesh.internal/"], name: "sleep", app: App::Idle },
+];
+
+/// The built-in app behind an image reference, whatever its tag or digest; `None` for an image that is not built in.
+pub fn resolve(image: &str) -> Option<App> {
+    let repository = repository_of(image);
+    IMAGES
+        .iter()
+        .find(|known| repository.strip_suffix(known.name).is_some_and(|prefix| known.registries.contains(&prefix)))
+        .map(|known| known.app)
+}
+
+/// The names (without registry and tag) of every built-in image, for messages that say what would have worked.
+pub fn known_images() -> impl Iterator<Item = &'static str> {
+    IMAGES.iter().map(|known| known.name)
+}
+
+/// `host:port/path/name:tag@digest` without tag and digest. A colon before the last slash belongs to the host.
+fn repository_of(image: &str) -> &str {
+    let image = image.split_once('@').map_or(image, |(repository, _)| repository);
+    let name_start = image.rfind('/').map_or(0, |slash| slash + 1);
+    match image.get(name_start..).and_then(|name| name.find(':')) {
+        Some(colon) => image.get(..name_start + colon).unwrap_or(image),
+        None => image,
+    }
+}

@@ -1,0 +1,266 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn environment(values: &[(&str, &str)]) -> Environment {
+    Environment::parse(|name| values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        .unwrap()
+}
+
+async fn start(app: App, values: &[(&str, &str)]) -> (SocketAddr, DropGuard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let context = Arc::new(AppContext::new(environment(values)));
+    tokio::spawn(server::serve_on(listener, app, context, stop.clone()));
+    (address, stop.drop_guard())
+}
+
+async fn get(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Fetched {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    }
+    Client::new(None).get(&format!("http://{address}{path}"), map, LIMIT).await.unwrap()
+}
+
+fn body(fetched: &Fetched) -> Value {
+    serde_json::from_slice(&fetched.body).unwrap()
+}
+
+/// An HTTP proxy that records each request head it is sent and answers with `response`.
+async fn recording_proxy(response: Value) -> (SocketAddr, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, receiver) = mpsc::channel(16);
+    let response = response.to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (sender, response) = (sender.clone(), response.clone());
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while let Ok(byte) = stream.read_u8().await {
+                    head.push(byte);
+                    if head.ends_with(b"\r\n\r\n") {
+                        sender.send(String::from_utf8(std::mem::take(&mut head)).unwrap()).await.unwrap();
+                        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{response}", response.len());
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    (address, receiver)
+}
+
+#[test]
+fn istio_images_are_known_whatever_their_tag_and_others_are_not() {
+    let cases = [
+        ("registry.istio.io/release/examples-bookinfo-reviews-v2:1.20.3", Some("reviews-v2")),
+        ("docker.io/istio/examples-bookinfo-productpage-v1:1.20.3", Some("productpage")),
+        ("istio/examples-bookinfo-details-v1", Some("details")),
+        ("mesh.internal/examples-bookinfo-ratings-v1@sha256:0123", Some("ratings")),
+        ("registry.istio.io/release/examples-helloworld-v2:1.0", Some("helloworld-v2")),
+        ("docker.io/mccutchen/go-httpbin:v2.15.0", Some("httpbin")),
+        ("docker.io/curlimages/curl:8.16.0", Some("sleep")),
+        ("example.com:5000/examples-bookinfo-reviews-v2:1.20.3", None),
+        ("docker.io/istio/examples-bookinfo-mongodb:1.20.3", None),
+        ("nginx", None),
+        ("", None),
+        ("httpbin", None),
+    ];
+    for (image, expected) in cases {
+        assert_eq!(resolve(image).map(|app| app.to_string()).as_deref(), expected, "{image}");
+    }
+}
+
+#[test]
+fn every_image_of_the_demo_is_built_in() {
+    let images: Vec<_> =
+        manifests::BOOKINFO.text.lines().filter_map(|line| line.trim().strip_prefix("image: ")).collect();
+    assert_eq!(images.len(), 6);
+    for image in images {
+        assert!(resolve(image).is_some(), "{image}");
+    }
+}
+
+#[test]
+fn the_demo_manifests_are_kubernetes_objects() {
+    let mut kinds = Vec::new();
+    for manifest in manifests::DEMO {
+        use serde::Deserialize;
+        for document in serde_yaml::Deserializer::from_str(manifest.text) {
+            let value = Value::deserialize(document).unwrap();
+            assert!(value["metadata"]["name"].is_string(), "{}", manifest.path);
+            kinds.push(value["kind"].as_str().unwrap().to_owned());
+        }
+    }
+    let count = |kind: &str| kinds.iter().filter(|known| *known == kind).count();
+    assert_eq!(
+        ["Deployment", "Service", "ServiceAccount", "VirtualService", "DestinationRule", "Gateway"].map(count),
+        [6, 4, 4, 2, 1, 1]
+    );
+}
+
+#[tokio::test]
+async fn reviews_v1_shows_no_stars_and_calls_nobody() {
+    let (proxy, mut calls) = recording_proxy(json!({})).await;
+    let proxy = format!("http://{proxy}");
+    let (address, _stop) =
+        start(App::Reviews(ReviewsVersion::V1), &[("http_proxy", &proxy), ("POD_NAME", "reviews-v1-abc")]).await;
+    let answer = body(&get(address, "/reviews/0", &[]).await);
+    assert_eq!(answer["podname"], "reviews-v1-abc");
+    assert_eq!(answer["clustername"], "null");
+    assert_eq!(answer["reviews"].as_array().unwrap().len(), 2);
+    assert!(answer["reviews"][0].get("rating").is_none());
+    assert!(calls.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn reviews_v3_asks_ratings_through_the_proxy_and_shows_red_stars() {
+    let (proxy, mut calls) = recording_proxy(json!({"id": 0, "ratings": {"Reviewer1": 5, "Reviewer2": 4}})).await;
+    let proxy = format!("http://reviews:token@{proxy}");
+    let (address, _stop) = start(App::Reviews(ReviewsVersion::V3), &[("http_proxy", &proxy)]).await;
+    let headers = [("end-user", "jason"), ("x-request-id", "42"), ("x-private", "no")];
+    let answer = body(&get(address, "/reviews/0", &headers).await);
+    assert_eq!(answer["reviews"][1]["rating"], json!({"stars": 4, "color": "red"}));
+
+    let head = calls.recv().await.unwrap().to_ascii_lowercase();
+    assert!(head.starts_with("get http://ratings:9080/ratings/0 http/1.1\r\n"), "{head}");
+    for expected in ["host: ratings:9080", "end-user: jason", "x-request-id: 42"] {
+        assert!(head.contains(&format!("{expected}\r\n")), "{expected} in {head}");
+    }
+    assert!(head.contains("proxy-authorization: basic cmv2awv3czp0b2tlbg=="), "{head}");
+    assert!(!head.contains("x-private"));
+}
+
+#[tokio::test]
+async fn reviews_says_that_ratings_is_away() {
+    let (address, _stop) = start(App::Reviews(ReviewsVersion::V2), &[("http_proxy", "http://127.0.0.1:1")]).await;
+    let answer = get(address, "/reviews/0", &[]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(body(&answer)["reviews"][0]["rating"]["error"], "Ratings service is currently unavailable");
+}
+
+#[tokio::test]
+async fn productpage_passes_the_session_user_on_and_escapes_what_services_answer() {
+    let reviews = json!({
+        "podname": "reviews-<b>", "reviews": [{"reviewer": "R", "text": "<script>", "rating": {"stars": 3, "color": "black"}}],
+    });
+    let (proxy, mut calls) = recording_proxy(reviews).await;
+    let proxy = format!("http://{proxy}");
+    let (address, _stop) = start(App::Productpage, &[("http_proxy", &proxy)]).await;
+    let page = get(address, "/productpage", &[("cookie", "a=b; session=j%20son")]).await;
+    let html = String::from_utf8(page.body.to_vec()).unwrap();
+    assert!(html.contains("Reviews served by: reviews-&lt;b&gt;") && html.contains("★★★☆☆"), "{html}");
+    assert!(!html.contains("<script>"));
+    for _ in 0..2 {
+        assert!(calls.recv().await.unwrap().contains("end-user: j son\r\n"));
+    }
+}
+
+#[tokio::test]
+async fn login_sets_the_session_and_logout_ends_it() {
+    let (address, _stop) = start(App::Productpage, &[]).await;
+    let form = "username=jason&passwd=";
+    let head = raw(
+        address,
+        &format!(
+            "POST /login HTTP/1.1\r\nhost: p\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{form}",
+            form.len()
+        ),
+    )
+    .await;
+    assert!(head.starts_with("HTTP/1.1 302") && head.contains("set-cookie: session=jason;"), "{head}");
+    let head = raw(address, "GET /logout HTTP/1.1\r\nhost: p\r\nconnection: close\r\n\r\n").await;
+    assert!(head.contains("set-cookie: session=; ") && head.contains("Max-Age=0"), "{head}");
+}
+
+async fn raw(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn the_api_of_productpage_is_that_of_the_services_behind() {
+    let (proxy, _calls) = recording_proxy(json!({"id": 7})).await;
+    let proxy = format!("http://{proxy}");
+    let (address, _stop) = start(App::Productpage, &[("http_proxy", &proxy)]).await;
+    let products = body(&get(address, "/api/v1/products", &[]).await);
+    assert_eq!(products[0]["title"], "The Comedy of Errors");
+    for path in ["", "/reviews", "/ratings"] {
+        assert_eq!(body(&get(address, &format!("/api/v1/products/7{path}"), &[]).await), json!({"id": 7}));
+    }
+    assert_eq!(get(address, "/api/v1/products/x", &[]).await.status, 400);
+    assert_eq!(get(address, "/health", &[]).await.body, "Product page is healthy");
+}
+
+#[tokio::test]
+async fn details_and_ratings_answer_as_in_bookinfo() {
+    let (details, _stop_details) = start(App::Details, &[]).await;
+    assert_eq!(body(&get(details, "/details/3", &[]).await)["id"], 3);
+    assert_eq!(get(details, "/details/x", &[]).await.status, 400);
+    let (ratings, _stop_ratings) = start(App::Ratings, &[]).await;
+    assert_eq!(
+        body(&get(ratings, "/ratings/0", &[]).await),
+        json!({"id": 0, "ratings": {"Reviewer1": 5, "Reviewer2": 4}})
+    );
+    assert_eq!(body(&get(ratings, "/health", &[]).await)["status"], "Ratings is healthy");
+}
+
+#[tokio::test]
+async fn httpbin_echoes() {
+    let (address, _stop) = start(App::Httpbin, &[]).await;
+    let echo = body(&get(address, "/anything/x?a=1%202&b=", &[("x-one", "1")]).await);
+    assert_eq!(echo["args"], json!({"a": "1 2", "b": ""}));
+    assert_eq!(echo["headers"]["X-One"], "1");
+    assert_eq!(echo["method"], "GET");
+    assert_eq!(get(address, "/status/418", &[]).await.status, 418);
+    assert_eq!(get(address, "/status/999", &[]).await.status, 400);
+    assert_eq!(get(address, "/bytes/10", &[]).await.body, "abcdefghij");
+}
+
+#[tokio::test]
+async fn helloworld_says_its_version_and_pod() {
+    let (address, _stop) = start(App::Helloworld("v2"), &[("HOSTNAME", "helloworld-v2-x")]).await;
+    assert_eq!(get(address, "/hello", &[]).await.body, "Hello version: v2, instance: helloworld-v2-x\n");
+}
+
+#[tokio::test]
+async fn a_stopped_app_answers_what_it_has_and_returns() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let context = Arc::new(AppContext::new(environment(&[])));
+    let server = tokio::spawn(server::serve_on(listener, App::Httpbin, context, stop.clone()));
+    let client = Client::new(None);
+    let url = format!("http://{address}/delay/0.2");
+    let (answer, ()) = tokio::join!(client.get(&url, HeaderMap::new(), LIMIT), async {
+        // The first request proves that the connection is served before the stop.
+        Client::new(None).get(&format!("http://{address}/ip"), HeaderMap::new(), LIMIT).await.unwrap();
+        stop.cancel();
+    });
+    assert_eq!(answer.unwrap().status, 200);
+    tokio::time::timeout(LIMIT, server).await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[test]
+fn an_environment_that_cannot_be_read_names_the_variable() {
+    let error = Environment::parse(|name| (name == "APP_IP").then(|| "localhost".to_owned())).unwrap_err();
+    assert!(error.contains("APP_IP") && error.contains("localhost"), "{error}");
+}

@@ -1,0 +1,253 @@
+//! Where label sets become cells, and where cells are counted together.
+//!
+//! Interning takes a lock; adding to a cell does not. Each worker interns cells of its own (its *shard*), so that workers do not
+//! pull one cache line back and forth; reading adds the shards up. A series that nothing has touched for a while is retired:
+//! its cells say so, and whoever still holds one interns anew.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::exposition;
+use super::histogram::{Buckets, Histogram};
+use super::labels::RequestLabels;
+use super::snapshot::{self, ServiceRow};
+
+/// Series that one registry holds at most; later label sets are counted together in one series whose labels are `unknown`.
+pub const MAX_SERIES: usize = 10_000;
+
+/// A series that counted nothing for this long is given up.
+pub const SERIES_IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// Counts the requests of one label set, on one worker.
+#[derive(Debug, Default)]
+pub struct RequestCell {
+    requests: AtomicU64,
+    duration: Histogram,
+    request_bytes: Histogram,
+    response_bytes: Histogram,
+    retired: AtomicBool,
+}
+
+impl RequestCell {
+    /// Counts one request: how long it took, and the bytes of both bodies and heads.
+    pub fn record(&self, duration: Duration, request_bytes: u64, response_bytes: u64) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.duration.record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        self.request_bytes.record(request_bytes.saturating_mul(1000));
+        self.response_bytes.record(response_bytes.saturating_mul(1000));
+    }
+
+    /// Whether the series has expired; what is added now is not seen by anyone.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+}
+
+/// What is counted once per proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// Connections accepted.
+    ConnectionsAccepted,
+    /// Connections closed at once because the limit was reached.
+    ConnectionsOverLimit,
+    /// Plaintext connections refused by STRICT mutual TLS.
+    PlaintextRefused,
+    /// TLS handshakes that failed.
+    HandshakesFailed,
+    /// Requests refused as malformed.
+    RequestsRefused,
+    /// Connections that ended in a panic.
+    ConnectionsPanicked,
+    /// Label sets that met a full registry.
+    SeriesOverLimit,
+    /// Connections refused because this proxy has no policy or certificate yet.
+    NotReady,
+}
+
+/// (counter, metric name, help), in the order of the enum.
+const COUNTERS: [(Counter, &str, &str); 8] = [
+    (Counter::ConnectionsAccepted, "mesh_connections_accepted_total", "Connections accepted."),
+    (Counter::ConnectionsOverLimit, "mesh_connections_over_limit_total", "Connections closed at the limit."),
+    (Counter::PlaintextRefused, "mesh_plaintext_refused_total", "Plaintext refused by STRICT mutual TLS."),
+    (Counter::HandshakesFailed, "mesh_tls_handshakes_failed_total", "TLS handshakes that failed."),
+    (Counter::RequestsRefused, "mesh_requests_refused_total", "Requests refused as malformed."),
+    (Counter::ConnectionsPanicked, "mesh_connections_panicked_total", "Connections that ended in a panic."),
+    (Counter::SeriesOverLimit, "mesh_series_over_limit_total", "Label sets that met a full registry."),
+    (Counter::NotReady, "mesh_connections_not_ready_total", "Connections refused before the proxy was ready."),
+];
+
+/// The metrics of one proxy. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    series: Mutex<HashMap<Arc<RequestLabels>, Series>>,
+    counters: [AtomicU64; COUNTERS.len()],
+    limit: usize,
+    idle: Duration,
+}
+
+#[derive(Debug)]
+struct Series {
+    /// (shard, its cell).
+    cells: Vec<(usize, Arc<RequestCell>)>,
+    /// Requests counted when expiry last looked, and since when that number stands.
+    seen: (u64, Instant),
+}
+
+impl Series {
+    fn total(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (_, cell) in &self.cells {
+            totals.requests += cell.requests.load(Ordering::Relaxed);
+            totals.duration.add(&cell.duration.read());
+            totals.request_bytes.add(&cell.request_bytes.read());
+            totals.response_bytes.add(&cell.response_bytes.read());
+        }
+        totals
+    }
+
+    fn requests(&self) -> u64 {
+        self.cells.iter().map(|(_, cell)| cell.requests.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// A series, its shards added up.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Totals {
+    pub(super) requests: u64,
+    pub(super) duration: Buckets,
+    pub(super) request_bytes: Buckets,
+    pub(super) response_bytes: Buckets,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::with_limits(MAX_SERIES, SERIES_IDLE)
+    }
+}
+
+impl Registry {
+    /// A registry with bounds of its own.
+    pub fn with_limits(limit: usize, idle: Duration) -> Self {
+        let inner =
+            Inner { series: Mutex::new(HashMap::new()), counters: Default::default(), limit: limit.max(1), idle };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The cell that counts requests with these labels on worker `shard`.
+    pub fn request_cell(&self, labels: &RequestLabels, shard: usize) -> Arc<RequestCell> {
+        let mut series = self.inner.series.lock();
+        if let Some(found) = series.get_mut(labels) {
+            return cell_of(&mut found.cells, shard);
+        }
+        let labels = if series.len() < self.inner.limit {
+            labels.clone()
+        } else {
+            self.count(Counter::SeriesOverLimit);
+            overflow(labels)
+        };
+        let now = Instant::now();
+        let found = series.entry(Arc::new(labels)).or_insert_with(|| Series { cells: Vec::new(), seen: (0, now) });
+        cell_of(&mut found.cells, shard)
+    }
+
+    /// Adds one to a counter.
+    pub fn count(&self, counter: Counter) {
+        if let Some(value) = self.inner.counters.get(counter as usize) {
+            value.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The value of a counter.
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.inner.counters.get(counter as usize).map_or(0, |value| value.load(Ordering::Relaxed))
+    }
+
+    /// Gives up the series that have counted nothing for as long as the registry allows.
+    pub fn expire(&self, now: Instant) {
+        self.inner.series.lock().retain(|_, series| {
+            let requests = series.requests();
+            if requests != series.seen.0 {
+                series.seen = (requests, now);
+                return true;
+            }
+            let expired = now.saturating_duration_since(series.seen.1) >= self.inner.idle;
+            if expired {
+                series.cells.iter().for_each(|(_, cell)| cell.retired.store(true, Ordering::Relaxed));
+            }
+            !expired
+        });
+    }
+
+    /// Number of series held.
+    pub fn len(&self) -> usize {
+        self.inner.series.lock().len()
+    }
+
+    /// Whether no request was counted yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Everything, in the Prometheus text format. Series that are idle for too long are given up on the way.
+    pub fn render(&self) -> String {
+        self.expire(Instant::now());
+        let mut text = exposition::requests(self.read());
+        for (counter, name, help) in COUNTERS {
+            exposition::counter(&mut text, name, help, self.counter(counter));
+        }
+        text
+    }
+
+    /// One row for each (reporter, destination service, version).
+    pub fn snapshot(&self) -> Vec<ServiceRow> {
+        snapshot::rows(self.read())
+    }
+
+    fn read(&self) -> Vec<(Arc<RequestLabels>, Totals)> {
+        let series = self.inner.series.lock();
+        series
+            .iter()
+            .map(|(labels, series)| (labels.clone(), series.total()))
+            .filter(|(_, totals)| totals.requests > 0)
+            .collect()
+    }
+}
+
+fn cell_of(cells: &mut Vec<(usize, Arc<RequestCell>)>, shard: usize) -> Arc<RequestCell> {
+    if let Some((_, cell)) = cells.iter().find(|(of, _)| *of == shard) {
+        return cell.clone();
+    }
+    let cell = Arc::new(RequestCell::default());
+    cells.push((shard, cell.clone()));
+    cell
+}
+
+/// The series that counts what finds no room: what is left of its labels is bounded by itself.
+fn overflow(labels: &RequestLabels) -> RequestLabels {
+    RequestLabels {
+        reporter: labels.reporter,
+        source: Arc::default(),
+        destination: Arc::default(),
+        destination_service: "".into(),
+        destination_service_name: "".into(),
+        destination_service_namespace: "".into(),
+        request_protocol: labels.request_protocol,
+        response_code: labels.response_code,
+        grpc_response_status: "",
+        response_flags: "-",
+        mutual_tls: labels.mutual_tls,
+    }
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -1,0 +1,129 @@
+//! Traffic policies: subsets, balancing, TLS.
+
+use std::time::Duration;
+
+use crate::model::policy::PortPolicies;
+use crate::model::{Balancer, ClusterPolicy, Subset, TrafficPolicy, UpstreamTls};
+use crate::resources::Provenance;
+use crate::wire::convert::{ConvertError, Problem, list, non_empty, pairs, port, required, shared_pairs};
+use crate::wire::proto::mesh::v1;
+
+impl From<&TrafficPolicy> for v1::TrafficPolicy {
+    fn from(policy: &TrafficPolicy) -> Self {
+        Self {
+            host: policy.host.to_string(),
+            provenance: policy.provenance.as_ref().map(Into::into),
+            policies: Some((&policy.policies).into()),
+            subsets: policy.subsets.iter().map(v1::Subset::from).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::TrafficPolicy> for TrafficPolicy {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::TrafficPolicy) -> Result<Self, ConvertError> {
+        let provenance = message.provenance.map(Provenance::try_from).transpose();
+        Ok(Self {
+            host: non_empty("host", message.host)?,
+            provenance: provenance.map_err(|error| error.within("provenance"))?,
+            policies: required("policies", message.policies, TryInto::try_into)?,
+            subsets: list("subsets", message.subsets, Subset::try_from)?,
+        })
+    }
+}
+
+impl From<&Subset> for v1::Subset {
+    fn from(subset: &Subset) -> Self {
+        Self {
+            name: subset.name.to_string(),
+            labels: pairs(&subset.labels),
+            policies: Some((&subset.policies).into()),
+            provenance: Some((&subset.provenance).into()),
+        }
+    }
+}
+
+impl TryFrom<v1::Subset> for Subset {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::Subset) -> Result<Self, ConvertError> {
+        Ok(Self {
+            name: non_empty("name", message.name)?,
+            labels: shared_pairs(message.labels),
+            policies: required("policies", message.policies, TryInto::try_into)?,
+            provenance: required("provenance", message.provenance, TryInto::try_into)?,
+        })
+    }
+}
+
+impl From<&PortPolicies> for v1::PortPolicies {
+    fn from(policies: &PortPolicies) -> Self {
+        let port = |(port, policy): &(u16, ClusterPolicy)| v1::PortPolicy {
+            port: (*port).into(),
+            policy: Some(policy.into()),
+        };
+        Self { default: Some((&policies.default).into()), ports: policies.ports.iter().map(port).collect() }
+    }
+}
+
+impl TryFrom<v1::PortPolicies> for PortPolicies {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::PortPolicies) -> Result<Self, ConvertError> {
+        Ok(Self {
+            default: required("default", message.default, TryInto::try_into)?,
+            ports: list("ports", message.ports, |message| {
+                Ok((port("port", message.port)?, required("policy", message.policy, TryInto::try_into)?))
+            })?,
+        })
+    }
+}
+
+impl From<&ClusterPolicy> for v1::ClusterPolicy {
+    fn from(policy: &ClusterPolicy) -> Self {
+        let balancer = match policy.balancer {
+            Balancer::LeastRequest => v1::Balancer::LeastRequest,
+            Balancer::RoundRobin => v1::Balancer::RoundRobin,
+            Balancer::Random => v1::Balancer::Random,
+        };
+        let tls = match policy.tls {
+            UpstreamTls::Auto => v1::UpstreamTls::Auto,
+            UpstreamTls::Disable => v1::UpstreamTls::Disable,
+            UpstreamTls::IstioMutual => v1::UpstreamTls::IstioMutual,
+        };
+        Self {
+            balancer: balancer.into(),
+            tls: tls.into(),
+            // At least 1: a timeout of less than a millisecond must not be read as none.
+            connect_timeout_ms: u32::try_from(policy.connect_timeout.as_millis()).unwrap_or(u32::MAX).max(1),
+        }
+    }
+}
+
+impl TryFrom<v1::ClusterPolicy> for ClusterPolicy {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::ClusterPolicy) -> Result<Self, ConvertError> {
+        let balancer = match v1::Balancer::try_from(message.balancer) {
+            Ok(v1::Balancer::LeastRequest) => Balancer::LeastRequest,
+            Ok(v1::Balancer::RoundRobin) => Balancer::RoundRobin,
+            Ok(v1::Balancer::Random) => Balancer::Random,
+            Ok(v1::Balancer::Unspecified) | Err(_) => {
+                return Err(ConvertError::new("balancer", Problem::UnknownValue(message.balancer)));
+            }
+        };
+        let tls = match v1::UpstreamTls::try_from(message.tls) {
+            Ok(v1::UpstreamTls::Auto) => UpstreamTls::Auto,
+            Ok(v1::UpstreamTls::Disable) => UpstreamTls::Disable,
+            Ok(v1::UpstreamTls::IstioMutual) => UpstreamTls::IstioMutual,
+            Ok(v1::UpstreamTls::Unspecified) | Err(_) => {
+                return Err(ConvertError::new("tls", Problem::UnknownValue(message.tls)));
+            }
+        };
+        if message.connect_timeout_ms == 0 {
+            return Err(ConvertError::new("connect_timeout_ms", Problem::OutOfRange(0, 1, u32::MAX.into())));
+        }
+        Ok(Self { balancer, tls, connect_timeout: Duration::from_millis(message.connect_timeout_ms.into()) })
+    }
+}

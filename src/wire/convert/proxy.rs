@@ -1,0 +1,187 @@
+//! What a proxy is told about itself: settings, inbound policy, listeners.
+
+use std::sync::Arc;
+
+use crate::model::{
+    HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode, Settings,
+    VirtualHost,
+};
+use crate::resources::Provenance;
+use crate::wire::convert::service::app_protocol;
+use crate::wire::convert::{ConvertError, Problem, list, non_empty, port, required};
+use crate::wire::proto::mesh::v1;
+
+impl From<&Settings> for v1::Settings {
+    fn from(settings: &Settings) -> Self {
+        let outbound_mode = match settings.outbound_mode {
+            OutboundMode::AllowAny => v1::OutboundMode::AllowAny,
+            OutboundMode::RegistryOnly => v1::OutboundMode::RegistryOnly,
+        };
+        Self {
+            scope: settings.scope.to_string(),
+            trust_domain: settings.trust_domain.to_string(),
+            cluster: settings.cluster.to_string(),
+            outbound_mode: outbound_mode.into(),
+            access_log: settings.access_log,
+        }
+    }
+}
+
+impl TryFrom<v1::Settings> for Settings {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::Settings) -> Result<Self, ConvertError> {
+        let outbound_mode = match v1::OutboundMode::try_from(message.outbound_mode) {
+            Ok(v1::OutboundMode::AllowAny) => OutboundMode::AllowAny,
+            Ok(v1::OutboundMode::RegistryOnly) => OutboundMode::RegistryOnly,
+            Ok(v1::OutboundMode::Unspecified) | Err(_) => {
+                return Err(ConvertError::new("outbound_mode", Problem::UnknownValue(message.outbound_mode)));
+            }
+        };
+        Ok(Self {
+            scope: non_empty("scope", message.scope)?,
+            trust_domain: non_empty("trust_domain", message.trust_domain)?,
+            cluster: message.cluster.into(),
+            outbound_mode,
+            access_log: message.access_log,
+        })
+    }
+}
+
+impl From<MtlsMode> for v1::MtlsMode {
+    fn from(mode: MtlsMode) -> Self {
+        match mode {
+            MtlsMode::Disable => Self::Disable,
+            MtlsMode::Permissive => Self::Permissive,
+            MtlsMode::Strict => Self::Strict,
+        }
+    }
+}
+
+fn mtls_mode(field: &str, value: i32) -> Result<MtlsMode, ConvertError> {
+    match v1::MtlsMode::try_from(value) {
+        Ok(v1::MtlsMode::Disable) => Ok(MtlsMode::Disable),
+        Ok(v1::MtlsMode::Permissive) => Ok(MtlsMode::Permissive),
+        Ok(v1::MtlsMode::Strict) => Ok(MtlsMode::Strict),
+        Ok(v1::MtlsMode::Unspecified) | Err(_) => Err(ConvertError::new(field, Problem::UnknownValue(value))),
+    }
+}
+
+impl From<&InboundPolicy> for v1::InboundPolicy {
+    fn from(policy: &InboundPolicy) -> Self {
+        let (default_mtls, default_provenance) = &policy.default_mtls;
+        let port = |(port, mode, provenance): &(u16, MtlsMode, Provenance)| v1::PortMtls {
+            port: (*port).into(),
+            mode: v1::MtlsMode::from(*mode).into(),
+            provenance: Some(provenance.into()),
+        };
+        Self {
+            workload: Some((&*policy.workload).into()),
+            default_mtls: v1::MtlsMode::from(*default_mtls).into(),
+            default_mtls_provenance: default_provenance.as_ref().map(Into::into),
+            port_mtls: policy.port_mtls.iter().map(port).collect(),
+            services: policy.services.iter().map(v1::InboundService::from).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::InboundPolicy> for InboundPolicy {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::InboundPolicy) -> Result<Self, ConvertError> {
+        let provenance = message.default_mtls_provenance.map(Provenance::try_from).transpose();
+        Ok(Self {
+            workload: Arc::new(required("workload", message.workload, TryInto::try_into)?),
+            default_mtls: (
+                mtls_mode("default_mtls", message.default_mtls)?,
+                provenance.map_err(|error| error.within("default_mtls_provenance"))?,
+            ),
+            port_mtls: list("port_mtls", message.port_mtls, |message| {
+                Ok((
+                    port("port", message.port)?,
+                    mtls_mode("mode", message.mode)?,
+                    required("provenance", message.provenance, TryInto::try_into)?,
+                ))
+            })?,
+            services: list("services", message.services, InboundService::try_from)?,
+        })
+    }
+}
+
+impl From<&InboundService> for v1::InboundService {
+    fn from(service: &InboundService) -> Self {
+        Self {
+            host: service.host.to_string(),
+            name: service.name.to_string(),
+            namespace: service.namespace.to_string(),
+            target_port: service.target_port.into(),
+            protocol: v1::AppProtocol::from(service.protocol).into(),
+        }
+    }
+}
+
+impl TryFrom<v1::InboundService> for InboundService {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::InboundService) -> Result<Self, ConvertError> {
+        Ok(Self {
+            host: non_empty("host", message.host)?,
+            name: message.name.into(),
+            namespace: message.namespace.into(),
+            target_port: port("target_port", message.target_port)?,
+            protocol: app_protocol("protocol", message.protocol)?,
+        })
+    }
+}
+
+impl From<&Listener> for v1::Listener {
+    fn from(listener: &Listener) -> Self {
+        let protocol = match listener.protocol {
+            ListenerProtocol::Http => v1::ListenerProtocol::Http,
+        };
+        let virtual_host =
+            |host: &VirtualHost| v1::VirtualHost { host: host.host.to_string(), routes: host.routes.to_string() };
+        Self {
+            port: listener.port.into(),
+            protocol: protocol.into(),
+            provenance: listener.provenance.iter().map(v1::Provenance::from).collect(),
+            virtual_hosts: listener.virtual_hosts.iter().map(virtual_host).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::Listener> for Listener {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::Listener) -> Result<Self, ConvertError> {
+        let protocol = match v1::ListenerProtocol::try_from(message.protocol) {
+            Ok(v1::ListenerProtocol::Http) => ListenerProtocol::Http,
+            Ok(v1::ListenerProtocol::Unspecified) | Err(_) => {
+                return Err(ConvertError::new("protocol", Problem::UnknownValue(message.protocol)));
+            }
+        };
+        Ok(Self {
+            port: port("port", message.port)?,
+            protocol,
+            provenance: list("provenance", message.provenance, TryInto::try_into)?,
+            virtual_hosts: list("virtual_hosts", message.virtual_hosts, |message| {
+                Ok(VirtualHost { host: host_pattern(message.host)?, routes: non_empty("routes", message.routes)? })
+            })?,
+        })
+    }
+}
+
+fn host_pattern(host: String) -> Result<HostPattern, ConvertError> {
+    let pattern = HostPattern::parse(&host);
+    let valid = match &pattern {
+        HostPattern::Exact(exact) => !exact.is_empty() && !exact.contains('*'),
+        HostPattern::Suffix(suffix) => suffix.starts_with('.') && !suffix.contains('*'),
+        HostPattern::Any => true,
+    };
+    // A host in upper case would be read as another than the one that was sent.
+    if valid && pattern.to_string() == host {
+        Ok(pattern)
+    } else {
+        Err(ConvertError::new("host", Problem::Text(host, "host pattern")))
+    }
+}

@@ -1,0 +1,165 @@
+//! Routes: rules, conditions, string matches.
+
+use bytes::Bytes;
+
+use crate::model::matching::WholeMatch;
+use crate::model::{Action, ClusterName, HttpRule, RequestMatch, Routes, StringMatch, WeightedCluster};
+use crate::wire::convert::{ConvertError, Problem, list, non_empty, pairs, port, required, shared_pairs, weight};
+use crate::wire::proto::mesh::v1;
+use crate::wire::proto::mesh::v1::string_match::Kind;
+
+impl From<&Routes> for v1::Routes {
+    /// The name of the resource is not in the message: the envelope carries it.
+    fn from(routes: &Routes) -> Self {
+        Self { http: routes.http.iter().map(v1::HttpRule::from).collect() }
+    }
+}
+
+/// Reads a message under the name that its envelope gave.
+impl TryFrom<(&str, v1::Routes)> for Routes {
+    type Error = ConvertError;
+
+    fn try_from((name, message): (&str, v1::Routes)) -> Result<Self, ConvertError> {
+        Ok(Self { name: name.into(), http: list("http", message.http, HttpRule::try_from)? })
+    }
+}
+
+impl From<&HttpRule> for v1::HttpRule {
+    fn from(rule: &HttpRule) -> Self {
+        let Action::Forward(clusters) = &rule.action;
+        let forward = v1::Forward { clusters: clusters.iter().map(v1::WeightedCluster::from).collect() };
+        Self {
+            provenance: Some((&rule.provenance).into()),
+            name: rule.name.to_string(),
+            matches: rule.matches.iter().map(v1::RequestMatch::from).collect(),
+            action: Some(v1::http_rule::Action::Forward(forward)),
+        }
+    }
+}
+
+impl TryFrom<v1::HttpRule> for HttpRule {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::HttpRule) -> Result<Self, ConvertError> {
+        let action = message.action.ok_or_else(|| ConvertError::new("action", Problem::Missing))?;
+        let v1::http_rule::Action::Forward(forward) = action;
+        if forward.clusters.is_empty() {
+            return Err(ConvertError::new("forward.clusters", Problem::Empty));
+        }
+        Ok(Self {
+            provenance: required("provenance", message.provenance, TryInto::try_into)?,
+            name: message.name.into(),
+            matches: list("matches", message.matches, RequestMatch::try_from)?,
+            action: Action::Forward(list("forward.clusters", forward.clusters, WeightedCluster::try_from)?),
+        })
+    }
+}
+
+impl From<&WeightedCluster> for v1::WeightedCluster {
+    fn from(destination: &WeightedCluster) -> Self {
+        Self {
+            host: destination.cluster.host.to_string(),
+            port: destination.cluster.port.into(),
+            subset: destination.cluster.subset.as_deref().unwrap_or_default().to_owned(),
+            weight: destination.weight,
+        }
+    }
+}
+
+impl TryFrom<v1::WeightedCluster> for WeightedCluster {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::WeightedCluster) -> Result<Self, ConvertError> {
+        Ok(Self {
+            cluster: ClusterName {
+                host: non_empty("host", message.host)?,
+                port: port("port", message.port)?,
+                subset: (!message.subset.is_empty()).then(|| message.subset.into()),
+            },
+            weight: weight("weight", message.weight)?,
+        })
+    }
+}
+
+impl From<&RequestMatch> for v1::RequestMatch {
+    fn from(conditions: &RequestMatch) -> Self {
+        Self {
+            path: conditions.path.as_ref().map(Into::into),
+            method: conditions.method.as_ref().map(Into::into),
+            headers: conditions.headers.iter().map(header_message).collect(),
+            without_headers: conditions.without_headers.iter().map(header_message).collect(),
+            port: conditions.port.unwrap_or_default().into(),
+            source_labels: pairs(&conditions.source_labels),
+            source_namespace: conditions.source_namespace.as_deref().unwrap_or_default().to_owned(),
+            unsupported: conditions.unsupported.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::RequestMatch> for RequestMatch {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::RequestMatch) -> Result<Self, ConvertError> {
+        let string = |field: &str, message: Option<v1::StringMatch>| {
+            message.map(|message| StringMatch::try_from(message).map_err(|error| error.within(field))).transpose()
+        };
+        Ok(Self {
+            path: string("path", message.path)?,
+            method: string("method", message.method)?,
+            headers: list("headers", message.headers, header)?,
+            without_headers: list("without_headers", message.without_headers, header)?,
+            port: match message.port {
+                0 => None,
+                number => Some(port("port", number)?),
+            },
+            source_labels: shared_pairs(message.source_labels),
+            source_namespace: (!message.source_namespace.is_empty()).then(|| message.source_namespace.into()),
+            unsupported: message.unsupported.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+fn header_message((name, value): &(Box<str>, StringMatch)) -> v1::HeaderMatch {
+    v1::HeaderMatch { name: name.to_string(), value: Some(value.into()) }
+}
+
+fn header(message: v1::HeaderMatch) -> Result<(Box<str>, StringMatch), ConvertError> {
+    if message.name.is_empty() || message.name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(ConvertError::new("name", Problem::Text(message.name, "lower-case header name")));
+    }
+    Ok((message.name.into(), required("value", message.value, TryInto::try_into)?))
+}
+
+impl From<&StringMatch> for v1::StringMatch {
+    fn from(string: &StringMatch) -> Self {
+        let kind = match string {
+            StringMatch::Exact(value) => Kind::Exact(Bytes::copy_from_slice(value)),
+            StringMatch::ExactIgnoringCase(value) => Kind::ExactIgnoringCase(Bytes::copy_from_slice(value)),
+            StringMatch::Prefix(value) => Kind::Prefix(Bytes::copy_from_slice(value)),
+            StringMatch::PrefixIgnoringCase(value) => Kind::PrefixIgnoringCase(Bytes::copy_from_slice(value)),
+            StringMatch::Regex(expression) => Kind::Regex(expression.as_str().to_owned()),
+            StringMatch::Present => Kind::Present(true),
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<v1::StringMatch> for StringMatch {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::StringMatch) -> Result<Self, ConvertError> {
+        Ok(match message.kind.ok_or_else(|| ConvertError::new("kind", Problem::Missing))? {
+            Kind::Exact(value) => Self::Exact((*value).into()),
+            Kind::ExactIgnoringCase(value) => Self::ExactIgnoringCase((*value).into()),
+            Kind::Prefix(value) => Self::Prefix((*value).into()),
+            Kind::PrefixIgnoringCase(value) => Self::PrefixIgnoringCase((*value).into()),
+            Kind::Regex(source) => {
+                Self::Regex(WholeMatch::new(&source).map_err(|error| ConvertError::new("regex", error))?)
+            }
+            Kind::Present(true) => Self::Present,
+            Kind::Present(false) => {
+                return Err(ConvertError::new("present", Problem::Text("false".to_owned(), "presence")));
+            }
+        })
+    }
+}

@@ -1,0 +1,312 @@
+use std::time::Duration;
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use prost::Message;
+
+use super::*;
+use crate::model::matching::WholeMatch;
+use crate::model::policy::PortPolicies;
+use crate::model::*;
+
+fn text() -> impl Strategy<Value = Arc<str>> {
+    "[a-z][a-z0-9.-]{0,12}".prop_map(Arc::from)
+}
+
+fn maybe_empty() -> impl Strategy<Value = Arc<str>> {
+    "[a-z0-9.-]{0,6}".prop_map(Arc::from)
+}
+
+fn some_address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![any::<[u8; 4]>().prop_map(IpAddr::from), any::<[u8; 16]>().prop_map(IpAddr::from)]
+}
+
+fn label_pairs() -> impl Strategy<Value = Vec<(Arc<str>, Arc<str>)>> {
+    btree_map(text(), maybe_empty(), 0..3).prop_map(|map| map.into_iter().collect())
+}
+
+fn provenance() -> impl Strategy<Value = Provenance> {
+    let source = option::of((text(), 1u32..99, 1u32..99));
+    (text(), maybe_empty(), text(), option::of(text()), source).prop_map(|(kind, namespace, name, rule, source)| {
+        let source = source.map(|(file, line, column)| Arc::new(SourcePosition { file, line, column }));
+        Provenance { kind, namespace, name, rule, source }
+    })
+}
+
+prop_compose! {
+    fn workload()(
+        uid in text(), name in text(), namespace in text(), addresses in vec(some_address(), 0..3),
+        identity in option::of(Just("spiffe://cluster.local/ns/shop/sa/web")), labels in btree_map(text(), text(), 0..3),
+        names in (text(), text(), text()), place in (maybe_empty(), maybe_empty(), maybe_empty()), mutual in any::<bool>(),
+    ) -> Workload {
+        let (workload_name, canonical_name, canonical_revision) = names;
+        let (region, zone, subzone) = place;
+        Workload {
+            uid, name, namespace, addresses,
+            identity: identity.map(|identity| identity.parse().unwrap()),
+            labels, workload_name, canonical_name, canonical_revision,
+            locality: Locality { region, zone, subzone },
+            protocol: if mutual { TunnelProtocol::MutualTls } else { TunnelProtocol::Plaintext },
+        }
+    }
+}
+
+fn protocol() -> impl Strategy<Value = AppProtocol> {
+    prop::sample::select(vec![
+        AppProtocol::Http,
+        AppProtocol::Http2,
+        AppProtocol::Tls,
+        AppProtocol::Tcp,
+        AppProtocol::Detect,
+    ])
+}
+
+fn string_match() -> impl Strategy<Value = StringMatch> {
+    let bytes = || vec(any::<u8>(), 0..8).prop_map(Vec::into_boxed_slice);
+    prop_oneof![
+        bytes().prop_map(StringMatch::Exact),
+        bytes().prop_map(StringMatch::ExactIgnoringCase),
+        bytes().prop_map(StringMatch::Prefix),
+        bytes().prop_map(StringMatch::PrefixIgnoringCase),
+        "[a-z]{1,4}[.]\\*".prop_map(|source| StringMatch::Regex(WholeMatch::new(&source).unwrap())),
+        Just(StringMatch::Present),
+    ]
+}
+
+prop_compose! {
+    fn service_record()(
+        host in text(), name in text(), namespace in text(), addresses in vec(some_address(), 0..3),
+        ports in vec((1u16.., maybe_empty(), protocol()), 0..3), provenance in provenance(),
+        routes in text(), traffic_policy in text(), endpoints in vec(text(), 0..3),
+    ) -> ServiceRecord {
+        let ports = ports.into_iter().map(|(number, name, protocol)| ServicePort { number, name, protocol }).collect();
+        let service = Service { host, name, namespace, addresses, ports, provenance };
+        ServiceRecord { service, routes, traffic_policy, endpoints }
+    }
+}
+
+prop_compose! {
+    fn endpoint()(
+        address in some_address(), ports in vec((1u16.., 1u16..), 0..3), weight in 1u32..,
+        health in prop::sample::select(vec![Health::Healthy, Health::Draining, Health::Unhealthy]),
+        workload in workload(),
+    ) -> Arc<Endpoint> {
+        Arc::new(Endpoint { address, ports, weight, health, workload: Arc::new(workload) })
+    }
+}
+
+fn header_matches() -> impl Strategy<Value = Vec<(Box<str>, StringMatch)>> {
+    vec(("[a-z-]{1,6}".prop_map(Box::from), string_match()), 0..3)
+}
+
+prop_compose! {
+    fn request_match()(
+        path in option::of(string_match()), method in option::of(string_match()),
+        headers in header_matches(), without_headers in header_matches(),
+        port in option::of(1u16..), source_labels in label_pairs(), source_namespace in option::of(text()),
+        unsupported in vec(text(), 0..2),
+    ) -> RequestMatch {
+        RequestMatch { path, method, headers, without_headers, port, source_labels, source_namespace, unsupported }
+    }
+}
+
+fn forward() -> impl Strategy<Value = Action> {
+    let cluster = (text(), 1u16.., option::of(text()), 1u32..).prop_map(|(host, port, subset, weight)| {
+        WeightedCluster { cluster: ClusterName { host, port, subset }, weight }
+    });
+    vec(cluster, 1..3).prop_map(Action::Forward)
+}
+
+fn routes() -> impl Strategy<Value = Routes> {
+    let rule = (provenance(), maybe_empty(), vec(request_match(), 0..3), forward())
+        .prop_map(|(provenance, name, matches, action)| HttpRule { provenance, name, matches, action });
+    vec(rule, 0..4).prop_map(|http| Routes { name: "scope/host".into(), http })
+}
+
+prop_compose! {
+    fn cluster_policy()(
+        balancer in prop::sample::select(vec![Balancer::LeastRequest, Balancer::RoundRobin, Balancer::Random]),
+        tls in prop::sample::select(vec![UpstreamTls::Auto, UpstreamTls::Disable, UpstreamTls::IstioMutual]),
+        milliseconds in 1u32..,
+    ) -> ClusterPolicy {
+        ClusterPolicy { balancer, tls, connect_timeout: Duration::from_millis(milliseconds.into()) }
+    }
+}
+
+prop_compose! {
+    fn port_policies()(default in cluster_policy(), ports in vec((1u16.., cluster_policy()), 0..3)) -> PortPolicies {
+        PortPolicies { default, ports }
+    }
+}
+
+fn traffic_policy() -> impl Strategy<Value = TrafficPolicy> {
+    let subset = (text(), label_pairs(), port_policies(), provenance())
+        .prop_map(|(name, labels, policies, provenance)| Subset { name, labels, policies, provenance });
+    (text(), option::of(provenance()), port_policies(), vec(subset, 0..3))
+        .prop_map(|(host, provenance, policies, subsets)| TrafficPolicy { host, provenance, policies, subsets })
+}
+
+fn mtls() -> impl Strategy<Value = MtlsMode> {
+    prop::sample::select(vec![MtlsMode::Disable, MtlsMode::Permissive, MtlsMode::Strict])
+}
+
+fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
+    let service =
+        (text(), text(), text(), 1u16.., protocol()).prop_map(|(host, name, namespace, target_port, protocol)| {
+            InboundService { host, name, namespace, target_port, protocol }
+        });
+    let default_mtls = (mtls(), option::of(provenance()));
+    let port_mtls = vec((1u16.., mtls(), provenance()), 0..3);
+    (workload(), default_mtls, port_mtls, vec(service, 0..3)).prop_map(
+        |(workload, default_mtls, port_mtls, services)| InboundPolicy {
+            workload: Arc::new(workload),
+            default_mtls,
+            port_mtls,
+            services,
+        },
+    )
+}
+
+fn listener() -> impl Strategy<Value = Listener> {
+    let host = prop::sample::select(vec!["*", "*.example.com", "a.example.com"]);
+    let virtual_host = (host, text()).prop_map(|(host, routes)| VirtualHost { host: HostPattern::parse(host), routes });
+    (1u16.., vec(provenance(), 0..3), vec(virtual_host, 0..3)).prop_map(|(port, provenance, virtual_hosts)| Listener {
+        port,
+        protocol: ListenerProtocol::Http,
+        provenance,
+        virtual_hosts,
+    })
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let mode = prop::sample::select(vec![OutboundMode::AllowAny, OutboundMode::RegistryOnly]);
+    (text(), text(), maybe_empty(), mode, any::<bool>()).prop_map(
+        |(scope, trust_domain, cluster, outbound_mode, access_log)| Settings {
+            scope,
+            trust_domain,
+            cluster,
+            outbound_mode,
+            access_log,
+        },
+    )
+}
+
+/// Through the bytes, so that a field number used twice would show.
+fn through_bytes<M: Message + Default>(message: M) -> M {
+    M::decode(&*message.encode_to_vec()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn models_come_back_as_they_were_sent(
+        record in service_record(), endpoints in vec(endpoint(), 0..3), routes in routes(), policy in traffic_policy(),
+        inbound in inbound_policy(), listener in listener(), settings in settings(),
+    ) {
+        let endpoints = Endpoints { host: "host".into(), endpoints };
+        prop_assert_eq!(ServiceRecord::try_from(through_bytes(v1::Service::from(&record))).unwrap(), record);
+        prop_assert_eq!(Endpoints::try_from(through_bytes(v1::Endpoints::from(&endpoints))).unwrap(), endpoints);
+        let name = routes.name.clone();
+        prop_assert_eq!(Routes::try_from((&*name, through_bytes(v1::Routes::from(&routes)))).unwrap(), routes);
+        prop_assert_eq!(TrafficPolicy::try_from(through_bytes(v1::TrafficPolicy::from(&policy))).unwrap(), policy);
+        prop_assert_eq!(InboundPolicy::try_from(through_bytes(v1::InboundPolicy::from(&inbound))).unwrap(), inbound);
+        prop_assert_eq!(Listener::try_from(through_bytes(v1::Listener::from(&listener))).unwrap(), listener);
+        prop_assert_eq!(Settings::try_from(through_bytes(v1::Settings::from(&settings))).unwrap(), settings);
+    }
+
+    #[test]
+    fn no_bytes_make_reading_panic(bytes in vec(any::<u8>(), 0..64)) {
+        let _ = v1::Service::decode(&*bytes).map(ServiceRecord::try_from);
+        let _ = v1::Endpoints::decode(&*bytes).map(Endpoints::try_from);
+        let _ = v1::Routes::decode(&*bytes).map(|message| Routes::try_from(("name", message)));
+        let _ = v1::TrafficPolicy::decode(&*bytes).map(TrafficPolicy::try_from);
+        let _ = v1::InboundPolicy::decode(&*bytes).map(InboundPolicy::try_from);
+        let _ = v1::Listener::decode(&*bytes).map(Listener::try_from);
+    }
+}
+
+fn sample_routes() -> v1::Routes {
+    let cluster = v1::WeightedCluster { host: "web".into(), port: 80, subset: String::new(), weight: 1 };
+    v1::Routes {
+        http: vec![v1::HttpRule {
+            provenance: Some((&Provenance::new("VirtualService", "shop", "web")).into()),
+            name: "default".into(),
+            matches: vec![v1::RequestMatch::default()],
+            action: Some(v1::http_rule::Action::Forward(v1::Forward { clusters: vec![cluster] })),
+        }],
+    }
+}
+
+fn routes_error(change: impl FnOnce(&mut v1::HttpRule)) -> String {
+    let mut message = sample_routes();
+    change(&mut message.http[0]);
+    Routes::try_from(("name", message)).unwrap_err().to_string()
+}
+
+fn cluster(rule: &mut v1::HttpRule) -> &mut v1::WeightedCluster {
+    let Some(v1::http_rule::Action::Forward(forward)) = &mut rule.action else { panic!("the sample forwards") };
+    &mut forward.clusters[0]
+}
+
+#[test]
+fn errors_name_the_field() {
+    let regex = |source: &str| v1::StringMatch { kind: Some(v1::string_match::Kind::Regex(source.to_owned())) };
+    let header = v1::HeaderMatch { name: "X-A".into(), value: None };
+    assert!(Routes::try_from(("name", sample_routes())).is_ok());
+    assert!(
+        routes_error(|rule| rule.matches[0].path = Some(regex("("))).starts_with("http[0].matches[0].path.regex: ")
+    );
+    assert_eq!(routes_error(|rule| rule.action = None), "http[0].action: is missing");
+    assert_eq!(
+        routes_error(|rule| rule.matches[0].headers.push(header)),
+        "http[0].matches[0].headers[0].name: is `X-A`, which is no lower-case header name"
+    );
+    assert_eq!(
+        routes_error(|rule| cluster(rule).weight = 0),
+        "http[0].forward.clusters[0].weight: is 0, outside of 1..=4294967295"
+    );
+    assert_eq!(
+        routes_error(|rule| cluster(rule).port = 65536),
+        "http[0].forward.clusters[0].port: is 65536, outside of 1..=65535"
+    );
+}
+
+#[test]
+fn unknown_enumeration_values_are_refused_and_not_read_as_defaults() {
+    let settings = |outbound_mode| v1::Settings {
+        scope: "scope".into(),
+        trust_domain: "cluster.local".into(),
+        outbound_mode,
+        ..v1::Settings::default()
+    };
+    assert!(Settings::try_from(settings(1)).is_ok());
+    for mode in [0, 3, -1] {
+        let error = Settings::try_from(settings(mode)).unwrap_err();
+        assert_eq!(error.field, "outbound_mode");
+        assert!(matches!(error.problem, Problem::UnknownValue(value) if value == mode));
+    }
+    let workload = v1::Workload { uid: "uid".into(), protocol: 2, ..v1::Workload::default() };
+    for default_mtls in [0, 4] {
+        let policy = v1::InboundPolicy { workload: Some(workload.clone()), default_mtls, ..Default::default() };
+        assert_eq!(InboundPolicy::try_from(policy).unwrap_err().field, "default_mtls");
+    }
+}
+
+#[test]
+fn addresses_identities_and_hosts_are_checked() {
+    let workload = |change: fn(&mut v1::Workload)| {
+        let mut message = v1::Workload { uid: "uid".into(), protocol: 1, ..v1::Workload::default() };
+        change(&mut message);
+        Workload::try_from(message).map_err(|error| error.field)
+    };
+    assert!(workload(|_| ()).is_ok());
+    assert_eq!(workload(|message| message.addresses.push(vec![1, 2, 3].into())), Err("addresses[0]".to_owned()));
+    assert_eq!(workload(|message| message.identity = "spiffe://x".to_owned()), Err("identity".to_owned()));
+    for host in ["", "A.example.com", "a*", "**", "*foo.com"] {
+        let virtual_hosts = vec![v1::VirtualHost { host: host.to_owned(), routes: "routes".to_owned() }];
+        let message = v1::Listener { port: 80, protocol: 1, virtual_hosts, ..v1::Listener::default() };
+        assert_eq!(Listener::try_from(message).unwrap_err().field, "virtual_hosts[0].host", "{host}");
+    }
+}

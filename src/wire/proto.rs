@@ -1,0 +1,37 @@
+//! The generated messages, clients and servers. Written by `wire::generated`, from the `.proto` files beside them.
+
+/// mesh's own messages.
+pub mod mesh {
+    /// The resources that the control plane sends.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, rust_2018_idioms, rustdoc::all)]
+    pub mod v1 {
+        include!("gen/mesh.v1.rs");
+    }
+}
+
+/// Envoy's messages.
+pub mod envoy {
+    /// Envoy's services.
+    pub mod service {
+        /// The discovery service.
+        pub mod discovery {
+            /// Delta ADS.
+            #[allow(missing_docs, clippy::all, clippy::pedantic, rust_2018_idioms, rustdoc::all)]
+            pub mod v3 {
+                include!("gen/envoy.service.discovery.v3.rs");
+            }
+        }
+    }
+}
+
+/// Istio's messages.
+pub mod istio {
+    /// Version 1.
+    pub mod v1 {
+        /// The certificate service.
+        #[allow(missing_docs, clippy::all, clippy::pedantic, rust_2018_idioms, rustdoc::all)]
+        pub mod auth {
+            include!("gen/istio.v1.auth.rs");
+        }
+    }
+}
