@@ -49,10 +49,7 @@ pub async fn serve<S>(
     service: S,
     token: CancellationToken,
 ) where
-    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     let limits = Arc::new(limits);
@@ -92,10 +89,7 @@ pub async fn serve<S>(
     }
     drop(listener);
     connections.close();
-    if tokio::time::timeout(limits.drain, connections.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(limits.drain, connections.wait()).await.is_err() {
         cut.cancel();
         connections.wait().await;
     }
@@ -109,10 +103,7 @@ async fn connection<S>(
     service: S,
     token: CancellationToken,
 ) where
-    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     if stream.set_nodelay(true).is_err() {
@@ -120,10 +111,7 @@ async fn connection<S>(
     }
     let ended = match tls {
         None => {
-            let mut about = Connection {
-                peer,
-                certificates: None,
-            };
+            let mut about = Connection { peer, certificates: None };
             let preface = tokio::select! {
                 () = token.cancelled() => return,
                 preface = tokio::time::timeout(limits.header_time, starts_http2(&stream)) => preface,
@@ -150,12 +138,9 @@ async fn connection<S>(
             let http2 = session.alpn_protocol() == Some(b"h2");
             let mut about = Connection {
                 peer,
-                certificates: session.peer_certificates().map(|chain| {
-                    chain
-                        .iter()
-                        .map(|cert| cert.clone().into_owned())
-                        .collect()
-                }),
+                certificates: session
+                    .peer_certificates()
+                    .map(|chain| chain.iter().map(|cert| cert.clone().into_owned()).collect()),
             };
             drive(stream, http2, &mut about, limits, service, token).await
         }
@@ -171,8 +156,7 @@ async fn starts_http2(stream: &TcpStream) -> std::io::Result<bool> {
     loop {
         let seen = stream.peek(&mut first).await?;
         let seen = first.get(..seen).unwrap_or_default();
-        if seen.len() == HTTP2_PREFACE.len() || !HTTP2_PREFACE.starts_with(seen) || seen.is_empty()
-        {
+        if seen.len() == HTTP2_PREFACE.len() || !HTTP2_PREFACE.starts_with(seen) || seen.is_empty() {
             return Ok(seen == HTTP2_PREFACE);
         }
         // Part of a preface: the rest is on its way, and the caller bounds how long that may take.
@@ -191,17 +175,11 @@ async fn drive<I, S>(
 ) -> Result<(), hyper::Error>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     let io = TokioIo::new(io);
-    let service = TowerToHyperService::new(WithConnection {
-        inner: service,
-        about: about.clone(),
-    });
+    let service = TowerToHyperService::new(WithConnection { inner: service, about: about.clone() });
     if http2 {
         let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         builder

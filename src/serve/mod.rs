@@ -33,7 +33,5 @@ pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 /// A body that is known in full.
 #[must_use]
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }

@@ -11,11 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Body, Connection, Limits, full, handler, serve};
 
 async fn hello(request: Request<Incoming>) -> Response<Body> {
-    let peer = request
-        .extensions()
-        .get::<Connection>()
-        .map(|c| c.peer.ip().to_string())
-        .unwrap_or_default();
+    let peer = request.extensions().get::<Connection>().map(|c| c.peer.ip().to_string()).unwrap_or_default();
     Response::new(full(format!("hello {peer}")))
 }
 

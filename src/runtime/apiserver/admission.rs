@@ -64,21 +64,13 @@ impl Denied {
     /// The object is wrong.
     #[must_use]
     pub fn invalid(message: impl Into<String>, causes: Vec<Cause>) -> Self {
-        Self {
-            code: StatusCode::UNPROCESSABLE_ENTITY,
-            message: message.into(),
-            causes,
-        }
+        Self { code: StatusCode::UNPROCESSABLE_ENTITY, message: message.into(), causes }
     }
 
     /// The object is not allowed.
     #[must_use]
     pub fn forbidden(message: impl Into<String>) -> Self {
-        Self {
-            code: StatusCode::FORBIDDEN,
-            message: message.into(),
-            causes: Vec::new(),
-        }
+        Self { code: StatusCode::FORBIDDEN, message: message.into(), causes: Vec::new() }
     }
 }
 

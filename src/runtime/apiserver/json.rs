@@ -19,16 +19,9 @@ const NAMED: usize = 32;
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, serde_json::Error> {
     let duplicates = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Node {
-        path: String::new(),
-        duplicates: &duplicates,
-    }
-    .deserialize(&mut reader)?;
+    let value = Node { path: String::new(), duplicates: &duplicates }.deserialize(&mut reader)?;
     reader.end()?;
-    Ok(Parsed {
-        value,
-        duplicates: duplicates.into_inner(),
-    })
+    Ok(Parsed { value, duplicates: duplicates.into_inner() })
 }
 
 struct Node<'a> {
@@ -82,10 +75,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
-            let node = Node {
-                path: format!("{}[{}]", self.path, list.len()),
-                duplicates: self.duplicates,
-            };
+            let node = Node { path: format!("{}[{}]", self.path, list.len()), duplicates: self.duplicates };
             match items.next_element_seed(node)? {
                 Some(item) => list.push(item),
                 None => return Ok(list.into()),
@@ -96,18 +86,11 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let path = if self.path.is_empty() {
-                key.clone()
-            } else {
-                format!("{}.{key}", self.path)
-            };
+            let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
             if map.contains_key(&key) && self.duplicates.borrow().len() < NAMED {
                 self.duplicates.borrow_mut().push(path.clone());
             }
-            let value = entries.next_value_seed(Node {
-                path,
-                duplicates: self.duplicates,
-            })?;
+            let value = entries.next_value_seed(Node { path, duplicates: self.duplicates })?;
             map.insert(key, value);
         }
         Ok(map.into())

@@ -5,8 +5,7 @@ use serde_json::json;
 /// A kubeconfig for `server` (a URL), its CA and a bearer token. Whoever writes it gives it mode 0600.
 #[must_use]
 pub fn kubeconfig(server: &str, ca_pem: &str, token: &str) -> String {
-    let authority = serde_json::to_value(k8s_openapi::ByteString(ca_pem.as_bytes().to_vec()))
-        .unwrap_or_default();
+    let authority = serde_json::to_value(k8s_openapi::ByteString(ca_pem.as_bytes().to_vec())).unwrap_or_default();
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",

@@ -58,9 +58,9 @@ pub(super) async fn answer(call: &Call) -> Result<Response<Body>, Failure> {
             .map(|container| string(container, "/name"))
     };
     let container = match call.query.get("container") {
-        Some(wanted) => containers().find(|name| *name == wanted).ok_or_else(|| {
-            Failure::bad_request(format!("container {wanted} is not valid for pod {name}"))
-        })?,
+        Some(wanted) => containers()
+            .find(|name| *name == wanted)
+            .ok_or_else(|| Failure::bad_request(format!("container {wanted} is not valid for pod {name}")))?,
         None => {
             let mut own = list(&pod, "/spec/containers").iter();
             match (own.next(), own.next()) {
@@ -86,14 +86,9 @@ pub(super) async fn answer(call: &Call) -> Result<Response<Body>, Failure> {
         since_seconds: call.query.number("sinceSeconds")?,
         limit_bytes: call.query.number("limitBytes")?,
     };
-    let stream = logs
-        .open(&call.place.namespace, name, container, options)
-        .await
-        .map_err(|error| {
-            Failure::bad_request(format!(
-                "container {container:?} in pod {name:?} has no log: {error}"
-            ))
-        })?;
+    let stream = logs.open(&call.place.namespace, name, container, options).await.map_err(|error| {
+        Failure::bad_request(format!("container {container:?} in pod {name:?} has no log: {error}"))
+    })?;
     let stop = call.server.stop.clone();
     let frames = stream
         .map(|piece| piece.map(http_body::Frame::data).map_err(Into::into))

@@ -116,16 +116,11 @@ impl ApiServer {
     /// # Errors
     /// The store or the keys cannot be opened; the error says what to do.
     pub fn open(options: Options) -> Result<Self, StoreError> {
-        let runtime =
-            tokio::runtime::Handle::try_current().map_err(|_| StoreError::NoRuntime)?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| StoreError::NoRuntime)?;
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner::open(options, stop.clone())?);
         let housekeeping = runtime.spawn(collect::housekeeping(Arc::clone(&inner), stop.clone()));
-        Ok(Self {
-            inner,
-            stop,
-            housekeeping,
-        })
+        Ok(Self { inner, stop, housekeeping })
     }
 
     /// A client that talks to this server in memory, as `user`, who may do everything.
@@ -135,12 +130,7 @@ impl ApiServer {
     }
 
     /// Serves HTTPS (or, without `tls`, HTTP) on `listener` until `token` is cancelled.
-    pub async fn serve(
-        &self,
-        listener: TcpListener,
-        tls: Option<Arc<ServerConfig>>,
-        token: CancellationToken,
-    ) {
+    pub async fn serve(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>, token: CancellationToken) {
         let inner = Arc::clone(&self.inner);
         let service = serve::handler(move |request| Arc::clone(&inner).answer_outside(request));
         serve::serve(listener, tls, Limits::default(), service, token).await;
@@ -161,11 +151,7 @@ impl ApiServer {
     /// Ends watches and housekeeping, and waits for the latter. Acknowledged writes are on the disk already.
     pub async fn close(self) {
         self.stop.cancel();
-        let Self {
-            inner,
-            housekeeping,
-            ..
-        } = self;
+        let Self { inner, housekeeping, .. } = self;
         // It ends on the token above; a panic in it was logged where it happened.
         let _ = housekeeping.await;
         drop(inner);

@@ -89,19 +89,13 @@ impl Resource {
     /// `group/version`, or `version` for the core.
     #[must_use]
     pub fn api_version(&self, version: &str) -> String {
-        if self.group.is_empty() {
-            version.to_owned()
-        } else {
-            format!("{}/{version}", self.group)
-        }
+        if self.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.group) }
     }
 
     /// The version of that name, if it is served.
     #[must_use]
     pub fn version(&self, name: &str) -> Option<&Version> {
-        self.versions
-            .iter()
-            .find(|version| version.served && version.name == name)
+        self.versions.iter().find(|version| version.served && version.name == name)
     }
 
     /// What a refusal is about.
@@ -148,29 +142,17 @@ impl Resource {
         let text = |path: &str| string(definition, path).to_owned();
         let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
         let kind = text("/spec/names/kind");
-        for (field, value) in [
-            ("spec.group", &group),
-            ("spec.names.plural", &plural),
-            ("spec.names.kind", &kind),
-        ] {
+        for (field, value) in [("spec.group", &group), ("spec.names.plural", &plural), ("spec.names.kind", &kind)] {
             if value.is_empty() {
                 causes.push(Cause::required(field, ""));
             }
         }
         let name = string(definition, "/metadata/name");
         if name != format!("{plural}.{group}") {
-            causes.push(Cause::invalid(
-                "metadata.name",
-                &name.into(),
-                "must be spec.names.plural+\".\"+spec.group",
-            ));
+            causes.push(Cause::invalid("metadata.name", &name.into(), "must be spec.names.plural+\".\"+spec.group"));
         }
         if BUILTINS.iter().any(|builtin| builtin.group == group) {
-            causes.push(Cause::invalid(
-                "spec.group",
-                &group.as_str().into(),
-                "this group is built in",
-            ));
+            causes.push(Cause::invalid("spec.group", &group.as_str().into(), "this group is built in"));
         }
         let scope = string(definition, "/spec/scope");
         if !matches!(scope, "Namespaced" | "Cluster") {
@@ -222,10 +204,7 @@ fn versions(definition: &Value, causes: &mut Vec<Cause>) -> (Vec<Version>, usize
         }
         let schema = match version.pointer("/schema/openAPIV3Schema") {
             None => {
-                causes.push(Cause::required(
-                    format!("{path}.schema.openAPIV3Schema"),
-                    "schemas are required",
-                ));
+                causes.push(Cause::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required"));
                 continue;
             }
             Some(schema) => schema,
@@ -233,11 +212,7 @@ fn versions(definition: &Value, causes: &mut Vec<Cause>) -> (Vec<Version>, usize
         let schema = match Schema::parse(schema, &format!("{path}.schema.openAPIV3Schema")) {
             Ok(schema) => schema,
             Err(wrong) => {
-                causes.extend(
-                    wrong
-                        .into_iter()
-                        .map(|(path, why)| Cause::invalid(path, &Value::Null, why)),
-                );
+                causes.extend(wrong.into_iter().map(|(path, why)| Cause::invalid(path, &Value::Null, why)));
                 continue;
             }
         };
@@ -260,10 +235,7 @@ fn versions(definition: &Value, causes: &mut Vec<Cause>) -> (Vec<Version>, usize
             scale: version.pointer("/subresources/scale").map(|scale| Scale {
                 spec: pointer("/subresources/scale/specReplicasPath"),
                 status: pointer("/subresources/scale/statusReplicasPath"),
-                selector: scale
-                    .get("labelSelectorPath")
-                    .and_then(Value::as_str)
-                    .map(|path| path.replace('.', "/")),
+                selector: scale.get("labelSelectorPath").and_then(Value::as_str).map(|path| path.replace('.', "/")),
             }),
             columns: columns(version),
             deprecation,
@@ -314,13 +286,7 @@ fn version_rank(name: &str) -> (u8, u32, u32, std::cmp::Reverse<String>) {
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// All kinds, by group and plural.

@@ -81,9 +81,7 @@ impl Place {
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
         let (namespace, rest) = match rest.as_slice() {
             // Below a namespace, unless that is the namespace's own subresource.
-            ["namespaces", namespace, rest @ ..]
-                if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) =>
-            {
+            ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) => {
                 (*namespace, rest)
             }
             rest => ("", rest),
@@ -145,10 +143,7 @@ impl Query {
     /// The parameter, if it is there and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Whether the parameter is `true` or `1`.
@@ -164,9 +159,9 @@ impl Query {
     pub fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
         self.get(name)
             .map(|value| {
-                value.parse().map_err(|_| {
-                    Failure::bad_request(format!("{name}: {value:?} is not a number of 0 or more"))
-                })
+                value
+                    .parse()
+                    .map_err(|_| Failure::bad_request(format!("{name}: {value:?} is not a number of 0 or more")))
             })
             .transpose()
     }
@@ -179,9 +174,9 @@ impl Query {
         match self.get("dryRun") {
             None => Ok(false),
             Some("All") => Ok(true),
-            Some(other) => Err(Failure::bad_request(format!(
-                "dryRun: Unsupported value: {other:?}: supported values: \"All\""
-            ))),
+            Some(other) => {
+                Err(Failure::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")))
+            }
         }
     }
 }
@@ -207,9 +202,7 @@ fn decode(text: &str) -> String {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

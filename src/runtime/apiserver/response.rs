@@ -15,11 +15,7 @@ pub(super) fn json(code: StatusCode, value: &Value) -> Response<Body> {
 }
 
 /// An answer of any type.
-pub(super) fn bytes(
-    code: StatusCode,
-    content_type: &'static str,
-    content: impl Into<Bytes>,
-) -> Response<Body> {
+pub(super) fn bytes(code: StatusCode, content_type: &'static str, content: impl Into<Bytes>) -> Response<Body> {
     stream(code, content_type, full(content))
 }
 
@@ -27,12 +23,8 @@ pub(super) fn bytes(
 pub(super) fn stream(code: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-        .headers_mut()
-        .insert("cache-control", HeaderValue::from_static("no-cache, private"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert("cache-control", HeaderValue::from_static("no-cache, private"));
     response
 }
 
@@ -44,10 +36,7 @@ pub(super) fn failure(failure: &Failure) -> Response<Body> {
 /// Adds `Warning` headers, as clients print them.
 pub(super) fn warn(response: &mut Response<Body>, warnings: &[String]) {
     for warning in warnings.iter().take(limits::WARNINGS) {
-        let quoted: String = warning
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let quoted: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let quoted = quoted.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
             response.headers_mut().append(WARNING, value);

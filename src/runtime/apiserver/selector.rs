@@ -35,23 +35,14 @@ impl Selector {
     ///
     /// # Errors
     /// One does not parse, or names a field that cannot be selected by.
-    pub fn parse(
-        labels: Option<&str>,
-        fields: Option<&str>,
-        resource: &Resource,
-    ) -> Result<Self, Failure> {
+    pub fn parse(labels: Option<&str>, fields: Option<&str>, resource: &Resource) -> Result<Self, Failure> {
         let labels = labels.map(parse_labels).transpose()?.unwrap_or_default();
         let fields = fields.map(parse_fields).transpose()?.unwrap_or_default();
         for term in &fields {
             let known = matches!(term.path.as_str(), "metadata.name" | "metadata.namespace")
-                || resource
-                    .builtin
-                    .is_some_and(|builtin| builtin.selectable.contains(&term.path.as_str()));
+                || resource.builtin.is_some_and(|builtin| builtin.selectable.contains(&term.path.as_str()));
             if !known {
-                return Err(Failure::bad_request(format!(
-                    "field label not supported: {}",
-                    term.path
-                )));
+                return Err(Failure::bad_request(format!("field label not supported: {}", term.path)));
             }
         }
         Ok(Self { labels, fields })
@@ -66,10 +57,7 @@ impl Selector {
     /// The name that a field selector asks for, if it does.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|term| term.equal && term.path == "metadata.name")
-            .map(|term| term.value.as_str())
+        self.fields.iter().find(|term| term.equal && term.path == "metadata.name").map(|term| term.value.as_str())
     }
 
     /// Whether the object is selected.
@@ -91,9 +79,7 @@ impl Selector {
                     };
                     match value.pointer(&pointer) {
                         Some(Value::String(text)) => *text == term.value,
-                        Some(Value::Null) | None => {
-                            term.value.is_empty() || term.value == "false" || term.value == "0"
-                        }
+                        Some(Value::Null) | None => term.value.is_empty() || term.value == "false" || term.value == "0",
                         Some(other) => other.to_string() == term.value,
                     }
                 }
@@ -107,9 +93,7 @@ impl Requirement {
     fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
         match self {
             Self::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
-            Self::NotIn(key, values) => {
-                !labels.get(key).is_some_and(|value| values.contains(value))
-            }
+            Self::NotIn(key, values) => !labels.get(key).is_some_and(|value| values.contains(value)),
             Self::Exists(key) => labels.contains_key(key),
             Self::Missing(key) => !labels.contains_key(key),
         }
@@ -144,10 +128,7 @@ fn requirement(text: &str) -> Result<Requirement, Failure> {
     };
     let key = |key: &str| -> Result<String, Failure> {
         let key = key.trim();
-        let fits = !key.is_empty()
-            && key
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        let fits = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
         fits.then(|| key.to_owned()).ok_or_else(wrong)
     };
     if let Some(name) = text.strip_prefix('!') {
@@ -182,16 +163,10 @@ fn parse_fields(text: &str) -> Result<Vec<FieldTerm>, Failure> {
         .map(|part| {
             for (operator, equal) in [("!=", false), ("==", true), ("=", true)] {
                 if let Some((path, value)) = part.split_once(operator) {
-                    return Ok(FieldTerm {
-                        path: path.trim().to_owned(),
-                        equal,
-                        value: value.trim().to_owned(),
-                    });
+                    return Ok(FieldTerm { path: path.trim().to_owned(), equal, value: value.trim().to_owned() });
                 }
             }
-            Err(Failure::bad_request(format!(
-                "invalid field selector: {part:?} is neither path=value nor path!=value"
-            )))
+            Err(Failure::bad_request(format!("invalid field selector: {part:?} is neither path=value nor path!=value")))
         })
         .collect()
 }
@@ -201,14 +176,8 @@ mod tests {
     use super::*;
 
     fn holds(selector: &str, labels: &[(&str, &str)]) -> bool {
-        let labels = labels
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        parse_labels(selector)
-            .unwrap()
-            .iter()
-            .all(|r| r.holds(&labels))
+        let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        parse_labels(selector).unwrap().iter().all(|r| r.holds(&labels))
     }
 
     #[test]

@@ -36,19 +36,13 @@ pub(super) enum IpError {
 
 impl ServiceIps {
     pub(super) fn new(range: Ipv4Net) -> Self {
-        Self {
-            range,
-            taken: Mutex::new(Taken::default()),
-        }
+        Self { range, taken: Mutex::new(Taken::default()) }
     }
 
     /// Takes `wanted` for `owner` (a service's uid). Taking one's own address again is no error.
     pub(super) fn take(&self, wanted: &str, owner: &str) -> Result<Ipv4Addr, IpError> {
         let wanted: Ipv4Addr = wanted.parse().map_err(|_| IpError::NotAnAddress)?;
-        if !self.range.contains(&wanted)
-            || wanted == self.range.network()
-            || wanted == self.range.broadcast()
-        {
+        if !self.range.contains(&wanted) || wanted == self.range.network() || wanted == self.range.broadcast() {
             return Err(IpError::OutOfRange(self.range));
         }
         let mut taken = self.taken.lock();

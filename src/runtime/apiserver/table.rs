@@ -14,11 +14,7 @@ pub(super) fn table(
     heads: bool,
     resource_version: &str,
 ) -> Value {
-    let columns = if heads {
-        definitions(resource, version)
-    } else {
-        Vec::new()
-    };
+    let columns = if heads { definitions(resource, version) } else { Vec::new() };
     json!({
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -30,9 +26,7 @@ pub(super) fn table(
 
 /// Events begin with when they were last seen, not with their names.
 fn has_name(resource: &Resource) -> bool {
-    resource
-        .builtin
-        .is_none_or(|builtin| builtin.kind != "Event")
+    resource.builtin.is_none_or(|builtin| builtin.kind != "Event")
 }
 
 fn definition(name: &str, kind: &str, format: &str, priority: i64, description: &str) -> Value {
@@ -65,12 +59,7 @@ fn definitions(resource: &Resource, version: &str) -> Vec<Value> {
 }
 
 /// The cells of an object.
-pub(super) fn cells(
-    resource: &Resource,
-    version: &str,
-    object: &Value,
-    now: Timestamp,
-) -> Vec<Value> {
+pub(super) fn cells(resource: &Resource, version: &str, object: &Value, now: Timestamp) -> Vec<Value> {
     let mut cells = Vec::new();
     if has_name(resource) {
         cells.push(at(object, "/metadata/name"));
@@ -181,10 +170,7 @@ fn bracketed<'a>(value: &'a Value, step: &str) -> Vec<&'a Value> {
     let field = field.trim().trim_start_matches("@.");
     let wanted = wanted.trim().trim_matches(|c| c == '\'' || c == '"');
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    items
-        .iter()
-        .filter(|item| string(item, &format!("/{}", field.replace('.', "/"))) == wanted)
-        .collect()
+    items.iter().filter(|item| string(item, &format!("/{}", field.replace('.', "/"))) == wanted).collect()
 }
 
 #[cfg(test)]

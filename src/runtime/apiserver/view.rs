@@ -33,10 +33,7 @@ pub(super) enum Include {
 impl View {
     /// What the `Accept` header asks for: its first entry that can be served.
     pub(super) fn parse(headers: &HeaderMap, query: &Query) -> Result<Self, Failure> {
-        let accept = headers
-            .get(ACCEPT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("*/*");
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         for entry in accept.split(',') {
             let mut parts = entry.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default();
@@ -45,9 +42,7 @@ impl View {
                 continue;
             }
             let parameters: Vec<&str> = parts.collect();
-            let shape = parameters
-                .iter()
-                .find_map(|parameter| parameter.strip_prefix("as="));
+            let shape = parameters.iter().find_map(|parameter| parameter.strip_prefix("as="));
             match shape {
                 None => return Ok(Self::Full),
                 Some("Table") if parameters.contains(&"v=v1") => {
@@ -68,13 +63,7 @@ impl View {
     }
 
     /// One object in this shape, as JSON. `heads` says whether a table carries its column definitions.
-    pub(super) fn one(
-        self,
-        resource: &Resource,
-        version: &str,
-        object: &Object,
-        heads: bool,
-    ) -> Vec<u8> {
+    pub(super) fn one(self, resource: &Resource, version: &str, object: &Object, heads: bool) -> Vec<u8> {
         match self {
             Self::Full => {
                 let mut out = Vec::with_capacity(object.json.len() + 64);
@@ -83,7 +72,7 @@ impl View {
             }
             Self::Metadata => metadata(object).to_string().into_bytes(),
             Self::Table(include) => {
-                let row = self::row(resource, version, object, include, Timestamp::now());
+                let row = row(resource, version, object, include, Timestamp::now());
                 let table = table::table(resource, version, vec![row], heads, &object.version.to_string());
                 table.to_string().into_bytes()
             }
@@ -102,13 +91,7 @@ pub(super) fn metadata(object: &Object) -> Value {
 }
 
 /// One row of a table.
-pub(super) fn row(
-    resource: &Resource,
-    version: &str,
-    object: &Object,
-    include: Include,
-    now: Timestamp,
-) -> Value {
+pub(super) fn row(resource: &Resource, version: &str, object: &Object, include: Include, now: Timestamp) -> Value {
     let mut value = object.value();
     let cells = table::cells(resource, version, &value, now);
     let shown = match include {
@@ -124,9 +107,5 @@ pub(super) fn row(
             value
         }
     };
-    if shown.is_null() {
-        json!({"cells": cells})
-    } else {
-        json!({"cells": cells, "object": shown})
-    }
+    if shown.is_null() { json!({"cells": cells}) } else { json!({"cells": cells, "object": shown}) }
 }

@@ -43,10 +43,7 @@ impl User {
     pub fn trusted(name: &str) -> Self {
         Self {
             name: Arc::from(name),
-            groups: vec![
-                "system:masters".to_owned(),
-                "system:authenticated".to_owned(),
-            ],
+            groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
             power: Power::All,
             pod: None,
             uid: String::new(),
@@ -63,10 +60,7 @@ impl User {
                 format!("system:serviceaccounts:{namespace}"),
                 "system:authenticated".to_owned(),
             ],
-            power: Power::ServiceAccount {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            },
+            power: Power::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() },
             pod: None,
             uid: String::new(),
         }

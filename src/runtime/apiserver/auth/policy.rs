@@ -56,33 +56,14 @@ static GRANTS: &[Grant] = &[
         account: ISTIOD,
         verbs: READ,
         groups: &[""],
-        resources: &[
-            "namespaces",
-            "nodes",
-            "pods",
-            "services",
-            "endpoints",
-            "configmaps",
-            "serviceaccounts",
-        ],
+        resources: &["namespaces", "nodes", "pods", "services", "endpoints", "configmaps", "serviceaccounts"],
         namespace: "",
     },
-    Grant {
-        account: ISTIOD,
-        verbs: READ,
-        groups: &[""],
-        resources: &["secrets"],
-        namespace: "istio-system",
-    },
+    Grant { account: ISTIOD, verbs: READ, groups: &[""], resources: &["secrets"], namespace: "istio-system" },
     Grant {
         account: ISTIOD,
         verbs: &["update", "patch"],
-        groups: &[
-            "networking.istio.io",
-            "security.istio.io",
-            "telemetry.istio.io",
-            "gateway.networking.k8s.io",
-        ],
+        groups: &["networking.istio.io", "security.istio.io", "telemetry.istio.io", "gateway.networking.k8s.io"],
         resources: &["*/status"],
         namespace: "",
     },
@@ -124,12 +105,9 @@ impl Grant {
     fn covers(&self, account: &str, question: &Question<'_>) -> bool {
         let resource = |entry: &&str| match entry.split_once('/') {
             Some((resource, subresource)) => {
-                (resource == "*" || resource == question.resource)
-                    && subresource == question.subresource
+                (resource == "*" || resource == question.resource) && subresource == question.subresource
             }
-            None => {
-                question.subresource.is_empty() && (*entry == "*" || *entry == question.resource)
-            }
+            None => question.subresource.is_empty() && (*entry == "*" || *entry == question.resource),
         };
         (self.account == "*" || self.account == account)
             && covers(self.verbs, question.verb)

@@ -50,20 +50,12 @@ impl Tokens {
     /// # Errors
     /// They can be neither read nor written, or are damaged.
     pub fn open(dir: &Path, issuer: &str) -> Result<Self, StoreError> {
-        let wrong = |name: &str, reason: String| StoreError::Keys {
-            path: dir.join(name),
-            reason,
-        };
-        let admin = kept(&dir.join("admin-token"), || {
-            random::secret().map_err(|error| error.message)
-        })?;
+        let wrong = |name: &str, reason: String| StoreError::Keys { path: dir.join(name), reason };
+        let admin = kept(&dir.join("admin-token"), || random::secret().map_err(|error| error.message))?;
         let pem = kept(&dir.join("service-account-key.pem"), || {
-            KeyPair::generate()
-                .map(|key| key.serialize_pem())
-                .map_err(|error| error.to_string())
+            KeyPair::generate().map(|key| key.serialize_pem()).map_err(|error| error.to_string())
         })?;
-        let key = KeyPair::from_pem(&pem)
-            .map_err(|error| wrong("service-account-key.pem", error.to_string()))?;
+        let key = KeyPair::from_pem(&pem).map_err(|error| wrong("service-account-key.pem", error.to_string()))?;
         let algorithm = rustls::crypto::aws_lc_rs::default_provider()
             .signature_verification_algorithms
             .all
@@ -74,12 +66,7 @@ impl Tokens {
                     && algorithm.signature_alg_id() == alg_id::ECDSA_SHA256
             })
             .ok_or_else(|| wrong("service-account-key.pem", "ES256 is not available".to_owned()))?;
-        Ok(Self {
-            admin: admin.trim().to_owned(),
-            key,
-            issuer: issuer.to_owned(),
-            algorithm,
-        })
+        Ok(Self { admin: admin.trim().to_owned(), key, issuer: issuer.to_owned(), algorithm })
     }
 
     /// The administrator's token.
@@ -123,15 +110,8 @@ impl Tokens {
             "kubernetes.io": kubernetes,
         });
         let head = json!({"alg": "ES256", "typ": "JWT"});
-        let signed = format!(
-            "{}.{}",
-            encode(head.to_string().as_bytes()),
-            encode(body.to_string().as_bytes())
-        );
-        let signature = self
-            .key
-            .sign(signed.as_bytes())
-            .map_err(|error| error.to_string())?;
+        let signed = format!("{}.{}", encode(head.to_string().as_bytes()), encode(body.to_string().as_bytes()));
+        let signature = self.key.sign(signed.as_bytes()).map_err(|error| error.to_string())?;
         let raw = from_der(&signature).ok_or("the signature has an unknown form")?;
         Ok(format!("{signed}.{}", encode(&raw)))
     }
@@ -140,12 +120,7 @@ impl Tokens {
     ///
     /// # Errors
     /// It is malformed, not ours, not valid yet or any more, or for none of `audiences` (when any are asked for).
-    pub fn verify(
-        &self,
-        token: &str,
-        audiences: &[String],
-        now: Timestamp,
-    ) -> Result<Claims, String> {
+    pub fn verify(&self, token: &str, audiences: &[String], now: Timestamp) -> Result<Claims, String> {
         let malformed = || "the token is malformed".to_owned();
         let (signed, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
         let (head, body) = signed.split_once('.').ok_or_else(malformed)?;
@@ -170,17 +145,10 @@ impl Tokens {
         if starts.as_i64().is_none_or(|starts| starts > now.as_second() + 10) {
             return Err("the token is not valid yet".to_owned());
         }
-        let given: Vec<String> = body["aud"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
+        let given: Vec<String> =
+            body["aud"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
         if !audiences.is_empty() && !given.iter().any(|audience| audiences.contains(audience)) {
-            return Err(format!(
-                "token audiences {given:?} is invalid for the target audiences {audiences:?}"
-            ));
+            return Err(format!("token audiences {given:?} is invalid for the target audiences {audiences:?}"));
         }
         let about = &body["kubernetes.io"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -188,9 +156,7 @@ impl Tokens {
             namespace: text(&about["namespace"]),
             account: text(&about["serviceaccount"]["name"]),
             account_uid: text(&about["serviceaccount"]["uid"]),
-            pod: about
-                .get("pod")
-                .map(|pod| (text(&pod["name"]), text(&pod["uid"]))),
+            pod: about.get("pod").map(|pod| (text(&pod["name"]), text(&pod["uid"]))),
             audiences: given,
             expires: ends,
         })
@@ -204,19 +170,11 @@ fn kept(path: &Path, make: impl FnOnce() -> Result<String, String>) -> Result<St
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::io(path, &error)),
     }
-    let text = make().map_err(|reason| StoreError::Keys {
-        path: path.to_owned(),
-        reason,
-    })?;
+    let text = make().map_err(|reason| StoreError::Keys { path: path.to_owned(), reason })?;
     // Written aside and renamed, so that a crash leaves no half of a key.
     let aside = path.with_extension("new");
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&aside)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&aside, path)

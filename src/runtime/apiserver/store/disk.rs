@@ -73,17 +73,11 @@ pub enum StoreError {
 
 impl StoreError {
     pub(super) fn corrupt(path: &Path, key: &Key, error: &serde_json::Error) -> Self {
-        Self::Corrupt {
-            path: path.to_owned(),
-            reason: format!("{key}: {error}"),
-        }
+        Self::Corrupt { path: path.to_owned(), reason: format!("{key}: {error}") }
     }
 
     pub(super) fn thread(error: io::Error) -> Self {
-        Self::Io {
-            path: PathBuf::new(),
-            reason: format!("no thread could be started: {error}"),
-        }
+        Self::Io { path: PathBuf::new(), reason: format!("no thread could be started: {error}") }
     }
 
     /// The right error for what the system said about `path`.
@@ -91,12 +85,10 @@ impl StoreError {
     pub fn io(path: &Path, error: &io::Error) -> Self {
         let (path, reason) = (path.to_owned(), error.to_string());
         match error.kind() {
-            io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge => Self::DiskFull { path },
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Self::NotWritable { path, reason }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::DiskFull { path }
             }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::NotWritable { path, reason },
             _ => Self::Io { path, reason },
         }
     }
@@ -104,39 +96,25 @@ impl StoreError {
     fn storage(path: &Path, error: StorageError) -> Self {
         match error {
             StorageError::Io(error) => Self::io(path, &error),
-            StorageError::Corrupted(reason) => Self::Corrupt {
-                path: path.to_owned(),
-                reason,
-            },
-            other => Self::Io {
-                path: path.to_owned(),
-                reason: other.to_string(),
-            },
+            StorageError::Corrupted(reason) => Self::Corrupt { path: path.to_owned(), reason },
+            other => Self::Io { path: path.to_owned(), reason: other.to_string() },
         }
     }
 
     fn database(path: &Path, error: DatabaseError) -> Self {
         match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-                Self::InUse {
-                    path: path.to_owned(),
-                }
+                Self::InUse { path: path.to_owned() }
             }
             DatabaseError::Storage(error) => Self::storage(path, error),
-            other => Self::Corrupt {
-                path: path.to_owned(),
-                reason: other.to_string(),
-            },
+            other => Self::Corrupt { path: path.to_owned(), reason: other.to_string() },
         }
     }
 
     fn redb(path: &Path, error: redb::Error) -> Self {
         match error {
             redb::Error::Io(error) => Self::io(path, &error),
-            other => Self::Io {
-                path: path.to_owned(),
-                reason: other.to_string(),
-            },
+            other => Self::Io { path: path.to_owned(), reason: other.to_string() },
         }
     }
 }
@@ -161,23 +139,12 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let owned = path.to_owned();
-        Self::with_opener(
-            path,
-            Box::new(move || {
-                Database::builder()
-                    .set_cache_size(limits::DISK_CACHE)
-                    .create(&owned)
-            }),
-        )
+        Self::with_opener(path, Box::new(move || Database::builder().set_cache_size(limits::DISK_CACHE).create(&owned)))
     }
 
     pub(super) fn with_opener(path: &Path, opener: Opener) -> Result<Self, StoreError> {
         let database = opener().map_err(|error| StoreError::database(path, error))?;
-        Ok(Self {
-            path: path.to_owned(),
-            opener,
-            database: Some(database),
-        })
+        Ok(Self { path: path.to_owned(), opener, database: Some(database) })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -202,11 +169,7 @@ impl Disk {
                 let Some(key) = Key::from_disk(key.value()) else {
                     continue;
                 };
-                records.push(Record {
-                    key,
-                    version,
-                    json: Bytes::copy_from_slice(json),
-                });
+                records.push(Record { key, version, json: Bytes::copy_from_slice(json) });
             }
             Ok((version, format, records))
         };
@@ -214,9 +177,7 @@ impl Disk {
         if format > CURRENT_FORMAT {
             return Err(StoreError::Corrupt {
                 path,
-                reason: format!(
-                    "it was written by a newer version (format {format}, this one knows {CURRENT_FORMAT})"
-                ),
+                reason: format!("it was written by a newer version (format {format}, this one knows {CURRENT_FORMAT})"),
             });
         }
         Ok((version, records))

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 pub use self::disk::StoreError;
 pub use self::object::{Key, Object};
-pub use self::watch::{Change, Event, Watch};
+pub use self::watch::{Change, Event, Forgotten, Watch};
 
 use self::disk::{Disk, Record};
 use self::state::State;
@@ -106,14 +106,11 @@ impl Store {
         let (version, records) = disk.load()?;
         let mut state = State::new(version);
         for Record { key, version, json } in records {
-            let object = Object::from_json(version, json)
-                .map_err(|error| StoreError::corrupt(disk.path(), &key, &error))?;
+            let object =
+                Object::from_json(version, json).map_err(|error| StoreError::corrupt(disk.path(), &key, &error))?;
             state.load(key, Arc::new(object));
         }
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            garbage: Notify::new(),
-        });
+        let shared = Arc::new(Shared { state: Mutex::new(state), garbage: Notify::new() });
         let (queue, writes) = std::sync::mpsc::channel();
         let thread = {
             let shared = Arc::clone(&shared);
@@ -122,12 +119,7 @@ impl Store {
                 .spawn(move || commit_loop(&shared, &mut disk, &writes))
                 .map_err(StoreError::thread)?
         };
-        Ok(Self {
-            shared,
-            permits: Semaphore::new(limits::WRITES),
-            queue: Some(queue),
-            thread: Some(thread),
-        })
+        Ok(Self { shared, permits: Semaphore::new(limits::WRITES), queue: Some(queue), thread: Some(thread) })
     }
 
     /// The durable object.
@@ -157,34 +149,21 @@ impl Store {
         limit: Option<usize>,
         keep: impl Fn(&Key, &Object) -> bool,
     ) -> Page {
-        self.shared
-            .state
-            .lock()
-            .list(resource, namespace, from, limit, keep)
+        self.shared.state.lock().list(resource, namespace, from, limit, keep)
     }
 
     /// Watches `resource` from just after `version` on; `None` is from now on.
     #[must_use]
     pub fn watch(&self, resource: &str, version: Option<u64>) -> Watch {
         let (start, wake) = self.shared.state.lock().subscribe(resource);
-        Watch::new(
-            Arc::clone(&self.shared),
-            Arc::from(resource),
-            version.unwrap_or(start),
-            wake,
-        )
+        Watch::new(Arc::clone(&self.shared), Arc::from(resource), version.unwrap_or(start), wake)
     }
 
     /// Writes `value` (metadata and content, without `apiVersion` and `kind`) and returns it as stored, with its version.
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub async fn put(
-        &self,
-        key: Key,
-        expect: Expect,
-        value: Value,
-    ) -> Result<Arc<Object>, WriteError> {
+    pub async fn put(&self, key: Key, expect: Expect, value: Value) -> Result<Arc<Object>, WriteError> {
         self.write(key, expect, Some(value)).await
     }
 
@@ -196,12 +175,7 @@ impl Store {
         self.write(key, Expect::Version(version), None).await
     }
 
-    async fn write(
-        &self,
-        key: Key,
-        expect: Expect,
-        value: Option<Value>,
-    ) -> Result<Arc<Object>, WriteError> {
+    async fn write(&self, key: Key, expect: Expect, value: Option<Value>) -> Result<Arc<Object>, WriteError> {
         let closed = || WriteError::Store(Arc::new(StoreError::Closed));
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
         let (done, committed) = oneshot::channel();
@@ -225,22 +199,12 @@ impl Store {
             let version = state.next_version();
             let object = Arc::new(Object::new(version, value));
             if object.json.len() > limits::OBJECT_BYTES {
-                return Err(WriteError::TooLarge {
-                    size: object.json.len(),
-                });
+                return Err(WriteError::TooLarge { size: object.json.len() });
             }
             state.stage(&key, version, (!deleted).then(|| Arc::clone(&object)));
             // Sent under the lock, so that the disk sees versions in order.
             let sent = self.queue.as_ref().is_some_and(|queue| {
-                queue
-                    .send(Write {
-                        version,
-                        key,
-                        object: Arc::clone(&object),
-                        deleted,
-                        done,
-                    })
-                    .is_ok()
+                queue.send(Write { version, key, object: Arc::clone(&object), deleted, done }).is_ok()
             });
             if !sent {
                 return Err(closed());
@@ -327,12 +291,7 @@ fn commit_loop(shared: &Shared, disk: &mut Disk, writes: &std::sync::mpsc::Recei
                 let mut state = shared.state.lock();
                 let mut garbage = false;
                 for write in &batch {
-                    garbage |= state.apply(
-                        &write.key,
-                        write.version,
-                        Arc::clone(&write.object),
-                        write.deleted,
-                    );
+                    garbage |= state.apply(&write.key, write.version, Arc::clone(&write.object), write.deleted);
                 }
                 state.wake();
                 drop(state);

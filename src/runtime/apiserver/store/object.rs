@@ -23,11 +23,7 @@ impl Key {
     /// A key of its parts.
     #[must_use]
     pub fn new(resource: &Arc<str>, namespace: &str, name: &str) -> Self {
-        Self {
-            resource: Arc::clone(resource),
-            namespace: Arc::from(namespace),
-            name: Arc::from(name),
-        }
+        Self { resource: Arc::clone(resource), namespace: Arc::from(namespace), name: Arc::from(name) }
     }
 
     /// The key as the disk holds it. No part can contain a slash.
@@ -95,7 +91,7 @@ struct HeadOwner {
 
 impl Object {
     /// The object made of `value`, which must be a valid object; sets `metadata.resourceVersion`.
-    pub(super) fn new(version: u64, mut value: Value) -> Self {
+    pub fn new(version: u64, mut value: Value) -> Self {
         if let Some(map) = value.as_object_mut() {
             map.remove("apiVersion");
             map.remove("kind");
@@ -121,12 +117,7 @@ impl Object {
             version,
             labels: metadata.labels.unwrap_or_default(),
             uid: metadata.uid,
-            owners: metadata
-                .owner_references
-                .unwrap_or_default()
-                .into_iter()
-                .map(|owner| owner.uid)
-                .collect(),
+            owners: metadata.owner_references.unwrap_or_default().into_iter().map(|owner| owner.uid).collect(),
             deleting: metadata.deletion_timestamp.is_some(),
             json,
         })

@@ -81,13 +81,10 @@ impl State {
     fn resource(&mut self, name: &str) -> &mut Resource {
         let opened = self.opened;
         if !self.resources.contains_key(name) {
-            self.resources
-                .insert(Arc::from(name), Resource::new(opened));
+            self.resources.insert(Arc::from(name), Resource::new(opened));
         }
         // The entry API would need an owned key on every call.
-        self.resources
-            .entry(Arc::from(name))
-            .or_insert_with(|| Resource::new(opened))
+        self.resources.entry(Arc::from(name)).or_insert_with(|| Resource::new(opened))
     }
 
     pub(super) fn load(&mut self, key: Key, object: Arc<Object>) {
@@ -124,18 +121,8 @@ impl State {
     }
 
     /// Makes a durable write visible; whether it may have made garbage.
-    pub(super) fn apply(
-        &mut self,
-        key: &Key,
-        version: u64,
-        object: Arc<Object>,
-        deleted: bool,
-    ) -> bool {
-        if self
-            .staged
-            .get(key)
-            .is_some_and(|(staged, _)| *staged == version)
-        {
+    pub(super) fn apply(&mut self, key: &Key, version: u64, object: Arc<Object>, deleted: bool) -> bool {
+        if self.staged.get(key).is_some_and(|(staged, _)| *staged == version) {
             self.staged.remove(key);
         }
         self.durable = version;
@@ -171,10 +158,7 @@ impl State {
             self.uids.insert(object.uid.clone(), key.clone());
         }
         for owner in &object.owners {
-            self.dependents
-                .entry(owner.clone())
-                .or_default()
-                .insert(key.clone());
+            self.dependents.entry(owner.clone()).or_default().insert(key.clone());
         }
         if object.deleting {
             self.deleting.insert(key.clone());
@@ -215,12 +199,7 @@ impl State {
             return Err(resource.trimmed);
         }
         let start = resource.ring.partition_point(|event| event.version <= cursor);
-        let events: Vec<Event> = resource
-            .ring
-            .range(start..)
-            .take(limits::WATCH_BATCH)
-            .cloned()
-            .collect();
+        let events: Vec<Event> = resource.ring.range(start..).take(limits::WATCH_BATCH).cloned().collect();
         let next = match events.last() {
             Some(last) => last.version,
             None => self.durable.max(cursor),
@@ -236,12 +215,7 @@ impl State {
         limit: Option<usize>,
         keep: impl Fn(&Key, &Object) -> bool,
     ) -> Page {
-        let mut page = Page {
-            objects: Vec::new(),
-            version: self.durable,
-            next: None,
-            remaining: 0,
-        };
+        let mut page = Page { objects: Vec::new(), version: self.durable, next: None, remaining: 0 };
         let Some(found) = self.resources.get(resource) else {
             return page;
         };
@@ -275,9 +249,7 @@ impl State {
                 continue;
             }
             for key in keys {
-                let alone = self
-                    .get(key)
-                    .is_some_and(|object| !object.owners.iter().any(|uid| self.lives(uid)));
+                let alone = self.get(key).is_some_and(|object| !object.owners.iter().any(|uid| self.lives(uid)));
                 if alone {
                     orphans.insert(key.clone());
                 }
@@ -291,10 +263,7 @@ impl State {
     }
 
     pub(super) fn dependents(&self, uid: &str) -> Vec<Key> {
-        self.dependents
-            .get(uid)
-            .map(|keys| keys.iter().cloned().collect())
-            .unwrap_or_default()
+        self.dependents.get(uid).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
     }
 
     pub(super) fn in_namespace(&self, namespace: &str) -> Vec<Key> {
@@ -311,9 +280,6 @@ impl State {
     }
 
     pub(super) fn counts(&self) -> BTreeMap<String, usize> {
-        self.resources
-            .iter()
-            .map(|(name, resource)| (name.to_string(), resource.objects.len()))
-            .collect()
+        self.resources.iter().map(|(name, resource)| (name.to_string(), resource.objects.len())).collect()
     }
 }

@@ -44,10 +44,8 @@ async fn one_of_two_writers_wins() {
     let store = Store::open(&dir.path().join("s")).unwrap();
     let first = store.put(key("a"), Expect::Absent, object("a", "1")).await.unwrap();
     let expect = Expect::Version(first.version);
-    let (one, two) = tokio::join!(
-        store.put(key("a"), expect, object("a", "2")),
-        store.put(key("a"), expect, object("a", "3")),
-    );
+    let (one, two) =
+        tokio::join!(store.put(key("a"), expect, object("a", "2")), store.put(key("a"), expect, object("a", "3")),);
     assert!(one.is_ok() != two.is_ok());
     assert!(matches!(one.and(two), Err(WriteError::Conflict)));
     let again = store.put(key("a"), Expect::Absent, object("a", "1")).await;
@@ -97,10 +95,7 @@ async fn watchers_see_every_change_once_and_a_slow_one_is_cut() {
     let c = store.delete(key("a"), b.version).await.unwrap();
     let events = watch.next().await.unwrap().unwrap();
     let seen: Vec<_> = events.iter().map(|e| (e.version, e.change)).collect();
-    assert_eq!(
-        seen,
-        [(a.version, Change::Added), (b.version, Change::Modified), (c.version, Change::Deleted)]
-    );
+    assert_eq!(seen, [(a.version, Change::Added), (b.version, Change::Modified), (c.version, Change::Deleted)]);
     let mut writers = Vec::new();
     for n in 0..=limits::RING_EVENTS {
         let name = format!("n{n}");

@@ -54,18 +54,8 @@ pub struct Watch {
 pub struct Forgotten(pub u64);
 
 impl Watch {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        resource: Arc<str>,
-        cursor: u64,
-        wake: watch::Receiver<u64>,
-    ) -> Self {
-        Self {
-            shared,
-            resource,
-            cursor,
-            wake,
-        }
+    pub(super) fn new(shared: Arc<Shared>, resource: Arc<str>, cursor: u64, wake: watch::Receiver<u64>) -> Self {
+        Self { shared, resource, cursor, wake }
     }
 
     /// The version up to which this watcher has seen everything.
@@ -80,12 +70,7 @@ impl Watch {
     /// [`Forgotten`] when the watcher fell behind the ring.
     pub fn ready(&mut self) -> Result<Vec<Event>, Forgotten> {
         self.wake.mark_unchanged();
-        let (events, cursor) = self
-            .shared
-            .state
-            .lock()
-            .events(&self.resource, self.cursor)
-            .map_err(Forgotten)?;
+        let (events, cursor) = self.shared.state.lock().events(&self.resource, self.cursor).map_err(Forgotten)?;
         self.cursor = cursor;
         Ok(events)
     }
