@@ -24,7 +24,6 @@ pub(super) const ORPHAN: &str = "orphan";
 
 /// Collects until `stop` is cancelled.
 pub(super) async fn housekeeping(server: Arc<Inner>, stop: CancellationToken) {
-    server.create_system_namespaces().await;
     loop {
         // A pass may free what the next one collects.
         while !stop.is_cancelled() && pass(&server).await {}
@@ -85,7 +84,7 @@ async fn delete(server: &Inner, key: &Key, finalizer: Option<&'static str>) -> b
         Ok(Some(Deletion::Marked(object))) => before != Some(object.version),
         Ok(None) | Err(WriteError::Conflict) => false,
         Err(error) => {
-            tracing::warn!(%key, %error, "garbage stays for now");
+            tracing::warn!(%key, %error, "garbage could not be collected");
             false
         }
     }
@@ -146,7 +145,7 @@ async fn edit(server: &Inner, key: &Key, change: impl Fn(&mut Value)) -> bool {
             Ok(_) => return true,
             Err(WriteError::Conflict) => {}
             Err(error) => {
-                tracing::warn!(%key, %error, "garbage stays for now");
+                tracing::warn!(%key, %error, "garbage could not be collected");
                 return false;
             }
         }

@@ -191,16 +191,6 @@ impl Failure {
         Self::new(StatusCode::GONE, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
-    /// 410, a list cannot be continued.
-    #[must_use]
-    pub fn expired_continue() -> Self {
-        Self::new(
-            StatusCode::GONE,
-            "Expired",
-            "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.",
-        )
-    }
-
     /// 413.
     #[must_use]
     pub fn too_large(limit: usize) -> Self {

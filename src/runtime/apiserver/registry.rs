@@ -327,13 +327,6 @@ impl Registry {
         self.resources.get(&(group.to_owned(), plural.to_owned()))
     }
 
-    /// The kind with that name in the store.
-    #[must_use]
-    pub fn by_key(&self, key: &str) -> Option<&Arc<Resource>> {
-        let (plural, group) = key.split_once('.')?;
-        self.get(group, plural)
-    }
-
     /// All kinds, ordered by group and plural.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.resources.values()

@@ -54,12 +54,6 @@ impl Selector {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// The name that a field selector asks for, if it does.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.fields.iter().find(|term| term.equal && term.path == "metadata.name").map(|term| term.value.as_str())
-    }
-
     /// Whether the object is selected.
     #[must_use]
     pub fn matches(&self, key: &Key, object: &Object) -> bool {

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use parking_lot::RwLock;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
@@ -20,10 +20,10 @@ use super::log::PodLogs;
 use super::registry::{Registry, Resource};
 use super::request::{Place, Query, Verb};
 use super::service_ip::ServiceIps;
-use super::store::{Expect, Key, Store, StoreError};
+use super::store::{Key, Store, StoreError};
 use super::verbs::{self, Call};
 use super::view::View;
-use super::{Extra, Options, definitions, discovery, limits, log, openapi, response, reviews, watching};
+use super::{Extra, Options, definitions, discovery, limits, log, openapi, random, response, reviews, watching};
 use crate::serve::Body;
 
 /// The version this server says it has.
@@ -47,7 +47,7 @@ pub(super) struct Inner {
 impl Inner {
     pub(super) fn open(options: Options, stop: CancellationToken) -> Result<Self, StoreError> {
         let tokens = Tokens::open(&options.data_dir, &options.issuer)?;
-        let store = Store::open(&options.data_dir.join("state.redb"))?;
+        let store = Store::seeded(&options.data_dir.join("state.redb"), system_namespaces()?)?;
         let inner = Self {
             store,
             registry: RwLock::new(Arc::new(Registry::builtin())),
@@ -70,28 +70,6 @@ impl Inner {
     /// The kinds as they are now.
     pub(super) fn kinds(&self) -> Arc<Registry> {
         Arc::clone(&self.registry.read())
-    }
-
-    /// Creates the namespaces that are always there, where they are missing.
-    pub(super) async fn create_system_namespaces(&self) {
-        for name in SYSTEM_NAMESPACES {
-            let key = Key::new(&Arc::from("namespaces."), "", name);
-            if self.store.latest(&key).is_some() {
-                continue;
-            }
-            let Ok(uid) = super::random::uid() else { continue };
-            let namespace = json!({
-                "metadata": {
-                    "name": name, "uid": uid, "creationTimestamp": now(),
-                    "labels": {"kubernetes.io/metadata.name": name},
-                },
-                "spec": {"finalizers": ["kubernetes"]},
-                "status": {"phase": "Active"},
-            });
-            if let Err(error) = self.store.put(key, Expect::Absent, namespace).await {
-                tracing::warn!(namespace = name, %error, "a system namespace could not be created");
-            }
-        }
     }
 
     /// Answers a request from a socket: the user is whoever the bearer token says.
@@ -288,6 +266,23 @@ impl Inner {
         warnings.append(&mut call.warnings);
         answer
     }
+}
+
+/// The namespaces that are always there, as they are created first.
+fn system_namespaces() -> Result<Vec<(Key, Value)>, StoreError> {
+    let namespace = |name: &str| {
+        let uid = random::uid().map_err(|_| StoreError::NoEntropy)?;
+        let namespace = json!({
+            "metadata": {
+                "name": name, "uid": uid, "creationTimestamp": now(),
+                "labels": {"kubernetes.io/metadata.name": name},
+            },
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        });
+        Ok((Key::new(&Arc::from("namespaces."), "", name), namespace))
+    };
+    SYSTEM_NAMESPACES.into_iter().map(namespace).collect()
 }
 
 fn has_subresource(resource: &Resource, place: &Place) -> bool {

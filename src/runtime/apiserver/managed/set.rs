@@ -95,9 +95,8 @@ impl FieldSet {
                 }
             }
             _ => {
-                gone = Self::of(old, shape);
                 set = Self::of(new, shape);
-                set.member |= set.below.is_empty();
+                gone = Self::of(old, shape).difference(&set);
             }
         }
         (set, gone)

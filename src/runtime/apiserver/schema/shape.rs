@@ -114,12 +114,6 @@ impl Schema {
             _ => {}
         }
     }
-
-    /// Whether a value of this schema merges field by field.
-    #[must_use]
-    pub fn is_map(&self) -> bool {
-        self.kind == Some(Type::Object) || !self.properties.is_empty()
-    }
 }
 
 /// Fields of `given` that `known` (the same object after a trip through its type) does not have; nulls aside. At most `limit` paths.
