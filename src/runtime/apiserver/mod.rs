@@ -5,7 +5,7 @@
 //! optimistic locking is exact, that resource versions grow over restarts, and that what it does not understand is refused, not guessed.
 //!
 //! It refuses to know what the objects mean: meaning comes from controllers, which are clients, and from [`Admission`] plugins.
-//! It speaks JSON only (no protobuf, no SPDY), and evaluates no CEL.
+//! It answers in JSON only (protobuf is read where kubectl sends it, SPDY is not spoken), and evaluates no CEL.
 //!
 //! A request goes `serve` or the in-memory client → `server` (who, what, may they) → `verbs` → `store`.
 
@@ -28,6 +28,7 @@ mod managed;
 mod openapi;
 mod patch;
 mod pod_row;
+mod protobuf;
 mod random;
 mod registry;
 mod request;

@@ -13,7 +13,7 @@ use super::request::{Place, Verb};
 use super::response;
 use super::server::{Inner, now, user_of};
 use super::store::Key;
-use super::verbs::{Call, parse_json};
+use super::verbs::{Call, parse_body};
 use crate::serve::Body;
 
 /// Life of a token nobody named one for, seconds.
@@ -34,12 +34,13 @@ pub(super) fn answer(
     user: &User,
     review: &Review,
     verb: Verb,
+    content_type: &str,
     body: &[u8],
 ) -> Result<Response<Body>, Failure> {
     if verb != Verb::Create {
         return Err(Failure::method_not_allowed());
     }
-    let mut object = parse_json(body)?.value;
+    let mut object = parse_body(content_type, body)?.value;
     if !object.is_object() {
         return Err(Failure::bad_request("the body is not an object"));
     }

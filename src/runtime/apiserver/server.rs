@@ -203,9 +203,12 @@ impl Inner {
             namespace: &place.namespace,
             name: &place.name,
         };
+        let header = |name| parts.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let content_type = header(CONTENT_TYPE).unwrap_or("application/json");
+        let content_type = content_type.split(';').next().unwrap_or_default().trim().to_owned();
         if let Some(review) = reviews::find(&place) {
             authorize(&user, verb, &question(verb))?;
-            return reviews::answer(&self, &user, review, verb, &body);
+            return reviews::answer(&self, &user, review, verb, &content_type, &body);
         }
         let resource = self.kinds().get(group, plural).cloned().ok_or_else(Failure::no_such_path)?;
         let version = resource.version(&place.version).ok_or_else(Failure::no_such_path)?;
@@ -225,7 +228,6 @@ impl Inner {
         if !has_subresource(&resource, &place) {
             return Err(Failure::no_such_path());
         }
-        let header = |name| parts.headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let agent = header(USER_AGENT).unwrap_or("unknown");
         let default_manager = agent.split('/').next().unwrap_or_default();
         let manager = query.get("fieldManager").unwrap_or(default_manager).to_owned();
@@ -233,8 +235,6 @@ impl Inner {
             (_, "log") => View::Full,
             _ => View::parse(&parts.headers, &query)?,
         };
-        let content_type = header(CONTENT_TYPE).unwrap_or("application/json");
-        let content_type = content_type.split(';').next().unwrap_or_default().trim().to_owned();
         let mut call = Call {
             server: self,
             resource,

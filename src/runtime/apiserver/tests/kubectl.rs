@@ -100,7 +100,9 @@ async fn works_against_this_server() {
     let server = Arc::new(server);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let authority = Authority::load_or_create(dir.path(), &TrustDomain::new("cluster.local").unwrap()).unwrap();
+    std::fs::create_dir(dir.path().join("ca")).unwrap();
+    let authority =
+        Authority::load_or_create(&dir.path().join("ca"), &TrustDomain::new("cluster.local").unwrap()).unwrap();
     let loopback = "127.0.0.1".parse().unwrap();
     let (chain, key) = authority.sign_server(&[], &[loopback], Duration::from_secs(3600)).unwrap();
     let tls = crate::tls::server(chain, key.private_key(), &[b"h2", b"http/1.1"]).unwrap();

@@ -21,7 +21,7 @@ use super::request::{Place, Query};
 use super::server::Inner;
 use super::store::{Key, Object};
 use super::view::View;
-use super::{json, limits, response};
+use super::{json, limits, protobuf, response};
 use crate::serve::Body;
 
 pub(super) use self::create::create;
@@ -84,11 +84,7 @@ impl Call {
 
     /// The body as an object of the request's kind and version, and the keys that came twice in it.
     pub(super) fn decode(&self) -> Result<json::Parsed, Failure> {
-        let parsed = match self.content_type.as_str() {
-            "application/json" | "application/merge-patch+json" | "" => parse_json(&self.body)?,
-            "application/yaml" | "application/apply-patch+yaml" => parse_yaml(&self.body)?,
-            other => return Err(Failure::unsupported_media_type(other, "application/json, application/yaml")),
-        };
+        let parsed = parse_body(&self.content_type, &self.body)?;
         if !parsed.value.is_object() {
             return Err(Failure::bad_request("the body is not an object"));
         }
@@ -202,6 +198,18 @@ impl Call {
 /// `metadata.name`.
 pub(super) fn name_of(object: &Value) -> String {
     super::columns::string(object, "/metadata/name").to_owned()
+}
+
+/// A body of any type that objects come in.
+pub(super) fn parse_body(content_type: &str, body: &[u8]) -> Result<json::Parsed, Failure> {
+    match content_type {
+        "application/json" | "" => parse_json(body),
+        "application/yaml" => parse_yaml(body),
+        "application/vnd.kubernetes.protobuf" => {
+            Ok(json::Parsed { value: protobuf::parse(body)?, duplicates: Vec::new() })
+        }
+        other => Err(Failure::unsupported_media_type(other, "application/json, application/yaml")),
+    }
 }
 
 pub(super) fn parse_json(body: &[u8]) -> Result<json::Parsed, Failure> {
