@@ -48,7 +48,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let program = arguments.first().map_or_else(|| "mesh".into(), |name| Path::new(name).display().to_string());
     let ui = Ui::new(program);
-    let command = match parse(&ui, arguments) {
+    let command = match parse(arguments) {
         Ok(command) => command,
         Err(code) => return code,
     };
@@ -64,9 +64,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn parse(ui: &Ui, arguments: Vec<OsString>) -> Result<Command, ExitCode> {
+fn parse(arguments: Vec<OsString>) -> Result<Command, ExitCode> {
     let parsed = Cli::command()
-        .bin_name(ui.program())
+        .bin_name(env!("CARGO_PKG_NAME"))
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map(|cli| cli.command).map_err(|error| {

@@ -15,27 +15,15 @@ pub struct Column {
 }
 
 const fn text(name: &'static str) -> Column {
-    Column {
-        name,
-        kind: "string",
-        priority: 0,
-    }
+    Column { name, kind: "string", priority: 0 }
 }
 
 const fn wide(name: &'static str) -> Column {
-    Column {
-        name,
-        kind: "string",
-        priority: 1,
-    }
+    Column { name, kind: "string", priority: 1 }
 }
 
 const fn number(name: &'static str) -> Column {
-    Column {
-        name,
-        kind: "integer",
-        priority: 0,
-    }
+    Column { name, kind: "integer", priority: 0 }
 }
 
 /// The columns of a kind and how a row is made. The name comes first in every table, and is not part of the row function's answer.
@@ -48,15 +36,10 @@ pub struct Printer {
 }
 
 /// Name and age.
-pub const PLAIN: Printer = Printer {
-    columns: &[text("Age")],
-    row: |o, now| vec![age(o, now)],
-};
+pub const PLAIN: Printer = Printer { columns: &[text("Age")], row: |o, now| vec![age(o, now)] };
 
-pub const NAMESPACE: Printer = Printer {
-    columns: &[text("Status"), text("Age")],
-    row: |o, now| vec![at(o, "/status/phase"), age(o, now)],
-};
+pub const NAMESPACE: Printer =
+    Printer { columns: &[text("Status"), text("Age")], row: |o, now| vec![at(o, "/status/phase"), age(o, now)] };
 
 pub const POD: Printer = Printer {
     columns: &[
@@ -73,14 +56,7 @@ pub const POD: Printer = Printer {
 };
 
 pub const SERVICE: Printer = Printer {
-    columns: &[
-        text("Type"),
-        text("Cluster-IP"),
-        text("External-IP"),
-        text("Port(s)"),
-        text("Age"),
-        wide("Selector"),
-    ],
+    columns: &[text("Type"), text("Cluster-IP"), text("External-IP"), text("Port(s)"), text("Age"), wide("Selector")],
     row: |o, now| {
         let ports: Vec<String> = list(o, "/spec/ports")
             .iter()
@@ -132,10 +108,8 @@ pub const SECRET: Printer = Printer {
     row: |o, now| vec![at(o, "/type"), size(o, "/data").into(), age(o, now)],
 };
 
-pub const SERVICE_ACCOUNT: Printer = Printer {
-    columns: &[number("Secrets"), text("Age")],
-    row: |o, now| vec![size(o, "/secrets").into(), age(o, now)],
-};
+pub const SERVICE_ACCOUNT: Printer =
+    Printer { columns: &[number("Secrets"), text("Age")], row: |o, now| vec![size(o, "/secrets").into(), age(o, now)] };
 
 pub const NODE: Printer = Printer {
     columns: &[
@@ -153,13 +127,7 @@ pub const NODE: Printer = Printer {
         let ready = list(o, "/status/conditions")
             .iter()
             .find(|c| c["type"] == "Ready")
-            .map_or("Unknown", |c| {
-                if c["status"] == "True" {
-                    "Ready"
-                } else {
-                    "NotReady"
-                }
-            });
+            .map_or("Unknown", |c| if c["status"] == "True" { "Ready" } else { "NotReady" });
         let status = if o.pointer("/spec/unschedulable") == Some(&Value::Bool(true)) {
             format!("{ready},SchedulingDisabled")
         } else {
@@ -209,26 +177,15 @@ pub const EVENT: Printer = Printer {
     ],
     row: |o, now| {
         let time = |paths: &[&str]| {
-            let found = paths
-                .iter()
-                .map(|path| string(o, path))
-                .find(|time| !time.is_empty());
+            let found = paths.iter().map(|path| string(o, path)).find(|time| !time.is_empty());
             since(found.unwrap_or_default(), now)
         };
         let kind = string(o, "/involvedObject/kind").to_lowercase();
         let name = string(o, "/involvedObject/name");
         let source = string(o, "/source/component");
-        let source = if source.is_empty() {
-            string(o, "/reportingComponent")
-        } else {
-            source
-        };
+        let source = if source.is_empty() { string(o, "/reportingComponent") } else { source };
         let host = string(o, "/source/host");
-        let source = if host.is_empty() {
-            source.to_owned()
-        } else {
-            format!("{source}, {host}")
-        };
+        let source = if host.is_empty() { source.to_owned() } else { format!("{source}, {host}") };
         vec![
             time(&["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"]),
             at(o, "/type"),
@@ -292,12 +249,7 @@ pub const REPLICA_SET: Printer = Printer {
 };
 
 pub const ENDPOINT_SLICE: Printer = Printer {
-    columns: &[
-        text("AddressType"),
-        text("Ports"),
-        text("Endpoints"),
-        text("Age"),
-    ],
+    columns: &[text("AddressType"), text("Ports"), text("Endpoints"), text("Age")],
     row: |o, now| {
         let ports: Vec<String> = list(o, "/ports")
             .iter()
@@ -312,31 +264,16 @@ pub const ENDPOINT_SLICE: Printer = Printer {
             .filter_map(Value::as_str)
             .map(str::to_owned)
             .collect();
-        let unset = |shown: String| -> Value {
-            if shown.is_empty() {
-                "<unset>".into()
-            } else {
-                shown.into()
-            }
-        };
-        vec![
-            at(o, "/addressType"),
-            unset(first(&ports, 3)),
-            unset(first(&addresses, 3)),
-            age(o, now),
-        ]
+        let unset = |shown: String| -> Value { if shown.is_empty() { "<unset>".into() } else { shown.into() } };
+        vec![at(o, "/addressType"), unset(first(&ports, 3)), unset(first(&addresses, 3)), age(o, now)]
     },
 };
 
-pub const LEASE: Printer = Printer {
-    columns: &[text("Holder"), text("Age")],
-    row: |o, now| vec![at(o, "/spec/holderIdentity"), age(o, now)],
-};
+pub const LEASE: Printer =
+    Printer { columns: &[text("Holder"), text("Age")], row: |o, now| vec![at(o, "/spec/holderIdentity"), age(o, now)] };
 
-pub const CRD: Printer = Printer {
-    columns: &[text("Created At")],
-    row: |o, _| vec![at(o, "/metadata/creationTimestamp")],
-};
+pub const CRD: Printer =
+    Printer { columns: &[text("Created At")], row: |o, _| vec![at(o, "/metadata/creationTimestamp")] };
 
 pub(super) fn at(object: &Value, path: &str) -> Value {
     match object.pointer(path) {
@@ -347,24 +284,15 @@ pub(super) fn at(object: &Value, path: &str) -> Value {
 }
 
 pub(super) fn string<'a>(object: &'a Value, path: &str) -> &'a str {
-    object
-        .pointer(path)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    object.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
 pub(super) fn list<'a>(object: &'a Value, path: &str) -> &'a [Value] {
-    object
-        .pointer(path)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
+    object.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 pub(super) fn int(object: &Value, path: &str) -> i64 {
-    object
-        .pointer(path)
-        .and_then(Value::as_i64)
-        .unwrap_or_default()
+    object.pointer(path).and_then(Value::as_i64).unwrap_or_default()
 }
 
 fn size(object: &Value, path: &str) -> usize {
@@ -376,19 +304,11 @@ fn size(object: &Value, path: &str) -> usize {
 }
 
 pub(super) fn or_none(text: &str) -> Value {
-    if text.is_empty() {
-        "<none>".into()
-    } else {
-        text.into()
-    }
+    if text.is_empty() { "<none>".into() } else { text.into() }
 }
 
 fn or_unknown(text: &str) -> Value {
-    if text.is_empty() {
-        "<unknown>".into()
-    } else {
-        text.into()
-    }
+    if text.is_empty() { "<unknown>".into() } else { text.into() }
 }
 
 fn first(all: &[String], shown: usize) -> String {
@@ -405,18 +325,10 @@ fn external(service: &Value) -> Value {
         .iter()
         .map(|ingress| {
             let ip = string(ingress, "/ip");
-            if ip.is_empty() {
-                string(ingress, "/hostname")
-            } else {
-                ip
-            }
+            if ip.is_empty() { string(ingress, "/hostname") } else { ip }
         })
         .collect();
-    all.extend(
-        list(service, "/spec/externalIPs")
-            .iter()
-            .filter_map(Value::as_str),
-    );
+    all.extend(list(service, "/spec/externalIPs").iter().filter_map(Value::as_str));
     match string(service, "/spec/type") {
         "ExternalName" => string(service, "/spec/externalName").into(),
         "LoadBalancer" if all.is_empty() => "<pending>".into(),
@@ -425,10 +337,8 @@ fn external(service: &Value) -> Value {
 }
 
 fn containers(workload: &Value, field: &str) -> Value {
-    let all: Vec<&str> = list(workload, "/spec/template/spec/containers")
-        .iter()
-        .map(|container| string(container, field))
-        .collect();
+    let all: Vec<&str> =
+        list(workload, "/spec/template/spec/containers").iter().map(|container| string(container, field)).collect();
     all.join(",").into()
 }
 
@@ -464,11 +374,7 @@ pub(super) fn human(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let two = |major: i64, unit: &str, minor: i64, small: &str| {
-        if minor == 0 {
-            format!("{major}{unit}")
-        } else {
-            format!("{major}{unit}{minor}{small}")
-        }
+        if minor == 0 { format!("{major}{unit}") } else { format!("{major}{unit}{minor}{small}") }
     };
     match seconds {
         0..120 => format!("{seconds}s"),

@@ -30,16 +30,8 @@ impl Cause {
     /// `field: Required value`, with `why` when it says something.
     #[must_use]
     pub fn required(field: impl Into<String>, why: &str) -> Self {
-        let message = if why.is_empty() {
-            "Required value".to_owned()
-        } else {
-            format!("Required value: {why}")
-        };
-        Self {
-            reason: "FieldValueRequired".to_owned(),
-            message,
-            field: field.into(),
-        }
+        let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+        Self { reason: "FieldValueRequired".to_owned(), message, field: field.into() }
     }
 
     /// `field: Unsupported value: value: supported values: …`.
@@ -48,10 +40,7 @@ impl Cause {
         let supported: Vec<String> = supported.iter().map(|v| format!("{v:?}")).collect();
         Self {
             reason: "FieldValueNotSupported".to_owned(),
-            message: format!(
-                "Unsupported value: {value}: supported values: {}",
-                supported.join(", ")
-            ),
+            message: format!("Unsupported value: {value}: supported values: {}", supported.join(", ")),
             field: field.into(),
         }
     }
@@ -81,7 +70,7 @@ pub struct Failure {
     /// One sentence.
     pub message: String,
     /// `details.group`, `.kind`, `.name`, where there is an object.
-    pub about: Option<About>,
+    pub about: Option<Box<About>>,
     /// `details.causes`.
     pub causes: Vec<Cause>,
 }
@@ -101,31 +90,17 @@ impl About {
     /// What a resource and a name say.
     #[must_use]
     pub fn new(group: &str, kind: &str, name: &str) -> Self {
-        Self {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-        }
+        Self { group: group.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
     }
 
     fn qualified(&self) -> String {
-        if self.group.is_empty() {
-            self.kind.clone()
-        } else {
-            format!("{}.{}", self.kind, self.group)
-        }
+        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
     }
 }
 
 impl Failure {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            about: None,
-            causes: Vec::new(),
-        }
+        Self { code, reason, message: message.into(), about: None, causes: Vec::new() }
     }
 
     /// 400.
@@ -143,36 +118,22 @@ impl Failure {
     /// 403 with a sentence of its own.
     #[must_use]
     pub fn forbidden(about: About, why: impl std::fmt::Display) -> Self {
-        let name = if about.name.is_empty() {
-            String::new()
-        } else {
-            format!(" {:?}", about.name)
-        };
+        let name = if about.name.is_empty() { String::new() } else { format!(" {:?}", about.name) };
         let message = format!("{}{name} is forbidden: {why}", about.qualified());
-        Self {
-            about: Some(about),
-            ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
-        }
+        Self { about: Some(Box::new(about)), ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message) }
     }
 
     /// 404 for an object.
     #[must_use]
     pub fn not_found(about: About) -> Self {
         let message = format!("{} {:?} not found", about.qualified(), about.name);
-        Self {
-            about: Some(about),
-            ..Self::new(StatusCode::NOT_FOUND, "NotFound", message)
-        }
+        Self { about: Some(Box::new(about)), ..Self::new(StatusCode::NOT_FOUND, "NotFound", message) }
     }
 
     /// 404 for a path.
     #[must_use]
     pub fn no_such_path() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            "the server could not find the requested resource",
-        )
+        Self::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
     }
 
     /// 405.
@@ -199,10 +160,7 @@ impl Failure {
     #[must_use]
     pub fn already_exists(about: About) -> Self {
         let message = format!("{} {:?} already exists", about.qualified(), about.name);
-        Self {
-            about: Some(about),
-            ..Self::new(StatusCode::CONFLICT, "AlreadyExists", message)
-        }
+        Self { about: Some(Box::new(about)), ..Self::new(StatusCode::CONFLICT, "AlreadyExists", message) }
     }
 
     /// 409, the object changed in between.
@@ -217,44 +175,20 @@ impl Failure {
     /// 409 with a reason.
     #[must_use]
     pub fn conflict_because(about: About, why: impl std::fmt::Display) -> Self {
-        let message = format!(
-            "Operation cannot be fulfilled on {} {:?}: {why}",
-            about.qualified(),
-            about.name
-        );
-        Self {
-            about: Some(about),
-            ..Self::new(StatusCode::CONFLICT, "Conflict", message)
-        }
+        let message = format!("Operation cannot be fulfilled on {} {:?}: {why}", about.qualified(), about.name);
+        Self { about: Some(Box::new(about)), ..Self::new(StatusCode::CONFLICT, "Conflict", message) }
     }
 
     /// 409 of server-side apply.
     #[must_use]
     pub fn apply_conflict(message: String, causes: Vec<Cause>) -> Self {
-        Self {
-            causes,
-            ..Self::new(StatusCode::CONFLICT, "Conflict", message)
-        }
+        Self { causes, ..Self::new(StatusCode::CONFLICT, "Conflict", message) }
     }
 
     /// 410, the version is forgotten.
     #[must_use]
     pub fn expired(asked: u64, oldest: u64) -> Self {
-        Self::new(
-            StatusCode::GONE,
-            "Expired",
-            format!("too old resource version: {asked} ({oldest})"),
-        )
-    }
-
-    /// 410, a list cannot be continued.
-    #[must_use]
-    pub fn expired_continue() -> Self {
-        Self::new(
-            StatusCode::GONE,
-            "Expired",
-            "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.",
-        )
+        Self::new(StatusCode::GONE, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
     /// 413.
@@ -289,11 +223,7 @@ impl Failure {
             many => format!("[{}]", many.join(", ")),
         };
         let message = format!("{} {name:?} is invalid: {all}", about.qualified());
-        Self {
-            about: Some(about),
-            causes,
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
-        }
+        Self { about: Some(Box::new(about)), causes, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message) }
     }
 
     /// 422 for a patch that does not fit the object.
@@ -317,16 +247,8 @@ impl Failure {
     /// A refusal of an admission plugin.
     #[must_use]
     pub fn denied(code: StatusCode, message: String, about: About, causes: Vec<Cause>) -> Self {
-        let reason = if code == StatusCode::FORBIDDEN {
-            "Forbidden"
-        } else {
-            "Invalid"
-        };
-        Self {
-            about: Some(about),
-            causes,
-            ..Self::new(code, reason, message)
-        }
+        let reason = if code == StatusCode::FORBIDDEN { "Forbidden" } else { "Invalid" };
+        Self { about: Some(Box::new(about)), causes, ..Self::new(code, reason, message) }
     }
 
     /// What a failed write means to the client; `about` is what it wanted to write.
@@ -353,11 +275,7 @@ impl Failure {
     pub fn to_json(&self) -> Value {
         let mut details = Map::new();
         if let Some(about) = &self.about {
-            for (name, value) in [
-                ("name", &about.name),
-                ("group", &about.group),
-                ("kind", &about.kind),
-            ] {
+            for (name, value) in [("name", &about.name), ("group", &about.group), ("kind", &about.kind)] {
                 if !value.is_empty() {
                     details.insert(name.to_owned(), value.as_str().into());
                 }
@@ -367,9 +285,7 @@ impl Failure {
             let causes: Vec<Value> = self
                 .causes
                 .iter()
-                .map(|cause| {
-                    json!({"reason": cause.reason, "message": cause.message, "field": cause.field})
-                })
+                .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
                 .collect();
             details.insert("causes".to_owned(), causes.into());
         }

@@ -265,18 +265,8 @@ pub struct Review {
 
 /// The review kinds.
 pub static REVIEWS: &[Review] = &[
-    Review {
-        group: "authentication.k8s.io",
-        version: "v1",
-        kind: "TokenReview",
-        plural: "tokenreviews",
-    },
-    Review {
-        group: "authentication.k8s.io",
-        version: "v1",
-        kind: "SelfSubjectReview",
-        plural: "selfsubjectreviews",
-    },
+    Review { group: "authentication.k8s.io", version: "v1", kind: "TokenReview", plural: "tokenreviews" },
+    Review { group: "authentication.k8s.io", version: "v1", kind: "SelfSubjectReview", plural: "selfsubjectreviews" },
     Review {
         group: "authorization.k8s.io",
         version: "v1",

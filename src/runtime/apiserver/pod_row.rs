@@ -19,10 +19,7 @@ pub(super) fn row(pod: &Value, now: Timestamp) -> Vec<Value> {
     let gates: Value = if gates.is_empty() {
         "<none>".into()
     } else {
-        let met = gates
-            .iter()
-            .filter(|gate| condition(pod, string(gate, "/conditionType")) == Some("True"))
-            .count();
+        let met = gates.iter().filter(|gate| condition(pod, string(gate, "/conditionType")) == Some("True")).count();
         format!("{met}/{}", gates.len()).into()
     };
     vec![
@@ -46,17 +43,12 @@ struct Summary<'a> {
 }
 
 fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a str> {
-    list(pod, "/status/conditions")
-        .iter()
-        .find(|c| c["type"] == kind)
-        .and_then(|c| c["status"].as_str())
+    list(pod, "/status/conditions").iter().find(|c| c["type"] == kind).and_then(|c| c["status"].as_str())
 }
 
 /// A sidecar is an init container that is restarted for as long as the pod runs; it counts like a container.
 fn is_sidecar(pod: &Value, name: &str) -> bool {
-    list(pod, "/spec/initContainers")
-        .iter()
-        .any(|c| c["name"] == name && c["restartPolicy"] == "Always")
+    list(pod, "/spec/initContainers").iter().any(|c| c["name"] == name && c["restartPolicy"] == "Always")
 }
 
 fn terminated_word(state: &Value) -> String {
@@ -82,9 +74,8 @@ fn summarise(pod: &Value) -> Summary<'_> {
         last_restart: None,
         status: if reason.is_empty() { phase } else { reason }.to_owned(),
     };
-    let gated = list(pod, "/status/conditions")
-        .iter()
-        .any(|c| c["type"] == "PodScheduled" && c["reason"] == "SchedulingGated");
+    let gated =
+        list(pod, "/status/conditions").iter().any(|c| c["type"] == "PodScheduled" && c["reason"] == "SchedulingGated");
     if gated {
         "SchedulingGated".clone_into(&mut summary.status);
     }
@@ -168,11 +159,6 @@ fn containers<'a>(pod: &'a Value, summary: &mut Summary<'a>) {
     }
     // Completed while a container still runs is not the pod's word.
     if summary.status == "Completed" && running {
-        summary.status = if condition(pod, "Ready") == Some("True") {
-            "Running"
-        } else {
-            "NotReady"
-        }
-        .to_owned();
+        summary.status = if condition(pod, "Ready") == Some("True") { "Running" } else { "NotReady" }.to_owned();
     }
 }

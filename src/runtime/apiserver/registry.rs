@@ -89,19 +89,13 @@ impl Resource {
     /// `group/version`, or `version` for the core.
     #[must_use]
     pub fn api_version(&self, version: &str) -> String {
-        if self.group.is_empty() {
-            version.to_owned()
-        } else {
-            format!("{}/{version}", self.group)
-        }
+        if self.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.group) }
     }
 
     /// The version of that name, if it is served.
     #[must_use]
     pub fn version(&self, name: &str) -> Option<&Version> {
-        self.versions
-            .iter()
-            .find(|version| version.served && version.name == name)
+        self.versions.iter().find(|version| version.served && version.name == name)
     }
 
     /// What a refusal is about.
@@ -148,29 +142,17 @@ impl Resource {
         let text = |path: &str| string(definition, path).to_owned();
         let (group, plural) = (text("/spec/group"), text("/spec/names/plural"));
         let kind = text("/spec/names/kind");
-        for (field, value) in [
-            ("spec.group", &group),
-            ("spec.names.plural", &plural),
-            ("spec.names.kind", &kind),
-        ] {
+        for (field, value) in [("spec.group", &group), ("spec.names.plural", &plural), ("spec.names.kind", &kind)] {
             if value.is_empty() {
                 causes.push(Cause::required(field, ""));
             }
         }
         let name = string(definition, "/metadata/name");
         if name != format!("{plural}.{group}") {
-            causes.push(Cause::invalid(
-                "metadata.name",
-                &name.into(),
-                "must be spec.names.plural+\".\"+spec.group",
-            ));
+            causes.push(Cause::invalid("metadata.name", &name.into(), "must be spec.names.plural+\".\"+spec.group"));
         }
         if BUILTINS.iter().any(|builtin| builtin.group == group) {
-            causes.push(Cause::invalid(
-                "spec.group",
-                &group.as_str().into(),
-                "this group is built in",
-            ));
+            causes.push(Cause::invalid("spec.group", &group.as_str().into(), "this group is built in"));
         }
         let scope = string(definition, "/spec/scope");
         if !matches!(scope, "Namespaced" | "Cluster") {
@@ -220,24 +202,14 @@ fn versions(definition: &Value, causes: &mut Vec<Cause>) -> (Vec<Version>, usize
         if name.is_empty() {
             causes.push(Cause::required(format!("{path}.name"), ""));
         }
-        let schema = match version.pointer("/schema/openAPIV3Schema") {
-            None => {
-                causes.push(Cause::required(
-                    format!("{path}.schema.openAPIV3Schema"),
-                    "schemas are required",
-                ));
-                continue;
-            }
-            Some(schema) => schema,
+        let Some(schema) = version.pointer("/schema/openAPIV3Schema") else {
+            causes.push(Cause::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required"));
+            continue;
         };
         let schema = match Schema::parse(schema, &format!("{path}.schema.openAPIV3Schema")) {
             Ok(schema) => schema,
             Err(wrong) => {
-                causes.extend(
-                    wrong
-                        .into_iter()
-                        .map(|(path, why)| Cause::invalid(path, &Value::Null, why)),
-                );
+                causes.extend(wrong.into_iter().map(|(path, why)| Cause::invalid(path, &Value::Null, why)));
                 continue;
             }
         };
@@ -260,17 +232,14 @@ fn versions(definition: &Value, causes: &mut Vec<Cause>) -> (Vec<Version>, usize
             scale: version.pointer("/subresources/scale").map(|scale| Scale {
                 spec: pointer("/subresources/scale/specReplicasPath"),
                 status: pointer("/subresources/scale/statusReplicasPath"),
-                selector: scale
-                    .get("labelSelectorPath")
-                    .and_then(Value::as_str)
-                    .map(|path| path.replace('.', "/")),
+                selector: scale.get("labelSelectorPath").and_then(Value::as_str).map(|path| path.replace('.', "/")),
             }),
             columns: columns(version),
             deprecation,
             name,
         });
     }
-    versions.sort_by(|a, b| version_rank(&b.name).cmp(&version_rank(&a.name)));
+    versions.sort_by_key(|version| std::cmp::Reverse(version_rank(&version.name)));
     (versions, storage)
 }
 
@@ -314,13 +283,7 @@ fn version_rank(name: &str) -> (u8, u32, u32, std::cmp::Reverse<String>) {
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// All kinds, by group and plural.
@@ -359,13 +322,6 @@ impl Registry {
     #[must_use]
     pub fn get(&self, group: &str, plural: &str) -> Option<&Arc<Resource>> {
         self.resources.get(&(group.to_owned(), plural.to_owned()))
-    }
-
-    /// The kind with that name in the store.
-    #[must_use]
-    pub fn by_key(&self, key: &str) -> Option<&Arc<Resource>> {
-        let (plural, group) = key.split_once('.')?;
-        self.get(group, plural)
     }
 
     /// All kinds, ordered by group and plural.

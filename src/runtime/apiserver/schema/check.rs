@@ -86,9 +86,7 @@ impl Schema {
             Type::Boolean => value.is_boolean(),
             Type::Number => value.is_number(),
             Type::Integer => {
-                value.is_i64()
-                    || value.is_u64()
-                    || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
             }
         };
         if !fits {
@@ -130,11 +128,7 @@ impl Schema {
         if let Some(pattern) = &self.pattern {
             match pattern.regex() {
                 Some(regex) if regex.is_match(text) => {}
-                Some(_) => causes.push(body(
-                    path,
-                    &value(),
-                    format!("should match '{}'", pattern.text),
-                )),
+                Some(_) => causes.push(body(path, &value(), format!("should match '{}'", pattern.text))),
                 None => causes.push(body(
                     path,
                     &value(),
@@ -293,9 +287,5 @@ fn shorten(text: &str) -> String {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

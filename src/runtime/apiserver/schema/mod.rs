@@ -15,8 +15,8 @@ use std::sync::OnceLock;
 use regex::Regex;
 use serde_json::Value;
 
-pub use self::shape::unknown_fields;
 pub(super) use self::shape::remove_unknown;
+pub use self::shape::unknown_fields;
 
 /// A JSON type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +83,7 @@ pub struct Pattern {
 
 impl Pattern {
     fn regex(&self) -> Option<&Regex> {
-        self.compiled
-            .get_or_init(|| Regex::new(&self.text).ok())
-            .as_ref()
+        self.compiled.get_or_init(|| Regex::new(&self.text).ok()).as_ref()
     }
 }
 
@@ -136,11 +134,7 @@ impl Schema {
     pub fn parse(value: &Value, path: &str) -> Result<Self, Vec<(String, String)>> {
         let mut wrong = Vec::new();
         let schema = Self::node(value, path, 0, &mut wrong);
-        if wrong.is_empty() {
-            Ok(schema)
-        } else {
-            Err(wrong)
-        }
+        if wrong.is_empty() { Ok(schema) } else { Err(wrong) }
     }
 
     fn node(value: &Value, path: &str, depth: usize, wrong: &mut Vec<(String, String)>) -> Self {
@@ -222,12 +216,7 @@ impl Schema {
         schema
     }
 
-    fn nodes(
-        value: &Value,
-        path: &str,
-        depth: usize,
-        wrong: &mut Vec<(String, String)>,
-    ) -> Vec<Self> {
+    fn nodes(value: &Value, path: &str, depth: usize, wrong: &mut Vec<(String, String)>) -> Vec<Self> {
         value
             .as_array()
             .into_iter()
@@ -239,11 +228,5 @@ impl Schema {
 }
 
 fn strings(value: &Value) -> Vec<String> {
-    value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Schema, Type};
+use super::Schema;
 
 /// The fields every object has, whatever its schema says.
 const OBJECT_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
@@ -15,14 +15,7 @@ impl Schema {
         pruned
     }
 
-    fn prune_at(
-        &self,
-        value: &mut Value,
-        path: &str,
-        root: bool,
-        limit: usize,
-        pruned: &mut Vec<String>,
-    ) {
+    fn prune_at(&self, value: &mut Value, path: &str, root: bool, limit: usize, pruned: &mut Vec<String>) {
         match value {
             Value::Object(map) => {
                 let known = |name: &str| {
@@ -108,9 +101,7 @@ impl Schema {
                     !value.is_null() || child.nullable || child.kind.is_none()
                 });
                 for (name, value) in map.iter_mut() {
-                    if let Some(child) =
-                        self.properties.get(name).or(self.additional.as_deref())
-                    {
+                    if let Some(child) = self.properties.get(name).or(self.additional.as_deref()) {
                         child.drop_nulls(value);
                     }
                 }
@@ -122,12 +113,6 @@ impl Schema {
             }
             _ => {}
         }
-    }
-
-    /// Whether a value of this schema merges field by field.
-    #[must_use]
-    pub fn is_map(&self) -> bool {
-        self.kind == Some(Type::Object) || !self.properties.is_empty()
     }
 }
 
@@ -182,10 +167,5 @@ pub(crate) fn remove_unknown(given: &mut Value, known: &Value) {
 
 /// `path.name`.
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
-

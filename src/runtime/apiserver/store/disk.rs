@@ -66,6 +66,9 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// The system gives no random numbers, which uids are made of.
+    #[error("the system gives no random numbers")]
+    NoEntropy,
     /// The store is shutting down.
     #[error("the API server is stopping")]
     Closed,

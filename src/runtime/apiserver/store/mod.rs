@@ -14,7 +14,7 @@ mod state;
 mod tests;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -25,7 +25,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 pub use self::disk::StoreError;
 pub use self::object::{Key, Object};
-pub use self::watch::{Change, Event, Watch};
+pub use self::watch::{Change, Event, Forgotten, Watch};
 
 use self::disk::{Disk, Record};
 use self::state::State;
@@ -94,21 +94,34 @@ struct Write {
 }
 
 impl Store {
-    /// Opens (or creates) the file at `path` and reads it.
+    /// [`Store::seeded`] without seeds.
+    #[cfg(test)]
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::with_disk(Disk::open(path)?, Vec::new())
+    }
+
+    /// Opens (or creates) the file at `path`, reads it, and stores those of `seeds` that are not there.
     ///
     /// # Errors
     /// The file is in use by another process, unreadable, not ours, or the disk is full.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::with_disk(Disk::open(path)?)
+    pub fn seeded(path: &Path, seeds: Vec<(Key, Value)>) -> Result<Self, StoreError> {
+        Self::with_disk(Disk::open(path)?, seeds)
     }
 
-    fn with_disk(mut disk: Disk) -> Result<Self, StoreError> {
+    fn with_disk(mut disk: Disk, seeds: Vec<(Key, Value)>) -> Result<Self, StoreError> {
         let (version, records) = disk.load()?;
         let mut state = State::new(version);
         for Record { key, version, json } in records {
             let object =
                 Object::from_json(version, json).map_err(|error| StoreError::corrupt(disk.path(), &key, &error))?;
             state.load(key, Arc::new(object));
+        }
+        for (key, value) in seeds {
+            if state.get(&key).is_none() {
+                let object = Object::new(state.next_version(), value);
+                disk.commit(std::iter::once((&key, object.version, Some(object.json.as_ref()))))?;
+                state.apply(&key, object.version, Arc::new(object), false);
+            }
         }
         let shared = Arc::new(Shared { state: Mutex::new(state), garbage: Notify::new() });
         let (queue, writes) = std::sync::mpsc::channel();
@@ -240,18 +253,6 @@ impl Store {
     #[must_use]
     pub fn in_namespace(&self, namespace: &str) -> Vec<Key> {
         self.shared.state.lock().in_namespace(namespace)
-    }
-
-    /// Whether an object with this uid exists.
-    #[must_use]
-    pub fn lives(&self, uid: &str) -> bool {
-        self.shared.state.lock().lives(uid)
-    }
-
-    /// How many objects each resource has.
-    #[must_use]
-    pub fn counts(&self) -> BTreeMap<String, usize> {
-        self.shared.state.lock().counts()
     }
 }
 

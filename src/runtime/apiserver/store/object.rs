@@ -91,7 +91,7 @@ struct HeadOwner {
 
 impl Object {
     /// The object made of `value`, which must be a valid object; sets `metadata.resourceVersion`.
-    pub(super) fn new(version: u64, mut value: Value) -> Self {
+    pub fn new(version: u64, mut value: Value) -> Self {
         if let Some(map) = value.as_object_mut() {
             map.remove("apiVersion");
             map.remove("kind");

@@ -278,8 +278,4 @@ impl State {
     pub(super) fn lives(&self, uid: &str) -> bool {
         self.uids.contains_key(uid)
     }
-
-    pub(super) fn counts(&self) -> BTreeMap<String, usize> {
-        self.resources.iter().map(|(name, resource)| (name.to_string(), resource.objects.len())).collect()
-    }
 }

@@ -161,7 +161,7 @@ async fn a_full_disk_refuses_clearly_and_loses_nothing() {
             Database::builder().create_with_backend(FullDisk { file, full: Arc::clone(&full) })
         })
     };
-    let store = Store::with_disk(Disk::with_opener(&path, opener).unwrap()).unwrap();
+    let store = Store::with_disk(Disk::with_opener(&path, opener).unwrap(), Vec::new()).unwrap();
     let a = store.put(key("a"), Expect::Absent, object("a", "1")).await.unwrap();
     full.store(true, Ordering::SeqCst);
     let refused = store.put(key("a"), Expect::Version(a.version), object("a", "2")).await;

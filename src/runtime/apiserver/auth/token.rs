@@ -1,0 +1,331 @@
+//! Bearer tokens: the administrator's, and those of service accounts (JWTs, ES256).
+//!
+//! Both secrets live in the data directory with mode 0600. A service account's token is worth something only while its account,
+//! and the pod it is bound to, exist: that is for the caller to check, with the uids in [`Claims`].
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use jiff::Timestamp;
+use rcgen::{KeyPair, PublicKeyData, SigningKey};
+use rustls::pki_types::{SignatureVerificationAlgorithm, alg_id};
+use serde_json::{Value, json};
+
+use super::super::random;
+use super::super::store::StoreError;
+
+/// What a token says, verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// Namespace of the account.
+    pub namespace: String,
+    /// Name of the account.
+    pub account: String,
+    /// Uid of the account.
+    pub account_uid: String,
+    /// Name and uid of the pod it is bound to.
+    pub pod: Option<(String, String)>,
+    /// For whom it is.
+    pub audiences: Vec<String>,
+    /// When it ends, seconds since 1970.
+    pub expires: i64,
+}
+
+/// Makes and checks tokens.
+pub struct Tokens {
+    admin: String,
+    key: KeyPair,
+    issuer: String,
+    algorithm: &'static dyn SignatureVerificationAlgorithm,
+}
+
+/// Bytes of one number of an ES256 signature.
+const HALF: usize = 32;
+
+impl Tokens {
+    /// Reads the secrets in `dir`, or makes them.
+    ///
+    /// # Errors
+    /// They can be neither read nor written, or are damaged.
+    pub fn open(dir: &Path, issuer: &str) -> Result<Self, StoreError> {
+        let wrong = |name: &str, reason: String| StoreError::Keys { path: dir.join(name), reason };
+        let admin = kept(&dir.join("admin-token"), || random::secret().map_err(|error| error.message))?;
+        let pem = kept(&dir.join("service-account-key.pem"), || {
+            KeyPair::generate().map(|key| key.serialize_pem()).map_err(|error| error.to_string())
+        })?;
+        let key = KeyPair::from_pem(&pem).map_err(|error| wrong("service-account-key.pem", error.to_string()))?;
+        let algorithm = rustls::crypto::aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .all
+            .iter()
+            .copied()
+            .find(|algorithm| {
+                algorithm.public_key_alg_id() == alg_id::ECDSA_P256
+                    && algorithm.signature_alg_id() == alg_id::ECDSA_SHA256
+            })
+            .ok_or_else(|| wrong("service-account-key.pem", "ES256 is not available".to_owned()))?;
+        Ok(Self { admin: admin.trim().to_owned(), key, issuer: issuer.to_owned(), algorithm })
+    }
+
+    /// The administrator's token.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// Who signs.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whether `token` is the administrator's, in a time that does not tell how much of it is right.
+    pub fn is_admin(&self, token: &str) -> bool {
+        let (a, b) = (token.as_bytes(), self.admin.as_bytes());
+        let differing = a.iter().zip(b).fold(0_u8, |sum, (a, b)| sum | (a ^ b));
+        a.len() == b.len() && differing == 0
+    }
+
+    /// A signed token.
+    ///
+    /// # Errors
+    /// The key does not sign.
+    pub fn issue(&self, claims: &Claims, now: Timestamp) -> Result<String, String> {
+        let mut kubernetes = json!({
+            "namespace": claims.namespace,
+            "serviceaccount": {"name": claims.account, "uid": claims.account_uid},
+        });
+        if let Some((name, uid)) = &claims.pod {
+            kubernetes["pod"] = json!({"name": name, "uid": uid});
+        }
+        let id = random::uid().map_err(|error| error.message)?;
+        let body = json!({
+            "iss": self.issuer,
+            "sub": format!("system:serviceaccount:{}:{}", claims.namespace, claims.account),
+            "aud": claims.audiences,
+            "iat": now.as_second(),
+            "nbf": now.as_second(),
+            "exp": claims.expires,
+            "jti": id,
+            "kubernetes.io": kubernetes,
+        });
+        let head = json!({"alg": "ES256", "typ": "JWT"});
+        let signed = format!("{}.{}", encode(head.to_string().as_bytes()), encode(body.to_string().as_bytes()));
+        let signature = self.key.sign(signed.as_bytes()).map_err(|error| error.to_string())?;
+        let raw = from_der(&signature).ok_or("the signature has an unknown form")?;
+        Ok(format!("{signed}.{}", encode(&raw)))
+    }
+
+    /// What a token says.
+    ///
+    /// # Errors
+    /// It is malformed, not ours, not valid yet or any more, or for none of `audiences` (when any are asked for).
+    pub fn verify(&self, token: &str, audiences: &[String], now: Timestamp) -> Result<Claims, String> {
+        let malformed = || "the token is malformed".to_owned();
+        let (signed, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
+        let (head, body) = signed.split_once('.').ok_or_else(malformed)?;
+        let parse = |part: &str| -> Option<Value> { serde_json::from_slice(&decode(part)?).ok() };
+        let head = parse(head).ok_or_else(malformed)?;
+        if head["alg"] != "ES256" {
+            return Err("the token is not signed with ES256".to_owned());
+        }
+        let signature = decode(signature).ok_or_else(malformed)?;
+        let signature = to_der(&signature).ok_or_else(malformed)?;
+        self.algorithm
+            .verify_signature(self.key.der_bytes(), signed.as_bytes(), &signature)
+            .map_err(|_| "the token was not signed by this server".to_owned())?;
+        let body = parse(body).ok_or_else(malformed)?;
+        if body["iss"] != self.issuer.as_str() {
+            return Err(format!("the token was issued by {}", body["iss"]));
+        }
+        let (starts, ends) = (&body["nbf"], body["exp"].as_i64().unwrap_or_default());
+        if ends <= now.as_second() {
+            return Err("the token has expired".to_owned());
+        }
+        if starts.as_i64().is_none_or(|starts| starts > now.as_second() + 10) {
+            return Err("the token is not valid yet".to_owned());
+        }
+        let given: Vec<String> =
+            body["aud"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        if !audiences.is_empty() && !given.iter().any(|audience| audiences.contains(audience)) {
+            return Err(format!("token audiences {given:?} is invalid for the target audiences {audiences:?}"));
+        }
+        let about = &body["kubernetes.io"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(Claims {
+            namespace: text(&about["namespace"]),
+            account: text(&about["serviceaccount"]["name"]),
+            account_uid: text(&about["serviceaccount"]["uid"]),
+            pod: about.get("pod").map(|pod| (text(&pod["name"]), text(&pod["uid"]))),
+            audiences: given,
+            expires: ends,
+        })
+    }
+}
+
+/// The secret in `path`; made, and written with mode 0600, if the file is not there.
+fn kept(path: &Path, make: impl FnOnce() -> Result<String, String>) -> Result<String, StoreError> {
+    match fs::read_to_string(path) {
+        Ok(text) => return Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(StoreError::io(path, &error)),
+    }
+    let text = make().map_err(|reason| StoreError::Keys { path: path.to_owned(), reason })?;
+    // Written aside and renamed, so that a crash leaves no half of a key.
+    let aside = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&aside, path)
+    };
+    write().map_err(|error| StoreError::io(path, &error))?;
+    Ok(text)
+}
+
+/// The two numbers of a DER signature, each in 32 bytes.
+fn from_der(der: &[u8]) -> Option<Vec<u8>> {
+    let (tag, content, rest) = element(der)?;
+    let (first, r, after) = element(content)?;
+    let (second, s, end) = element(after)?;
+    if tag != 0x30 || first != 0x02 || second != 0x02 || !rest.is_empty() || !end.is_empty() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(2 * HALF);
+    for number in [r, s] {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        let number = number.get(zeros..)?;
+        out.resize(out.len() + HALF.checked_sub(number.len())?, 0);
+        out.extend_from_slice(number);
+    }
+    Some(out)
+}
+
+/// One DER element with a short length: its tag, its content, what follows.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let [tag, length, rest @ ..] = der else {
+        return None;
+    };
+    let length = usize::from(*length);
+    if length >= 0x80 || length > rest.len() {
+        return None;
+    }
+    let (content, rest) = rest.split_at(length);
+    Some((*tag, content, rest))
+}
+
+fn to_der(raw: &[u8]) -> Option<Vec<u8>> {
+    if raw.len() != 2 * HALF {
+        return None;
+    }
+    let (r, s) = raw.split_at(HALF);
+    let mut content = Vec::new();
+    for number in [r, s] {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        let number = number.get(zeros..)?;
+        let pad = number.first().is_none_or(|byte| *byte >= 0x80);
+        let length = u8::try_from(number.len() + usize::from(pad)).ok()?;
+        content.extend_from_slice(&[0x02, length]);
+        if pad {
+            content.push(0);
+        }
+        content.extend_from_slice(number);
+    }
+    let mut out = vec![0x30, u8::try_from(content.len()).ok()?];
+    out.append(&mut content);
+    Some(out)
+}
+
+const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+fn encode(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let group = chunk
+            .iter()
+            .chain(std::iter::repeat(&0))
+            .take(3)
+            .fold(0_usize, |group, byte| group << 8 | usize::from(*byte));
+        for index in 0..=chunk.len() {
+            let letter = group >> (18 - 6 * index) & 0x3f;
+            out.extend(BASE64_URL.get(letter).map(|letter| char::from(*letter)));
+        }
+    }
+    out
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut group, mut bits) = (0_u32, 0);
+    for letter in text.bytes() {
+        let value = BASE64_URL.iter().position(|known| *known == letter)?;
+        group = group << 6 | u32::try_from(value).ok()?;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            out.push(u8::try_from(group >> bits & 0xff).ok()?);
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(now: Timestamp) -> Claims {
+        Claims {
+            namespace: "default".to_owned(),
+            account: "web".to_owned(),
+            account_uid: "u".to_owned(),
+            pod: Some(("web-1".to_owned(), "p".to_owned())),
+            audiences: vec!["istio-ca".to_owned()],
+            expires: now.as_second() + 600,
+        }
+    }
+
+    #[test]
+    fn verifies_its_own_tokens_and_only_those() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let tokens = Tokens::open(one.path(), "mesh").unwrap();
+        let other = Tokens::open(two.path(), "mesh").unwrap();
+        let now = Timestamp::now();
+        for _ in 0..50 {
+            let token = tokens.issue(&claims(now), now).unwrap();
+            assert_eq!(tokens.verify(&token, &[], now).unwrap(), claims(now));
+            assert!(other.verify(&token, &[], now).is_err());
+        }
+        let token = tokens.issue(&claims(now), now).unwrap();
+        assert!(tokens.verify(&token, &["istio-ca".to_owned()], now).is_ok());
+        assert!(tokens.verify(&token, &["api".to_owned()], now).unwrap_err().contains("audiences"));
+        let later = Timestamp::from_second(now.as_second() + 601).unwrap();
+        assert!(tokens.verify(&token, &[], later).unwrap_err().contains("expired"));
+        for broken in ["", "a.b", "a.b.c", &token[..token.len() - 3], &token.replace('.', "")] {
+            assert!(tokens.verify(broken, &[], now).is_err(), "{broken}");
+        }
+        let none = token.replacen(&encode(br#"{"alg":"ES256","typ":"JWT"}"#), &encode(br#"{"alg":"none"}"#), 1);
+        assert!(tokens.verify(&none, &[], now).is_err());
+    }
+
+    #[test]
+    fn keeps_its_secrets_private_and_over_a_restart() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let first = Tokens::open(dir.path(), "mesh").unwrap();
+        let again = Tokens::open(dir.path(), "mesh").unwrap();
+        assert_eq!(first.admin(), again.admin());
+        assert!(first.is_admin(again.admin()) && !first.is_admin("x") && !first.is_admin(""));
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn base64_goes_round() {
+        for bytes in [&b""[..], b"f", b"fo", b"foo", b"foob", &[0, 255, 128]] {
+            assert_eq!(decode(&encode(bytes)).unwrap(), bytes);
+        }
+        assert_eq!(decode("a+b"), None);
+    }
+}

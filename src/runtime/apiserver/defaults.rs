@@ -1,0 +1,198 @@
+//! The defaults of the built-in kinds, as Kubernetes sets them and clients see them.
+
+use serde_json::{Map, Value, json};
+
+use super::columns::string;
+use super::failure::{Cause, Failure};
+use super::verbs::Call;
+
+/// Sets what is missing. `old` is the object before an update.
+pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Result<(), Failure> {
+    let Some(builtin) = call.resource.builtin else {
+        if let Some(schema) = call.version()?.schema.clone() {
+            schema.set_defaults(object);
+        }
+        return Ok(());
+    };
+    match builtin.kind {
+        "Pod" => {
+            pod(&mut object["spec"]);
+            let account = string(object, "/spec/serviceAccountName").to_owned();
+            default(&mut object["spec"], "serviceAccountName", || "default".into());
+            if !account.is_empty() {
+                default(&mut object["spec"], "serviceAccount", || account.as_str().into());
+            }
+        }
+        "Deployment" => {
+            let spec = &mut object["spec"];
+            default(spec, "replicas", || 1.into());
+            default(spec, "revisionHistoryLimit", || 10.into());
+            default(spec, "progressDeadlineSeconds", || 600.into());
+            default(spec, "strategy", || json!({}));
+            let strategy = &mut spec["strategy"];
+            default(strategy, "type", || "RollingUpdate".into());
+            if strategy["type"] == "RollingUpdate" {
+                default(strategy, "rollingUpdate", || json!({}));
+                default(&mut strategy["rollingUpdate"], "maxSurge", || "25%".into());
+                default(&mut strategy["rollingUpdate"], "maxUnavailable", || "25%".into());
+            }
+            template(spec);
+        }
+        "ReplicaSet" => {
+            let spec = &mut object["spec"];
+            default(spec, "replicas", || 1.into());
+            let labels = spec.pointer("/template/metadata/labels").cloned();
+            if spec["selector"].is_null()
+                && let Some(labels) = labels
+            {
+                spec["selector"] = json!({"matchLabels": labels});
+            }
+            template(spec);
+        }
+        "Service" => service(object, old),
+        "Secret" => {
+            secret(object);
+            default(object, "type", || "Opaque".into());
+        }
+        "EndpointSlice" => {
+            for port in object["ports"].as_array_mut().into_iter().flatten() {
+                default(port, "protocol", || "TCP".into());
+                default(port, "name", || "".into());
+            }
+        }
+        "CustomResourceDefinition" => {
+            let spec = &mut object["spec"];
+            default(spec, "conversion", || json!({"strategy": "None"}));
+            let names = &mut spec["names"];
+            if let Some(kind) = names["kind"].as_str().map(str::to_owned) {
+                default(names, "listKind", || format!("{kind}List").into());
+                default(names, "singular", || kind.to_lowercase().into());
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Sets a field of an object where it is missing.
+fn default(object: &mut Value, field: &str, value: impl FnOnce() -> Value) {
+    if object.is_null() {
+        *object = Map::new().into();
+    }
+    if let Some(map) = object.as_object_mut()
+        && map.get(field).is_none_or(Value::is_null)
+    {
+        map.insert(field.to_owned(), value());
+    }
+}
+
+fn template(spec: &mut Value) {
+    if let Some(template) = spec.get_mut("template").filter(|template| template.is_object()) {
+        pod(&mut template["spec"]);
+    }
+}
+
+fn pod(spec: &mut Value) {
+    default(spec, "restartPolicy", || "Always".into());
+    default(spec, "dnsPolicy", || "ClusterFirst".into());
+    default(spec, "schedulerName", || "default-scheduler".into());
+    default(spec, "terminationGracePeriodSeconds", || 30.into());
+    default(spec, "securityContext", || json!({}));
+    for list in ["containers", "initContainers"] {
+        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            container_defaults(container);
+        }
+    }
+    for volume in spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
+        for (source, mode) in [("configMap", "defaultMode"), ("secret", "defaultMode"), ("projected", "defaultMode")] {
+            if let Some(source) = volume.get_mut(source).filter(|source| source.is_object()) {
+                default(source, mode, || 420.into());
+            }
+        }
+    }
+}
+
+fn container_defaults(container: &mut Value) {
+    let image = string(container, "/image").to_owned();
+    let last = image.rsplit('/').next().unwrap_or_default();
+    let latest = !last.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest");
+    default(container, "imagePullPolicy", || if latest { "Always" } else { "IfNotPresent" }.into());
+    default(container, "terminationMessagePath", || "/dev/termination-log".into());
+    default(container, "terminationMessagePolicy", || "File".into());
+    default(container, "resources", || json!({}));
+    for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        default(port, "protocol", || "TCP".into());
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        let Some(probe) = container.get_mut(probe).filter(|probe| probe.is_object()) else { continue };
+        for (field, value) in
+            [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+        {
+            default(probe, field, || value.into());
+        }
+        if let Some(get) = probe.get_mut("httpGet").filter(|get| get.is_object()) {
+            default(get, "path", || "/".into());
+            default(get, "scheme", || "HTTP".into());
+        }
+    }
+    for variable in container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
+            default(field, "apiVersion", || "v1".into());
+        }
+    }
+}
+
+fn service(object: &mut Value, old: Option<&Value>) {
+    let spec = &mut object["spec"];
+    default(spec, "type", || "ClusterIP".into());
+    default(spec, "sessionAffinity", || "None".into());
+    if spec["type"] != "ExternalName" {
+        default(spec, "internalTrafficPolicy", || "Cluster".into());
+        default(spec, "ipFamilyPolicy", || "SingleStack".into());
+        default(spec, "ipFamilies", || json!(["IPv4"]));
+        if let Some(old) = old {
+            for field in ["clusterIP", "clusterIPs"] {
+                if let Some(value) = old["spec"].get(field) {
+                    default(spec, field, || value.clone());
+                }
+            }
+        }
+    }
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        default(port, "protocol", || "TCP".into());
+        let number = port["port"].clone();
+        default(port, "targetPort", || number);
+    }
+}
+
+/// `stringData` is written into `data` and never shown.
+fn secret(object: &mut Value) {
+    let given = object.as_object_mut().and_then(|map| map.remove("stringData"));
+    for (name, value) in given.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        let bytes = value.as_str().unwrap_or_default().as_bytes().to_vec();
+        let encoded = serde_json::to_value(k8s_openapi::ByteString(bytes)).unwrap_or_default();
+        object["data"][name.as_str()] = encoded;
+    }
+}
+
+/// Gives a new service its address; the address, to be given back if the service is not stored.
+pub(super) fn cluster_ip(call: &Call, object: &mut Value, uid: &str) -> Result<Option<String>, Failure> {
+    let spec = &object["spec"];
+    let wanted = string(spec, "/clusterIP").to_owned();
+    if spec["type"] == "ExternalName" || wanted == "None" {
+        if wanted == "None" {
+            object["spec"]["clusterIPs"] = json!(["None"]);
+        }
+        return Ok(None);
+    }
+    let taken = if wanted.is_empty() { call.server.ips.next(uid) } else { call.server.ips.take(&wanted, uid) };
+    let address = taken.map_err(|error| {
+        let cause =
+            Cause::invalid("spec.clusterIPs", &json!([wanted]), format!("failed to allocate IP {wanted}: {error}"));
+        Failure::invalid("", "Service", &super::verbs::name_of(object), vec![cause])
+    })?;
+    let address = address.to_string();
+    object["spec"]["clusterIP"] = address.as_str().into();
+    object["spec"]["clusterIPs"] = json!([address]);
+    Ok(Some(address))
+}

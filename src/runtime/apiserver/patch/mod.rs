@@ -1,0 +1,110 @@
+//! The kinds of patch: JSON (RFC 6902), merge (RFC 7386), strategic merge, and server-side apply.
+
+mod shape;
+mod strategic;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+pub(super) use self::shape::{ListRule, Shape};
+
+use super::failure::Failure;
+use super::verbs::{Call, parse_json, parse_yaml};
+use super::{fields, limits};
+
+/// A patch, read.
+pub(super) enum Patch {
+    /// RFC 6902.
+    Json(json_patch::Patch),
+    /// RFC 7386.
+    Merge(Value),
+    /// Kubernetes' own, for built-in kinds.
+    Strategic(Value),
+    /// What a field manager wants.
+    Apply {
+        /// The object as far as the manager cares.
+        config: Value,
+        /// Whether conflicts are overridden.
+        force: bool,
+    },
+}
+
+impl Patch {
+    /// Reads the request's body.
+    pub(super) fn parse(call: &mut Call) -> Result<Self, Failure> {
+        match call.content_type.as_str() {
+            "application/json-patch+json" => {
+                let value = parse_json(&call.body)?.value;
+                if value.as_array().is_some_and(|all| all.len() > limits::JSON_PATCH_OPERATIONS) {
+                    return Err(Failure::too_large(limits::JSON_PATCH_OPERATIONS));
+                }
+                serde_json::from_value(value)
+                    .map(Self::Json)
+                    .map_err(|error| Failure::bad_request(format!("the body is no JSON patch: {error}")))
+            }
+            "application/merge-patch+json" => Ok(Self::Merge(object(parse_json(&call.body)?.value)?)),
+            "application/strategic-merge-patch+json" if call.resource.builtin.is_some() => {
+                Ok(Self::Strategic(object(parse_json(&call.body)?.value)?))
+            }
+            "application/apply-patch+yaml" => {
+                let parsed = parse_yaml(&call.body)?;
+                let mut config = object(parsed.value)?;
+                call.check_kind(&mut config)?;
+                if config.pointer("/metadata/managedFields").is_some_and(|fields| !fields.is_null()) {
+                    return Err(Failure::bad_request("metadata.managedFields must be nil"));
+                }
+                let name = super::verbs::name_of(&config);
+                if name.is_empty() {
+                    config["metadata"]["name"] = call.place.name.as_str().into();
+                } else if name != call.place.name {
+                    return Err(Failure::bad_request(format!(
+                        "the name of the object ({name}) does not match the name on the URL ({})",
+                        call.place.name
+                    )));
+                }
+                fields::check(call, &mut config, parsed.duplicates)?;
+                call.applied = Some(config.clone());
+                Ok(Self::Apply { config, force: call.query.flag("force") })
+            }
+            other => Err(Failure::unsupported_media_type(
+                other,
+                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json (built-in kinds), application/apply-patch+yaml",
+            )),
+        }
+    }
+}
+
+fn object(value: Value) -> Result<Value, Failure> {
+    if value.is_object() { Ok(value) } else { Err(Failure::bad_request("the patch is not an object")) }
+}
+
+/// The object that the patch makes of `live`. Server-side apply has its own way.
+pub(super) fn apply(call: &Call, patch: &Patch, live: &Value) -> Result<Value, Failure> {
+    let mut next = live.clone();
+    // Only a version that the patch itself names is a condition.
+    if let Some(metadata) = next["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+    }
+    match patch {
+        Patch::Json(patch) => {
+            next["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+            json_patch::patch(&mut next, patch)
+                .map_err(|error| Failure::unprocessable(format!("the patch does not fit the object: {error}")))?;
+            if next["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]
+                && let Some(metadata) = next["metadata"].as_object_mut()
+            {
+                metadata.remove("resourceVersion");
+            }
+        }
+        Patch::Merge(patch) => json_patch::merge(&mut next, patch),
+        Patch::Strategic(patch) => {
+            let kind = call.resource.builtin.map(|builtin| builtin.kind).unwrap_or_default();
+            strategic::merge(&mut next, patch, &Shape::builtin(kind))?;
+        }
+        Patch::Apply { .. } => {
+            return Err(Failure::unsupported_media_type("application/apply-patch+yaml", "the kinds of partial patch"));
+        }
+    }
+    Ok(next)
+}
