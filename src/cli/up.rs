@@ -68,7 +68,7 @@ pub struct Args {
 pub fn run(ui: &Ui, args: Args) -> CliResult<ExitCode> {
     let root = data_dir(args.data_dir.clone())?;
     if args.detach {
-        return detach(ui, &args, &root);
+        return detach(ui, &root);
     }
     let started = Instant::now();
     let executor = tokio::runtime::Builder::new_multi_thread()
@@ -192,7 +192,7 @@ fn announce(ui: &Ui, runtime: &Runtime, started: Instant) {
         ));
     }
     ui.line(format!("{} {:<16} ready after {ready}", ui.paint(Tone::Good, "✓"), "control plane"));
-    ui.line(ui.paint(Tone::Faint, &format!("  pod network: {}", LIMITS)));
+    ui.line(ui.paint(Tone::Faint, &format!("  pod network: {LIMITS}")));
 }
 
 async fn start_demo(ui: &Ui, runtime: &Runtime, started: Instant) -> CliResult<Demo> {
@@ -274,7 +274,7 @@ async fn show_traffic(ui: &Ui, runtime: &Runtime) -> CliResult<ExitCode> {
 }
 
 /// Starts the same command without `--detach` in a session of its own and waits until it is ready.
-fn detach(ui: &Ui, args: &Args, root: &Path) -> CliResult<ExitCode> {
+fn detach(ui: &Ui, root: &Path) -> CliResult<ExitCode> {
     if let Some(pid) = running(root)? {
         let error = StateError::InUse { path: root.to_owned(), pid: pid.to_string() };
         return Err(runtime_error(ui, RuntimeError::State(error)));
