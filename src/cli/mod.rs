@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub mod apply;
 pub mod completion;
 pub mod down;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod input;
 pub mod pod_exec;
 pub mod proxy;
 pub mod status;
+pub mod target;
 pub mod ui;
 pub mod up;
 pub mod validate;
@@ -39,6 +41,7 @@ enum Command {
     Up(up::Args),
     Down(down::Args),
     Status(status::Args),
+    Apply(apply::Args),
     Validate(validate::Args),
     Proxy(proxy::Args),
     Version(version::Args),
@@ -91,6 +94,7 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Up(args) => return up::run(ui, args),
         Command::Down(args) => down::run(ui, args),
         Command::Status(args) => status::run(ui, args),
+        Command::Apply(args) => apply::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
         Command::Version(args) => version::run(ui, args),
