@@ -139,9 +139,9 @@ fn header_changes(changes: &resource::HeaderChanges) -> HeaderChanges {
         let lowered = values.iter().map(|(name, value)| (name.to_ascii_lowercase().into(), value.as_str().into()));
         lowered.filter(|(name, _): &(Box<str>, Box<str>)| HeaderChanges::permits(name)).collect()
     };
-    let removed = changes.remove.iter().map(|name| name.to_ascii_lowercase().into());
+    let removed = changes.remove.iter().map(|name| name.to_ascii_lowercase());
     HeaderChanges {
-        remove: removed.filter(|name: &Box<str>| HeaderChanges::permits(name)).collect(),
+        remove: removed.filter(|name: &String| HeaderChanges::permits(name)).map(Into::into).collect(),
         set: values(&changes.set),
         add: values(&changes.add),
     }

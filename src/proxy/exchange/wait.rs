@@ -110,7 +110,6 @@ impl Wait<'_> {
 }
 
 /// Moves the response, and what is left of the request, until the response has arrived.
-#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, borrowed one by one")]
 pub(super) async fn through(
     client: &mut Conn,
     upstream: &mut Conn,
