@@ -12,6 +12,7 @@
 //! [`Object`](crate::resources::Object).
 
 mod endpoints;
+mod handling;
 mod inbound;
 mod listeners;
 mod names;
