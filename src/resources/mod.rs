@@ -17,6 +17,7 @@ pub mod authorization_policy;
 pub mod authorization_values;
 mod crds;
 pub mod destination_rule;
+pub mod documentation;
 pub mod enforcement;
 pub mod field;
 mod finding;
