@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crash;
+mod demo;
 mod gateway;
 mod harness;
 mod house;
 mod refusals;
+mod runtime_refusals;
