@@ -60,7 +60,7 @@ fn export_to(export_to: &[ExportTo], cx: &mut Cx) {
     for (index, _) in export_to.iter().enumerate().filter(|(_, entry)| **entry == ExportTo::Nobody) {
         cx.at("exportTo", |cx| {
             cx.at_index(index, |cx| {
-                cx.error("cannot be `~`, which only a ServiceEntry can say: use `.`, or remove the object")
+                cx.error("cannot be `~`, which only a ServiceEntry can say: use `.`, or remove the object");
             });
         });
     }

@@ -49,7 +49,7 @@ pub(in crate::resources) fn service_entry(entry: &ServiceEntry, cx: &mut Cx) {
         for (index, port) in entry.ports.iter().enumerate() {
             if !numbers.insert(port.number) {
                 cx.at_index(index, |cx| {
-                    cx.error_at("number", format!("repeats {}: remove one of the two", port.number))
+                    cx.error_at("number", format!("repeats {}: remove one of the two", port.number));
                 });
             }
         }

@@ -29,7 +29,7 @@ pub(in crate::resources) fn sidecar(sidecar: &Sidecar, cx: &mut Cx) {
         for (index, listener) in sidecar.ingress.iter().enumerate() {
             if listener.port.number.is_some_and(|number| !ports.insert(number)) {
                 cx.at_index(index, |cx| {
-                    cx.at("port", |cx| cx.error_at("number", "repeats the port of a listener before it: remove one"))
+                    cx.at("port", |cx| cx.error_at("number", "repeats the port of a listener before it: remove one"));
                 });
             }
         }
@@ -43,12 +43,12 @@ fn egress_listeners(listeners: &[EgressListener], cx: &mut Cx) {
     cx.at("egress", |cx| {
         for (index, listener) in listeners.iter().enumerate() {
             cx.at_index(index, |cx| {
-                if let Some(number) = listener.port.as_ref().and_then(|port| port.number) {
-                    if !addresses.insert((number, listener.bind.as_deref().unwrap_or_default())) {
-                        cx.at("port", |cx| {
-                            cx.error_at("number", "repeats port and bind of a listener before it: remove one")
-                        });
-                    }
+                if let Some(number) = listener.port.as_ref().and_then(|port| port.number)
+                    && !addresses.insert((number, listener.bind.as_deref().unwrap_or_default()))
+                {
+                    cx.at("port", |cx| {
+                        cx.error_at("number", "repeats port and bind of a listener before it: remove one");
+                    });
                 }
                 if let Some(first) = catch_all {
                     cx.error(format!(
