@@ -145,6 +145,15 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("PeerAuthentication", &["spec.selector", "spec.mtls", "spec.portLevelMtls"]),
     ("RequestAuthentication", &[]),
     ("AuthorizationPolicy", &[]),
+    ("ServiceEntry", &[]),
+    ("Sidecar", &[]),
+    ("WorkloadEntry", &[]),
+    ("WorkloadGroup", &[]),
+    ("EnvoyFilter", &[]),
+    ("ProxyConfig", &[]),
+    ("Telemetry", &[]),
+    ("WasmPlugin", &[]),
+    ("TrafficExtension", &[]),
 ];
 
 const NO_CONDITION: &str = "the match never holds";
@@ -271,6 +280,37 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     ("PeerAuthentication", &[]),
     ("RequestAuthentication", &[refuse("kind", "tokens would not be checked")]),
     ("AuthorizationPolicy", &[refuse("kind", "requests would go on that it denies")]),
+    ("ServiceEntry", &[warn("kind", "its hosts are not known to the mesh")]),
+    (
+        "Sidecar",
+        &[
+            warn("kind", "proxies know and listen for what they would without it"),
+            Row {
+                path: "spec.outboundTrafficPolicy.mode",
+                when: When::Not(&["ALLOW_ANY"]),
+                consequence: Consequence::Refused,
+                instead: "connections to hosts that are not known would go on",
+            },
+            refuse("spec.ingress[].tls", "the port would not be secured this way"),
+        ],
+    ),
+    ("WorkloadEntry", &[warn("kind", "the workload gets no requests")]),
+    ("WorkloadGroup", &[warn("kind", "workloads do not register with it")]),
+    ("EnvoyFilter", &[warn("kind", "there is no Envoy whose configuration it could change")]),
+    ("ProxyConfig", &[warn("kind", "proxies start with the mesh's own settings")]),
+    ("Telemetry", &[warn("kind", "the mesh's own settings hold")]),
+    ("WasmPlugin", WASM),
+    ("TrafficExtension", WASM),
+];
+
+const WASM: &[Row] = &[
+    warn("kind", "the code is not run"),
+    Row {
+        path: "spec.phase",
+        when: When::Not(&["UNSPECIFIED", "UNSPECIFIED_PHASE", "STATS"]),
+        consequence: Consequence::Refused,
+        instead: "requests would go on that the code refuses",
+    },
 ];
 
 /// What an object of `kind` uses that is not in force.
