@@ -10,8 +10,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub mod completion;
+pub mod control_plane;
 pub mod error;
 pub mod input;
+pub mod logging;
 pub mod proxy;
 pub mod ui;
 pub mod validate;
@@ -34,6 +36,7 @@ struct Cli {
 enum Command {
     Validate(validate::Args),
     Proxy(proxy::Args),
+    ControlPlane(control_plane::Args),
     Version(version::Args),
     Completion(completion::Args),
 }
@@ -83,6 +86,7 @@ fn run(ui: &Ui, command: Command) -> CliResult {
     match command {
         Command::Validate(args) => validate::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
+        Command::ControlPlane(args) => control_plane::run(ui, args),
         Command::Version(args) => version::run(ui, args),
         Command::Completion(args) => completion::run(ui, args),
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cluster;
+mod control_plane;
 mod gateway;
 mod harness;
 mod house;
