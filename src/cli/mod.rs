@@ -11,11 +11,15 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub mod completion;
 pub mod control_plane;
+pub mod down;
 pub mod error;
 pub mod input;
 pub mod logging;
+pub mod pod_exec;
 pub mod proxy;
+pub mod status;
 pub mod ui;
+pub mod up;
 pub mod validate;
 pub mod version;
 
@@ -34,6 +38,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::Args),
+    Down(down::Args),
+    Status(status::Args),
     Validate(validate::Args),
     Proxy(proxy::Args),
     ControlPlane(control_plane::Args),
@@ -56,7 +63,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(code) => return code,
     };
     match run(&ui, command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             ui.error(error.to_string());
             for hint in error.hints() {
@@ -82,14 +89,18 @@ fn parse(arguments: Vec<OsString>) -> Result<Command, ExitCode> {
     })
 }
 
-fn run(ui: &Ui, command: Command) -> CliResult {
+fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
     match command {
+        Command::Up(args) => return up::run(ui, args),
+        Command::Down(args) => down::run(ui, args),
+        Command::Status(args) => status::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
         Command::ControlPlane(args) => control_plane::run(ui, args),
         Command::Version(args) => version::run(ui, args),
         Command::Completion(args) => completion::run(ui, args),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 fn exit_codes() -> String {

@@ -10,12 +10,14 @@ mod apply;
 mod connect;
 mod error;
 mod object;
+mod read;
 mod wait;
 
 pub use apply::{Applied, ApplyOptions, Deleted, Outcome, apply, delete};
 pub use connect::{ConnectOptions, Connection, Environment, Target, connect};
 pub use error::Error;
 pub use object::ObjectRef;
+pub use read::get;
 pub use wait::wait_for;
 
 /// Who mesh is in `managedFields`.

@@ -4,7 +4,10 @@
 
 mod cluster;
 mod control_plane;
+mod crash;
+mod demo;
 mod gateway;
 mod harness;
 mod house;
 mod refusals;
+mod runtime_refusals;
