@@ -1,7 +1,7 @@
 //! What mesh does not do yet, field by field: the one place that knows.
 //!
 //! A field of a configuration kind is either listed in [`IN_FORCE`] or covered by a row of [`NOT_IN_FORCE`], which says what
-//! happens to an object that uses it; a test holds the two against the schema. Unknown means no: a condition that is not
+//! happens to an object that uses it; a test holds the two against the schema. A row for `kind` covers the whole kind. Unknown means no: a condition that is not
 //! evaluated never holds, and what would leave somebody less protected than they asked for is refused.
 
 use serde_json::Value;
@@ -114,6 +114,8 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         ],
     ),
     ("PeerAuthentication", &["spec.selector", "spec.mtls", "spec.portLevelMtls"]),
+    ("RequestAuthentication", &[]),
+    ("AuthorizationPolicy", &[]),
 ];
 
 const NO_CONDITION: &str = "the match never holds";
@@ -243,6 +245,8 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         ],
     ),
     ("PeerAuthentication", &[]),
+    ("RequestAuthentication", &[refuse("kind", "tokens would not be checked")]),
+    ("AuthorizationPolicy", &[refuse("kind", "requests would go on that it denies")]),
 ];
 
 /// What an object of `kind` uses that is not in force.

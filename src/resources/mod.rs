@@ -1,7 +1,6 @@
 //! The configuration kinds as Rust types.
 //!
-//! VirtualService, DestinationRule, Gateway and PeerAuthentication, complete in their fields: what a user of Istio wrote is
-//! read here, typed and checked, before anything else in mesh sees it. One declaration per kind yields its type, its decoder,
+//! Istio's kinds, complete in their fields: what a user of Istio wrote is read here, typed and checked, before anything else in mesh sees it. One declaration per kind yields its type, its decoder,
 //! its encoder and its CustomResourceDefinition ([`field`]), so that the API server cannot know a field that the control plane
 //! does not.
 //!
@@ -14,6 +13,8 @@
 //! Refused: unknown fields (with a guess at what was meant), and knowledge of other objects: whether a host, subset or gateway
 //! exists is not asked here.
 
+pub mod authorization_policy;
+pub mod authorization_values;
 mod crds;
 pub mod destination_rule;
 pub mod enforcement;
@@ -24,7 +25,10 @@ mod hosts;
 pub mod kinds;
 mod object;
 pub mod peer_authentication;
+pub mod policy_target;
 pub mod provenance;
+mod registry;
+pub mod request_authentication;
 mod rules;
 mod suggest;
 mod validate;
@@ -32,17 +36,21 @@ pub mod values;
 pub mod virtual_service;
 
 #[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
 mod tests;
 
+pub use authorization_policy::AuthorizationPolicy;
 pub use crds::{crds, schema};
 pub use destination_rule::DestinationRule;
 pub use finding::{Finding, Findings, Severity};
 pub use gateway::Gateway;
 pub use kinds::Kind;
-pub use object::{Meta, Object, Resource};
+pub use object::{DRY_RUN, Meta, Object, Resource};
 pub use peer_authentication::PeerAuthentication;
 pub use provenance::{Provenance, SourcePosition};
-pub use validate::validate;
+pub use request_authentication::RequestAuthentication;
+pub use validate::{check, validate};
 pub use values::{
     Duration, ExportTo, GatewayRef, Host, Labels, NamespaceFilter, Pattern, Port, ServerHost, StringMatch, Weight,
 };

@@ -24,13 +24,16 @@ const MAX_REGEX_PROGRAM: usize = 1 << 20;
 macro_rules! parsed {
     ($($type:ty),+) => {
         $(
-            impl Field for $type {
-                fn schema() -> Value {
-                    json!({"type": "string"})
+            impl $crate::resources::field::Field for $type {
+                fn schema() -> serde_json::Value {
+                    serde_json::json!({"type": "string"})
                 }
 
-                fn decode(value: &Value, cx: &mut Cx) -> Option<Self> {
-                    let Value::String(text) = value else {
+                fn decode(
+                    value: &serde_json::Value,
+                    cx: &mut $crate::resources::field::Cx,
+                ) -> Option<Self> {
+                    let serde_json::Value::String(text) = value else {
                         cx.wrong_type("a string", value);
                         return None;
                     };
@@ -44,15 +47,56 @@ macro_rules! parsed {
                     }
                 }
 
-                fn encode(&self) -> Option<Value> {
-                    Some(Value::String(self.to_string()))
+                fn encode(&self) -> Option<serde_json::Value> {
+                    Some(serde_json::Value::String(self.to_string()))
                 }
             }
         )+
     };
 }
 
-parsed!(Duration, Host, ServerHost, GatewayRef, ExportTo);
+pub(super) use parsed;
+
+parsed!(Duration, Host, ServerHost, GatewayRef, ExportTo, HttpUrl);
+
+/// A URL with the scheme `http` or `https`, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HttpUrl {
+    text: Arc<str>,
+    uri: http::Uri,
+}
+
+impl HttpUrl {
+    /// The URL as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The URL; it has a scheme and a host.
+    pub fn uri(&self) -> &http::Uri {
+        &self.uri
+    }
+}
+
+impl FromStr for HttpUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_http = |uri: &http::Uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+        };
+        match text.parse() {
+            Ok(uri) if is_http(&uri) => Ok(Self { text: text.into(), uri }),
+            _ => Err(format!("is no URL that starts with `http://` or `https://`: {:?}", shortened(text))),
+        }
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 /// A span of time as Kubernetes writes it: `1h30m`, `5s`, `1.5s`, `20ms`. Never negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

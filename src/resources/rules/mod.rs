@@ -4,9 +4,11 @@
 //! admission, `mesh apply`, `mesh validate` and the control plane cannot disagree. What is missing *around* an object (a host,
 //! a subset, a gateway that is not there yet) is not their business.
 
+pub(super) mod authorization_policy;
 pub(super) mod destination_rule;
 pub(super) mod gateway;
 pub(super) mod peer_authentication;
+pub(super) mod request_authentication;
 pub(super) mod virtual_service;
 
 use std::collections::HashSet;
