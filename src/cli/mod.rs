@@ -12,9 +12,18 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub mod completion;
 pub mod error;
 pub mod input;
+pub mod install;
+pub mod manifest;
+pub mod profile;
 pub mod proxy;
+pub mod settings;
+pub mod tag;
+pub mod target;
 pub mod ui;
+pub mod uninstall;
+pub mod upgrade;
 pub mod validate;
+pub mod verify_install;
 pub mod version;
 
 use error::{CliResult, Kind};
@@ -32,6 +41,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Install(install::Args),
+    Upgrade(upgrade::Args),
+    Uninstall(uninstall::Args),
+    VerifyInstall(verify_install::Args),
+    Manifest(manifest::Args),
+    Profile(profile::Args),
+    Tag(tag::Args),
     Validate(validate::Args),
     Proxy(proxy::Args),
     Version(version::Args),
@@ -81,6 +97,13 @@ fn parse(arguments: Vec<OsString>) -> Result<Command, ExitCode> {
 
 fn run(ui: &Ui, command: Command) -> CliResult {
     match command {
+        Command::Install(args) => install::run(ui, args),
+        Command::Upgrade(args) => upgrade::run(ui, args),
+        Command::Uninstall(args) => uninstall::run(ui, args),
+        Command::VerifyInstall(args) => verify_install::run(ui, args),
+        Command::Manifest(args) => manifest::run(ui, args),
+        Command::Profile(args) => profile::run(ui, args),
+        Command::Tag(args) => tag::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
         Command::Version(args) => version::run(ui, args),
