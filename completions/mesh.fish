@@ -26,10 +26,43 @@ end
 
 complete -c mesh -n "__fish_mesh_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_needs_command" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "up" -d 'Start the built-in runtime: API server, control plane, gateway, and proxies beside every pod'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "down" -d 'Stop the built-in runtime; what it stores is kept'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "status" -d 'Show the built-in runtime: its addresses, pods, proxies and traffic'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "apply" -d 'Apply configuration, checked before anything is changed'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "validate" -d 'Check configuration files without applying them'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run an HTTP gateway from files, without a control plane'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "completion" -d 'Print a shell\'s completion script'
+complete -c mesh -n "__fish_mesh_using_subcommand up" -l ingress-port -d 'Port of the ingress gateway on 127.0.0.1; 0 takes any [default: 8080, or the next free one]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand up" -l api-port -d 'Port of the API server on 127.0.0.1; 0 takes any [default: 6443, or the next free one]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand up" -l data-dir -d 'Directory of the runtime\'s state [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand up" -l demo -d 'Run Bookinfo with a header rule and a 90/10 canary, and send it a little traffic'
+complete -c mesh -n "__fish_mesh_using_subcommand up" -l exit -d 'Prove the demo with 250 requests and end with 0, or with 1 if a claim does not hold'
+complete -c mesh -n "__fish_mesh_using_subcommand up" -l no-traffic -d 'Send no traffic'
+complete -c mesh -n "__fish_mesh_using_subcommand up" -l detach -d 'Return when everything is ready, and leave it running'
+complete -c mesh -n "__fish_mesh_using_subcommand up" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand up" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand down" -l data-dir -d 'Directory of the runtime\'s state [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand down" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand down" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand status" -l data-dir -d 'Directory of the runtime\'s state [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand status" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand status" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s n -l namespace -d 'Namespace of objects that name none' -r
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s R -l recursive -d 'Read directories with everything below them'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l dry-run -d 'Have the server check everything and change nothing'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l force-conflicts -d 'Take over fields that another manager owns, as kubectl\'s flag does'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s R -l recursive -d 'Read directories with everything below them'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s h -l help -d 'Print help'

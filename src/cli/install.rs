@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::count;
+use crate::cli::prompt::confirm;
 use crate::cli::settings::SettingsArgs;
-use crate::cli::target::{Target, block_on, cluster_error, confirm, done, install_error};
+use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Progress, Tone, Ui};
 use crate::install::{self, Event, Options, Plan, Platform, Summary};
 use crate::kube::{self, Connection, Outcome};
@@ -85,7 +86,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
 
 /// What the cluster is: the built-in runtime brings its own control plane.
 pub async fn platform(connection: &Connection) -> CliResult<Platform> {
-    let version = kube::server_version(connection).await.map_err(cluster_error)?;
+    let version = kube::server_version(connection).await?;
     Ok(if version.built_in { Platform::Runtime } else { Platform::Kubernetes })
 }
 
@@ -107,7 +108,7 @@ async fn apply(ui: &Ui, connection: &Connection, plan: &Plan, args: &Args) -> Cl
         Reporter { ui, progress: ui.progress("looking at the cluster"), verbose: args.verbose || args.dry_run };
     let installed = install::install(connection, plan, &options, &mut |event| reporter.hear(&event)).await;
     drop(reporter);
-    let summary = installed.map_err(|error| not_ready_hint(ui, install_error(error)))?;
+    let summary = installed.map_err(|error| not_ready_hint(ui, error.into()))?;
     let Summary { created, configured, unchanged, pruned } = summary;
     let figures = format!("{created} created, {configured} changed, {pruned} removed, {unchanged} as they were");
     if args.dry_run {
@@ -115,7 +116,7 @@ async fn apply(ui: &Ui, connection: &Connection, plan: &Plan, args: &Args) -> Cl
         return Ok(());
     }
     let what = format!("mesh {} (profile {}, revision {})", install::VERSION, plan.profile(), plan.revision());
-    done(ui, format!("{what} is installed: {figures}"));
+    ui.done(format!("{what} is installed: {figures}"));
     if summary.created > 0 {
         let program = ui.program();
         ui.note(format!("  next: {program} label-namespace default, and start pods there anew"));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::input::documents;
 use crate::cli::settings::SettingsArgs;
-use crate::cli::target::{Target, block_on, cluster_error, install_error};
+use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{self, Ui};
 use crate::install::{self, Platform, compare, normalise, render};
 use crate::kube::{self, ApplyOptions, ObjectRef};
@@ -64,7 +64,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
 
 fn generate(ui: &Ui, args: Generate) -> CliResult {
     let plan = args.settings.plan(Platform::Kubernetes)?;
-    let text = yaml::to_string_all(&render(&plan).map_err(install_error)?);
+    let text = yaml::to_string_all(&render(&plan)?);
     let Some(path) = args.output else {
         ui.text(&text);
         return Ok(());
@@ -97,19 +97,19 @@ fn diff(ui: &Ui, args: Diff) -> CliResult {
 
 /// What applying would change, as the server itself says.
 async fn against_cluster(ui: &Ui, args: &Diff) -> CliResult<Vec<install::Difference>> {
-    let connection = args.target.connect().await?;
+    let connection = args.target.connect(ui).await?;
     let plan = args.settings.plan(super::install::platform(&connection).await?)?;
     let progress = ui.progress("comparing");
     let (mut before, mut after) = (Vec::new(), Vec::new());
-    for object in render(&plan).map_err(install_error)? {
-        let reference = ObjectRef::of(&object).map_err(cluster_error)?;
+    for object in render(&plan)? {
+        let reference = ObjectRef::of(&object)?;
         progress.update(format!("comparing {reference}"));
-        let Some(present) = kube::get(&connection, &reference).await.map_err(cluster_error)? else {
+        let Some(present) = kube::get(&connection, &reference).await? else {
             after.push(object);
             continue;
         };
         let options = ApplyOptions { force: true, dry_run: true };
-        let applied = kube::apply(&connection, &object, options).await.map_err(cluster_error)?;
+        let applied = kube::apply(&connection, &object, options).await?;
         before.push(normalise(present));
         after.push(normalise(applied.object));
     }

@@ -9,18 +9,24 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub mod apply;
 pub mod completion;
+pub mod down;
 pub mod error;
 pub mod input;
 pub mod install;
 pub mod manifest;
+pub mod pod_exec;
 pub mod profile;
+pub mod prompt;
 pub mod proxy;
 pub mod settings;
+pub mod status;
 pub mod tag;
 pub mod target;
 pub mod ui;
 pub mod uninstall;
+pub mod up;
 pub mod upgrade;
 pub mod validate;
 pub mod verify_install;
@@ -48,6 +54,10 @@ enum Command {
     Manifest(manifest::Args),
     Profile(profile::Args),
     Tag(tag::Args),
+    Up(up::Args),
+    Down(down::Args),
+    Status(status::Args),
+    Apply(apply::Args),
     Validate(validate::Args),
     Proxy(proxy::Args),
     Version(version::Args),
@@ -69,7 +79,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(code) => return code,
     };
     match run(&ui, command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             ui.error(error.to_string());
             for hint in error.hints() {
@@ -95,7 +105,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Command, ExitCode> {
     })
 }
 
-fn run(ui: &Ui, command: Command) -> CliResult {
+fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
     match command {
         Command::Install(args) => install::run(ui, args),
         Command::Upgrade(args) => upgrade::run(ui, args),
@@ -104,11 +114,16 @@ fn run(ui: &Ui, command: Command) -> CliResult {
         Command::Manifest(args) => manifest::run(ui, args),
         Command::Profile(args) => profile::run(ui, args),
         Command::Tag(args) => tag::run(ui, args),
+        Command::Up(args) => return up::run(ui, args),
+        Command::Down(args) => down::run(ui, args),
+        Command::Status(args) => status::run(ui, args),
+        Command::Apply(args) => apply::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
         Command::Version(args) => version::run(ui, args),
         Command::Completion(args) => completion::run(ui, args),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 fn exit_codes() -> String {

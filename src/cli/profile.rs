@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::settings::SettingsArgs;
-use crate::cli::target::install_error;
 use crate::cli::ui::{self, Format, Ui, table};
 use crate::install::{Layers, profile_text, profiles};
 use crate::yaml;
@@ -83,8 +82,8 @@ fn list(ui: &Ui, args: List) -> CliResult {
 }
 
 fn operator(layers: &Layers) -> CliResult<Value> {
-    layers.settings().map_err(install_error)?;
-    let spec = layers.tree().map_err(install_error)?;
+    layers.settings()?;
+    let spec = layers.tree()?;
     Ok(serde_json::json!({"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec}))
 }
 
@@ -110,12 +109,12 @@ fn dump(ui: &Ui, args: Dump) -> CliResult {
 }
 
 fn diff(ui: &Ui, args: Diff) -> CliResult {
-    let text = |name: &str| {
-        profile_text(name).map_err(install_error)?;
+    let text = |name: &str| -> CliResult<String> {
+        profile_text(name)?;
         let layers = Layers { profile: Some(name.to_owned()), ..Layers::default() };
         Ok(yaml::to_string(&operator(&layers)?))
     };
-    let (before, after): (String, String) = (text(&args.before)?, text(&args.after)?);
+    let (before, after) = (text(&args.before)?, text(&args.after)?);
     if before == after {
         ui.note("nothing differs");
         return Ok(());

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use crate::cli::error::CliResult;
 use crate::cli::input::documents;
-use crate::cli::target::install_error;
 use crate::install::{Assignment, Layers, Plan, Platform};
 
 /// What is to be installed
@@ -48,7 +47,7 @@ impl SettingsArgs {
 
     /// The plan that it amounts to.
     pub fn plan(&self, platform: Platform) -> CliResult<Plan> {
-        let settings = self.layers()?.settings().map_err(install_error)?;
+        let settings = self.layers()?.settings()?;
         Ok(Plan::new(settings, platform))
     }
 }

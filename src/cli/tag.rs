@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::error::CliResult;
-use crate::cli::target::{Target, block_on, done, install_error};
+use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Format, Ui, table};
 use crate::install::{remove_tag, set_tag, tag_manifest, tags};
 use crate::yaml;
@@ -89,8 +89,8 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
     match args.command {
         Command::Set(args) => block_on(async {
             let connection = args.target.connect_to_change(ui).await?;
-            set_tag(&connection, &args.tag.manifest(), args.overwrite).await.map_err(install_error)?;
-            done(ui, format!("tag {} points to revision {}", args.tag.name, args.tag.revision));
+            set_tag(&connection, &args.tag.manifest(), args.overwrite).await?;
+            ui.done(format!("tag {} points to revision {}", args.tag.name, args.tag.revision));
             Ok(())
         }),
         Command::Generate(args) => {
@@ -100,8 +100,8 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         Command::List(args) => list(ui, args),
         Command::Remove(args) => block_on(async {
             let connection = args.target.connect_to_change(ui).await?;
-            remove_tag(&connection, &args.name, args.force).await.map_err(install_error)?;
-            done(ui, format!("tag {} is removed", args.name));
+            remove_tag(&connection, &args.name, args.force).await?;
+            ui.done(format!("tag {} is removed", args.name));
             Ok(())
         }),
     }
@@ -122,8 +122,8 @@ struct Row {
 
 fn list(ui: &Ui, args: List) -> CliResult {
     let found = block_on(async {
-        let connection = args.target.connect().await?;
-        tags(&connection).await.map_err(install_error)
+        let connection = args.target.connect(ui).await?;
+        Ok(tags(&connection).await?)
     })?;
     let rows: Vec<Row> = found
         .into_iter()

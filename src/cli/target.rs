@@ -1,10 +1,11 @@
-//! Which cluster a command is about, and the way there.
+//! Which cluster a command acts on: the same options, the same choice and the same sentences for every command.
 
 use std::future::Future;
 use std::path::PathBuf;
 
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::ui::{Tone, Ui};
+use crate::cli::up;
 use crate::install;
 use crate::kube::{self, ConnectOptions, Connection, Environment};
 use crate::runtime::state;
@@ -13,115 +14,92 @@ use crate::runtime::state;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct Target {
-    /// The kubeconfig
-    #[arg(long, value_name = "FILE")]
+    /// Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE", conflicts_with = "runtime")]
     kubeconfig: Option<PathBuf>,
-    /// The context in the kubeconfig
-    #[arg(long, value_name = "NAME")]
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME", conflicts_with = "runtime")]
     context: Option<String>,
-    /// The built-in runtime
-    #[arg(long, conflicts_with_all = ["kubeconfig", "context"])]
+    /// The built-in runtime, whatever kubeconfigs there are
+    #[arg(long)]
     runtime: bool,
-    /// Directory of the runtime's state [default: $XDG_STATE_HOME/mesh]
+    /// Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]
     #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"])]
     data_dir: Option<PathBuf>,
 }
 
 impl Target {
-    /// Connects for a command that reads.
-    pub async fn connect(&self) -> CliResult<Connection> {
-        self.connect_for(false).await
+    /// Connects for reading.
+    pub async fn connect(&self, ui: &Ui) -> CliResult<Connection> {
+        self.open(ui, false).await
     }
 
-    /// Connects for a command that changes something, and says first what it is about to change.
+    /// Connects for changing something, and says what will be changed.
     pub async fn connect_to_change(&self, ui: &Ui) -> CliResult<Connection> {
-        let connection = self.connect_for(true).await?;
-        ui.note(format!("→ {connection}"));
+        let connection = self.open(ui, true).await?;
+        ui.note(ui.paint_note(Tone::Faint, &format!("→ {connection}")));
         Ok(connection)
     }
 
-    async fn connect_for(&self, changes: bool) -> CliResult<Connection> {
-        let root = match &self.data_dir {
-            Some(given) => Some(std::path::absolute(given).kind(Kind::Io)?),
-            None => state::default_path().ok(),
+    async fn open(&self, ui: &Ui, changes: bool) -> CliResult<Connection> {
+        // Who names a directory means the runtime there.
+        let runtime = self.runtime || self.data_dir.is_some();
+        let root = up::data_dir(self.data_dir.clone());
+        let root = if runtime { Some(root?) } else { root.ok() };
+        let up = match &root {
+            Some(root) => up::running(root).map(|pid| pid.is_some()),
+            None => Ok(false),
         };
-        // The kubeconfig of a runtime that has ended stays behind; the lock tells whether it is up.
-        let up = |root: &PathBuf| matches!(state::holder(root), Ok(Some(_)));
-        let expected = root.as_ref().map(|root| state::kubeconfig_path(root));
-        let runtime_kubeconfig = match &root {
-            Some(root) if up(root) => expected,
-            _ if self.runtime || self.data_dir.is_some() => {
-                let kubeconfig = expected.unwrap_or_default();
-                return Err(cluster_error(kube::Error::NoRuntime { kubeconfig }));
-            }
-            _ => None,
-        };
+        let up = if runtime { up? } else { up.unwrap_or(false) };
+        if let (Some(root), true, false) = (&root, runtime, up) {
+            let error = format!("no runtime is running on {}", root.display());
+            return Err(CliError::message(Kind::Unavailable, error).hint(format!("`{} up` starts one", ui.program())));
+        }
         let options = ConnectOptions {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
-            runtime: self.runtime || self.data_dir.is_some(),
-            runtime_kubeconfig,
+            runtime,
+            runtime_kubeconfig: root.filter(|_| up).map(|root| state::kubeconfig_path(&root)),
             changes,
         };
-        kube::connect(&options, &Environment::of_process()).await.map_err(cluster_error)
+        Ok(kube::connect(&options, &Environment::of_process()).await?)
     }
 }
 
-/// Runs a command's work that waits for others. It ends when the work does.
+/// Runs a command's work that waits for others.
 pub fn block_on<T>(work: impl Future<Output = CliResult<T>>) -> CliResult<T> {
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().kind(Kind::Io)?;
     executor.block_on(work)
 }
 
-/// A cluster's failure, with the exit code that it means.
-pub fn cluster_error(error: kube::Error) -> CliError {
-    use kube::Error::{
-        Ambiguous, Answer, Client, Conflict, Forbidden, Held, InCluster, Invalid, Kubeconfig, NoRuntime, NoTarget,
-        NotFound, Timeout, Unauthorized, UnknownKind, Unreachable, Untyped,
-    };
-    let kind = match &error {
-        Ambiguous { .. } => Kind::Usage,
-        NoTarget | NoRuntime { .. } | Unreachable { .. } | Client { .. } | Answer { .. } => Kind::Unavailable,
-        Kubeconfig { .. } | InCluster { .. } | Invalid { .. } | Untyped { .. } | UnknownKind { .. } => Kind::Data,
-        Unauthorized { .. } | Forbidden { .. } => Kind::Permission,
-        NotFound { .. } | Conflict { .. } | Timeout { .. } => Kind::Failed,
-        Held { .. } => Kind::CannotCreate,
-    };
-    CliError::new(kind, error)
-}
-
-/// An installation's failure, with the exit code that it means.
-pub fn install_error(error: install::Error) -> CliError {
-    use install::Error::{
-        Ambient, Assignment, Cluster, File, Foreign, Manifest, NotInstalled, NotReady, Overlay, Profile, Settings, Tag,
-    };
-    match error {
-        Cluster(error) => cluster_error(error),
-        error @ (Assignment { .. } | Ambient { .. } | Profile { .. }) => CliError::new(Kind::Usage, error),
-        error @ (File { .. } | Settings(_) | Overlay { .. } | Manifest { .. }) => CliError::new(Kind::Data, error),
-        error @ (Foreign { .. } | NotInstalled { .. } | NotReady { .. } | Tag(_)) => CliError::new(Kind::Failed, error),
+impl From<kube::Error> for CliError {
+    fn from(error: kube::Error) -> Self {
+        use kube::Error as E;
+        let kind = match &error {
+            E::Ambiguous { .. } => Kind::Usage,
+            E::NoTarget | E::NoRuntime { .. } | E::Unreachable { .. } | E::InCluster { .. } | E::Client { .. } => {
+                Kind::Unavailable
+            }
+            E::Kubeconfig { .. } | E::Invalid { .. } | E::Untyped { .. } | E::UnknownKind { .. } => Kind::Data,
+            E::Held { .. } => Kind::CannotCreate,
+            E::Unauthorized { .. } | E::Forbidden { .. } => Kind::Permission,
+            E::NotFound { .. } | E::Conflict { .. } | E::Timeout { .. } | E::Answer { .. } => Kind::Failed,
+        };
+        Self::new(kind, error)
     }
 }
 
-/// Asks before something is changed. Without somebody to ask the answer is no, and `-y` is named.
-pub fn confirm(ui: &Ui, yes: bool, question: &str) -> CliResult {
-    if yes {
-        return Ok(());
+impl From<install::Error> for CliError {
+    fn from(error: install::Error) -> Self {
+        use install::Error as E;
+        let kind = match &error {
+            E::Assignment { .. } | E::Ambient { .. } | E::Profile { .. } => Kind::Usage,
+            E::File { .. } | E::Settings(_) | E::Overlay { .. } | E::Manifest { .. } => Kind::Data,
+            E::Foreign { .. } | E::NotInstalled { .. } | E::NotReady { .. } | E::Tag(_) | E::Cluster(_) => Kind::Failed,
+        };
+        match error {
+            E::Cluster(error) => error.into(),
+            error => Self::new(kind, error),
+        }
     }
-    if !ui.can_ask() {
-        return Err(CliError::message(
-            Kind::Usage,
-            format!("{question} Nobody is there to be asked, so nothing was done"),
-        )
-        .hint("-y goes on without asking"));
-    }
-    match ui.ask(&format!("{question} [y/N] ")).trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(CliError::message(Kind::Failed, "cancelled: nothing was done")),
-    }
-}
-
-/// `✓ text`.
-pub fn done(ui: &Ui, text: impl AsRef<str>) {
-    ui.line(format!("{} {}", ui.paint(Tone::Good, "✓"), text.as_ref()));
 }

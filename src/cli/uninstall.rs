@@ -2,7 +2,8 @@
 
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::count;
-use crate::cli::target::{Target, block_on, confirm, done, install_error};
+use crate::cli::prompt::confirm;
+use crate::cli::target::{Target, block_on};
 use crate::cli::ui::Ui;
 use crate::install::{self, DEFAULT_REVISION, Extent};
 
@@ -39,10 +40,10 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
     block_on(async {
         let connection = args.target.connect_to_change(ui).await?;
         let extent = if args.purge { Extent::Everything } else { Extent::Revision(args.revision.clone()) };
-        let mut objects = install::removable(&connection, &extent).await.map_err(install_error)?;
+        let mut objects = install::removable(&connection, &extent).await?;
         let mut written = Vec::new();
         if args.purge {
-            let purge = install::purge_extent(&connection).await.map_err(install_error)?;
+            let purge = install::purge_extent(&connection).await?;
             objects.extend(purge.definitions);
             written = purge.objects;
         }
@@ -52,7 +53,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
             return Ok(());
         }
         if objects.is_empty() {
-            done(ui, "nothing of mesh is there");
+            ui.done("nothing of mesh is there");
             return Ok(());
         }
         if args.purge {
@@ -66,8 +67,8 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         let removed =
             install::remove(&connection, &objects, |object| progress.update(format!("removed {object}"))).await;
         drop(progress);
-        let removed = removed.map_err(install_error)?;
-        done(ui, format!("{} removed", count(removed, "object")));
+        let removed = removed?;
+        ui.done(format!("{} removed", count(removed, "object")));
         if !args.purge {
             ui.note("  definitions and what users wrote are still there; --purge takes them too");
         }

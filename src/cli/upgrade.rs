@@ -2,7 +2,7 @@
 
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::install;
-use crate::cli::target::{block_on, install_error};
+use crate::cli::target::block_on;
 use crate::cli::ui::Ui;
 use crate::install::installed_revisions;
 
@@ -22,8 +22,8 @@ pub struct Args {
 pub fn run(ui: &Ui, args: Args) -> CliResult {
     let revision = args.install.plan_revision()?;
     let known = block_on(async {
-        let connection = args.install.target().connect().await?;
-        installed_revisions(&connection).await.map_err(install_error)
+        let connection = args.install.target().connect(ui).await?;
+        Ok(installed_revisions(&connection).await?)
     })?;
     if let Some((_, version, profile)) = known.iter().find(|(name, ..)| *name == revision) {
         ui.note(format!("revision {revision} is at {version} (profile {profile})"));

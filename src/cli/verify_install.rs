@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::count;
-use crate::cli::target::{Target, block_on, done, install_error};
+use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Format, Tone, Ui, table};
 use crate::install::{DEFAULT_REVISION, Verdict, verify};
 
@@ -34,10 +34,10 @@ struct Row {
 /// Checks.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
     let rows: Vec<Row> = block_on(async {
-        let connection = args.target.connect().await?;
+        let connection = args.target.connect(ui).await?;
         let platform = super::install::platform(&connection).await?;
         let progress = ui.progress("checking");
-        let verdicts = verify(&connection, &args.revision, platform).await.map_err(install_error)?;
+        let verdicts = verify(&connection, &args.revision, platform).await?;
         drop(progress);
         Ok(verdicts.into_iter().map(|(object, verdict)| row(object.to_string(), verdict)).collect())
     })?;
@@ -48,7 +48,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
             let shown = shown.map(|row| [row.object.clone(), ui.paint(Tone::Bad, &row.state)]);
             ui.text(&table(["OBJECT", "STATE"], shown));
         } else {
-            done(ui, format!("revision {}: {} as installed", args.revision, count(rows.len(), "object")));
+            ui.done(format!("revision {}: {} as installed", args.revision, count(rows.len(), "object")));
         }
     } else {
         ui.structured(args.output, &rows)?;

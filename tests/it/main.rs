@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crash;
+mod demo;
 mod gateway;
 mod harness;
 mod house;
+mod install;
 mod refusals;
+mod runtime_refusals;

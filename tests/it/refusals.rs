@@ -20,7 +20,7 @@ fn validate(content: &str) -> (Output, String) {
     (output, said)
 }
 
-const VIRTUAL_SERVICE: &str = "\
+pub const VIRTUAL_SERVICE: &str = "\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
@@ -74,7 +74,7 @@ fn a_field_that_is_not_in_force_is_said_and_accepted() {
 
 #[test]
 fn every_command_documents_itself_within_80_columns() {
-    for command in ["", "validate", "proxy", "version", "completion"] {
+    for command in ["", "up", "down", "status", "apply", "validate", "proxy", "version", "completion"] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         let output = Command::new(MESH).args(&arguments).env("COLUMNS", "80").output().unwrap();

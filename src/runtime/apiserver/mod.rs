@@ -131,10 +131,15 @@ impl ApiServer {
     }
 
     /// Serves HTTPS (or, without `tls`, HTTP) on `listener` until `token` is cancelled.
-    pub async fn serve(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>, token: CancellationToken) {
+    pub fn serve(
+        &self,
+        listener: TcpListener,
+        tls: Option<Arc<ServerConfig>>,
+        token: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let inner = Arc::clone(&self.inner);
         let service = serve::handler(move |request| Arc::clone(&inner).answer_outside(request));
-        serve::serve(listener, tls, Limits::default(), service, token).await;
+        serve::serve(listener, tls, Limits::default(), service, token)
     }
 
     /// The administrator's bearer token.

@@ -1,7 +1,15 @@
 //! The *loopback* pod network: pods' addresses are loopback addresses, and each pod's proxy stands between the address that others
 //! call and the one that its app listens on.
 //!
-//! It needs no privileges and no namespaces. What it cannot do: raw TCP from apps (they reach others through their pod's HTTP
-//! proxy), and isolation between pods of one user.
+//! It needs no privileges and no namespaces. What it cannot do ([`LIMITS`]): raw TCP from apps (they reach others through their
+//! pod's HTTP proxy), and isolation between pods of one user.
 
 pub mod addresses;
+mod ingress;
+mod network;
+
+pub use ingress::Ingress;
+pub use network::{HostedProxy, LoopbackNetwork, LoopbackOptions};
+
+/// What this network is and cannot do, for those who choose it.
+pub const LIMITS: &str = "loopback (HTTP only; no isolation between pods of one user)";

@@ -11,11 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::watch;
+
+use crate::runtime::apiserver::{LogOptions, LogStream, PodLogs as ServedLogs};
 
 /// Largest size of one log file, in bytes.
 pub const FILE_LIMIT: u64 = 1 << 20;
@@ -109,6 +112,11 @@ impl LogStore {
         Ok(Arc::new(Self { root, pods: Mutex::default() }))
     }
 
+    /// The logs, as the API server asks for them.
+    pub fn reader(self: &Arc<Self>) -> LogReader {
+        LogReader { logs: Arc::clone(self) }
+    }
+
     /// The log of a container, appended to what an earlier run of the same pod wrote.
     pub(super) fn writer(
         &self,
@@ -134,6 +142,11 @@ impl LogStore {
             }
         };
         Ok(LogWriter { log, file: None, size: 0 })
+    }
+
+    /// The log of a container that is no process of its own, as something to write whole lines into.
+    pub fn sink(&self, namespace: &str, name: &str, uid: &str, container: &str) -> Result<LogSink, LogError> {
+        self.writer(namespace, name, uid, container).map(|writer| LogSink { writer })
     }
 
     /// Forgets a pod and deletes its files; followers end.
@@ -199,6 +212,33 @@ impl LogStore {
                 })
             }
         }
+    }
+}
+
+/// The logs, as the API server asks for them.
+#[derive(Debug)]
+pub struct LogReader {
+    logs: Arc<LogStore>,
+}
+
+impl ServedLogs for LogReader {
+    fn open(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        options: LogOptions,
+    ) -> BoxFuture<'static, io::Result<LogStream>> {
+        let query = LogQuery {
+            follow: options.follow,
+            tail_lines: options.tail.map(|lines| usize::try_from(lines).unwrap_or(usize::MAX)),
+            timestamps: options.timestamps,
+        };
+        let opened = match options.previous {
+            true => Err(io::Error::other("logs of earlier runs are part of the log itself; leave out --previous")),
+            false => self.logs.read(namespace, pod, Some(container), query).map_err(io::Error::other),
+        };
+        Box::pin(std::future::ready(opened.map(|stream| -> LogStream { stream })))
     }
 }
 
@@ -312,6 +352,25 @@ impl LogWriter {
         file.write_all(&entry)?;
         self.size += entry.len() as u64;
         self.log.progress.send_modify(|progress| progress.lines += 1);
+        Ok(())
+    }
+}
+
+/// A log that is written from within the process. What is written at once ends with a line's end.
+#[derive(Debug)]
+pub struct LogSink {
+    writer: LogWriter,
+}
+
+impl Write for LogSink {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            self.writer.write("stdout", line)?;
+        }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,0 +1,69 @@
+//! The port of this machine that leads to the ingress gateway.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use parking_lot::Mutex;
+
+/// The port of the gateway's pod that the machine's port leads to: the target of port 80 of `istio-ingressgateway`.
+const TARGET_PORT: u16 = 8080;
+
+/// The ingress port. It is kept from the moment it is chosen, and lent to one gateway's pod at a time.
+#[derive(Debug)]
+pub struct Ingress {
+    address: SocketAddr,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Keeps the port while no pod has it.
+    reserved: Option<TcpListener>,
+    holder: Option<String>,
+}
+
+impl Ingress {
+    /// Takes over a port that was bound on 127.0.0.1.
+    ///
+    /// # Errors
+    /// The system's, where the socket has no address.
+    pub fn new(reserved: TcpListener) -> std::io::Result<Self> {
+        let address = reserved.local_addr()?;
+        Ok(Self { address, state: Mutex::new(State { reserved: Some(reserved), holder: None }) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lends the port to the pod `uid`. `false`: another pod has it.
+    pub(super) fn lend(&self, uid: &str) -> bool {
+        let mut state = self.state.lock();
+        let free = state.holder.as_deref().is_none_or(|holder| holder == uid);
+        if free {
+            state.holder = Some(uid.to_owned());
+            state.reserved = None;
+        }
+        free
+    }
+
+    /// Takes the port back from `uid`, whose sockets are closed by now.
+    pub(super) fn take_back(&self, uid: &str) {
+        let mut state = self.state.lock();
+        if state.holder.as_deref() == Some(uid) {
+            state.holder = None;
+            // A stranger who was quicker is found by the next pod, which says so.
+            state.reserved = TcpListener::bind(self.address).ok();
+        }
+    }
+
+    /// The addresses on which a gateway's pod at `pod` serves `port`, with the machine's own if it `holds` that.
+    pub(super) fn addresses(&self, pod: Ipv4Addr, port: u16, holds: bool) -> Vec<SocketAddr> {
+        let own = SocketAddr::from((pod, port));
+        let mut addresses = vec![own];
+        if holds && port == TARGET_PORT {
+            addresses.push(self.address);
+        }
+        addresses
+    }
+}
