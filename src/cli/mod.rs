@@ -15,6 +15,7 @@ pub mod down;
 pub mod error;
 pub mod input;
 pub mod install;
+pub mod label_namespace;
 pub mod manifest;
 pub mod pod_exec;
 pub mod profile;
@@ -54,6 +55,7 @@ enum Command {
     Manifest(manifest::Args),
     Profile(profile::Args),
     Tag(tag::Args),
+    LabelNamespace(label_namespace::Args),
     Up(up::Args),
     Down(down::Args),
     Status(status::Args),
@@ -114,6 +116,7 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Manifest(args) => manifest::run(ui, args),
         Command::Profile(args) => profile::run(ui, args),
         Command::Tag(args) => tag::run(ui, args),
+        Command::LabelNamespace(args) => label_namespace::run(ui, args),
         Command::Up(args) => return up::run(ui, args),
         Command::Down(args) => down::run(ui, args),
         Command::Status(args) => status::run(ui, args),
