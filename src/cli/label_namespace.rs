@@ -125,7 +125,9 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
     if let Some(refused) = args.namespaces.iter().find(|name| REFUSED.contains(&name.as_str())) {
         return Err(CliError::message(
             Kind::Usage,
-            format!("{refused} keeps the cluster or the mesh itself running: its pods get no sidecars, and nothing was done"),
+            format!(
+                "{refused} keeps the cluster or the mesh itself running: its pods get no sidecars, and nothing was done"
+            ),
         ));
     }
     block_on(async {
@@ -173,10 +175,8 @@ async fn namespaces(connection: &Connection, args: &Args) -> CliResult<Vec<Label
     if let Some(selector) = &args.selector {
         let all = kube::list(connection, "v1", "Namespace", Selection { namespace: None, labels: selector }).await?;
         let named = all.iter().filter_map(|found| Some((found.pointer("/metadata/name")?.as_str()?, labels_of(found))));
-        let kept: Vec<Labelled> = named
-            .filter(|(name, _)| !REFUSED.contains(name))
-            .map(|(name, labels)| (name.to_owned(), labels))
-            .collect();
+        let kept: Vec<Labelled> =
+            named.filter(|(name, _)| !REFUSED.contains(name)).map(|(name, labels)| (name.to_owned(), labels)).collect();
         if kept.is_empty() {
             return Err(CliError::message(Kind::Failed, format!("no namespace that can be labelled has {selector}")));
         }
@@ -331,7 +331,8 @@ async fn restart(ui: &Ui, connection: &Connection, args: &Args, rows: &[Row]) ->
     workloads.sort_by_key(|object| object.to_string());
     workloads.dedup();
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let change = json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": now}}}}});
+    let change =
+        json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": now}}}}});
     for workload in workloads {
         kube::merge(connection, workload, &change, args.dry_run).await?;
         let word = if args.dry_run { "would be started anew" } else { "is started anew" };

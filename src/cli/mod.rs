@@ -11,11 +11,13 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub mod apply;
 pub mod completion;
+pub mod control_plane;
 pub mod down;
 pub mod error;
 pub mod input;
 pub mod install;
 pub mod label_namespace;
+pub mod logging;
 pub mod manifest;
 pub mod pod_exec;
 pub mod profile;
@@ -62,6 +64,7 @@ enum Command {
     Apply(apply::Args),
     Validate(validate::Args),
     Proxy(proxy::Args),
+    ControlPlane(control_plane::Args),
     Version(version::Args),
     Completion(completion::Args),
 }
@@ -123,6 +126,7 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Apply(args) => apply::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
+        Command::ControlPlane(args) => control_plane::run(ui, args),
         Command::Version(args) => version::run(ui, args),
         Command::Completion(args) => completion::run(ui, args),
     }

@@ -112,12 +112,36 @@ fn values(plan: &Plan) -> Value {
         "pilot": {
             "replicas": replicas,
             "resources": tree(pilot.resources.as_ref()),
-            "traceSampling": pilot.trace_sampling.to_string(),
+            "args": control_plane_arguments(plan),
         },
         "validated": if plan.is_default() { Value::Null } else {
             json!({"matchExpressions": [{"key": REVISION, "operator": "In", "values": [plan.revision()]}]})
         },
     })
+}
+
+/// How `mesh control-plane` is started.
+fn control_plane_arguments(plan: &Plan) -> Vec<String> {
+    let domain = &plan.settings.values.global.proxy.cluster_domain;
+    let config = plan.mesh_config();
+    let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let mut arguments = vec![
+        "control-plane".to_owned(),
+        format!("--domain={domain}"),
+        format!("--trust-domain={}", text("/trustDomain")),
+    ];
+    // Proxies of a revision call its Service by this name.
+    let suffix = plan.suffix();
+    if !suffix.is_empty() {
+        arguments.push(format!("--name=istiod{suffix}.{}.svc", plan.namespace()));
+    }
+    if !text("/accessLogFile").is_empty() {
+        arguments.push("--access-log".to_owned());
+    }
+    if text("/outboundTrafficPolicy/mode") == "REGISTRY_ONLY" {
+        arguments.push("--registry-only".to_owned());
+    }
+    arguments
 }
 
 fn tree(fragment: Option<&Tree>) -> Value {
