@@ -104,7 +104,7 @@ async fn apply(ui: &Ui, connection: &Connection, plan: &Plan, args: &Args) -> Cl
         readiness_timeout: args.readiness_timeout,
         holder: holder(),
     };
-    let mut reporter =
+    let reporter =
         Reporter { ui, progress: ui.progress("looking at the cluster"), verbose: args.verbose || args.dry_run };
     let installed = install::install(connection, plan, &options, &mut |event| reporter.hear(&event)).await;
     drop(reporter);
@@ -141,7 +141,7 @@ struct Reporter<'u> {
 }
 
 impl Reporter<'_> {
-    fn hear(&mut self, event: &Event<'_>) {
+    fn hear(&self, event: &Event<'_>) {
         match event {
             Event::Applied { object, outcome, done, total } => {
                 let word = match outcome {

@@ -75,7 +75,7 @@ mod tests {
         };
         for (asks, revision, namespace, pod, expected) in [
             ("default", "default", &enabled, bare.clone(), Standing::Missing),
-            ("default", "default", &nothing, bare.clone(), Standing::Current),
+            ("default", "default", &nothing, bare, Standing::Current),
             ("default", "default", &enabled, with("default"), Standing::Current),
             ("default", "default", &nothing, with("default"), Standing::Superfluous),
             ("prod", "1-2", &tagged, with("1-1"), Standing::Outdated { revision: "1-1".into() }),

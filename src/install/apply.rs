@@ -196,7 +196,7 @@ impl Work<'_> {
     }
 
     /// Creates the namespaces that are missing. They stay when the mesh goes: others may have put something there.
-    async fn namespaces(&mut self, objects: &[Value]) -> Result<(), Error> {
+    async fn namespaces(&self, objects: &[Value]) -> Result<(), Error> {
         for name in self.missing_namespaces(objects).await? {
             kube::apply(self.connection, &namespace(&name), FORCED).await?;
         }

@@ -131,8 +131,7 @@ fn position(items: &[Value], step: &Step) -> Option<usize> {
         Step::Index(index) => (*index <= items.len() && *index < MAX_ITEMS).then_some(*index),
         Step::Append => (items.len() < MAX_ITEMS).then_some(items.len()),
         Step::Where(key, wanted) => items.iter().position(|item| match item.get(key) {
-            Some(Value::String(text)) => text == wanted,
-            Some(other) => other.to_string() == *wanted,
+            Some(value) => super::plan::text(value) == *wanted,
             None => false,
         }),
     }

@@ -94,7 +94,7 @@ pub(crate) enum Limit {
 
 /// The form of a text: as the schema states it, and as code.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TextPattern {
+pub(crate) struct TextPattern {
     /// The regular expression.
     pub(super) pattern: &'static str,
     /// The same as a function.
