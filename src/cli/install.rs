@@ -16,14 +16,13 @@ use crate::kube::{self, Connection, Outcome};
 /// Renders the profile and settings, applies what differs, removes what this revision installed before and no longer wants,
 /// and waits until everything is ready. Run again, it goes on where it was interrupted.
 #[derive(Debug, clap::Args)]
+#[group(id = "install")]
 #[command(after_help = "Examples:
   mesh install --profile demo -y
   mesh install --set hub=registry.example.com/mesh --set tag=1.2
   mesh install -f settings.yaml --dry-run
   mesh install --revision canary --set profile=minimal")]
 pub struct Args {
-    #[command(flatten)]
-    settings: SettingsArgs,
     /// Do not ask
     #[arg(short = 'y', long = "skip-confirmation", visible_alias = "yes")]
     yes: bool,
@@ -39,6 +38,8 @@ pub struct Args {
     /// Show every object
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
     #[command(flatten)]
     target: Target,
 }

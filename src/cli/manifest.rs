@@ -30,11 +30,11 @@ enum Command {
   mesh manifest generate --profile demo > mesh.yaml
   mesh manifest generate --set values.pilot.replicaCount=2 -o mesh.yaml")]
 struct Generate {
-    #[command(flatten)]
-    settings: SettingsArgs,
     /// Write to a file that is not there yet
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 /// Compare manifests: two files, or what would be installed with the cluster

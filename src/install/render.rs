@@ -21,9 +21,16 @@ const VALIDATION: Manifest = manifest!("validation");
 const STABLE: Manifest = manifest!("stable");
 const GATEWAY: Manifest = manifest!("gateway");
 
-/// Kinds that the built-in runtime has no use for: its own powers are given otherwise, and nothing scales there.
-const NOT_IN_THE_RUNTIME: [&str; 6] =
-    ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "HorizontalPodAutoscaler", "PodDisruptionBudget"];
+/// Kinds that the built-in runtime has no use for: it brings its own definitions, gives rights otherwise, and scales nothing.
+const NOT_IN_THE_RUNTIME: [&str; 7] = [
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+];
 
 /// The objects of an installation. The same plan yields the same objects in the same order.
 ///

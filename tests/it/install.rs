@@ -146,7 +146,7 @@ async fn stages_wait_for_each_other_and_the_control_plane_comes_before_its_webho
     let place =
         |what: &str| told.iter().position(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {told:#?}"));
     assert!(place("CustomResourceDefinition virtualservices") < place("Created Deployment istio-system/istiod"));
-    assert!(place("waiting Deployment istio-system/istiod") < place("Created MutatingWebhookConfiguration"));
+    assert!(place("Created Deployment istio-system/istiod") < place("Created MutatingWebhookConfiguration"));
     assert!(
         place("Created MutatingWebhookConfiguration") < place("Created Deployment istio-system/istio-ingressgateway")
     );
@@ -305,10 +305,13 @@ async fn removing_keeps_what_users_wrote_and_a_purge_counts_it() {
     everything.extend(purge.definitions);
     install::remove(connection, &everything, |_| {}).await.unwrap();
     let ours = Selection { namespace: None, labels: "app.kubernetes.io/managed-by=mesh" };
-    for (api_version, kind) in
-        [("apps/v1", "Deployment"), ("v1", "ConfigMap"), ("apiextensions.k8s.io/v1", "CustomResourceDefinition")]
-    {
+    for (api_version, kind) in [("apps/v1", "Deployment"), ("v1", "ConfigMap")] {
         assert_eq!(kube::list(connection, api_version, kind, ours).await.unwrap(), Vec::<Value>::new(), "{kind}");
+    }
+    // Definitions go once their objects are gone.
+    for definition in everything.iter().filter(|object| object.kind == "CustomResourceDefinition") {
+        let gone = kube::wait_for(connection, definition, "gone", Duration::from_secs(20), |found| found.is_none());
+        gone.await.unwrap();
     }
 }
 

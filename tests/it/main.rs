@@ -10,5 +10,6 @@ mod gateway;
 mod harness;
 mod house;
 mod install;
+mod label_namespace;
 mod refusals;
 mod runtime_refusals;
