@@ -26,6 +26,14 @@ end
 
 complete -c mesh -n "__fish_mesh_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_needs_command" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "install" -d 'Install a mesh into a cluster, or bring one up to date'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "upgrade" -d 'Bring an installed mesh to this version'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "uninstall" -d 'Remove a mesh from a cluster'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "verify-install" -d 'Check that what was installed is there, ready, and as it was installed'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "manifest" -d 'Print what an installation consists of, or compare it'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "profile" -d 'List, print and compare the profiles that installations start from'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "tag" -d 'Give revisions names that namespaces can follow'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "label-namespace" -d 'Have the pods of namespaces get sidecars, or none'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "up" -d 'Start the built-in runtime: API server, control plane, gateway, and proxies beside every pod'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "down" -d 'Stop the built-in runtime; what it stores is kept'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "status" -d 'Show the built-in runtime: its addresses, pods, proxies and traffic'
@@ -35,6 +43,168 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run a proxy: a
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "control-plane" -d 'Run the control plane: watch a cluster, and tell its proxies what is configured'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "completion" -d 'Print a shell\'s completion script'
+complete -c mesh -n "__fish_mesh_using_subcommand install" -l profile -d 'The profile to start from [default: default]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand install" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand install" -s s -l set -d 'One setting; later ones win, and all of them over files' -r
+complete -c mesh -n "__fish_mesh_using_subcommand install" -s r -l revision -d 'Name of the revision, to install beside another' -r
+complete -c mesh -n "__fish_mesh_using_subcommand install" -l readiness-timeout -d 'How long each stage may take to be ready' -r
+complete -c mesh -n "__fish_mesh_using_subcommand install" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand install" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand install" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand install" -s y -l skip-confirmation -l yes -d 'Do not ask'
+complete -c mesh -n "__fish_mesh_using_subcommand install" -l dry-run -d 'Have the server check everything and change nothing'
+complete -c mesh -n "__fish_mesh_using_subcommand install" -l replace-istio -d 'Take over an Istio that mesh did not install'
+complete -c mesh -n "__fish_mesh_using_subcommand install" -s v -l verbose -d 'Show every object'
+complete -c mesh -n "__fish_mesh_using_subcommand install" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand install" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand install" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l profile -d 'The profile to start from [default: default]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s s -l set -d 'One setting; later ones win, and all of them over files' -r
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s r -l revision -d 'Name of the revision, to install beside another' -r
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l readiness-timeout -d 'How long each stage may take to be ready' -r
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s y -l skip-confirmation -l yes -d 'Do not ask'
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l dry-run -d 'Have the server check everything and change nothing'
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l replace-istio -d 'Take over an Istio that mesh did not install'
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s v -l verbose -d 'Show every object'
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -s r -l revision -d 'The revision' -r
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l confirm-context -d 'Answer to what --purge asks: the context\'s name' -r
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l purge -d 'Every revision, with the definitions and so with what users wrote'
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -s y -l skip-confirmation -l yes -d 'Do not ask (--purge asks all the same)'
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l dry-run -d 'Show what would go'
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand verify-install" -s r -l revision -d 'The revision' -r
+complete -c mesh -n "__fish_mesh_using_subcommand verify-install" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand verify-install" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand verify-install" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand verify-install" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand verify-install" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand verify-install" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand verify-install" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and not __fish_seen_subcommand_from generate diff" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and not __fish_seen_subcommand_from generate diff" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and not __fish_seen_subcommand_from generate diff" -f -a "generate" -d 'Print the manifests of an installation'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and not __fish_seen_subcommand_from generate diff" -f -a "diff" -d 'Compare manifests: two files, or what would be installed with the cluster'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -l profile -d 'The profile to start from [default: default]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s s -l set -d 'One setting; later ones win, and all of them over files' -r
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s r -l revision -d 'Name of the revision, to install beside another' -r
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s o -l output -d 'Write to a file that is not there yet' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -l profile -d 'The profile to start from [default: default]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -s s -l set -d 'One setting; later ones win, and all of them over files' -r
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -s r -l revision -d 'Name of the revision, to install beside another' -r
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and not __fish_seen_subcommand_from list dump diff" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and not __fish_seen_subcommand_from list dump diff" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and not __fish_seen_subcommand_from list dump diff" -f -a "list" -d 'List the profiles'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and not __fish_seen_subcommand_from list dump diff" -f -a "dump" -d 'Print every setting of a profile, with files and settings laid over it'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and not __fish_seen_subcommand_from list dump diff" -f -a "diff" -d 'Compare two profiles; exits with 1 where they differ'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from list" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from dump" -l config-path -d 'Print only what is below this path' -r
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from dump" -l profile -d 'The profile to start from [default: default]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from dump" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from dump" -s s -l set -d 'One setting; later ones win, and all of them over files' -r
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from dump" -s r -l revision -d 'Name of the revision, to install beside another' -r
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from dump" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from dump" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand profile; and __fish_seen_subcommand_from diff" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and not __fish_seen_subcommand_from set generate list show remove delete" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and not __fish_seen_subcommand_from set generate list show remove delete" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and not __fish_seen_subcommand_from set generate list show remove delete" -f -a "set" -d 'Point a tag to a revision'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and not __fish_seen_subcommand_from set generate list show remove delete" -f -a "generate" -d 'Print the webhook that a tag is'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and not __fish_seen_subcommand_from set generate list show remove delete" -f -a "list" -d 'List the tags'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and not __fish_seen_subcommand_from set generate list show remove delete" -f -a "show" -d 'List the tags'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and not __fish_seen_subcommand_from set generate list show remove delete" -f -a "remove" -d 'Remove a tag'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and not __fish_seen_subcommand_from set generate list show remove delete" -f -a "delete" -d 'Remove a tag'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -s r -l revision -d 'The revision that it points to' -r
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -s i -l istio-namespace -d 'Namespace of the control plane' -r
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l auto-inject-namespaces -d 'With the tag `default`: inject namespaces that say nothing'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l overwrite -d 'Where the tag points elsewhere, point it here'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from generate" -s r -l revision -d 'The revision that it points to' -r
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from generate" -s i -l istio-namespace -d 'Namespace of the control plane' -r
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from generate" -l auto-inject-namespaces -d 'With the tag `default`: inject namespaces that say nothing'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from generate" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from list" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from list" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from list" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from list" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from list" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from show" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from show" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from show" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from show" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from show" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from remove" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from remove" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from remove" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from remove" -l force -l skip-confirmation -d 'Although namespaces follow it'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from remove" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from remove" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from delete" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from delete" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from delete" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from delete" -l force -l skip-confirmation -d 'Although namespaces follow it'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from delete" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from delete" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -s l -l selector -d 'Namespaces with these labels' -r
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -s r -l revision -d 'Follow this revision or tag, instead of the default' -r
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -l disable -d 'Say that pods get no sidecar'
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -l remove -d 'Say nothing any more'
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -l overwrite -d 'Replace a label that says something else'
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -l restart -d 'Start workloads anew whose pods do not run as they would be started now'
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -l dry-run -d 'Show what would be done'
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand label-namespace" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand up" -l ingress-port -d 'Port of the ingress gateway on 127.0.0.1; 0 takes any [default: 8080, or the next free one]' -r
 complete -c mesh -n "__fish_mesh_using_subcommand up" -l api-port -d 'Port of the API server on 127.0.0.1; 0 takes any [default: 6443, or the next free one]' -r
 complete -c mesh -n "__fish_mesh_using_subcommand up" -l data-dir -d 'Directory of the runtime\'s state [default: $XDG_STATE_HOME/mesh]' -r -F

@@ -9,7 +9,7 @@
 //! | 1 | [`resources`], [`tls`], [`telemetry`], [`serve`] |
 //! | 2 | [`model`] |
 //! | 3 | [`compile`], [`kube`], [`wire`] |
-//! | 4 | [`proxy`], [`inject`] |
+//! | 4 | [`proxy`], [`inject`], [`install`] |
 //! | 5 | [`control`] |
 //! | 6 | [`runtime`] |
 //! | 7 | [`cli`] |
@@ -22,6 +22,7 @@ pub mod compile;
 pub mod control;
 pub mod identity;
 pub mod inject;
+pub mod install;
 pub mod kube;
 pub mod model;
 pub mod net;

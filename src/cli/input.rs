@@ -100,6 +100,18 @@ impl Files {
     }
 }
 
+/// The documents of these files, which may be `-`; every one has to be sound.
+pub fn documents(files: &[PathBuf]) -> CliResult<Vec<Document>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let input = Files { files: files.to_vec(), recursive: false }.read()?;
+    match input.unreadable.first() {
+        Some(error) => Err(CliError::message(Kind::Data, error.render(input.source(&error.place.file)))),
+        None => Ok(input.documents),
+    }
+}
+
 fn read(path: &Path) -> CliResult<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|error| cannot_read(path, &error))?;

@@ -15,14 +15,24 @@ pub mod control_plane;
 pub mod down;
 pub mod error;
 pub mod input;
+pub mod install;
+pub mod label_namespace;
 pub mod logging;
+pub mod manifest;
 pub mod pod_exec;
+pub mod profile;
+pub mod prompt;
 pub mod proxy;
+pub mod settings;
 pub mod status;
+pub mod tag;
 pub mod target;
 pub mod ui;
+pub mod uninstall;
 pub mod up;
+pub mod upgrade;
 pub mod validate;
+pub mod verify_install;
 pub mod version;
 
 use error::{CliResult, Kind};
@@ -40,6 +50,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Install(install::Args),
+    Upgrade(upgrade::Args),
+    Uninstall(uninstall::Args),
+    VerifyInstall(verify_install::Args),
+    Manifest(manifest::Args),
+    Profile(profile::Args),
+    Tag(tag::Args),
+    LabelNamespace(label_namespace::Args),
     Up(up::Args),
     Down(down::Args),
     Status(status::Args),
@@ -94,6 +112,14 @@ fn parse(arguments: Vec<OsString>) -> Result<Command, ExitCode> {
 
 fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
     match command {
+        Command::Install(args) => install::run(ui, args),
+        Command::Upgrade(args) => upgrade::run(ui, args),
+        Command::Uninstall(args) => uninstall::run(ui, args),
+        Command::VerifyInstall(args) => verify_install::run(ui, args),
+        Command::Manifest(args) => manifest::run(ui, args),
+        Command::Profile(args) => profile::run(ui, args),
+        Command::Tag(args) => tag::run(ui, args),
+        Command::LabelNamespace(args) => label_namespace::run(ui, args),
         Command::Up(args) => return up::run(ui, args),
         Command::Down(args) => down::run(ui, args),
         Command::Status(args) => status::run(ui, args),

@@ -1,10 +1,12 @@
 //! Which cluster a command acts on: the same options, the same choice and the same sentences for every command.
 
+use std::future::Future;
 use std::path::PathBuf;
 
-use crate::cli::error::{CliError, CliResult, Kind};
+use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::ui::{Tone, Ui};
 use crate::cli::up;
+use crate::install;
 use crate::kube::{self, ConnectOptions, Connection, Environment};
 use crate::runtime::state;
 
@@ -64,6 +66,12 @@ impl Target {
     }
 }
 
+/// Runs a command's work that waits for others.
+pub fn block_on<T>(work: impl Future<Output = CliResult<T>>) -> CliResult<T> {
+    let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().kind(Kind::Io)?;
+    executor.block_on(work)
+}
+
 impl From<kube::Error> for CliError {
     fn from(error: kube::Error) -> Self {
         use kube::Error as E;
@@ -73,9 +81,25 @@ impl From<kube::Error> for CliError {
                 Kind::Unavailable
             }
             E::Kubeconfig { .. } | E::Invalid { .. } | E::Untyped { .. } | E::UnknownKind { .. } => Kind::Data,
+            E::Held { .. } => Kind::CannotCreate,
             E::Unauthorized { .. } | E::Forbidden { .. } => Kind::Permission,
             E::NotFound { .. } | E::Conflict { .. } | E::Timeout { .. } | E::Answer { .. } => Kind::Failed,
         };
         Self::new(kind, error)
+    }
+}
+
+impl From<install::Error> for CliError {
+    fn from(error: install::Error) -> Self {
+        use install::Error as E;
+        let kind = match &error {
+            E::Assignment { .. } | E::Ambient { .. } | E::Profile { .. } => Kind::Usage,
+            E::File { .. } | E::Settings(_) | E::Overlay { .. } | E::Manifest { .. } => Kind::Data,
+            E::Foreign { .. } | E::NotInstalled { .. } | E::NotReady { .. } | E::Tag(_) | E::Cluster(_) => Kind::Failed,
+        };
+        match error {
+            E::Cluster(error) => error.into(),
+            error => Self::new(kind, error),
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Results go to standard output; progress, warnings and errors to standard error. Colour and cursor movements appear on a
 //! terminal only, and not when `NO_COLOR` is set.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead as _, IsTerminal, Read as _, Write};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -13,6 +13,9 @@ use serde::Serialize;
 
 use crate::cli::error::{CliResult, Kind, WithKind};
 use crate::yaml;
+
+/// The longest answer to a question, in bytes.
+const MAX_ANSWER_BYTES: u64 = 1024;
 
 /// Form of a command's result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -95,6 +98,29 @@ impl Ui {
         paint(self.colour_err, tone, text)
     }
 
+    /// Whether somebody can be asked.
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks; the answer is a line, empty when there is none.
+    pub fn ask(&self, question: &str) -> String {
+        let _ = write!(io::stderr().lock(), "{question}");
+        let mut answer = String::new();
+        let _ = io::stdin().lock().take(MAX_ANSWER_BYTES).read_line(&mut answer);
+        answer
+    }
+
+    /// Prints text of the result as it is.
+    pub fn text(&self, text: &str) {
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+    }
+
+    /// Prints that something is done: `✓ text`.
+    pub fn done(&self, text: impl AsRef<str>) {
+        self.line(format!("{} {}", self.paint(Tone::Good, "✓"), text.as_ref()));
+    }
+
     /// Prints a line of the result. A reader that went away ends nothing here: the command finds out by its own means.
     pub fn line(&self, text: impl AsRef<str>) {
         let _ = writeln!(io::stdout().lock(), "{}", text.as_ref());
@@ -169,6 +195,11 @@ impl Progress {
     pub fn update(&self, message: impl Into<String>) {
         self.bar.set_message(message.into());
     }
+
+    /// Does `work`, which prints, out of the way of what is drawn.
+    pub fn pause(&self, work: impl FnOnce()) {
+        self.bar.suspend(work);
+    }
 }
 
 impl Drop for Progress {
@@ -197,6 +228,28 @@ pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item =
         text.push('\n');
     }
     text
+}
+
+/// A unified diff of two texts under the name of what they are, coloured where standard output shows colour.
+pub fn diff(ui: &Ui, name: &str, before: &str, after: &str) -> String {
+    let compared = similar::TextDiff::from_lines(before, after);
+    let text = compared
+        .unified_diff()
+        .context_radius(3)
+        .header(&format!("{name} (before)"), &format!("{name} (after)"))
+        .to_string();
+    let mut painted = String::new();
+    for line in text.lines() {
+        let tone = match line.as_bytes().first() {
+            Some(b'+') => Some(Tone::Good),
+            Some(b'-') => Some(Tone::Bad),
+            Some(b'@') => Some(Tone::Faint),
+            _ => None,
+        };
+        painted.push_str(&tone.map_or_else(|| line.to_owned(), |tone| ui.paint(tone, line)));
+        painted.push('\n');
+    }
+    painted
 }
 
 #[cfg(test)]

@@ -9,12 +9,14 @@
 
 mod decision;
 mod sidecar;
+mod workload;
 
 #[cfg(test)]
 mod tests;
 
 pub use decision::{Decision, Reason, decide, decide_for};
 pub use sidecar::{InjectError, Outcome, SIDECAR, Settings, inject};
+pub use workload::{Standing, decide_for_pod, sidecar_revision, standing};
 
 /// The revision that `istio-injection=enabled` stands for.
 pub const DEFAULT_REVISION: &str = "default";

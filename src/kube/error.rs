@@ -138,6 +138,18 @@ pub enum Error {
         /// How long.
         bound: Duration,
     },
+    /// Somebody else holds a lock.
+    #[error("{object} on {server} is held by {holder} since {since}; wait until they are done, or look at the Lease")]
+    Held {
+        /// The lock.
+        object: String,
+        /// The server.
+        server: String,
+        /// Who holds it.
+        holder: String,
+        /// Since when.
+        since: String,
+    },
     /// Anything else.
     #[error("{server} answered for {object} with what cannot be used: {reason}")]
     Answer {

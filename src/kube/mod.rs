@@ -9,15 +9,25 @@
 mod apply;
 mod connect;
 mod error;
+mod list;
+mod lock;
 mod object;
+mod patch;
 mod read;
+mod ready;
+mod version;
 mod wait;
 
 pub use apply::{Applied, ApplyOptions, Deleted, Outcome, apply, delete};
 pub use connect::{ConnectOptions, Connection, Environment, Target, connect};
 pub use error::Error;
+pub use list::{Selection, list};
+pub use lock::{HELD_FOR, Lock, lock};
 pub use object::ObjectRef;
+pub use patch::merge;
 pub use read::get;
+pub use ready::{Readiness, readiness, wait_ready};
+pub use version::{ServerVersion, server_version};
 pub use wait::wait_for;
 
 /// Who mesh is in `managedFields`.

@@ -77,6 +77,11 @@ impl Location {
         }
     }
 
+    /// The objects of the kind in every namespace.
+    pub(super) fn everywhere(&self, connection: &Connection) -> Api<DynamicObject> {
+        Api::all_with(connection.client.clone(), &self.resource)
+    }
+
     /// Path of the collection that the object is in.
     pub(super) fn path(&self) -> String {
         DynamicObject::url_path(&self.resource, self.namespace.as_deref())

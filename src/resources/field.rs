@@ -32,9 +32,22 @@ pub trait Field: Sized {
     fn encode(&self) -> Option<Value>;
 }
 
+/// Reads a value that is not an object of its own, such as the settings of an installation.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of its fields.
+pub fn decode<T: Field>(value: &Value) -> Result<T, Findings> {
+    let mut cx = Cx::default();
+    let decoded = T::decode(value, &mut cx);
+    match decoded {
+        Some(decoded) if !cx.findings.is_refused() => Ok(decoded),
+        _ => Err(cx.findings),
+    }
+}
+
 /// A limit of one field: the schema states it and the decoder holds it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Limit {
+pub(crate) enum Limit {
     /// A duration of a millisecond or more.
     AtLeast1ms,
     /// A number in this range.
@@ -81,7 +94,7 @@ pub(super) enum Limit {
 
 /// The form of a text: as the schema states it, and as code.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TextPattern {
+pub(crate) struct TextPattern {
     /// The regular expression.
     pub(super) pattern: &'static str,
     /// The same as a function.
@@ -101,12 +114,12 @@ pub struct Cx {
 
 impl Cx {
     /// Notes an error at the current field.
-    pub(super) fn error(&mut self, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, message: impl Into<String>) {
         self.findings.push(self.path.clone(), Severity::Error, message.into());
     }
 
     /// Notes an error at a field of the current struct.
-    pub(super) fn error_at(&mut self, field: &str, message: impl Into<String>) {
+    pub(crate) fn error_at(&mut self, field: &str, message: impl Into<String>) {
         self.at(field, |cx| cx.error(message));
     }
 
@@ -117,7 +130,7 @@ impl Cx {
     }
 
     /// What may have been meant by `word`; nothing once there are more errors than are shown, for guessing is not cheap.
-    pub(super) fn guess(&self, word: &str, known: &[&str]) -> String {
+    pub(crate) fn guess(&self, word: &str, known: &[&str]) -> String {
         if self.findings.errors.len() < MAX_FINDINGS { suggest::among(word, known) } else { String::new() }
     }
 
@@ -148,7 +161,7 @@ impl Cx {
     }
 
     /// Notes that the value has the wrong type.
-    pub(super) fn wrong_type(&mut self, wanted: &str, value: &Value) {
+    pub(crate) fn wrong_type(&mut self, wanted: &str, value: &Value) {
         let found = match value {
             Value::Null => "null".to_owned(),
             Value::Bool(value) => format!("the boolean {value}"),
@@ -170,7 +183,7 @@ impl Cx {
     }
 
     /// The value as a mapping that has none but the known fields.
-    pub(super) fn object<'v>(&mut self, value: &'v Value, known: &[&str]) -> Option<&'v Map<String, Value>> {
+    pub(crate) fn object<'v>(&mut self, value: &'v Value, known: &[&str]) -> Option<&'v Map<String, Value>> {
         let Value::Object(object) = value else {
             self.wrong_type("a mapping", value);
             return None;
@@ -185,7 +198,7 @@ impl Cx {
     }
 
     /// One field of a struct. Null counts as absent.
-    pub(super) fn field<T: Field>(&mut self, object: &Map<String, Value>, name: &str, limits: &[Limit]) -> Option<T> {
+    pub(crate) fn field<T: Field>(&mut self, object: &Map<String, Value>, name: &str, limits: &[Limit]) -> Option<T> {
         match object.get(name) {
             None | Some(Value::Null) => {
                 let absent = T::absent();
@@ -205,7 +218,7 @@ impl Cx {
     }
 
     /// At most one field of each group may be set.
-    pub(super) fn one_of(&mut self, object: &Map<String, Value>, groups: &[&[&str]]) {
+    pub(crate) fn one_of(&mut self, object: &Map<String, Value>, groups: &[&[&str]]) {
         for group in groups {
             let mut set = group.iter().filter(|name| object.get(**name).is_some_and(|value| !value.is_null()));
             if let (Some(first), Some(second)) = (set.next(), set.next()) {
@@ -420,14 +433,14 @@ fn selector(value: &Value, cx: &mut Cx) {
 }
 
 /// The schema of a struct under construction.
-pub(super) struct ObjectSchema {
+pub(crate) struct ObjectSchema {
     properties: Map<String, Value>,
     required: Vec<&'static str>,
     rest: Map<String, Value>,
 }
 
 impl ObjectSchema {
-    pub(super) fn new(description: &str) -> Self {
+    pub(crate) fn new(description: &str) -> Self {
         let mut rest = Map::new();
         rest.insert("type".to_owned(), json!("object"));
         if !description.is_empty() {
@@ -436,7 +449,7 @@ impl ObjectSchema {
         Self { properties: Map::new(), required: Vec::new(), rest }
     }
 
-    pub(super) fn field<T: Field>(&mut self, name: &'static str, description: &str, limits: &[Limit]) {
+    pub(crate) fn field<T: Field>(&mut self, name: &'static str, description: &str, limits: &[Limit]) {
         let mut schema = T::schema();
         if let Value::Object(schema) = &mut schema {
             schema.insert("description".to_owned(), json!(description.trim()));
@@ -451,7 +464,7 @@ impl ObjectSchema {
     }
 
     /// Structural schemas state "at most one of" as "none of, or exactly this one".
-    pub(super) fn one_of(&mut self, groups: &[&[&str]]) {
+    pub(crate) fn one_of(&mut self, groups: &[&[&str]]) {
         let mut choices: Vec<Value> = groups
             .iter()
             .map(|group| {
@@ -471,12 +484,12 @@ impl ObjectSchema {
         }
     }
 
-    pub(super) fn cel(&mut self, rules: &[(&str, &str)]) {
+    pub(crate) fn cel(&mut self, rules: &[(&str, &str)]) {
         let rules: Vec<Value> = rules.iter().map(|(rule, message)| json!({"rule": rule, "message": message})).collect();
         self.rest.insert("x-kubernetes-validations".to_owned(), Value::Array(rules));
     }
 
-    pub(super) fn finish(self) -> Value {
+    pub(crate) fn finish(self) -> Value {
         let mut schema = self.rest;
         schema.insert("properties".to_owned(), Value::Object(self.properties));
         if !self.required.is_empty() {
@@ -593,7 +606,7 @@ macro_rules! names {
     };
 }
 
-pub(super) use {names, record};
+pub(crate) use {names, record};
 
 /// Declares how a plain JSON type is read: what it is called, its schema, and how to get it out of a value.
 macro_rules! plain {

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("wire", 3),
     ("proxy", 4),
     ("inject", 4),
+    ("install", 4),
     ("control", 5),
     ("runtime", 6),
     ("cli", 7),

@@ -9,5 +9,7 @@ mod demo;
 mod gateway;
 mod harness;
 mod house;
+mod install;
+mod label_namespace;
 mod refusals;
 mod runtime_refusals;

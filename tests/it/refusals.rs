@@ -73,7 +73,30 @@ fn a_field_that_is_not_in_force_is_said_and_accepted() {
 
 #[test]
 fn every_command_documents_itself_within_80_columns() {
-    for command in ["", "up", "down", "status", "apply", "validate", "proxy", "version", "completion"] {
+    for command in [
+        "",
+        "install",
+        "upgrade",
+        "uninstall",
+        "verify-install",
+        "manifest generate",
+        "manifest diff",
+        "profile list",
+        "profile dump",
+        "profile diff",
+        "tag set",
+        "tag list",
+        "tag remove",
+        "label-namespace",
+        "up",
+        "down",
+        "status",
+        "apply",
+        "validate",
+        "proxy",
+        "version",
+        "completion",
+    ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         let output = Command::new(MESH).args(&arguments).env("COLUMNS", "80").output().unwrap();

@@ -272,8 +272,77 @@ pub const ENDPOINT_SLICE: Printer = Printer {
 pub const LEASE: Printer =
     Printer { columns: &[text("Holder"), text("Age")], row: |o, now| vec![at(o, "/spec/holderIdentity"), age(o, now)] };
 
-pub const CRD: Printer =
+pub const CREATED_AT: Printer =
     Printer { columns: &[text("Created At")], row: |o, _| vec![at(o, "/metadata/creationTimestamp")] };
+
+pub const BINDING: Printer = Printer {
+    columns: &[text("Role"), text("Age"), wide("Users"), wide("Groups"), wide("ServiceAccounts")],
+    row: |o, now| {
+        let subjects = |kind: &str| -> Value {
+            let of_kind = list(o, "/subjects").iter().filter(|subject| subject["kind"] == kind);
+            let names: Vec<String> = of_kind
+                .map(|subject| match string(subject, "/namespace") {
+                    "" => string(subject, "/name").to_owned(),
+                    namespace => format!("{namespace}/{}", string(subject, "/name")),
+                })
+                .collect();
+            names.join(", ").into()
+        };
+        vec![
+            format!("{}/{}", string(o, "/roleRef/kind"), string(o, "/roleRef/name")).into(),
+            age(o, now),
+            subjects("User"),
+            subjects("Group"),
+            subjects("ServiceAccount"),
+        ]
+    },
+};
+
+pub const WEBHOOKS: Printer = Printer {
+    columns: &[number("Webhooks"), text("Age")],
+    row: |o, now| vec![size(o, "/webhooks").into(), age(o, now)],
+};
+
+pub const AUTOSCALER: Printer = Printer {
+    columns: &[text("Reference"), text("Targets"), text("MinPods"), text("MaxPods"), text("Replicas"), text("Age")],
+    row: |o, now| {
+        let targets: Vec<String> = list(o, "/spec/metrics")
+            .iter()
+            .map(|metric| match metric.pointer("/resource/target/averageUtilization") {
+                Some(wanted) => format!("{}: <unknown>/{wanted}%", string(metric, "/resource/name")),
+                None => "<unknown>".to_owned(),
+            })
+            .collect();
+        vec![
+            format!("{}/{}", string(o, "/spec/scaleTargetRef/kind"), string(o, "/spec/scaleTargetRef/name")).into(),
+            or_none(&targets.join(", ")),
+            o.pointer("/spec/minReplicas").map_or("<unset>".into(), |minimum| minimum.to_string().into()),
+            int(o, "/spec/maxReplicas").to_string().into(),
+            int(o, "/status/currentReplicas").to_string().into(),
+            age(o, now),
+        ]
+    },
+};
+
+pub const DISRUPTION_BUDGET: Printer = Printer {
+    columns: &[text("Min Available"), text("Max Unavailable"), text("Allowed Disruptions"), text("Age")],
+    row: |o, now| {
+        let or_not_set = |path: &str| -> Value {
+            match at(o, path) {
+                Value::String(text) if text.is_empty() => "N/A".into(),
+                value => value,
+            }
+        };
+        vec![
+            or_not_set("/spec/minAvailable"),
+            or_not_set("/spec/maxUnavailable"),
+            int(o, "/status/disruptionsAllowed").to_string().into(),
+            age(o, now),
+        ]
+    },
+};
+
+pub const CRD: Printer = CREATED_AT;
 
 pub(super) fn at(object: &Value, path: &str) -> Value {
     match object.pointer(path) {

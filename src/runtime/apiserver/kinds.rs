@@ -2,10 +2,14 @@
 //!
 //! A kind that is not in [`BUILTINS`] and that no CustomResourceDefinition defines does not exist here.
 
+use k8s_openapi::api::admissionregistration::v1 as admissionregistration;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1 as rbac;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,6 +50,8 @@ pub struct Builtin {
     pub selectable: &'static [&'static str],
     /// Its columns in tables.
     pub printer: Printer,
+    /// What the runtime does not do with its objects, said to whoever writes one.
+    pub notice: Option<&'static str>,
 }
 
 fn round_trip<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, serde_json::Error> {
@@ -67,7 +73,26 @@ const BASE: Builtin = Builtin {
     round_trip: |value| Ok(value.clone()),
     selectable: &[],
     printer: columns::PLAIN,
+    notice: None,
 };
+
+const NO_WEBHOOKS: Option<&str> =
+    Some("stored, but the built-in runtime calls no webhooks: what it registers is not asked");
+const NO_RBAC: Option<&str> =
+    Some("stored, but the built-in runtime grants rights by a table of its own: this one adds none");
+
+const WEBHOOKS: Builtin = Builtin {
+    group: "admissionregistration.k8s.io",
+    categories: &["api-extensions"],
+    namespaced: false,
+    generation: true,
+    printer: columns::WEBHOOKS,
+    notice: NO_WEBHOOKS,
+    ..BASE
+};
+
+const RIGHTS: Builtin =
+    Builtin { group: "rbac.authorization.k8s.io", printer: columns::CREATED_AT, notice: NO_RBAC, ..BASE };
 
 /// The table. CustomResourceDefinition and the review kinds get their meaning elsewhere; here they get their names.
 pub static BUILTINS: &[Builtin] = &[
@@ -236,6 +261,72 @@ pub static BUILTINS: &[Builtin] = &[
         ..BASE
     },
     Builtin {
+        group: "autoscaling",
+        version: "v2",
+        kind: "HorizontalPodAutoscaler",
+        plural: "horizontalpodautoscalers",
+        singular: "horizontalpodautoscaler",
+        short: &["hpa"],
+        categories: &["all"],
+        status: true,
+        round_trip: round_trip::<HorizontalPodAutoscaler>,
+        printer: columns::AUTOSCALER,
+        notice: Some("stored, but the built-in runtime measures no load and scales nothing"),
+        ..BASE
+    },
+    Builtin {
+        group: "policy",
+        kind: "PodDisruptionBudget",
+        plural: "poddisruptionbudgets",
+        singular: "poddisruptionbudget",
+        short: &["pdb"],
+        status: true,
+        generation: true,
+        round_trip: round_trip::<PodDisruptionBudget>,
+        printer: columns::DISRUPTION_BUDGET,
+        ..BASE
+    },
+    Builtin { kind: "Role", plural: "roles", singular: "role", round_trip: round_trip::<rbac::Role>, ..RIGHTS },
+    Builtin {
+        kind: "RoleBinding",
+        plural: "rolebindings",
+        singular: "rolebinding",
+        round_trip: round_trip::<rbac::RoleBinding>,
+        printer: columns::BINDING,
+        ..RIGHTS
+    },
+    Builtin {
+        kind: "ClusterRole",
+        plural: "clusterroles",
+        singular: "clusterrole",
+        namespaced: false,
+        round_trip: round_trip::<rbac::ClusterRole>,
+        ..RIGHTS
+    },
+    Builtin {
+        kind: "ClusterRoleBinding",
+        plural: "clusterrolebindings",
+        singular: "clusterrolebinding",
+        namespaced: false,
+        round_trip: round_trip::<rbac::ClusterRoleBinding>,
+        printer: columns::BINDING,
+        ..RIGHTS
+    },
+    Builtin {
+        kind: "MutatingWebhookConfiguration",
+        plural: "mutatingwebhookconfigurations",
+        singular: "mutatingwebhookconfiguration",
+        round_trip: round_trip::<admissionregistration::MutatingWebhookConfiguration>,
+        ..WEBHOOKS
+    },
+    Builtin {
+        kind: "ValidatingWebhookConfiguration",
+        plural: "validatingwebhookconfigurations",
+        singular: "validatingwebhookconfiguration",
+        round_trip: round_trip::<admissionregistration::ValidatingWebhookConfiguration>,
+        ..WEBHOOKS
+    },
+    Builtin {
         group: "apiextensions.k8s.io",
         kind: "CustomResourceDefinition",
         plural: "customresourcedefinitions",
@@ -287,6 +378,10 @@ pub static GROUP_ORDER: &[&str] = &[
     "apps",
     "authentication.k8s.io",
     "authorization.k8s.io",
+    "autoscaling",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "admissionregistration.k8s.io",
     "coordination.k8s.io",
     "discovery.k8s.io",
     "apiextensions.k8s.io",

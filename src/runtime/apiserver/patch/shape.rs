@@ -50,6 +50,9 @@ static POD: &[Row] = &[
     row("status.hostIPs", "ip", &[]),
 ];
 
+/// Lists of the kinds that register webhooks.
+static WEBHOOKS: &[Row] = &[row("webhooks", "name", &["name"]), row("webhooks.matchConditions", "name", &["name"])];
+
 /// Lists of the other kinds.
 static KINDS: &[(&str, &[Row])] = &[
     ("Service", &[row("spec.ports", "port", &["port", "protocol"]), row("status.conditions", "type", &["type"])]),
@@ -65,12 +68,24 @@ static KINDS: &[(&str, &[Row])] = &[
             row("spec.podCIDRs", "=", &["="]),
         ],
     ),
+    ("MutatingWebhookConfiguration", WEBHOOKS),
+    ("ValidatingWebhookConfiguration", WEBHOOKS),
+    ("PodDisruptionBudget", &[row("status.conditions", "type", &["type"])]),
+    ("HorizontalPodAutoscaler", &[row("status.conditions", "type", &["type"])]),
     ("CustomResourceDefinition", &[row("status.conditions", "", &["type"])]),
 ];
 
 /// Maps that are replaced as a whole by server-side apply.
 static ATOMIC_MAPS: &[(&str, &str)] = &[
     ("Service", "spec.selector"),
+    ("MutatingWebhookConfiguration", "webhooks.namespaceSelector"),
+    ("MutatingWebhookConfiguration", "webhooks.objectSelector"),
+    ("ValidatingWebhookConfiguration", "webhooks.namespaceSelector"),
+    ("ValidatingWebhookConfiguration", "webhooks.objectSelector"),
+    ("PodDisruptionBudget", "spec.selector"),
+    ("RoleBinding", "roleRef"),
+    ("ClusterRoleBinding", "roleRef"),
+    ("HorizontalPodAutoscaler", "spec.scaleTargetRef"),
     ("Deployment", "spec.selector"),
     ("ReplicaSet", "spec.selector"),
     ("Pod", "spec.nodeSelector"),

@@ -144,6 +144,10 @@ impl Call {
             let said = plugin.validate(&request).map_err(|denied| self.denied(plugin.name(), object, denied))?;
             warnings.extend(said);
         }
+        if operation == Operation::Create && self.place.subresource.is_empty() {
+            let notice = self.resource.builtin.and_then(|builtin| builtin.notice);
+            warnings.extend(notice.map(str::to_owned));
+        }
         self.warn(warnings);
         Ok(())
     }

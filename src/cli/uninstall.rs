@@ -1,0 +1,109 @@
+//! `mesh uninstall`: a mesh out of a cluster.
+
+use crate::cli::error::{CliError, CliResult, Kind};
+use crate::cli::input::count;
+use crate::cli::prompt::confirm;
+use crate::cli::target::{Target, block_on};
+use crate::cli::ui::Ui;
+use crate::install::{self, DEFAULT_REVISION, Extent};
+
+/// Remove a mesh from a cluster
+///
+/// Definitions of kinds stay, with everything that users wrote; --purge takes them too.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  mesh uninstall
+  mesh uninstall --revision canary -y
+  mesh uninstall --purge --confirm-context production")]
+pub struct Args {
+    /// The revision
+    #[arg(short, long, value_name = "NAME", default_value = DEFAULT_REVISION)]
+    revision: String,
+    /// Every revision, with the definitions and so with what users wrote
+    #[arg(long, conflicts_with = "revision")]
+    purge: bool,
+    /// Answer to what --purge asks: the context's name
+    #[arg(long, value_name = "CONTEXT", requires = "purge")]
+    confirm_context: Option<String>,
+    /// Do not ask (--purge asks all the same)
+    #[arg(short = 'y', long = "skip-confirmation", visible_alias = "yes")]
+    yes: bool,
+    /// Show what would go
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Removes.
+pub fn run(ui: &Ui, args: Args) -> CliResult {
+    block_on(async {
+        let connection = args.target.connect_to_change(ui).await?;
+        let extent = if args.purge { Extent::Everything } else { Extent::Revision(args.revision.clone()) };
+        let mut objects = install::removable(&connection, &extent).await?;
+        let mut written = Vec::new();
+        if args.purge {
+            let purge = install::purge_extent(&connection).await?;
+            objects.extend(purge.definitions);
+            written = purge.objects;
+        }
+        if args.dry_run {
+            objects.iter().for_each(|object| ui.line(object.to_string()));
+            ui.note(format!("would remove {}{}", count(objects.len(), "object"), lost(&written)));
+            return Ok(());
+        }
+        if objects.is_empty() {
+            ui.done("nothing of mesh is there");
+            return Ok(());
+        }
+        if args.purge {
+            confirm_purge(ui, &args, &connection.context, objects.len(), &lost(&written))?;
+        } else {
+            let question =
+                format!("Remove revision {} ({}) from there?", args.revision, count(objects.len(), "object"));
+            confirm(ui, args.yes, &question)?;
+        }
+        let progress = ui.progress("removing");
+        let removed =
+            install::remove(&connection, &objects, |object| progress.update(format!("removed {object}"))).await;
+        drop(progress);
+        let removed = removed?;
+        ui.done(format!("{} removed", count(removed, "object")));
+        if !args.purge {
+            ui.note("  definitions and what users wrote are still there; --purge takes them too");
+        }
+        Ok(())
+    })
+}
+
+/// What users would lose, in words.
+fn lost(written: &[(&str, usize)]) -> String {
+    if written.is_empty() {
+        return String::new();
+    }
+    let kinds: Vec<String> = written.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+    format!(", and with them what users wrote: {}", kinds.join(", "))
+}
+
+/// A purge is never answered by `-y`: the context's name is what was typed on purpose.
+fn confirm_purge(ui: &Ui, args: &Args, context: &str, objects: usize, lost: &str) -> CliResult {
+    let what = format!("This removes {}{lost}.", count(objects, "object"));
+    let answer = match &args.confirm_context {
+        Some(answer) => answer.clone(),
+        None if ui.can_ask() => {
+            ui.note(&what);
+            ui.ask("Type the context's name to go on: ").trim().to_owned()
+        }
+        None => {
+            return Err(CliError::message(
+                Kind::Usage,
+                format!("{what} Nobody is there to be asked, so nothing was done"),
+            )
+            .hint(format!("--confirm-context {context} answers")));
+        }
+    };
+    if answer == context {
+        return Ok(());
+    }
+    Err(CliError::message(Kind::Failed, format!("cancelled: {answer:?} is not the context's name; nothing was done")))
+}

@@ -1,0 +1,89 @@
+//! What a running pod has, and what it would get if it were started now.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Decision, decide_for};
+
+/// The annotation in which injection says what it did.
+const STATUS: &str = "sidecar.istio.io/status";
+
+/// How a running pod stands to what its namespace asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It runs as it would be started now.
+    Current,
+    /// It has no sidecar and would get one.
+    Missing,
+    /// Its sidecar is another revision's.
+    Outdated {
+        /// That revision.
+        revision: String,
+    },
+    /// It has a sidecar and would get none.
+    Superfluous,
+}
+
+/// The revision of a pod's sidecar; `None` without one.
+pub fn sidecar_revision(pod: &Value) -> Option<String> {
+    let status = pod.get("metadata")?.get("annotations")?.get(STATUS)?.as_str()?;
+    let status: Value = serde_json::from_str(status).ok()?;
+    Some(status.get("revision").and_then(Value::as_str).unwrap_or(super::DEFAULT_REVISION).to_owned())
+}
+
+/// Labels or annotations of an object.
+fn texts(object: &Value, field: &str) -> BTreeMap<String, String> {
+    let found = object.get("metadata").and_then(|metadata| metadata.get(field)?.as_object());
+    let pairs = found.into_iter().flatten();
+    pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// What injection would decide about a pod that exists, in a namespace with these labels.
+///
+/// `asks` is the name by which namespaces and pods ask for the control plane: its revision, or a tag.
+pub fn decide_for_pod(asks: &str, namespace: &BTreeMap<String, String>, pod: &Value) -> Decision {
+    let host_network = pod.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
+    decide_for(asks, namespace, &texts(pod, "labels"), &texts(pod, "annotations"), host_network)
+}
+
+/// How a running pod stands to what would be decided about it, by the control plane of `revision` that is asked as `asks`.
+pub fn standing(asks: &str, revision: &str, namespace: &BTreeMap<String, String>, pod: &Value) -> Standing {
+    match (sidecar_revision(pod), decide_for_pod(asks, namespace, pod).inject) {
+        (None, true) => Standing::Missing,
+        (Some(_), false) => Standing::Superfluous,
+        (Some(has), true) if has != revision => Standing::Outdated { revision: has },
+        (None, false) | (Some(_), true) => Standing::Current,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_is_held_against_what_it_would_get_now() {
+        let enabled = BTreeMap::from([("istio-injection".to_owned(), "enabled".to_owned())]);
+        let tagged = BTreeMap::from([("istio.io/rev".to_owned(), "prod".to_owned())]);
+        let nothing = BTreeMap::new();
+        let bare = json!({"metadata": {"name": "a"}, "spec": {}});
+        let with = |revision: &str| {
+            let status = json!({"initContainers": ["istio-proxy"], "revision": revision}).to_string();
+            json!({"metadata": {"annotations": {"sidecar.istio.io/status": status}}, "spec": {}})
+        };
+        for (asks, revision, namespace, pod, expected) in [
+            ("default", "default", &enabled, bare.clone(), Standing::Missing),
+            ("default", "default", &nothing, bare, Standing::Current),
+            ("default", "default", &enabled, with("default"), Standing::Current),
+            ("default", "default", &nothing, with("default"), Standing::Superfluous),
+            ("prod", "1-2", &tagged, with("1-1"), Standing::Outdated { revision: "1-1".into() }),
+            ("prod", "1-2", &tagged, with("1-2"), Standing::Current),
+        ] {
+            assert_eq!(standing(asks, revision, namespace, &pod), expected);
+        }
+        let host = json!({"metadata": {}, "spec": {"hostNetwork": true}});
+        assert_eq!(standing("default", "default", &enabled, &host), Standing::Current);
+    }
+}

@@ -1,0 +1,287 @@
+//! Bringing a cluster to what a plan asks for: lock, apply stage by stage, wait, prune, record.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::install::foreign::{self, is_ours, is_shared};
+use crate::install::order::{KINDS, Stage, rank};
+use crate::install::plan::{Plan, Platform};
+use crate::install::{COMPONENT, DEFAULT_REVISION, Error, MANAGED_BY, REVISION, VERSION, render};
+use crate::kube::{self, ApplyOptions, Connection, Deleted, ObjectRef, Outcome, Selection};
+use crate::yaml;
+
+/// The component of the record of an installation.
+pub(super) const RECORD: &str = "Record";
+
+/// The label of webhooks that are tags.
+pub(super) const TAG: &str = "istio.io/tag";
+
+/// How an installation is done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Take over what another Istio's installer left.
+    pub replace_istio: bool,
+    /// Have the server check everything and change nothing.
+    pub dry_run: bool,
+    /// How long each stage may take to be ready.
+    pub readiness_timeout: Duration,
+    /// Who installs, for others who want to.
+    pub holder: String,
+}
+
+/// What an installation tells while it works.
+#[derive(Debug)]
+pub enum Event<'e> {
+    /// An object was applied.
+    Applied {
+        /// The object.
+        object: &'e ObjectRef,
+        /// What it did.
+        outcome: Outcome,
+        /// How many objects were applied, this one included.
+        done: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// The server had something to say about an object.
+    Warning {
+        /// The object.
+        object: &'e ObjectRef,
+        /// What.
+        text: &'e str,
+    },
+    /// These objects are waited for, each with why it is not ready.
+    Waiting(&'e [(ObjectRef, String)]),
+    /// An object is no longer wanted, and went.
+    Pruned(&'e ObjectRef),
+}
+
+/// What an installation did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Objects that were not there.
+    pub created: usize,
+    /// Objects that were changed.
+    pub configured: usize,
+    /// Objects that were as they should be.
+    pub unchanged: usize,
+    /// Objects that went.
+    pub pruned: usize,
+}
+
+/// Brings the cluster to what the plan asks for. Interrupted at any point, it may be run again.
+///
+/// # Errors
+/// A foreign Istio, a lock that is held, a refusal of the server, objects that are not ready in time.
+pub async fn install(
+    connection: &Connection,
+    plan: &Plan,
+    options: &Options,
+    report: &mut dyn FnMut(Event<'_>),
+) -> Result<Summary, Error> {
+    let objects = render(plan)?;
+    if plan.platform == Platform::Kubernetes && !options.replace_istio {
+        let found = foreign::find(connection, plan, &objects).await?;
+        if !found.is_empty() {
+            return Err(Error::Foreign { server: connection.server.clone(), found });
+        }
+    }
+    let mut work = Work { connection, plan, options, report, summary: Summary::default(), total: objects.len() };
+    if options.dry_run {
+        work.rehearse(&objects).await?;
+        return Ok(work.summary);
+    }
+    work.namespaces(&objects).await?;
+    let lock = kube::lock(connection, plan.namespace(), &lock_name(plan), &options.holder).await?;
+    let outcome = work.converge(&objects).await;
+    lock.release().await;
+    outcome?;
+    Ok(work.summary)
+}
+
+/// The Lease that keeps two installers of a revision apart.
+pub(super) fn lock_name(plan: &Plan) -> String {
+    format!("mesh-install{}", plan.suffix())
+}
+
+struct Work<'w> {
+    connection: &'w Connection,
+    plan: &'w Plan,
+    options: &'w Options,
+    report: &'w mut dyn FnMut(Event<'_>),
+    summary: Summary,
+    total: usize,
+}
+
+impl Work<'_> {
+    async fn converge(&mut self, objects: &[Value]) -> Result<(), Error> {
+        for stage in [Stage::Ground, Stage::ControlPlane, Stage::Webhooks, Stage::Gateways] {
+            let mut applied = Vec::new();
+            for object in objects.iter().filter(|object| rank(object).0 == stage) {
+                if self.apply(object, false).await? {
+                    applied.push(ObjectRef::of(object)?);
+                }
+            }
+            self.wait(&applied).await?;
+        }
+        self.prune(objects).await?;
+        let record = record(self.plan);
+        kube::apply(self.connection, &record, FORCED).await?;
+        Ok(())
+    }
+
+    /// Applies one object; `false` when it was left alone.
+    async fn apply(&mut self, object: &Value, dry_run: bool) -> Result<bool, Error> {
+        let reference = ObjectRef::of(object)?;
+        if is_shared(object) && !self.options.replace_istio {
+            let present = kube::get(self.connection, &reference).await?;
+            if present.is_some_and(|present| !is_ours(&present)) {
+                let text = "is another Istio's and is left as it is; --replace-istio takes it over";
+                (self.report)(Event::Warning { object: &reference, text });
+                self.total -= 1;
+                return Ok(false);
+            }
+        }
+        let applied = kube::apply(self.connection, object, ApplyOptions { dry_run, ..FORCED }).await?;
+        for text in &applied.warnings {
+            (self.report)(Event::Warning { object: &reference, text });
+        }
+        self.count(&reference, applied.outcome);
+        Ok(true)
+    }
+
+    fn count(&mut self, object: &ObjectRef, outcome: Outcome) {
+        match outcome {
+            Outcome::Created => self.summary.created += 1,
+            Outcome::Configured => self.summary.configured += 1,
+            Outcome::Unchanged => self.summary.unchanged += 1,
+        }
+        let done = self.summary.created + self.summary.configured + self.summary.unchanged;
+        (self.report)(Event::Applied { object, outcome, done, total: self.total });
+    }
+
+    /// Has the server check every object. What is in a namespace that is not there yet cannot be checked and counts as created.
+    async fn rehearse(&mut self, objects: &[Value]) -> Result<(), Error> {
+        let missing = self.missing_namespaces(objects).await?;
+        for object in objects {
+            let reference = ObjectRef::of(object)?;
+            match &reference.namespace {
+                Some(namespace) if missing.contains(namespace) => self.count(&reference, Outcome::Created),
+                _ => {
+                    self.apply(object, true).await?;
+                }
+            }
+        }
+        for stale in self.stale(objects).await? {
+            self.summary.pruned += 1;
+            (self.report)(Event::Pruned(&stale));
+        }
+        Ok(())
+    }
+
+    async fn missing_namespaces(&self, objects: &[Value]) -> Result<Vec<String>, Error> {
+        let mut names: Vec<String> = vec![self.plan.namespace().to_owned()];
+        names.extend(objects.iter().filter_map(|object| ObjectRef::of(object).ok()?.namespace));
+        names.sort();
+        names.dedup();
+        let mut missing = Vec::new();
+        for name in names {
+            if kube::get(self.connection, &ObjectRef::of(&namespace(&name))?).await?.is_none() {
+                missing.push(name);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Creates the namespaces that are missing. They stay when the mesh goes: others may have put something there.
+    async fn namespaces(&self, objects: &[Value]) -> Result<(), Error> {
+        for name in self.missing_namespaces(objects).await? {
+            kube::apply(self.connection, &namespace(&name), FORCED).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self, objects: &[ObjectRef]) -> Result<(), Error> {
+        let bound = self.options.readiness_timeout;
+        let report = &mut self.report;
+        let left = kube::wait_ready(self.connection, objects, bound, |waiting| {
+            if !waiting.is_empty() {
+                report(Event::Waiting(waiting));
+            }
+        });
+        let left = left.await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let waiting = left.into_iter().map(|(object, reason)| format!("{object} {reason}")).collect();
+        Err(Error::NotReady { bound, waiting })
+    }
+
+    /// What this revision installed before and no longer wants.
+    async fn stale(&self, objects: &[Value]) -> Result<Vec<ObjectRef>, Error> {
+        let wanted: HashSet<ObjectRef> = objects.iter().filter_map(|object| ObjectRef::of(object).ok()).collect();
+        let installed = installed(self.connection, self.plan.revision()).await?;
+        Ok(installed
+            .into_iter()
+            .filter(|(object, tag)| !tag && !wanted.contains(object))
+            .map(|(object, _)| object)
+            .collect())
+    }
+
+    async fn prune(&mut self, objects: &[Value]) -> Result<(), Error> {
+        for stale in self.stale(objects).await? {
+            if kube::delete(self.connection, &stale).await? == Deleted::Deleted {
+                self.summary.pruned += 1;
+                (self.report)(Event::Pruned(&stale));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An installation owns what it installs.
+const FORCED: ApplyOptions = ApplyOptions { force: true, dry_run: false };
+
+/// What a revision consists of in the cluster, in the order in which it goes, and whether each is a tag. Its record, the
+/// definitions and namespaces are not among them.
+pub(super) async fn installed(connection: &Connection, revision: &str) -> Result<Vec<(ObjectRef, bool)>, Error> {
+    let labels = format!("{}={},{REVISION}={revision},{COMPONENT}!={RECORD}", MANAGED_BY.0, MANAGED_BY.1);
+    let mut found = Vec::new();
+    for kind in KINDS.iter().rev().filter(|kind| kind.pruned) {
+        let selection = Selection { namespace: None, labels: &labels };
+        for object in kube::list(connection, kind.api_version, kind.kind, selection).await? {
+            let tag = object.get("metadata").and_then(|metadata| metadata.get("labels")?.get(TAG)).is_some();
+            found.push((ObjectRef::of(&object)?, tag));
+        }
+    }
+    Ok(found)
+}
+
+fn namespace(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+/// Name of the record of a revision.
+pub(super) fn record_name(revision: &str) -> String {
+    if revision == DEFAULT_REVISION { "mesh-install".to_owned() } else { format!("mesh-install-{revision}") }
+}
+
+/// What was installed, for those who come later: `verify-install`, `upgrade`, `uninstall`.
+fn record(plan: &Plan) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": record_name(plan.revision()),
+            "namespace": plan.namespace(),
+            "labels": {MANAGED_BY.0: MANAGED_BY.1, COMPONENT: RECORD, REVISION: plan.revision()},
+        },
+        "data": {
+            "version": VERSION,
+            "profile": plan.profile(),
+            "settings": yaml::to_string(&Value::Object(plan.recorded())),
+        },
+    })
+}

@@ -1,0 +1,107 @@
+//! Whether what was installed is still there, ready, and as it was installed.
+
+use serde_json::Value;
+
+use crate::install::apply::RECORD;
+use crate::install::compare::normalise;
+use crate::install::plan::{Plan, Platform};
+use crate::install::{COMPONENT, DEFAULT_REVISION, Error, MANAGED_BY, Settings, render, revision_of};
+use crate::kube::{self, ApplyOptions, Connection, ObjectRef, Selection, readiness};
+use crate::resources::field::decode;
+use crate::yaml;
+
+/// What is wrong with one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Good,
+    /// It is not there.
+    Missing,
+    /// It is not ready; why.
+    NotReady(String),
+    /// Somebody changed what was installed.
+    Changed,
+}
+
+/// An installation, as it was recorded.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    pub(super) revision: String,
+    pub(super) namespace: String,
+    pub(super) version: String,
+    pub(super) profile: String,
+    pub(super) settings: String,
+}
+
+/// Every installation that was recorded.
+pub(super) async fn records(connection: &Connection) -> Result<Vec<Record>, Error> {
+    let labels = format!("{}={},{COMPONENT}={RECORD}", MANAGED_BY.0, MANAGED_BY.1);
+    let found = kube::list(connection, "v1", "ConfigMap", Selection { namespace: None, labels: &labels }).await?;
+    let text =
+        |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut records: Vec<Record> = found
+        .iter()
+        .map(|object| Record {
+            revision: revision_of(object).unwrap_or(DEFAULT_REVISION).to_owned(),
+            namespace: text(object, "/metadata/namespace"),
+            version: text(object, "/data/version"),
+            profile: text(object, "/data/profile"),
+            settings: text(object, "/data/settings"),
+        })
+        .collect();
+    records.sort_by(|a, b| a.revision.cmp(&b.revision));
+    Ok(records)
+}
+
+/// The revisions that are installed: name, version and profile of each.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn installed_revisions(connection: &Connection) -> Result<Vec<(String, String, String)>, Error> {
+    let records = records(connection).await?;
+    Ok(records.into_iter().map(|record| (record.revision, record.version, record.profile)).collect())
+}
+
+/// Holds every object of an installation against what was installed.
+///
+/// # Errors
+/// The revision is not installed, its record is damaged, or the server does not answer.
+pub async fn verify(
+    connection: &Connection,
+    revision: &str,
+    platform: Platform,
+) -> Result<Vec<(ObjectRef, Verdict)>, Error> {
+    let records = records(connection).await?;
+    let Some(record) = records.iter().find(|record| record.revision == revision) else {
+        let there: Vec<&str> = records.iter().map(|record| record.revision.as_str()).collect();
+        let known = match there.as_slice() {
+            [] => "nothing is installed".to_owned(),
+            there => format!("there is {}", there.join(", ")),
+        };
+        return Err(Error::NotInstalled { server: connection.server.clone(), revision: revision.to_owned(), known });
+    };
+    let place = format!("ConfigMap {}/mesh-install", record.namespace);
+    let loaded = yaml::load(&place, record.settings.as_bytes());
+    let damaged =
+        |reason: String| Error::File { place: place.clone(), reason: format!("{reason}; install again to renew it") };
+    let tree = loaded.documents.into_iter().next().ok_or_else(|| damaged("holds no settings".to_owned()))?;
+    let settings: Settings = decode(&tree.value).map_err(|findings| damaged(findings.to_string()))?;
+    let mut verdicts = Vec::new();
+    for object in render(&Plan::new(settings, platform))? {
+        let reference = ObjectRef::of(&object)?;
+        let verdict = judge(connection, &reference, &object).await?;
+        verdicts.push((reference, verdict));
+    }
+    Ok(verdicts)
+}
+
+async fn judge(connection: &Connection, reference: &ObjectRef, object: &Value) -> Result<Verdict, Error> {
+    let Some(present) = kube::get(connection, reference).await? else { return Ok(Verdict::Missing) };
+    if let Some(reason) = readiness(&present).reason() {
+        return Ok(Verdict::NotReady(reason.to_owned()));
+    }
+    // What applying again would change is what somebody else has changed.
+    let applied = kube::apply(connection, object, ApplyOptions { force: true, dry_run: true }).await?;
+    let same = normalise(present) == normalise(applied.object);
+    Ok(if same { Verdict::Good } else { Verdict::Changed })
+}

@@ -1,0 +1,135 @@
+//! The webhook by which pods get their sidecars, for a revision and for the tags that point to one.
+//!
+//! Its entries are so made that for every pod exactly one control plane's entry matches, or none, which is Istio's table:
+//! `istio-injection` wins over `istio.io/rev`, and a pod's `sidecar.istio.io/inject` decides within what its namespace says.
+
+use serde_json::{Value, json};
+
+const INJECTION: &str = "istio-injection";
+const REVISION: &str = "istio.io/rev";
+const INJECT: &str = "sidecar.istio.io/inject";
+
+/// Namespaces that keep the cluster itself running.
+const SYSTEM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
+
+/// Where the control plane that injects is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Injector<'a> {
+    pub(super) service: String,
+    pub(super) namespace: &'a str,
+    pub(super) path: String,
+}
+
+/// Name of the webhook of a revision; the default revision's in the default namespace has no suffix.
+pub(super) fn name(revision_suffix: &str, namespace: &str) -> String {
+    let namespace = if namespace == "istio-system" { String::new() } else { format!("-{namespace}") };
+    format!("istio-sidecar-injector{revision_suffix}{namespace}")
+}
+
+/// The entries for `revision`; with `default` also those that `istio-injection=enabled` means, and with `everywhere` those of
+/// namespaces that say nothing.
+pub(super) fn entries(injector: &Injector<'_>, revision: &str, default: bool, everywhere: bool) -> Vec<Value> {
+    let is_in = |key: &str, values: &[&str]| json!({"key": key, "operator": "In", "values": values});
+    let not_in = |key: &str, values: &[&str]| json!({"key": key, "operator": "NotIn", "values": values});
+    let absent = |key: &str| json!({"key": key, "operator": "DoesNotExist"});
+    let not_refused = || not_in(INJECT, &["false"]);
+    let silent = || vec![absent(REVISION), absent(INJECTION)];
+    let entry = |name: &str, namespace: Vec<Value>, object: Vec<Value>| {
+        json!({
+            "name": format!("{name}sidecar-injector.istio.io"),
+            "clientConfig": {"service": {
+                "name": injector.service,
+                "namespace": injector.namespace,
+                "path": injector.path,
+                "port": 443,
+            }},
+            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}],
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": "Never",
+            "sideEffects": "None",
+            "timeoutSeconds": 10,
+            "admissionReviewVersions": ["v1"],
+            "namespaceSelector": {"matchExpressions": namespace},
+            "objectSelector": {"matchExpressions": object},
+        })
+    };
+    let mut entries = vec![
+        entry("rev.namespace.", vec![is_in(REVISION, &[revision]), absent(INJECTION)], vec![not_refused()]),
+        entry("rev.object.", silent(), vec![not_refused(), is_in(REVISION, &[revision])]),
+    ];
+    if default {
+        entries.push(entry("namespace.", vec![is_in(INJECTION, &["enabled"])], vec![not_refused()]));
+        entries.push(entry("object.", silent(), vec![is_in(INJECT, &["true"]), absent(REVISION)]));
+        if everywhere {
+            let mut namespace = silent();
+            namespace.push(not_in("kubernetes.io/metadata.name", &SYSTEM));
+            entries.push(entry("auto.", namespace, vec![absent(INJECT), absent(REVISION)]));
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(selector: &Value, labels: &[(&str, &str)]) -> bool {
+        selector["matchExpressions"].as_array().unwrap().iter().all(|rule| {
+            let value = labels.iter().find(|(key, _)| *key == rule["key"]).map(|(_, value)| *value);
+            let listed = |value: &str| rule["values"].as_array().unwrap().iter().any(|wanted| wanted == value);
+            match rule["operator"].as_str().unwrap() {
+                "In" => value.is_some_and(listed),
+                "NotIn" => !value.is_some_and(listed),
+                "DoesNotExist" => value.is_none(),
+                other => panic!("{other}"),
+            }
+        })
+    }
+
+    /// For each namespace and pod, the revisions whose webhooks match: never two of them.
+    #[test]
+    fn for_every_pod_one_control_plane_or_none_is_asked() {
+        let injector = Injector { service: "istiod".into(), namespace: "istio-system", path: "/inject".into() };
+        let hooks = [
+            ("default", entries(&injector, "default", true, false)),
+            ("canary", entries(&injector, "canary", false, false)),
+        ];
+        let asked = |namespace: &[(&str, &str)], pod: &[(&str, &str)]| -> Vec<&str> {
+            let matching = hooks.iter().flat_map(|(revision, entries)| {
+                let count = entries.iter().filter(|entry| {
+                    matches(&entry["namespaceSelector"], namespace) && matches(&entry["objectSelector"], pod)
+                });
+                count.map(|_| *revision)
+            });
+            matching.collect()
+        };
+        let namespaces: [&[(&str, &str)]; 6] = [
+            &[],
+            &[("istio.io/rev", "canary")],
+            &[("istio.io/rev", "default")],
+            &[("istio-injection", "enabled")],
+            &[("istio-injection", "enabled"), ("istio.io/rev", "canary")],
+            &[("istio-injection", "disabled")],
+        ];
+        let pods: [&[(&str, &str)]; 5] = [
+            &[],
+            &[("sidecar.istio.io/inject", "true")],
+            &[("istio.io/rev", "canary")],
+            &[("sidecar.istio.io/inject", "true"), ("istio.io/rev", "canary")],
+            &[("sidecar.istio.io/inject", "false")],
+        ];
+        let expected: [[&str; 5]; 6] = [
+            ["", "default", "canary", "canary", ""],
+            ["canary", "canary", "canary", "canary", ""],
+            ["default", "default", "default", "default", ""],
+            ["default", "default", "default", "default", ""],
+            ["default", "default", "default", "default", ""],
+            ["", "", "", "", ""],
+        ];
+        for (namespace, row) in namespaces.iter().zip(expected) {
+            for (pod, wanted) in pods.iter().zip(row) {
+                assert_eq!(asked(namespace, pod).join(","), wanted, "namespace {namespace:?}, pod {pod:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A lock in the cluster: a Lease that names its holder, so that two installers do not work against each other.
+//!
+//! The holder renews it in the background; a holder that died loses it after [`HELD_FOR`]. Releasing deletes it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::kube::{Connection, Error, FIELD_MANAGER};
+
+/// How long a lock is held without being renewed.
+pub const HELD_FOR: Duration = Duration::from_secs(15);
+
+/// A lock that is held; [`Lock::release`] gives it back, dropping it leaves it to expire.
+#[derive(Debug)]
+pub struct Lock {
+    leases: Api<Lease>,
+    name: String,
+    holder: String,
+    renewal: JoinHandle<()>,
+}
+
+/// Takes the lock `name` in `namespace` for `holder`.
+///
+/// # Errors
+/// [`Error::Held`] while somebody else holds it.
+pub async fn lock(connection: &Connection, namespace: &str, name: &str, holder: &str) -> Result<Lock, Error> {
+    let leases: Api<Lease> = Api::namespaced(connection.client.clone(), namespace);
+    let about = format!("Lease {namespace}/{name}");
+    let failed = |error| Error::of(error, &about, connection);
+    let held = |lease: Option<&Lease>| {
+        let spec = lease.and_then(|lease| lease.spec.as_ref());
+        let time = spec.and_then(|spec| spec.acquire_time.as_ref());
+        Error::Held {
+            object: about.clone(),
+            server: connection.server.clone(),
+            holder: spec.and_then(|spec| spec.holder_identity.clone()).unwrap_or_else(|| "somebody".to_owned()),
+            since: time.map_or_else(|| "just now".to_owned(), |MicroTime(time)| time.strftime("%H:%M:%SZ").to_string()),
+        }
+    };
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let wanted = lease(namespace, name, holder, Timestamp::now(), Timestamp::now())
+        .map_err(|error| failed(kube::Error::SerdeError(error)))?;
+    let taken = match leases.get_opt(name).await.map_err(failed)? {
+        None => leases.create(&parameters, &wanted).await,
+        Some(present) if is_held(&present, Timestamp::now()) => return Err(held(Some(&present))),
+        Some(present) => {
+            let mut wanted = wanted;
+            // Whoever else takes it over at this moment makes the version differ.
+            wanted.metadata.resource_version = present.metadata.resource_version;
+            leases.replace(name, &parameters, &wanted).await
+        }
+    };
+    match taken {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            let present = leases.get_opt(name).await.map_err(failed)?;
+            return Err(held(present.as_ref()));
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    let renewal = tokio::spawn(renew(leases.clone(), name.to_owned(), holder.to_owned()));
+    Ok(Lock { leases, name: name.to_owned(), holder: holder.to_owned(), renewal })
+}
+
+impl Lock {
+    /// Gives the lock back. One that somebody else has taken over meanwhile stays theirs.
+    pub async fn release(self) {
+        self.renewal.abort();
+        let present = self.leases.get_opt(&self.name).await.ok().flatten();
+        let Some(present) = present.filter(|lease| holder_of(lease) == Some(self.holder.as_str())) else { return };
+        let preconditions =
+            kube::api::Preconditions { resource_version: present.metadata.resource_version, uid: present.metadata.uid };
+        let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        // What cannot be deleted expires.
+        let _ = self.leases.delete(&self.name, &parameters).await;
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+fn holder_of(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref()
+}
+
+fn is_held(lease: &Lease, now: Timestamp) -> bool {
+    let Some(spec) = &lease.spec else { return false };
+    let seconds = spec.lease_duration_seconds.unwrap_or_default();
+    spec.renew_time
+        .as_ref()
+        .and_then(|MicroTime(renewed)| renewed.checked_add(jiff::SignedDuration::from_secs(seconds.into())).ok())
+        .is_some_and(|until| until > now)
+}
+
+fn lease(
+    namespace: &str,
+    name: &str,
+    holder: &str,
+    acquired: Timestamp,
+    renewed: Timestamp,
+) -> Result<Lease, serde_json::Error> {
+    let time = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    serde_json::from_value(json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": HELD_FOR.as_secs(),
+            "acquireTime": time(acquired),
+            "renewTime": time(renewed),
+        },
+    }))
+}
+
+async fn renew(leases: Api<Lease>, name: String, holder: String) {
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    loop {
+        tokio::time::sleep(HELD_FOR / 3).await;
+        // A renewal that fails is tried again with the next; a lock that is lost is not taken back.
+        let Ok(Some(mut present)) = leases.get_opt(&name).await else { continue };
+        if holder_of(&present) != Some(holder.as_str()) {
+            return;
+        }
+        if let Some(spec) = &mut present.spec {
+            spec.renew_time = Some(MicroTime(Timestamp::now()));
+        }
+        let _ = leases.replace(&name, &parameters, &present).await;
+    }
+}
