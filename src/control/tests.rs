@@ -9,7 +9,7 @@ use tonic::Code;
 use super::source::{Item, Key, Kind, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 use super::*;
 use crate::compile;
-use crate::model::{Action, Health, Labels, Locality};
+use crate::model::{Action, Health, Labels, Locality, MtlsMode};
 use crate::proxy::directory::{Directory, Resolution, Target};
 use crate::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory, over};
 use crate::resources::Object;
@@ -383,4 +383,38 @@ async fn it_ends_when_told_to() {
     assert!(mesh.plane.connect_in_memory(id("shop")).await.is_err());
     // What is held stays in force.
     assert!(directory.inbound().is_some());
+}
+
+fn peer_authentication(mode: &str) -> (Key, Item) {
+    let value: Value = json!({
+        "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+        "metadata": {"name": "default", "namespace": "shop"}, "spec": {"mtls": {"mode": mode}},
+    });
+    (Key::new("shop", "default"), Item::PeerAuthentication(Arc::new(Object::from_value(&value).unwrap())))
+}
+
+#[tokio::test]
+async fn a_changed_mode_of_mutual_tls_reaches_the_workload_and_those_who_call_it() {
+    let mesh = mesh().await;
+    let (callee, caller) = (mesh.proxy("shop").await, mesh.proxy("bank").await);
+    target(&caller, "web.shop").await;
+    let speaks_tls = || {
+        let target = now_held(&caller, "web.shop")?;
+        let Action::Forward(clusters) = &target.routes.routes.http[0].action;
+        let cluster = target.routes.cluster(&clusters[0].cluster)?;
+        cluster.endpoints.first().map(|endpoint| endpoint.endpoint.speaks_tls(8080))
+    };
+    for (mode, expected) in [
+        ("STRICT", MtlsMode::Strict),
+        ("DISABLE", MtlsMode::Disable),
+        ("PERMISSIVE", MtlsMode::Permissive),
+        ("DISABLE", MtlsMode::Disable),
+    ] {
+        let (key, item) = peer_authentication(mode);
+        mesh.tell(Event::Apply(key, item)).await;
+        until(mode, || callee.inbound().is_some_and(|inbound| inbound.mtls(8080).0 == expected)).await;
+        until(mode, || speaks_tls() == Some(expected != MtlsMode::Disable)).await;
+    }
+    mesh.tell(Event::Delete(Kind::PeerAuthentication, Key::new("shop", "default"))).await;
+    until("permissive again", || speaks_tls() == Some(true)).await;
 }

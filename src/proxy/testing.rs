@@ -57,6 +57,7 @@ pub fn cluster(
                 ports: vec![(9080, address.port())],
                 weight: 1,
                 health: Health::Healthy,
+                plaintext: Vec::new(),
                 workload: workload(name, "v1", identity.cloned()),
             }),
             address: *address,

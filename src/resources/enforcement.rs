@@ -1,7 +1,7 @@
 //! What mesh does not do yet, field by field: the one place that knows.
 //!
 //! A field of a configuration kind is either listed in [`IN_FORCE`] or covered by a row of [`NOT_IN_FORCE`], which says what
-//! happens to an object that uses it; a test holds the two against the schema. Unknown means no: a condition that is not
+//! happens to an object that uses it; a test holds the two against the schema. A row for `kind` covers the whole kind. Unknown means no: a condition that is not
 //! evaluated never holds, and what would leave somebody less protected than they asked for is refused.
 
 use serde_json::Value;
@@ -184,6 +184,17 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         ],
     ),
     ("PeerAuthentication", &["spec.selector", "spec.mtls", "spec.portLevelMtls"]),
+    ("RequestAuthentication", &[]),
+    ("AuthorizationPolicy", &[]),
+    ("ServiceEntry", &[]),
+    ("Sidecar", &[]),
+    ("WorkloadEntry", &[]),
+    ("WorkloadGroup", &[]),
+    ("EnvoyFilter", &[]),
+    ("ProxyConfig", &[]),
+    ("Telemetry", &[]),
+    ("WasmPlugin", &[]),
+    ("TrafficExtension", &[]),
 ];
 
 const NO_CONDITION: &str = "the match never holds";
@@ -241,6 +252,39 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         ],
     ),
     ("PeerAuthentication", &[]),
+    ("RequestAuthentication", &[refuse("kind", "tokens would not be checked")]),
+    ("AuthorizationPolicy", &[refuse("kind", "requests would go on that it denies")]),
+    ("ServiceEntry", &[warn("kind", "its hosts are not known to the mesh")]),
+    (
+        "Sidecar",
+        &[
+            warn("kind", "proxies know and listen for what they would without it"),
+            Row {
+                path: "spec.outboundTrafficPolicy.mode",
+                when: When::Not(&["ALLOW_ANY"]),
+                consequence: Consequence::Refused,
+                instead: "connections to hosts that are not known would go on",
+            },
+            refuse("spec.ingress[].tls", "the port would not be secured this way"),
+        ],
+    ),
+    ("WorkloadEntry", &[warn("kind", "the workload gets no requests")]),
+    ("WorkloadGroup", &[warn("kind", "workloads do not register with it")]),
+    ("EnvoyFilter", &[warn("kind", "there is no Envoy whose configuration it could change")]),
+    ("ProxyConfig", &[warn("kind", "proxies start with the mesh's own settings")]),
+    ("Telemetry", &[warn("kind", "the mesh's own settings hold")]),
+    ("WasmPlugin", WASM),
+    ("TrafficExtension", WASM),
+];
+
+const WASM: &[Row] = &[
+    warn("kind", "the code is not run"),
+    Row {
+        path: "spec.phase",
+        when: When::Not(&["UNSPECIFIED", "UNSPECIFIED_PHASE", "STATS"]),
+        consequence: Consequence::Refused,
+        instead: "requests would go on that the code refuses",
+    },
 ];
 
 /// The rows of every policy of a DestinationRule, wherever in it the policy stands.

@@ -96,6 +96,7 @@ pub(in crate::proxy) fn endpoints(host: &str, pods: &[(u8, &str)]) -> Endpoints 
             ports: vec![(9080, 19080)],
             weight: 1,
             health: Health::Healthy,
+            plaintext: Vec::new(),
             workload: Arc::new(workload(&format!("pod-{last}"), address, version)),
         })
     };

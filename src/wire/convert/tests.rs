@@ -92,7 +92,8 @@ prop_compose! {
         health in prop::sample::select(vec![Health::Healthy, Health::Draining, Health::Unhealthy]),
         workload in workload(),
     ) -> Arc<Endpoint> {
-        Arc::new(Endpoint { address, ports, weight, health, workload: Arc::new(workload) })
+        let plaintext = ports.iter().map(|(_, target)| *target).take(usize::from(weight % 2 == 0)).collect();
+        Arc::new(Endpoint { address, ports, weight, health, plaintext, workload: Arc::new(workload) })
     }
 }
 

@@ -112,6 +112,9 @@ pub struct Endpoint {
     pub health: i32,
     #[prost(message, optional, tag = "5")]
     pub workload: ::core::option::Option<Workload>,
+    /// Ports on the address where mesh TLS is not taken although the workload speaks it.
+    #[prost(uint32, repeated, tag = "6")]
+    pub plaintext_ports: ::prost::alloc::vec::Vec<u32>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PortMapping {
