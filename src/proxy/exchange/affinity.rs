@@ -36,7 +36,7 @@ impl Exchange<'_> {
 }
 
 /// The value of the first cookie with this name.
-fn cookie_value<'a>(request: &Headers<'a>, name: &[u8]) -> Option<Cow<'a, [u8]>> {
+fn cookie_value<'a>(request: &'a Headers<'_>, name: &[u8]) -> Option<Cow<'a, [u8]>> {
     let cookies = request.value("cookie")?;
     let find = |cookies: &[u8]| -> Option<(usize, usize)> {
         let mut start = 0;
@@ -77,7 +77,8 @@ mod tests {
             let message = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
             let mut head = Head::default();
             parse_request(message.as_bytes(), false, &mut head).expect("well-formed");
-            let found = cookie_value(&Headers { head: &head, bytes: message.as_bytes() }, b"user");
+            let request = Headers { head: &head, bytes: message.as_bytes() };
+            let found = cookie_value(&request, b"user");
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{lines}");
         }
     }

@@ -422,7 +422,12 @@ impl Exchange<'_> {
         });
         let complete = matches!(ended, Ended::Complete) && !upgraded;
         if complete && reusable && request.is_finished() && lease.conn.window().is_empty() && !lease.hop_is_over() {
-            XX
+            let of_cluster = match &plan.goal {
+                Goal::Cluster(cluster) => Some(&cluster.policy.limits),
+                Goal::Address(_) | Goal::Answer => None,
+            };
+            let key = lease.hop.key();
+            self.local.pool.give(key, lease.conn, &self.local.shared.limits, of_cluster);
         }
         match (complete, keeps, request.is_finished()) {
             (true, true, _) => Next::Again,

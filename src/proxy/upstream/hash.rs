@@ -161,15 +161,15 @@ mod tests {
 
     #[test]
     fn most_keys_keep_their_endpoint_when_another_goes() {
-        for (kind, most) in [(HashTable::Ring(1024), 0), (HashTable::Maglev(65_537), 500)] {
+        for kind in [HashTable::Ring(1024), HashTable::Maglev(65_537)] {
             let all = endpoints(5);
             let (before, after) = (Table::build(kind, &all), Table::build(kind, &all[..4]));
             let moved = (0..10_000)
                 .map(|key| hash(format!("key-{key}").as_bytes()))
                 .filter(|hash| before.find(*hash) != Some(4) && before.find(*hash) != after.find(*hash))
                 .count();
-            // A ring moves more than none only where its points were rounded otherwise.
-            assert!(moved <= most + 600, "{kind:?}: {moved}");
+            // A table without memory moves three of four.
+            assert!(moved < 1_500, "{kind:?}: {moved}");
         }
     }
 
