@@ -84,7 +84,7 @@ fn an_endpoint_that_fails_is_left_out_within_the_limits() {
     assert_eq!(counts(&with(OutlierPolicy::default()), 30), [10, 10, 10]);
     let half = OutlierPolicy { most_ejected: 50, ..OutlierPolicy::default() };
     assert_eq!(counts(&with(half), 30)[0], 0);
-    let panicking = OutlierPolicy { least_healthy: 50, ..all.clone() };
+    let panicking = OutlierPolicy { least_healthy: 50, most_ejected: 100, ..OutlierPolicy::default() };
     assert_eq!(counts(&with(panicking), 30), [10, 10, 10]);
     let none_left = with(all);
     for _ in 0..5 {

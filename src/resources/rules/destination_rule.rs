@@ -115,7 +115,8 @@ pub(in crate::resources) fn consistent_hash(hash: &ConsistentHash, cx: &mut Cx) 
 }
 
 fn is_prime(number: u64) -> bool {
-    number >= 2 && (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| number % divisor != 0)
+    number >= 2
+        && (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| !number.is_multiple_of(divisor))
 }
 
 pub(in crate::resources) fn locality_lb(setting: &LocalityLb, cx: &mut Cx) {
