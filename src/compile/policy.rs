@@ -5,9 +5,16 @@ use std::sync::Arc;
 use crate::compile::names::qualify;
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::policy::PortPolicies;
-use crate::model::{Balancer, ClusterPolicy, HostPattern, Service, Subset, TrafficPolicy, UpstreamTls};
-use crate::resources::destination_rule::{self, ClientTls, ClientTlsMode, LoadBalancer, SimpleBalancer};
-use crate::resources::values::ExportTo;
+use crate::model::pool::MAX_HASH_TABLE;
+use crate::model::{
+    Balancer, ClusterPolicy, CookieKey, HashKey, HashPolicy, HashTable, HostPattern, Keepalive, OutlierPolicy,
+    PoolLimits, RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
+};
+use crate::resources::destination_rule::{
+    self, ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, HttpCookie, LoadBalancer, OutlierDetection,
+    SimpleBalancer,
+};
+use crate::resources::values::{self, ExportTo};
 use crate::resources::{DestinationRule, Object};
 
 /// The policy of `service`, as clients of `scope` see it.
@@ -79,7 +86,10 @@ fn is_private(object: &Object<DestinationRule>) -> bool {
 #[derive(Clone, Copy, Default)]
 struct Blocks<'a> {
     load_balancer: Option<&'a LoadBalancer>,
+    pool: Option<&'a ConnectionPool>,
+    outlier: Option<&'a OutlierDetection>,
     tls: Option<&'a ClientTls>,
+    retry_budget: Option<&'a destination_rule::RetryBudget>,
 }
 
 /// The policies of a rule and of a subset, whose blocks override each other one by one.
@@ -103,14 +113,23 @@ impl<'a> Levels<'a> {
         let mut blocks = Blocks::default();
         for policy in [self.top, self.subset].into_iter().flatten() {
             blocks.load_balancer = policy.load_balancer.as_ref().or(blocks.load_balancer);
+            blocks.pool = policy.connection_pool.as_ref().or(blocks.pool);
+            blocks.outlier = policy.outlier_detection.as_ref().or(blocks.outlier);
             blocks.tls = policy.tls.as_ref().or(blocks.tls);
+            blocks.retry_budget = policy.retry_budget.as_ref().or(blocks.retry_budget);
             let for_port = policy.port_level_settings.iter().find(|settings| {
                 let number = settings.port.as_ref().and_then(|port| port.number).map(|port| port.get());
                 port.is_some() && number == port
             });
             if let Some(settings) = for_port {
                 // A port's settings replace the blocks as a whole: one that is left out falls back to the default.
-                blocks = Blocks { load_balancer: settings.load_balancer.as_ref(), tls: settings.tls.as_ref() };
+                blocks = Blocks {
+                    load_balancer: settings.load_balancer.as_ref(),
+                    pool: settings.connection_pool.as_ref(),
+                    outlier: settings.outlier_detection.as_ref(),
+                    tls: settings.tls.as_ref(),
+                    retry_budget: blocks.retry_budget,
+                };
             }
         }
         blocks
@@ -132,5 +151,104 @@ fn cluster_policy(blocks: Blocks<'_>) -> ClusterPolicy {
         }
         Some(Some(ClientTlsMode::Disable) | None) => UpstreamTls::Disable,
     };
-    ClusterPolicy { balancer, tls, ..ClusterPolicy::default() }
+    let default = ClusterPolicy::default();
+    let connect = blocks.pool.and_then(|pool| pool.tcp.as_ref()?.connect_timeout).map(|timeout| timeout.get());
+    ClusterPolicy {
+        balancer,
+        hash: blocks.load_balancer.and_then(|settings| settings.consistent_hash.as_ref()).and_then(hash),
+        limits: limits(blocks.pool, blocks.retry_budget),
+        outlier: blocks.outlier.map(outlier),
+        tls,
+        connect_timeout: connect.filter(|timeout| !timeout.is_zero()).unwrap_or(default.connect_timeout),
+    }
+}
+
+fn limits(pool: Option<&ConnectionPool>, budget: Option<&destination_rule::RetryBudget>) -> PoolLimits {
+    // 0 stands for "not set" here, as in Istio.
+    let count = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).filter(|value| *value > 0);
+    let time = |value: Option<values::Duration>| value.map(|value| value.get()).filter(|value| !value.is_zero());
+    let tcp = pool.and_then(|pool| pool.tcp.as_ref());
+    let http = pool.and_then(|pool| pool.http.as_ref());
+    PoolLimits {
+        connections: count(tcp.and_then(|tcp| tcp.max_connections)),
+        pending: count(http.and_then(|http| http.http1_max_pending_requests)),
+        requests: count(http.and_then(|http| http.http2_max_requests)),
+        retries: count(http.and_then(|http| http.max_retries)),
+        retry_budget: budget.map(|budget| RetryBudget {
+            // Defaults of Envoy, which are Istio's.
+            basis_points: Share::of_hundred(budget.percent.unwrap_or(20.0)).millionths() / 100,
+            always: budget.min_retry_concurrency.unwrap_or(3),
+        }),
+        requests_per_connection: count(http.and_then(|http| http.max_requests_per_connection)),
+        idle: time(http.and_then(|http| http.idle_timeout)),
+        lifetime: time(tcp.and_then(|tcp| tcp.max_connection_duration)),
+        keepalive: tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()).map(|keepalive| Keepalive {
+            time: time(keepalive.time),
+            interval: time(keepalive.interval),
+            probes: keepalive.probes.filter(|probes| *probes > 0),
+        }),
+    }
+}
+
+fn outlier(detection: &OutlierDetection) -> OutlierPolicy {
+    let default = OutlierPolicy::default();
+    let time = |value: Option<values::Duration>, default| {
+        value.map(|value: values::Duration| value.get()).filter(|value| !value.is_zero()).unwrap_or(default)
+    };
+    let percent = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
+    let apart = detection.split_external_local_origin_errors == Some(true);
+    OutlierPolicy {
+        server_errors: detection.consecutive_5xx_errors.unwrap_or(default.server_errors),
+        gateway_errors: detection.consecutive_gateway_errors.unwrap_or(default.gateway_errors),
+        local_failures: apart.then(|| detection.consecutive_local_origin_failures.unwrap_or(5)),
+        interval: time(detection.interval, default.interval),
+        base_ejection: time(detection.base_ejection_time, default.base_ejection),
+        // 0 per cent stands for "not set" in Istio.
+        most_ejected: percent(detection.max_ejection_percent)
+            .filter(|percent| *percent > 0)
+            .unwrap_or(default.most_ejected),
+        least_healthy: percent(detection.min_health_percent).unwrap_or(default.least_healthy),
+    }
+}
+
+fn hash(hash: &ConsistentHash) -> Option<HashPolicy> {
+    let named = |name: &Option<String>| name.as_deref().filter(|name| !name.is_empty()).map(str::to_owned);
+    let key = if let Some(header) = named(&hash.http_header_name) {
+        HashKey::Header(header.to_ascii_lowercase().into())
+    } else if let Some(cookie) = &hash.http_cookie {
+        HashKey::Cookie(cookie_key(cookie))
+    } else if let Some(parameter) = named(&hash.http_query_parameter_name) {
+        HashKey::Query(parameter.into())
+    } else if hash.use_source_ip == Some(true) {
+        HashKey::Source
+    } else {
+        return None;
+    };
+    let table = match (&hash.maglev, &hash.ring_hash) {
+        (Some(maglev), _) => HashTable::Maglev(maglev.table_size.filter(|size| *size > 0).unwrap_or(65_537)),
+        (None, ring) => {
+            let size = ring.as_ref().and_then(|ring| ring.minimum_ring_size).or(hash.minimum_ring_size);
+            HashTable::Ring(size.filter(|size| *size > 0).unwrap_or(1024).min(MAX_HASH_TABLE))
+        }
+    };
+    Some(HashPolicy { key, table })
+}
+
+fn cookie_key(cookie: &HttpCookie) -> CookieKey {
+    let mut attributes = String::new();
+    if let Some(path) = cookie.path.as_deref().filter(|path| !path.is_empty()) {
+        attributes.push_str("; Path=");
+        attributes.push_str(path);
+    }
+    for attribute in &cookie.attributes {
+        attributes.push_str("; ");
+        attributes.push_str(&attribute.name);
+        if let Some(value) = attribute.value.as_deref().filter(|value| !value.is_empty()) {
+            attributes.push('=');
+            attributes.push_str(value);
+        }
+    }
+    // It goes into a header line.
+    attributes.retain(|character| !character.is_control());
+    CookieKey { name: cookie.name.as_str().into(), ttl: cookie.ttl.map(|ttl| ttl.get()), attributes: attributes.into() }
 }

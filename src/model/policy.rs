@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::pool::{HashPolicy, OutlierPolicy, PoolLimits};
 use crate::model::workload::Workload;
 use crate::resources::Provenance;
 
@@ -35,6 +36,12 @@ pub enum UpstreamTls {
 pub struct ClusterPolicy {
     /// Which endpoint a request goes to.
     pub balancer: Balancer,
+    /// Which endpoint a request with a key goes to; goes before the balancer.
+    pub hash: Option<HashPolicy>,
+    /// How much may be used.
+    pub limits: PoolLimits,
+    /// When an endpoint is left out; `None`: never.
+    pub outlier: Option<OutlierPolicy>,
     /// What is spoken to it.
     pub tls: UpstreamTls,
     /// How long connecting may take; 10 s unless said otherwise (Istio's default).
@@ -43,7 +50,14 @@ pub struct ClusterPolicy {
 
 impl Default for ClusterPolicy {
     fn default() -> Self {
-        Self { balancer: Balancer::default(), tls: UpstreamTls::default(), connect_timeout: Duration::from_secs(10) }
+        Self {
+            balancer: Balancer::default(),
+            hash: None,
+            limits: PoolLimits::default(),
+            outlier: None,
+            tls: UpstreamTls::default(),
+            connect_timeout: Duration::from_secs(10),
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::proxy::http1::Buffer;
 use crate::proxy::stream::Stream;
 use crate::proxy::timer::Deadline;
@@ -29,6 +31,9 @@ pub struct Conn {
     moved: u64,
     /// Our address; asked for once, because a pooled connection is logged many times.
     local: Option<SocketAddr>,
+    since: Instant,
+    /// Requests that it has carried.
+    carried: u32,
     worker: Rc<Worker>,
 }
 
@@ -46,8 +51,25 @@ impl Conn {
             unflushed: false,
             moved: 0,
             local,
+            since: Instant::now(),
+            carried: 0,
             worker,
         }
+    }
+
+    /// Since when it is there.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Requests that it has carried.
+    pub fn carried(&self) -> u32 {
+        self.carried
+    }
+
+    /// Takes note of another request.
+    pub fn carry(&mut self) {
+        self.carried = self.carried.saturating_add(1);
     }
 
     /// Our address on it.

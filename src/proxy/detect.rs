@@ -251,8 +251,7 @@ fn fingerprint(certificate: &[u8]) -> String {
 pub async fn pass_through(local: &Local, mut client: Conn, hop: Hop, facts: &Facts) {
     let shared = &local.shared;
     let limits = &shared.limits;
-    let timeout = std::time::Duration::from_secs(10);
-    let connecting = upstream::connect(&hop, None, &shared.directory, timeout, limits.handshake, &local.worker);
+    let connecting = upstream::connect(&hop, None, &shared.directory, limits.handshake, &local.worker);
     let start = std::time::SystemTime::now();
     let mut record = AccessRecord {
         details: "tcp",

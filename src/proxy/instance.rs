@@ -319,7 +319,7 @@ impl Part {
             tokio::select! {
                 _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
                 _ = sweep.tick() => {
-                    local.pool.sweep(&local.shared.limits);
+                    local.pool.sweep();
                     acceptor.reap();
                 }
             }

@@ -42,6 +42,8 @@ pub struct Limits {
     pub accept_pause: Duration,
     /// A connection that was answered while it was still sending is read on for this long, so that the answer arrives.
     pub linger: Duration,
+    /// Waiting for a connection to a cluster that limits them.
+    pub queue: Duration,
     /// A copy of a request and its answer.
     pub mirror: Duration,
     /// Copies of requests under way, per proxy and worker; there are no more while so many are.
@@ -70,6 +72,7 @@ impl Default for Limits {
             dns_names: 256,
             accept_pause: Duration::from_millis(100),
             linger: Duration::from_secs(2),
+            queue: Duration::from_secs(60),
             mirror: Duration::from_secs(60),
             errands: 1024,
             retries: 100,

@@ -72,5 +72,7 @@ pub fn cluster(
         endpoints: addresses.iter().map(endpoint).collect(),
         cursor: AtomicUsize::new(0),
         state: Arc::default(),
+        weights: None,
+        table: None,
     })
 }

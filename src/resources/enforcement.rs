@@ -75,8 +75,45 @@ const fn refuse(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Refused, instead }
 }
 
+/// What of a policy of a DestinationRule is in force, wherever in it the policy stands.
+macro_rules! policy_fields {
+    ($policy:literal) => {
+        [
+            concat!($policy, ".loadBalancer.simple"),
+            concat!($policy, ".loadBalancer.consistentHash"),
+            concat!($policy, ".connectionPool.tcp.maxConnections"),
+            concat!($policy, ".connectionPool.tcp.connectTimeout"),
+            concat!($policy, ".connectionPool.tcp.tcpKeepalive"),
+            concat!($policy, ".connectionPool.tcp.maxConnectionDuration"),
+            concat!($policy, ".connectionPool.http.http1MaxPendingRequests"),
+            concat!($policy, ".connectionPool.http.http2MaxRequests"),
+            concat!($policy, ".connectionPool.http.maxRequestsPerConnection"),
+            concat!($policy, ".connectionPool.http.maxRetries"),
+            concat!($policy, ".connectionPool.http.idleTimeout"),
+            concat!($policy, ".outlierDetection.splitExternalLocalOriginErrors"),
+            concat!($policy, ".outlierDetection.consecutiveLocalOriginFailures"),
+            concat!($policy, ".outlierDetection.consecutiveGatewayErrors"),
+            concat!($policy, ".outlierDetection.consecutive5xxErrors"),
+            concat!($policy, ".outlierDetection.interval"),
+            concat!($policy, ".outlierDetection.baseEjectionTime"),
+            concat!($policy, ".outlierDetection.maxEjectionPercent"),
+            concat!($policy, ".outlierDetection.minHealthPercent"),
+            concat!($policy, ".tls.mode"),
+        ]
+    };
+}
+
+/// The policies of a DestinationRule.
+const POLICIES_IN_FORCE: [[&str; 20]; 4] = [
+    policy_fields!("spec.trafficPolicy"),
+    policy_fields!("spec.trafficPolicy.portLevelSettings[]"),
+    policy_fields!("spec.subsets[].trafficPolicy"),
+    policy_fields!("spec.subsets[].trafficPolicy.portLevelSettings[]"),
+];
+
 /// The fields that are in force, by kind; each stands for everything below it that no row of [`NOT_IN_FORCE`] covers.
 pub const IN_FORCE: &[(&str, &[&str])] = &[
+    ("DestinationRule", POLICIES_IN_FORCE.as_flattened()),
     (
         "VirtualService",
         &[
@@ -125,8 +162,12 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.exportTo",
             "spec.subsets[].name",
             "spec.subsets[].labels",
-            "spec.trafficPolicy.loadBalancer.simple",
-            "spec.trafficPolicy.tls.mode",
+            "spec.trafficPolicy.portLevelSettings[].port",
+            "spec.trafficPolicy.retryBudget.percent",
+            "spec.trafficPolicy.retryBudget.minRetryConcurrency",
+            "spec.subsets[].trafficPolicy.portLevelSettings[].port",
+            "spec.subsets[].trafficPolicy.retryBudget.percent",
+            "spec.subsets[].trafficPolicy.retryBudget.minRetryConcurrency",
         ],
     ),
     (
@@ -194,75 +235,8 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             },
         ],
     ),
-    (
-        "DestinationRule",
-        &[
-            refuse("spec.workloadSelector", "the rule would apply to every client"),
-            Row {
-                path: "spec.trafficPolicy.loadBalancer.simple",
-                when: When::Not(&["UNSPECIFIED", "ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN", "RANDOM"]),
-                consequence: Consequence::Warning,
-                instead: "the endpoint is the least busy of two",
-            },
-            warn("spec.trafficPolicy.loadBalancer.consistentHash", "the same key does not mean the same endpoint"),
-            warn("spec.trafficPolicy.loadBalancer.backendUtilization", "endpoints' own reports do not count"),
-            warn("spec.trafficPolicy.loadBalancer.localityLbSetting", "localities do not count"),
-            warn("spec.trafficPolicy.loadBalancer.zoneAwareLbSetting", "zones do not count"),
-            warn("spec.trafficPolicy.loadBalancer.warmup", "new endpoints get their full share at once"),
-            warn("spec.trafficPolicy.loadBalancer.warmupDurationSecs", "new endpoints get their full share at once"),
-            warn("spec.trafficPolicy.connectionPool", "the mesh's own limits hold"),
-            warn("spec.trafficPolicy.outlierDetection", "failing endpoints are not left out"),
-            Row {
-                path: "spec.trafficPolicy.tls.mode",
-                when: When::Not(&["ISTIO_MUTUAL", "DISABLE"]),
-                consequence: Consequence::Refused,
-                instead: "connections would not be secured this way",
-            },
-            refuse("spec.trafficPolicy.tls.clientCertificate", "clients would not show this certificate"),
-            refuse("spec.trafficPolicy.tls.privateKey", "clients would not use this key"),
-            refuse("spec.trafficPolicy.tls.caCertificates", "servers would not be checked against these authorities"),
-            refuse("spec.trafficPolicy.tls.credentialName", "clients would not use this secret"),
-            refuse("spec.trafficPolicy.tls.subjectAltNames", "servers would not be checked for these names"),
-            refuse("spec.trafficPolicy.tls.sni", "clients would not ask for this server name"),
-            refuse("spec.trafficPolicy.tls.insecureSkipVerify", "servers are checked regardless"),
-            refuse("spec.trafficPolicy.tls.caCrl", "revoked certificates would be accepted"),
-            refuse(
-                "spec.trafficPolicy.portLevelSettings[].tls",
-                "connections to this port would not be secured this way",
-            ),
-            warn("spec.trafficPolicy.portLevelSettings[].port", "the port is treated like all others"),
-            warn("spec.trafficPolicy.portLevelSettings[].loadBalancer", "the port is treated like all others"),
-            warn("spec.trafficPolicy.portLevelSettings[].connectionPool", "the port is treated like all others"),
-            warn("spec.trafficPolicy.portLevelSettings[].outlierDetection", "the port is treated like all others"),
-            warn("spec.trafficPolicy.tunnel", "connections are not tunnelled"),
-            warn("spec.trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
-            warn("spec.trafficPolicy.retryBudget", "the mesh's own budget holds"),
-            refuse("spec.subsets[].trafficPolicy.tls", "connections to this subset would not be secured this way"),
-            refuse(
-                "spec.subsets[].trafficPolicy.portLevelSettings[].tls",
-                "connections to this subset would not be secured this way",
-            ),
-            warn("spec.subsets[].trafficPolicy.portLevelSettings[].port", "the subset is treated like all others"),
-            warn(
-                "spec.subsets[].trafficPolicy.portLevelSettings[].loadBalancer",
-                "the subset is treated like all others",
-            ),
-            warn(
-                "spec.subsets[].trafficPolicy.portLevelSettings[].connectionPool",
-                "the subset is treated like all others",
-            ),
-            warn(
-                "spec.subsets[].trafficPolicy.portLevelSettings[].outlierDetection",
-                "the subset is treated like all others",
-            ),
-            warn("spec.subsets[].trafficPolicy.loadBalancer", "the subset is treated like all others"),
-            warn("spec.subsets[].trafficPolicy.connectionPool", "the subset is treated like all others"),
-            warn("spec.subsets[].trafficPolicy.outlierDetection", "the subset is treated like all others"),
-            warn("spec.subsets[].trafficPolicy.tunnel", "the subset is treated like all others"),
-            warn("spec.subsets[].trafficPolicy.proxyProtocol", "the subset is treated like all others"),
-            warn("spec.subsets[].trafficPolicy.retryBudget", "the subset is treated like all others"),
-        ],
-    ),
+    ("DestinationRule", POLICIES.as_flattened()),
+    ("DestinationRule", DESTINATION_RULE_ALONE),
     (
         "Gateway",
         &[
@@ -313,9 +287,167 @@ const WASM: &[Row] = &[
     },
 ];
 
+/// The rows of every policy of a DestinationRule, wherever in it the policy stands.
+macro_rules! policy_rows {
+    ($policy:literal) => {
+        [
+            Row {
+                path: concat!($policy, ".loadBalancer.simple"),
+                when: When::Not(&["UNSPECIFIED", "ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN", "RANDOM"]),
+                consequence: Consequence::Warning,
+                instead: "the endpoint is the least busy of two",
+            },
+            Row {
+                path: concat!($policy, ".loadBalancer.backendUtilization"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "endpoints' own reports do not count",
+            },
+            Row {
+                path: concat!($policy, ".loadBalancer.localityLbSetting"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "localities do not count",
+            },
+            Row {
+                path: concat!($policy, ".loadBalancer.zoneAwareLbSetting"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "zones do not count",
+            },
+            Row {
+                path: concat!($policy, ".loadBalancer.warmup"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "new endpoints get their full share at once",
+            },
+            Row {
+                path: concat!($policy, ".loadBalancer.warmupDurationSecs"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "new endpoints get their full share at once",
+            },
+            Row {
+                path: concat!($policy, ".connectionPool.tcp.idleTimeout"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "raw connections are closed after an hour without a byte",
+            },
+            Row {
+                path: concat!($policy, ".connectionPool.http.h2UpgradePolicy"),
+                when: When::Not(&["DEFAULT", "DO_NOT_UPGRADE"]),
+                consequence: Consequence::Warning,
+                instead: "requests stay HTTP/1.1",
+            },
+            Row {
+                path: concat!($policy, ".connectionPool.http.useClientProtocol"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "the port's own protocol is spoken",
+            },
+            Row {
+                path: concat!($policy, ".connectionPool.http.maxConcurrentStreams"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "the mesh's own limit holds",
+            },
+            Row {
+                path: concat!($policy, ".connectionPool.http.http2KeepAlive"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "no probes are sent",
+            },
+            Row {
+                path: concat!($policy, ".outlierDetection.consecutiveErrors"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "nothing is counted by it",
+            },
+            Row {
+                path: concat!($policy, ".outlierDetection.outlierDetectionHttpErrorCodes"),
+                when: When::Set,
+                consequence: Consequence::Warning,
+                instead: "the answers that count are 5xx",
+            },
+            Row {
+                path: concat!($policy, ".tls.mode"),
+                when: When::Not(&["ISTIO_MUTUAL", "DISABLE"]),
+                consequence: Consequence::Refused,
+                instead: "connections would not be secured this way",
+            },
+            Row {
+                path: concat!($policy, ".tls.clientCertificate"),
+                when: When::Set,
+                consequence: Consequence::Refused,
+                instead: "clients would not show this certificate",
+            },
+            Row {
+                path: concat!($policy, ".tls.privateKey"),
+                when: When::Set,
+                consequence: Consequence::Refused,
+                instead: "clients would not use this key",
+            },
+            Row {
+                path: concat!($policy, ".tls.caCertificates"),
+                when: When::Set,
+                consequence: Consequence::Refused,
+                instead: "servers would not be checked against these authorities",
+            },
+            Row {
+                path: concat!($policy, ".tls.credentialName"),
+                when: When::Set,
+                consequence: Consequence::Refused,
+                instead: "clients would not use this secret",
+            },
+            Row {
+                path: concat!($policy, ".tls.subjectAltNames"),
+                when: When::Set,
+                consequence: Consequence::Refused,
+                instead: "servers would not be checked for these names",
+            },
+            Row {
+                path: concat!($policy, ".tls.sni"),
+                when: When::Set,
+                consequence: Consequence::Refused,
+                instead: "clients would not ask for this server name",
+            },
+            Row {
+                path: concat!($policy, ".tls.insecureSkipVerify"),
+                when: When::Set,
+                consequence: Consequence::Refused,
+                instead: "servers are checked regardless",
+            },
+            Row {
+                path: concat!($policy, ".tls.caCrl"),
+                when: When::Set,
+                consequence: Consequence::Refused,
+                instead: "revoked certificates would be accepted",
+            },
+        ]
+    };
+}
+
+/// The policies of a DestinationRule.
+const POLICIES: [[Row; 22]; 4] = [
+    policy_rows!("spec.trafficPolicy"),
+    policy_rows!("spec.trafficPolicy.portLevelSettings[]"),
+    policy_rows!("spec.subsets[].trafficPolicy"),
+    policy_rows!("spec.subsets[].trafficPolicy.portLevelSettings[]"),
+];
+
+const DESTINATION_RULE_ALONE: &[Row] = &[
+    refuse("spec.workloadSelector", "the rule would apply to every client"),
+    warn("spec.trafficPolicy.tunnel", "connections are not tunnelled"),
+    warn("spec.trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
+    warn("spec.trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
+    warn("spec.subsets[].trafficPolicy.tunnel", "connections are not tunnelled"),
+    warn("spec.subsets[].trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
+    warn("spec.subsets[].trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
+];
+
 /// What an object of `kind` uses that is not in force.
 pub fn hits(kind: &str, object: &Value) -> Vec<Hit> {
-    let rows = NOT_IN_FORCE.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, rows)| *rows);
+    let rows = NOT_IN_FORCE.iter().filter(|(known, _)| *known == kind).flat_map(|(_, rows)| *rows);
     let mut hits = Vec::new();
     for row in rows {
         find(row, row.path, object, &mut Vec::new(), &mut hits);

@@ -10,9 +10,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use tokio::sync::Notify;
+
 use crate::model::{
     Action, ClusterName, ClusterPolicy, Endpoint, Health, HttpRule, Routes, Service, TrafficPolicy, WeightedCluster,
 };
+use crate::proxy::directory::EndpointHealth;
+use crate::proxy::upstream::{Table, Weights};
 use crate::resources::Provenance;
 
 /// What is counted per endpoint by every worker, whatever snapshot it looks at.
@@ -20,6 +24,8 @@ use crate::resources::Provenance;
 pub struct EndpointState {
     /// Requests under way.
     pub active: AtomicUsize,
+    /// What became of the last ones.
+    pub health: EndpointHealth,
 }
 
 /// What is counted per cluster by every worker, whatever snapshot it looks at.
@@ -29,6 +35,12 @@ pub struct ClusterState {
     pub requests: AtomicUsize,
     /// Retries under way.
     pub retries: AtomicUsize,
+    /// Connections that carry requests, where the policy limits them.
+    pub connections: AtomicUsize,
+    /// Requests that wait for one.
+    pub pending: AtomicUsize,
+    /// Told when one has ended.
+    pub freed: Arc<Notify>,
 }
 
 /// An endpoint of a cluster.
@@ -59,6 +71,10 @@ pub struct Cluster {
     pub cursor: AtomicUsize,
     /// Kept per name while anything refers to it.
     pub state: Arc<ClusterState>,
+    /// Shares of the endpoints, where their weights differ.
+    pub weights: Option<Weights>,
+    /// Which endpoint a key means, where the policy asks for it.
+    pub table: Option<Table>,
 }
 
 impl Cluster {
@@ -109,7 +125,11 @@ impl Cluster {
         {
             return Some(previous.clone());
         }
+        let named =
+            || assembled.iter().map(|known| (known.address.to_string(), known.endpoint.weight)).collect::<Vec<_>>();
         Some(Arc::new(Self {
+            weights: Weights::of(assembled.iter().map(|known| known.endpoint.weight)),
+            table: policy.hash.as_ref().map(|hash| Table::build(hash.table, &named())),
             name: name.clone(),
             service: service.clone(),
             policy: policy.clone(),

@@ -24,6 +24,7 @@ mod credentials;
 mod fixed;
 #[cfg(test)]
 pub(in crate::proxy) mod fixtures;
+mod health;
 mod holdings;
 pub mod limits;
 mod shards;
@@ -32,6 +33,7 @@ pub(in crate::proxy) use cluster::cluster_names;
 pub use cluster::{Cluster, ClusterState, EndpointState, EndpointStates, RoutesInForce, UpstreamEndpoint};
 pub use credentials::{Credentials, CredentialsError, RenewalFailure};
 pub use fixed::FixedDirectory;
+pub use health::{EndpointHealth, Report};
 pub(in crate::proxy) use holdings::{Holdings, Record, Resource, SubscriptionChange};
 
 use shards::Shards;

@@ -1,15 +1,18 @@
 //! Taking a request to its destination, and the response back.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::model::TryFailure;
 use crate::proxy::connection::Conn;
+use crate::proxy::directory::Report;
 use crate::proxy::exchange::plan::{Goal, Plan};
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::retry::Tries;
 use crate::proxy::exchange::times::Expired;
-use crate::proxy::exchange::wait::{Answer, Ended, Wait, through};
+use crate::proxy::exchange::wait::{Answer, Ended, Wait, client_gone, through};
 use crate::proxy::exchange::{Exchange, Next, Outcome};
 use crate::proxy::filter::edge::{self, Stance};
 use crate::proxy::filter::peer;
@@ -19,8 +22,9 @@ use crate::proxy::http1::{
 };
 use crate::proxy::limits;
 use crate::proxy::tcp;
+use crate::proxy::timer::Deadline;
 use crate::proxy::transfer::Transfer;
-use crate::proxy::upstream::{self, Active, Hop};
+use crate::proxy::upstream::{self, Active, Asked, Hop, Place, Waiting};
 
 /// A connection to an upstream, for one request.
 struct Lease {
@@ -32,19 +36,49 @@ struct Lease {
     /// Whether anything of the request was written.
     sent: bool,
     _active: Option<Active>,
+    _place: Option<Place>,
+}
+
+/// Why there is no connection for a try.
+enum NoLease {
+    /// It could not be made.
+    Failed(Hop, String),
+    /// The answer says why.
+    Refused(Hop, Box<Reply>),
+    /// The client has gone.
+    ClientGone(Hop),
+}
+
+/// What came of waiting for a place.
+enum Queued {
+    Place(Place),
+    Refused,
+    Expired(Expired),
+    ClientGone,
+}
+
+/// Takes note of how a try ended.
+fn report(plan: &Plan, hop: &Hop, report: Report) {
+    if let (Goal::Cluster(cluster), Some(endpoint)) = (&plan.goal, &hop.endpoint) {
+        upstream::report(cluster, endpoint, report);
+    }
 }
 
 impl Exchange<'_> {
     pub(super) async fn forward(&mut self, plan: &Plan) -> Next {
         let mut tried: [Option<SocketAddr>; 8] = [None; 8];
-        let mut tries = Tries::of(plan);
+        let mut tries = match Tries::of(plan) {
+            Ok(tries) => tries,
+            Err(reply) => return self.reply(*reply, Some(plan)).await,
+        };
+        let key = self.key(plan);
         let mut fresh_only = false;
         let mut tee = self.mirror(plan);
         self.times.begin(plan.handling());
         loop {
             tries.count += 1;
             let before: Vec<SocketAddr> = tried.iter().flatten().copied().collect();
-            let hop = match self.hop(plan, &before) {
+            let hop = match self.hop(plan, &before, key) {
                 Ok(hop) => hop,
                 Err(reply) => return self.reply(*reply, Some(plan)).await,
             };
@@ -55,7 +89,10 @@ impl Exchange<'_> {
             }
             let mut lease = match self.lease(plan, hop, fresh_only).await {
                 Ok(lease) => lease,
-                Err((hop, failure)) => {
+                Err(NoLease::Refused(hop, reply)) => return self.fail(*reply, plan, Some(&hop)).await,
+                Err(NoLease::ClientGone(hop)) => return self.abandoned(plan, &hop, None, 0),
+                Err(NoLease::Failed(hop, failure)) => {
+                    report(plan, &hop, Report::Failure);
                     if self.retries_failure(&mut tries, TryFailure::NotConnected) {
                         // Somewhere else it may be better at once.
                         if plan.has_other_than(&tried) || self.back_off(&tries).await {
@@ -83,6 +120,7 @@ impl Exchange<'_> {
             let answer = self.answer(&mut lease, &mut request).await;
             let failure = match &answer {
                 Answer::Head(length) => {
+                    report(plan, &lease.hop, Report::Answer(self.scratch.response.status));
                     let head = lease.conn.window().get(..*length).unwrap_or_default();
                     if !whole || !self.retries_answer(&mut tries, head) {
                         if whole {
@@ -102,8 +140,11 @@ impl Exchange<'_> {
                 Answer::Ended(..) => Some(TryFailure::Reset { sent: lease.sent }),
                 Answer::Refused => Some(TryFailure::Refused),
                 Answer::Expired(Expired::Try) => Some(TryFailure::Timeout),
-                _ => Some(TryFailure::Reset { sent: true }),
+                _ => None,
             };
+            if failure.is_some() || matches!(answer, Answer::Malformed(_) | Answer::Expired(Expired::Whole)) {
+                report(plan, &lease.hop, Report::Failure);
+            }
             let again = match (&answer, failure) {
                 (Answer::Head(_), _) => true,
                 (Answer::Ended(..) | Answer::Refused | Answer::Expired(Expired::Try), Some(failure)) => {
@@ -166,42 +207,84 @@ impl Exchange<'_> {
         matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
     }
 
-    fn hop(&self, plan: &Plan, tried: &[SocketAddr]) -> Result<Hop, Box<Reply>> {
+    fn hop(&self, plan: &Plan, tried: &[SocketAddr], key: Option<u64>) -> Result<Hop, Box<Reply>> {
         match &plan.goal {
             Goal::Address(address) => Ok(Hop::plain(*address)),
             // Answered before it gets here.
             Goal::Answer => Err(Box::new(Reply::no_route(&self.scratch.target.host))),
             Goal::Cluster(cluster) => {
-                let endpoint = upstream::pick(cluster, tried, self.local.worker.draw())
+                let endpoint = upstream::pick(cluster, tried, self.local.worker.draw(), key)
                     .ok_or_else(|| Box::new(Reply::no_endpoint(&cluster.name, plan)))?;
                 Hop::to(cluster, endpoint).map_err(|error| Box::new(Reply::not_connected(error.to_string(), plan)))
             }
         }
     }
 
-    async fn lease(&self, plan: &Plan, hop: Hop, fresh_only: bool) -> Result<Lease, (Hop, String)> {
+    async fn lease(&mut self, plan: &Plan, hop: Hop, fresh_only: bool) -> Result<Lease, NoLease> {
+        let cluster = match &plan.goal {
+            Goal::Cluster(cluster) => Some(&**cluster),
+            Goal::Address(_) | Goal::Answer => None,
+        };
+        let place = match cluster {
+            Some(cluster) => match upstream::ask(&cluster.state, &cluster.policy.limits) {
+                Asked::Unlimited => None,
+                Asked::Place(place) => Some(place),
+                Asked::Overflow => return Err(NoLease::Refused(hop, Box::new(Reply::overflow(&cluster.name, plan)))),
+                Asked::Wait(waiting) => match self.queue(waiting).await {
+                    Queued::Place(place) => Some(place),
+                    Queued::Refused => {
+                        return Err(NoLease::Refused(hop, Box::new(Reply::overflow(&cluster.name, plan))));
+                    }
+                    Queued::Expired(expired) => {
+                        return Err(NoLease::Refused(hop, Box::new(Reply::timed_out(expired, plan))));
+                    }
+                    Queued::ClientGone => return Err(NoLease::ClientGone(hop)),
+                },
+            },
+            None => None,
+        };
         let shared = &self.local.shared;
         let active = hop.endpoint.as_ref().map(|endpoint| Active::begin(&endpoint.state));
-        let pooled = if fresh_only { None } else { self.local.pool.take(&hop.key(), &shared.limits) };
-        let (conn, reused) = match pooled {
+        let pooled = if fresh_only { None } else { self.local.pool.take(&hop.key()) };
+        let (mut conn, reused) = match pooled {
             Some(conn) => (conn, true),
             None => {
-                let (cluster, timeout) = match &plan.goal {
-                    Goal::Cluster(cluster) => (Some(&cluster.name), cluster.policy.connect_timeout),
-                    Goal::Address(_) | Goal::Answer => (None, Duration::from_secs(10)),
-                };
                 let handshake = shared.limits.handshake;
-                let connecting =
-                    upstream::connect(&hop, cluster, &shared.directory, timeout, handshake, &self.local.worker);
+                let connecting = upstream::connect(&hop, cluster, &shared.directory, handshake, &self.local.worker);
                 // Boxed: a handshake's state is large, and few requests need one.
                 match Box::pin(connecting).await {
                     Ok(conn) => (conn, false),
-                    Err(error) => return Err((hop, error.to_string())),
+                    Err(error) => return Err(NoLease::Failed(hop, error.to_string())),
                 }
             }
         };
+        conn.carry();
         let local_address = conn.local_address();
-        Ok(Lease { conn, hop, reused, local_address, sent: false, _active: active })
+        Ok(Lease { conn, hop, reused, local_address, sent: false, _active: active, _place: place })
+    }
+
+    /// Waits for a place, as long as the client is there and the rule's time lasts.
+    async fn queue(&mut self, mut waiting: Waiting) -> Queued {
+        let mut deadline = Deadline::default();
+        deadline.set(self.local.shared.limits.queue);
+        let has_body = self.scratch.request.framing != Framing::None;
+        poll_fn(|cx| {
+            if let Poll::Ready(place) = waiting.poll(cx) {
+                return Poll::Ready(Queued::Place(place));
+            }
+            if client_gone(self.conn, cx) {
+                return Poll::Ready(Queued::ClientGone);
+            }
+            if !has_body {
+                // The request is complete already.
+                self.times.run();
+                if let Poll::Ready(expired) = self.times.poll(cx) {
+                    return Poll::Ready(Queued::Expired(expired));
+                }
+            }
+            deadline.poll_passed(cx).map(|()| Queued::Refused)
+        })
+        .await
     }
 
     /// Puts the request's head, and what is here of its body, into the upstream connection's output. Answers the body's bytes.
@@ -279,6 +362,9 @@ impl Exchange<'_> {
         let scratch = &mut *self.scratch;
         let upgraded = scratch.response.status == 101;
         let added = &mut scratch.added_back;
+        if let Some(cookie) = self.cookie.take() {
+            add_line(added, "set-cookie", cookie.as_bytes());
+        }
         edge::response(stance, millis(upstream_time), &mut scratch.response, added);
         let mut response = response_transfer(&mut scratch.response, scratch.request.http10, added);
         let keeps = !upgraded
@@ -336,8 +422,12 @@ impl Exchange<'_> {
         });
         let complete = matches!(ended, Ended::Complete) && !upgraded;
         if complete && reusable && request.is_finished() && lease.conn.window().is_empty() && !lease.hop_is_over() {
+            let of_cluster = match &plan.goal {
+                Goal::Cluster(cluster) => Some(&cluster.policy.limits),
+                Goal::Address(_) | Goal::Answer => None,
+            };
             let key = lease.hop.key();
-            self.local.pool.give(key, lease.conn, &self.local.shared.limits);
+            self.local.pool.give(key, lease.conn, &self.local.shared.limits, of_cluster);
         }
         match (complete, keeps, request.is_finished()) {
             (true, true, _) => Next::Again,

@@ -62,17 +62,17 @@ impl Copy {
     /// Sends it, and reads the answer to its end. `None` when something went wrong.
     async fn send(self, local: &Rc<Local>, mut body: mpsc::Receiver<Piece>) -> Option<()> {
         let shared = &local.shared;
-        let endpoint = upstream::pick(&self.cluster, &[], local.worker.draw())?;
+        let endpoint = upstream::pick(&self.cluster, &[], local.worker.draw(), None)?;
         let _active = Active::begin(&endpoint.state);
         let hop = Hop::to(&self.cluster, endpoint).ok()?;
-        let mut conn = match local.pool.take(&hop.key(), &shared.limits) {
+        let mut conn = match local.pool.take(&hop.key()) {
             Some(conn) => conn,
             None => {
-                let (timeout, handshake) = (self.cluster.policy.connect_timeout, shared.limits.handshake);
-                let name = Some(&self.cluster.name);
-                upstream::connect(&hop, name, &shared.directory, timeout, handshake, &local.worker).await.ok()?
+                let handshake = shared.limits.handshake;
+                upstream::connect(&hop, Some(&self.cluster), &shared.directory, handshake, &local.worker).await.ok()?
             }
         };
+        conn.carry();
         let mut deadline = Deadline::default();
         conn.output().extend_from_slice(&self.head);
         loop {
@@ -96,7 +96,7 @@ impl Copy {
         }
         discard(&mut conn, head.framing).await?;
         if !head.close && head.framing != Framing::UntilClose && conn.window().is_empty() {
-            local.pool.give(hop.key(), conn, &shared.limits);
+            local.pool.give(hop.key(), conn, &shared.limits, Some(&self.cluster.policy.limits));
         }
         Some(())
     }

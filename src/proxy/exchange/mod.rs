@@ -3,6 +3,7 @@
 //! The parts: `head` waits for a request, `plan` decides where it goes, `handle` does what the rule asks for, `forward` takes it
 //! there, `mirror` sends copies, `reply` answers where the proxy itself has to, `wait` watches both sides meanwhile, within `times`. Every way out ends in [`Exchange::finish`], which counts and logs.
 
+mod affinity;
 mod forward;
 mod handle;
 mod head;
@@ -160,6 +161,7 @@ pub async fn serve(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) {
             permitted: false,
             delayed: false,
             exhausted: false,
+            cookie: None,
             started: Instant::now(),
             own: local.shared.directory.inbound(),
         };
@@ -193,6 +195,8 @@ struct Exchange<'a> {
     delayed: bool,
     /// Whether it was tried as often as it may be.
     exhausted: bool,
+    /// A cookie that the client gets with its response.
+    cookie: Option<String>,
     started: Instant,
     own: Option<Arc<InboundPolicy>>,
 }
@@ -229,6 +233,8 @@ fn flags(flags: &'static str, delayed: bool, exhausted: bool) -> &'static str {
         ("UT", true, false) => "UT,DI",
         ("UT", false, true) => "UT,URX",
         ("UT", true, true) => "UT,DI,URX",
+        ("UH", false, true) => "UH,URX",
+        ("UO", false, true) => "UO,URX",
         ("DC", true, _) => "DI,DC",
         _ => flags,
     }

@@ -132,6 +132,13 @@ impl Reply {
         Self { failure, ..Self::new(503, "UC", details, sentence) }
     }
 
+    /// As many requests as the cluster's policy allows are under way, or wait.
+    pub fn overflow(cluster: &ClusterName, plan: &Plan) -> Self {
+        let sentence = format!("{cluster} has as many requests as its policy allows{}", plan.because());
+        let lines = b"x-envoy-overloaded: true\r\n".to_vec();
+        Self { lines, ..Self::new(503, "UO", "overflow", sentence) }
+    }
+
     pub fn refused(plan: &Plan) -> Self {
         let details = "upstream_reset_before_response_started{remote_refused_stream}";
         Self::new(503, "UR", details, format!("the upstream refused the request{}", plan.because()))

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::model::{HeaderLookup, RetryPolicy, TryFailure};
+use crate::model::{HeaderLookup, PoolLimits, RetryPolicy, TryFailure};
 use crate::proxy::directory::ClusterState;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::exchange::plan::{Goal, Plan};
+use crate::proxy::exchange::reply::Reply;
 use crate::proxy::http1::head::Headers;
 
 /// The tries of one request.
 pub(super) struct Tries<'p> {
     policy: Option<&'p RetryPolicy>,
+    limits: Option<&'p PoolLimits>,
     /// Tries begun so far.
     pub count: u32,
     counted: Option<Counted>,
@@ -33,15 +35,22 @@ impl Drop for Counted {
 }
 
 impl<'p> Tries<'p> {
-    pub fn of(plan: &'p Plan) -> Self {
+    /// Begins a request. `Err` with the answer when its cluster has as many as its policy allows.
+    pub fn of(plan: &'p Plan) -> Result<Self, Box<Reply>> {
+        let mut limits = None;
         let counted = match &plan.goal {
             Goal::Cluster(cluster) => {
-                cluster.state.requests.fetch_add(1, Ordering::Relaxed);
-                Some(Counted { state: cluster.state.clone(), retrying: false })
+                let before = cluster.state.requests.fetch_add(1, Ordering::Relaxed);
+                let counted = Counted { state: cluster.state.clone(), retrying: false };
+                if cluster.policy.limits.requests.is_some_and(|most| before >= most as usize) {
+                    return Err(Box::new(Reply::overflow(&cluster.name, plan)));
+                }
+                limits = Some(&cluster.policy.limits);
+                Some(counted)
             }
             Goal::Address(_) | Goal::Answer => None,
         };
-        Self { policy: plan.handling().map(|handling| &handling.retry), count: 0, counted }
+        Ok(Self { policy: plan.handling().map(|handling| &handling.retry), limits, count: 0, counted })
     }
 
     fn permits(&mut self, worthwhile: impl FnOnce(&RetryPolicy) -> bool, always: usize, exhausted: &mut bool) -> bool {
@@ -57,7 +66,12 @@ impl<'p> Tries<'p> {
         if !counted.retrying {
             // Retries are never more than the requests they come from, beyond what is always allowed: a service that fails as
             // a whole gets twice its load at most, and not attempts + 1 times.
-            let most = always.max(counted.state.requests.load(Ordering::Relaxed) / 2);
+            let requests = counted.state.requests.load(Ordering::Relaxed);
+            let most = match self.limits.map(|limits| (limits.retries, limits.retry_budget)) {
+                Some((_, Some(budget))) => budget.most(requests),
+                Some((Some(most), None)) => most as usize,
+                Some((None, None)) | None => always.max(requests / 2),
+            };
             if counted.state.retries.load(Ordering::Relaxed) >= most {
                 *exhausted = true;
                 return false;

@@ -5,4 +5,5 @@ mod handling;
 mod harness;
 mod http;
 mod mutual_tls;
+mod policies;
 mod upstreams;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::model::ClusterName;
+use crate::model::Keepalive;
 use crate::proxy::connection::Conn;
-use crate::proxy::directory::{CredentialsError, Directory};
+use crate::proxy::directory::{Cluster, CredentialsError, Directory};
 use crate::proxy::http1::Buffer;
 use crate::proxy::stream::Stream;
 use crate::proxy::upstream::{Hop, server_name};
@@ -42,12 +43,14 @@ pub enum ConnectError {
     NoIdentity(Arc<str>),
 }
 
-/// Connects to a hop; with mutual TLS where it expects an identity. `timeout` is for TCP, `handshake` for TLS.
+/// How long connecting may take where no policy says it (Istio's default).
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connects to a hop; with mutual TLS where it expects an identity, within `handshake`. TCP's time and probes are the cluster's.
 pub async fn connect(
     hop: &Hop,
-    cluster: Option<&ClusterName>,
+    cluster: Option<&Cluster>,
     directory: &Directory,
-    timeout: Duration,
     handshake: Duration,
     worker: &Rc<Worker>,
 ) -> Result<Conn, ConnectError> {
@@ -56,17 +59,21 @@ pub async fn connect(
         None => None,
         Some(expected) => Some(directory.credentials().ok_or(ConnectError::NoCertificate)?.client_tls(expected)?),
     };
+    let timeout = cluster.map_or(TIMEOUT, |cluster| cluster.policy.connect_timeout);
     let connecting = tokio::time::timeout(timeout, TcpStream::connect(hop.address));
     let tcp = connecting
         .await
         .map_err(|_| ConnectError::Timeout(hop.address, timeout))?
         .map_err(|error| ConnectError::Tcp(hop.address, error))?;
     tcp.set_nodelay(true).map_err(|error| ConnectError::Tcp(hop.address, error))?;
+    if let Some(keepalive) = cluster.and_then(|cluster| cluster.policy.limits.keepalive) {
+        probe(&tcp, keepalive).map_err(|error| ConnectError::Tcp(hop.address, error))?;
+    }
     let Some(config) = tls else {
         return Ok(Conn::new(Stream::Plain(tcp), Buffer::default(), worker.clone()));
     };
     let name = cluster
-        .and_then(|cluster| ServerName::try_from(server_name(cluster)).ok())
+        .and_then(|cluster| ServerName::try_from(server_name(&cluster.name)).ok())
         .unwrap_or_else(|| ServerName::IpAddress(hop.address.ip().into()));
     let shaking = tokio::time::timeout(handshake, TlsConnector::from(config).connect(name, tcp));
     let stream = shaking
@@ -74,6 +81,20 @@ pub async fn connect(
         .map_err(|_| ConnectError::Timeout(hop.address, handshake))?
         .map_err(|error| ConnectError::Handshake(hop.address, reason(&error)))?;
     Ok(Conn::new(Stream::Client(Box::new(stream)), Buffer::default(), worker.clone()))
+}
+
+fn probe(tcp: &TcpStream, keepalive: Keepalive) -> io::Result<()> {
+    let mut probes = TcpKeepalive::new();
+    if let Some(time) = keepalive.time {
+        probes = probes.with_time(time);
+    }
+    if let Some(interval) = keepalive.interval {
+        probes = probes.with_interval(interval);
+    }
+    if let Some(retries) = keepalive.probes {
+        probes = probes.with_retries(retries);
+    }
+    SockRef::from(tcp).set_tcp_keepalive(&probes)
 }
 
 /// What went wrong in a handshake: our own reason where it was us who refused.

@@ -5,8 +5,10 @@
 
 mod balance;
 mod connect;
+mod hash;
 mod names;
 mod pool;
+mod seat;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,10 +18,12 @@ use crate::identity::SpiffeId;
 use crate::model::{ClusterName, UpstreamTls};
 use crate::proxy::directory::{Cluster, EndpointState, UpstreamEndpoint};
 
-pub use balance::pick;
+pub use balance::{Weights, pick, report};
 pub use connect::{ConnectError, connect, reason as handshake_reason};
+pub use hash::{Table, hash};
 pub use names::Names;
 pub use pool::{Pool, PoolKey};
+pub use seat::{Asked, Place, Waiting, ask};
 
 /// Where one attempt goes.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use tokio::time::Instant;
 
 use crate::identity::SpiffeId;
+use crate::model::PoolLimits;
 use crate::proxy::connection::Conn;
 use crate::proxy::limits::Limits;
 
@@ -27,19 +28,21 @@ pub struct Pool {
 
 #[derive(Debug, Default)]
 struct Idle {
+    /// Each with the moment from which on it is not used any more.
     by_key: HashMap<PoolKey, Vec<(Conn, Instant)>>,
     count: usize,
 }
 
 impl Pool {
     /// A connection that can take a request; the one that was used last, because it is the least likely to have been closed.
-    pub fn take(&self, key: &PoolKey, limits: &Limits) -> Option<Conn> {
+    pub fn take(&self, key: &PoolKey) -> Option<Conn> {
         let mut idle = self.idle.borrow_mut();
         let idle = &mut *idle;
         let waiting = idle.by_key.get_mut(key)?;
-        while let Some((mut conn, since)) = waiting.pop() {
+        let now = Instant::now();
+        while let Some((mut conn, until)) = waiting.pop() {
             idle.count -= 1;
-            if since.elapsed() < limits.idle_upstream && conn.is_alive() {
+            if now < until && conn.is_alive() {
                 return Some(conn);
             }
         }
@@ -47,8 +50,19 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for the next request, or closes it where enough wait.
-    pub fn give(&self, key: PoolKey, conn: Conn, limits: &Limits) {
+    /// Keeps a connection for the next request, as long as its cluster's limits say; closes it where enough wait.
+    pub fn give(&self, key: PoolKey, conn: Conn, limits: &Limits, of_cluster: Option<&PoolLimits>) {
+        let now = Instant::now();
+        let mut until = now + of_cluster.and_then(|limits| limits.idle).unwrap_or(limits.idle_upstream);
+        if let Some(limits) = of_cluster {
+            until = limits.lifetime.map_or(until, |lifetime| until.min(conn.since() + lifetime));
+            if limits.requests_per_connection.is_some_and(|most| conn.carried() >= most) {
+                return;
+            }
+        }
+        if until <= now {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         let idle = &mut *idle;
         if idle.count >= limits.idle_in_all {
@@ -56,17 +70,18 @@ impl Pool {
         }
         let waiting = idle.by_key.entry(key).or_default();
         if waiting.len() < limits.idle_per_destination {
-            waiting.push((conn, Instant::now()));
+            waiting.push((conn, until));
             idle.count += 1;
         }
     }
 
     /// Closes what has waited too long or was closed by its peer.
-    pub fn sweep(&self, limits: &Limits) {
+    pub fn sweep(&self) {
+        let now = Instant::now();
         let mut idle = self.idle.borrow_mut();
         let mut count = 0;
         idle.by_key.retain(|_, waiting| {
-            waiting.retain_mut(|(conn, since)| since.elapsed() < limits.idle_upstream && conn.is_alive());
+            waiting.retain_mut(|(conn, until)| now < *until && conn.is_alive());
             count += waiting.len();
             !waiting.is_empty()
         });

@@ -82,9 +82,41 @@ pub(in crate::resources) fn consistent_hash(hash: &ConsistentHash, cx: &mut Cx) 
             cx.error_at(name, "is empty: name what requests are told apart by");
         }
     }
+    if let Some(cookie) = &hash.http_cookie {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if cookie.name.is_empty() || !cookie.name.bytes().all(token) {
+            cx.at("httpCookie", |cx| cx.error_at("name", "is no cookie's name"));
+        }
+        let text = |text: &str| text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b';');
+        let attributes =
+            cookie.attributes.iter().all(|a| text(&a.name) && text(a.value.as_deref().unwrap_or_default()));
+        if !text(cookie.path.as_deref().unwrap_or_default()) || !attributes {
+            cx.error_at("httpCookie", "has a `;` or a control character in its path or an attribute");
+        }
+    }
+    let largest = 1 << 20;
+    let sizes = [
+        ("ringHash", hash.ring_hash.as_ref().and_then(|ring| ring.minimum_ring_size)),
+        ("maglev", hash.maglev.as_ref().and_then(|maglev| maglev.table_size)),
+    ];
+    for (name, size) in sizes {
+        if let Some(size) = size.filter(|size| *size > largest) {
+            cx.error_at(name, format!("has a table of {size} entries, and {largest} is the most"));
+        }
+    }
+    if let Some((_, Some(size))) =
+        sizes.get(1).filter(|(_, size)| size.is_some_and(|size| size != 0 && !is_prime(size)))
+    {
+        cx.error_at("maglev", format!("has a table of {size} entries, which is no prime: the default is 65537"));
+    }
     if hash.minimum_ring_size.is_some() {
         cx.warn_at("minimumRingSize", "is deprecated: use ringHash.minimumRingSize");
     }
+}
+
+fn is_prime(number: u64) -> bool {
+    number >= 2
+        && (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| !number.is_multiple_of(divisor))
 }
 
 pub(in crate::resources) fn locality_lb(setting: &LocalityLb, cx: &mut Cx) {

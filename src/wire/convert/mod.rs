@@ -5,6 +5,7 @@
 
 mod handling;
 mod policy;
+mod pool;
 mod proxy;
 mod routes;
 mod service;

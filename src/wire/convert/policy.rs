@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::policy::PortPolicies;
-use crate::model::{Balancer, ClusterPolicy, Subset, TrafficPolicy, UpstreamTls};
+use crate::model::{Balancer, ClusterPolicy, OutlierPolicy, PoolLimits, Subset, TrafficPolicy, UpstreamTls};
 use crate::resources::Provenance;
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, pairs, port, required, shared_pairs};
 use crate::wire::proto::mesh::v1;
@@ -97,6 +97,9 @@ impl From<&ClusterPolicy> for v1::ClusterPolicy {
             tls: tls.into(),
             // At least 1: a timeout of less than a millisecond must not be read as none.
             connect_timeout_ms: u32::try_from(policy.connect_timeout.as_millis()).unwrap_or(u32::MAX).max(1),
+            hash: policy.hash.as_ref().map(Into::into),
+            limits: Some((&policy.limits).into()),
+            outlier: policy.outlier.as_ref().map(Into::into),
         }
     }
 }
@@ -124,6 +127,15 @@ impl TryFrom<v1::ClusterPolicy> for ClusterPolicy {
         if message.connect_timeout_ms == 0 {
             return Err(ConvertError::new("connect_timeout_ms", Problem::OutOfRange(0, 1, u32::MAX.into())));
         }
-        Ok(Self { balancer, tls, connect_timeout: Duration::from_millis(message.connect_timeout_ms.into()) })
+        let hash =
+            message.hash.map(TryInto::try_into).transpose().map_err(|error: ConvertError| error.within("hash"))?;
+        Ok(Self {
+            balancer,
+            hash,
+            limits: message.limits.map(PoolLimits::from).unwrap_or_default(),
+            outlier: message.outlier.map(OutlierPolicy::from),
+            tls,
+            connect_timeout: Duration::from_millis(message.connect_timeout_ms.into()),
+        })
     }
 }

@@ -236,13 +236,74 @@ fn routes() -> impl Strategy<Value = Routes> {
     vec(rule, 0..4).prop_map(|http| Routes { name: "scope/host".into(), http })
 }
 
+fn pool_limits() -> impl Strategy<Value = PoolLimits> {
+    let count = || option::of(any::<u32>());
+    let budget = option::of((any::<u32>(), any::<u32>()))
+        .prop_map(|budget| budget.map(|(basis_points, always)| RetryBudget { basis_points, always }));
+    let keepalive = option::of((option::of(duration()), option::of(duration()), count()))
+        .prop_map(|keepalive| keepalive.map(|(time, interval, probes)| Keepalive { time, interval, probes }));
+    let times = (option::of(duration()), option::of(duration()));
+    (count(), count(), count(), count(), count(), budget, times, keepalive).prop_map(
+        |(
+            connections,
+            pending,
+            requests,
+            retries,
+            requests_per_connection,
+            retry_budget,
+            (idle, lifetime),
+            keepalive,
+        )| {
+            PoolLimits {
+                connections,
+                pending,
+                requests,
+                retries,
+                retry_budget,
+                requests_per_connection,
+                idle,
+                lifetime,
+                keepalive,
+            }
+        },
+    )
+}
+
+fn outlier_policy() -> impl Strategy<Value = OutlierPolicy> {
+    let counts = (any::<u32>(), any::<u32>(), option::of(any::<u32>()));
+    (counts, duration(), duration(), any::<u32>(), any::<u32>()).prop_map(
+        |((server_errors, gateway_errors, local_failures), interval, base_ejection, most_ejected, least_healthy)| {
+            OutlierPolicy {
+                server_errors,
+                gateway_errors,
+                local_failures,
+                interval,
+                base_ejection,
+                most_ejected,
+                least_healthy,
+            }
+        },
+    )
+}
+
+fn hash_policy() -> impl Strategy<Value = HashPolicy> {
+    let cookie = (boxed(), option::of(duration()), boxed())
+        .prop_map(|(name, ttl, attributes)| HashKey::Cookie(CookieKey { name, ttl, attributes }));
+    let key =
+        prop_oneof![boxed().prop_map(HashKey::Header), boxed().prop_map(HashKey::Query), Just(HashKey::Source), cookie];
+    let table = prop_oneof![(1u64..1 << 20).prop_map(HashTable::Ring), (1u64..1 << 20).prop_map(HashTable::Maglev)];
+    (key, table).prop_map(|(key, table)| HashPolicy { key, table })
+}
+
 prop_compose! {
     fn cluster_policy()(
         balancer in prop::sample::select(vec![Balancer::LeastRequest, Balancer::RoundRobin, Balancer::Random]),
         tls in prop::sample::select(vec![UpstreamTls::Auto, UpstreamTls::Disable, UpstreamTls::IstioMutual]),
-        milliseconds in 1u32..,
+        milliseconds in 1u32.., limits in pool_limits(), outlier in option::of(outlier_policy()),
+        hash in option::of(hash_policy()),
     ) -> ClusterPolicy {
-        ClusterPolicy { balancer, tls, connect_timeout: Duration::from_millis(milliseconds.into()) }
+        let connect_timeout = Duration::from_millis(milliseconds.into());
+        ClusterPolicy { balancer, hash, limits, outlier, tls, connect_timeout }
     }
 }
 

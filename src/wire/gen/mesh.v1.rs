@@ -436,14 +436,14 @@ pub struct PortPolicies {
     #[prost(message, repeated, tag = "2")]
     pub ports: ::prost::alloc::vec::Vec<PortPolicy>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PortPolicy {
     #[prost(uint32, tag = "1")]
     pub port: u32,
     #[prost(message, optional, tag = "2")]
     pub policy: ::core::option::Option<ClusterPolicy>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClusterPolicy {
     #[prost(enumeration = "Balancer", tag = "1")]
     pub balancer: i32,
@@ -451,6 +451,104 @@ pub struct ClusterPolicy {
     pub tls: i32,
     #[prost(uint32, tag = "3")]
     pub connect_timeout_ms: u32,
+    #[prost(message, optional, tag = "4")]
+    pub hash: ::core::option::Option<HashPolicy>,
+    #[prost(message, optional, tag = "5")]
+    pub limits: ::core::option::Option<PoolLimits>,
+    #[prost(message, optional, tag = "6")]
+    pub outlier: ::core::option::Option<OutlierPolicy>,
+}
+/// What is not there is not limited. Durations are in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PoolLimits {
+    #[prost(uint32, optional, tag = "1")]
+    pub connections: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub pending: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    pub requests: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "4")]
+    pub retries: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "5")]
+    pub retry_budget: ::core::option::Option<RetryBudget>,
+    #[prost(uint32, optional, tag = "6")]
+    pub requests_per_connection: ::core::option::Option<u32>,
+    #[prost(uint64, optional, tag = "7")]
+    pub idle: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "8")]
+    pub lifetime: ::core::option::Option<u64>,
+    #[prost(message, optional, tag = "9")]
+    pub keepalive: ::core::option::Option<Keepalive>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetryBudget {
+    #[prost(uint32, tag = "1")]
+    pub basis_points: u32,
+    #[prost(uint32, tag = "2")]
+    pub always: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Keepalive {
+    #[prost(uint64, optional, tag = "1")]
+    pub time: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "2")]
+    pub interval: ::core::option::Option<u64>,
+    #[prost(uint32, optional, tag = "3")]
+    pub probes: ::core::option::Option<u32>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OutlierPolicy {
+    #[prost(uint32, tag = "1")]
+    pub server_errors: u32,
+    #[prost(uint32, tag = "2")]
+    pub gateway_errors: u32,
+    #[prost(uint32, optional, tag = "3")]
+    pub local_failures: ::core::option::Option<u32>,
+    #[prost(uint64, tag = "4")]
+    pub interval: u64,
+    #[prost(uint64, tag = "5")]
+    pub base_ejection: u64,
+    #[prost(uint32, tag = "6")]
+    pub most_ejected: u32,
+    #[prost(uint32, tag = "7")]
+    pub least_healthy: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HashPolicy {
+    #[prost(oneof = "hash_policy::Key", tags = "1, 2, 3, 4")]
+    pub key: ::core::option::Option<hash_policy::Key>,
+    #[prost(oneof = "hash_policy::Table", tags = "5, 6")]
+    pub table: ::core::option::Option<hash_policy::Table>,
+}
+/// Nested message and enum types in `HashPolicy`.
+pub mod hash_policy {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Key {
+        #[prost(string, tag = "1")]
+        Header(::prost::alloc::string::String),
+        #[prost(message, tag = "2")]
+        Cookie(super::CookieKey),
+        #[prost(bool, tag = "3")]
+        Source(bool),
+        #[prost(string, tag = "4")]
+        Query(::prost::alloc::string::String),
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Table {
+        #[prost(uint64, tag = "5")]
+        Ring(u64),
+        #[prost(uint64, tag = "6")]
+        Maglev(u64),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CookieKey {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, optional, tag = "2")]
+    pub ttl: ::core::option::Option<u64>,
+    #[prost(string, tag = "3")]
+    pub attributes: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InboundPolicy {

@@ -47,6 +47,7 @@ pub(in crate::proxy) struct Record {
 
 /// A resource, decoded.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once, into an `Arc`")]
 pub(in crate::proxy) enum Resource {
     Settings(Settings),
     InboundPolicy(InboundPolicy),
