@@ -94,7 +94,11 @@ impl Snapshot {
         snapshot.namespaces_with_ambient = snapshot
             .all("Namespace")
             .iter()
-            .filter(|namespace| namespace.label("istio.io/dataplane-mode") == "ambient")
+            .filter(|namespace| {
+                namespace.label("istio.io/dataplane-mode") == "ambient"
+                    && namespace.label("istio-injection") != "enabled"
+                    && namespace.label("istio.io/rev").is_empty()
+            })
             .map(|namespace| namespace.name.to_string())
             .collect();
         let mut pods: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
@@ -171,7 +175,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether a namespace takes part in ambient mode.
+    /// Whether a namespace takes part in ambient mode; one that is injected does not.
     pub fn is_ambient_namespace(&self, namespace: &str) -> bool {
         self.namespaces_with_ambient.contains(namespace)
     }

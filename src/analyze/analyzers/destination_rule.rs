@@ -65,7 +65,8 @@ pub fn subsets(snapshot: &Snapshot, found: &mut Found) {
             let mut labels = pod.labels();
             if let Some(node) = nodes.get(pod.text("/spec/nodeName")) {
                 let known = node.labels();
-                labels.extend(TOPOLOGY.iter().filter_map(|name| known.get_key_value(name)));
+                let set = TOPOLOGY.iter().filter_map(|name| known.get_key_value(name));
+                labels.extend(set.filter(|(_, value)| !value.is_empty()));
             }
             labels
         })

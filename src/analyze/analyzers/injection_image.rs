@@ -29,7 +29,11 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
         let other: Vec<&str> = snapshot
             .pods_in(&namespace.name)
             .filter(|pod| pod.annotation("sidecar.istio.io/proxyImage").is_empty())
-            .filter(|pod| proxy(pod).is_some_and(|running| running != variant(image, &image_type(snapshot, pod))))
+            .filter(|pod| {
+                // The variant that is asked for, or the plain image, which every variant stands in for.
+                let fits = |running: &str| running == image || running == variant(image, &image_type(snapshot, pod));
+                proxy(pod).is_some_and(|running| !fits(running))
+            })
             .map(|pod| &*pod.name)
             .collect();
         if !other.is_empty() {

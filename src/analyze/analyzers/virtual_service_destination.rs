@@ -36,14 +36,14 @@ impl<'o> Destination<'o> {
     }
 }
 
-/// The destinations of a VirtualService, in order.
+/// The destinations of a VirtualService, in order; one that is missing where it has to be is null.
 pub fn destinations(service: &Object) -> Vec<Destination<'_>> {
     let mut found = Vec::new();
     for list in ["http", "tls", "tcp"] {
         for (rule_index, rule) in service.items(&format!("/spec/{list}")).iter().enumerate() {
-            let routes = items(rule, "/route").iter().enumerate().filter_map(|(index, route)| {
+            let routes = items(rule, "/route").iter().enumerate().map(|(index, route)| {
                 let place = place!["spec", list, rule_index, "route", index, "destination"];
-                Some(Destination { place, mirror: false, value: route.get("destination")? })
+                Destination { place, mirror: false, value: route.get("destination").unwrap_or(&Value::Null) }
             });
             let mirrors = items(rule, "/mirrors").iter().enumerate().filter_map(|(index, mirror)| {
                 let place = place!["spec", list, rule_index, "mirrors", index, "destination"];
@@ -56,7 +56,6 @@ pub fn destinations(service: &Object) -> Vec<Destination<'_>> {
             found.extend(routes.chain(mirror).chain(mirrors));
         }
     }
-    found.retain(|destination| !destination.host().is_empty());
     found
 }
 
@@ -76,6 +75,11 @@ fn judge(known: &Hosts<'_>, service: &Object, exported: &[&str], destination: &D
     let host = destination.host();
     let place = destination.place.key("host");
     let what = if destination.mirror { "mirror host" } else { "host" };
+    if host.is_empty() {
+        let text = "The destination names no host.";
+        found.at(REFERENCED_RESOURCE_NOT_FOUND, service, &destination.place, text);
+        return;
+    }
     let Some(target) = known.find(host, &service.namespace, exported) else {
         let text = format!(
             "The {what} {host} is not known: there is no Service and no ServiceEntry of that name that clients of the rule see."
@@ -118,7 +122,8 @@ fn edge(snapshot: &Snapshot, found: &mut Found) {
             continue;
         }
         let mut said: Vec<String> = Vec::new();
-        for destination in destinations(service).iter().filter(|destination| destination.subset().is_empty()) {
+        for destination in destinations(service).iter().filter(|one| one.subset().is_empty() && !one.host().is_empty())
+        {
             let target = qualified(destination.host(), &service.namespace);
             let others = choosing.get(&target).map_or(&[][..], Vec::as_slice);
             let Some(other) = others.iter().find(|other| !std::ptr::eq(**other, service)) else { continue };
