@@ -17,6 +17,7 @@
 //! Two ways lead through it: configuration goes `resources` → `compile` → `model` → `wire` → `proxy`; a request goes
 //! listener → codec → filters → `model::route::decide` → upstream.
 
+pub mod analyze;
 pub mod cli;
 pub mod compile;
 pub mod control;

@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("compile", 3),
     ("kube", 3),
     ("wire", 3),
+    ("analyze", 4),
     ("proxy", 4),
     ("inject", 4),
     ("install", 4),

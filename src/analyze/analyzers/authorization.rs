@@ -1,0 +1,64 @@
+//! AuthorizationPolicies that select nothing, or name namespaces that do not exist.
+
+use crate::analyze::Found;
+use crate::analyze::codes::{NO_MATCHING_WORKLOADS_FOUND, REFERENCED_RESOURCE_NOT_FOUND};
+use crate::analyze::message::place;
+use crate::analyze::object::{Object, items, selects};
+use crate::analyze::snapshot::Snapshot;
+use crate::resources::authorization_values::TextMatch;
+
+/// Both.
+pub fn run(snapshot: &Snapshot, found: &mut Found) {
+    for policy in snapshot.all("AuthorizationPolicy") {
+        workloads(snapshot, policy, found);
+        namespaces(snapshot, policy, found);
+    }
+}
+
+fn workloads(snapshot: &Snapshot, policy: &Object, found: &mut Found) {
+    if policy.at("/spec/targetRef").is_some() || policy.at("/spec/targetRefs").is_some() {
+        return;
+    }
+    let selector = policy.map("/spec/selector/matchLabels");
+    let everywhere = *policy.namespace == *snapshot.root_namespace();
+    if everywhere && selector.is_empty() {
+        return;
+    }
+    let selected =
+        |pod: &Object| selects(&selector, &pod.labels()) && (snapshot.is_in_mesh(pod) || snapshot.is_ambient(pod));
+    let any = if everywhere {
+        snapshot.all("Pod").iter().any(selected)
+    } else {
+        snapshot.pods_in(&policy.namespace).any(selected)
+    };
+    if !any {
+        let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let what =
+            if labels.is_empty() { "its namespace".to_owned() } else { format!("the labels {}", labels.join(",")) };
+        let text = format!("The policy has no effect: there is no workload of the mesh for {what}.");
+        found.at(NO_MATCHING_WORKLOADS_FOUND, policy, &place!["spec", "selector", "matchLabels"], text);
+    }
+}
+
+fn namespaces(snapshot: &Snapshot, policy: &Object, found: &mut Found) {
+    for (rule_index, rule) in policy.items("/spec/rules").iter().enumerate() {
+        for (from_index, from) in items(rule, "/from").iter().enumerate() {
+            for field in ["namespaces", "notNamespaces"] {
+                let names = items(from, &format!("/source/{field}"));
+                for (index, name) in names.iter().enumerate() {
+                    let Some(name) = name.as_str() else { continue };
+                    let Ok(pattern) = name.to_lowercase().parse::<TextMatch>() else { continue };
+                    let exists = snapshot
+                        .all("Namespace")
+                        .iter()
+                        .any(|namespace| pattern.matches(&namespace.name.to_lowercase()));
+                    if !exists {
+                        let place = place!["spec", "rules", rule_index, "from", from_index, "source", field, index];
+                        let text = format!("There is no namespace that {name:?} would mean: the source never matches.");
+                        found.at(REFERENCED_RESOURCE_NOT_FOUND, policy, &place, text);
+                    }
+                }
+            }
+        }
+    }
+}

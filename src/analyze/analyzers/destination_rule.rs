@@ -1,0 +1,106 @@
+//! DestinationRules: servers that are not checked, hosts that are not known, subsets that are empty.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::analyze::Found;
+use crate::analyze::codes::{
+    DESTINATION_RULE_SUBSET_NOT_SELECT_PODS, NO_SERVER_CERTIFICATE_VERIFICATION_DESTINATION_LEVEL,
+    NO_SERVER_CERTIFICATE_VERIFICATION_PORT_LEVEL, UNKNOWN_DESTINATION_RULE_HOST,
+};
+use crate::analyze::hosts::Hosts;
+use crate::analyze::message::place;
+use crate::analyze::object::{Object, items, map, text};
+use crate::analyze::snapshot::Snapshot;
+
+/// TLS to servers whose certificates are checked against nothing.
+pub fn unchecked_servers(snapshot: &Snapshot, found: &mut Found) {
+    for rule in snapshot.all("DestinationRule") {
+        let selects = rule.at("/spec/workloadSelector").is_some();
+        let unchecked = |tls: &Value| {
+            matches!(text(tls, "/mode"), "SIMPLE" | "MUTUAL")
+                && text(tls, "/caCertificates").is_empty()
+                // The secret of a gateway, or of selected sidecars, may hold the authorities.
+                && !(selects && !text(tls, "/credentialName").is_empty())
+        };
+        let host = rule.text("/spec/host");
+        if let Some(tls) = rule.at("/spec/trafficPolicy/tls").filter(|tls| unchecked(tls)) {
+            let text = format!(
+                "TLS to {host} (mode {}) checks the server against no authority: set caCertificates.",
+                text(tls, "/mode")
+            );
+            let place = place!["spec", "trafficPolicy", "tls"];
+            found.at(NO_SERVER_CERTIFICATE_VERIFICATION_DESTINATION_LEVEL, rule, &place, text);
+        }
+        for (index, port) in rule.items("/spec/trafficPolicy/portLevelSettings").iter().enumerate() {
+            let Some(tls) = port.get("tls").filter(|tls| unchecked(tls)) else { continue };
+            let number = port.pointer("/port/number").and_then(Value::as_u64).unwrap_or_default();
+            let text = format!(
+                "TLS to {host}, port {number} (mode {}), checks the server against no authority: set caCertificates.",
+                text(tls, "/mode")
+            );
+            let place = place!["spec", "trafficPolicy", "portLevelSettings", index, "tls"];
+            found.at(NO_SERVER_CERTIFICATE_VERIFICATION_PORT_LEVEL, rule, &place, text);
+        }
+    }
+}
+
+/// Where a node is, as labels that a subset can select by.
+const TOPOLOGY: &[&str] = &[
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "topology.istio.io/subzone",
+    "kubernetes.io/hostname",
+];
+
+/// Hosts that nobody knows, and subsets that select no pod.
+pub fn subsets(snapshot: &Snapshot, found: &mut Found) {
+    let hosts = Hosts::new(snapshot);
+    let nodes: BTreeMap<&str, &Object> = snapshot.all("Node").iter().map(|node| (&*node.name, node)).collect();
+    let pods: Vec<BTreeMap<&str, &str>> = snapshot
+        .all("Pod")
+        .iter()
+        .map(|pod| {
+            let mut labels = pod.labels();
+            if let Some(node) = nodes.get(pod.text("/spec/nodeName")) {
+                let known = node.labels();
+                let set = TOPOLOGY.iter().filter_map(|name| known.get_key_value(name));
+                labels.extend(set.filter(|(_, value)| !value.is_empty()));
+            }
+            labels
+        })
+        .collect();
+    for rule in snapshot.all("DestinationRule") {
+        let exported = rule.texts("/spec/exportTo");
+        let host = rule.text("/spec/host");
+        let Some(known) = hosts.find(host, &rule.namespace, &exported) else {
+            if !host.starts_with('*') {
+                let text =
+                    format!("The host {host} is not known: there is no Service and no ServiceEntry of that name.");
+                found.at(UNKNOWN_DESTINATION_RULE_HOST, rule, &place!["spec", "host"], text);
+            }
+            continue;
+        };
+        let base = match &*known.object.kind {
+            "ServiceEntry" => known.object.map("/spec/workloadSelector/labels"),
+            _ => known.object.map("/spec/selector"),
+        };
+        // Endpoints that are listed have their labels in the list.
+        let listed: Vec<_> = items(known.object.value(), "/spec/endpoints").iter().map(|e| map(e, "/labels")).collect();
+        for (index, subset) in rule.items("/spec/subsets").iter().enumerate() {
+            let mut wanted = base.clone();
+            let labels = map(subset, "/labels");
+            if labels.is_empty() {
+                continue;
+            }
+            wanted.extend(&labels);
+            let in_list = listed.iter().any(|endpoint| crate::analyze::object::selects(&labels, endpoint));
+            if !in_list && !pods.iter().any(|pod| crate::analyze::object::selects(&wanted, pod)) {
+                let name = text(subset, "/name");
+                let text = format!("The subset {name} selects no pod: requests for it fail.");
+                found.at(DESTINATION_RULE_SUBSET_NOT_SELECT_PODS, rule, &place!["spec", "subsets", index], text);
+            }
+        }
+    }
+}

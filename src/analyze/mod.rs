@@ -1,0 +1,39 @@
+//! Analysis of a mesh's configuration: what is accepted and does not work.
+//!
+//! An analysis looks at a [`Snapshot`]: objects from files, from a cluster, or files laid over a cluster. Each analyzer of one
+//! table looks for faults of one sort. What Istio's analyzers find is found here under the same codes and severities, from
+//! files alone where they hold the pods and Services; what only this mesh knows has codes of its own ([`codes`]).
+//!
+//! Guarantees:
+//! - The same objects give the same messages in the same order.
+//! - Objects need not be sound: an analyzer reads what it understands of one and leaves the rest.
+//! - The time is bounded by the number of objects, not by its square, but for pairs that do conflict.
+//!
+//! Refused: talking to clusters or proxies, printing, and changing anything.
+
+mod analyzers;
+mod annotation_table;
+pub mod codes;
+mod hosts;
+mod message;
+mod object;
+mod shadow;
+mod snapshot;
+
+#[cfg(test)]
+mod tests;
+
+pub use analyzers::{ANALYZERS, Analyzer};
+pub use codes::{CODES, Code, Level};
+pub use message::{Found, Message};
+pub use object::Object;
+pub use snapshot::{Options, Snapshot, parsed};
+
+/// Runs these analyzers; what they find is sorted by severity, code and object.
+pub fn analyze<'a>(snapshot: &Snapshot, analyzers: impl IntoIterator<Item = &'a Analyzer>) -> Vec<Message> {
+    let mut found = Found::default();
+    for analyzer in analyzers {
+        analyzer.run(snapshot, &mut found);
+    }
+    found.into_messages()
+}
