@@ -12,12 +12,14 @@
 //! [`Object`](crate::resources::Object).
 
 mod endpoints;
+mod authorization;
 mod inbound;
 mod listeners;
 mod names;
 mod objects;
 mod policy;
 mod routes;
+mod selection;
 mod world;
 
 #[cfg(test)]
