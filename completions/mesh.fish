@@ -29,6 +29,7 @@ complete -c mesh -n "__fish_mesh_needs_command" -s V -l version -d 'Print versio
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "up" -d 'Start the built-in runtime: API server, control plane, gateway, and proxies beside every pod'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "down" -d 'Stop the built-in runtime; what it stores is kept'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "status" -d 'Show the built-in runtime: its addresses, pods, proxies and traffic'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "apply" -d 'Apply configuration, checked before anything is changed'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "validate" -d 'Check configuration files without applying them'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run an HTTP gateway from files, without a control plane'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version'
@@ -51,6 +52,17 @@ json\t'JSON'
 yaml\t'YAML'"
 complete -c mesh -n "__fish_mesh_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand status" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s n -l namespace -d 'Namespace of objects that name none' -r
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s R -l recursive -d 'Read directories with everything below them'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l dry-run -d 'Have the server check everything and change nothing'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l force-conflicts -d 'Take over fields that another manager owns, as kubectl\'s flag does'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s R -l recursive -d 'Read directories with everything below them'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s h -l help -d 'Print help'

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub mod apply;
 pub mod completion;
 pub mod control_plane;
 pub mod down;
@@ -18,6 +19,7 @@ pub mod logging;
 pub mod pod_exec;
 pub mod proxy;
 pub mod status;
+pub mod target;
 pub mod ui;
 pub mod up;
 pub mod validate;
@@ -41,6 +43,7 @@ enum Command {
     Up(up::Args),
     Down(down::Args),
     Status(status::Args),
+    Apply(apply::Args),
     Validate(validate::Args),
     Proxy(proxy::Args),
     ControlPlane(control_plane::Args),
@@ -94,6 +97,7 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Up(args) => return up::run(ui, args),
         Command::Down(args) => down::run(ui, args),
         Command::Status(args) => status::run(ui, args),
+        Command::Apply(args) => apply::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
         Command::ControlPlane(args) => control_plane::run(ui, args),

@@ -13,6 +13,7 @@
 
 mod endpoints;
 mod authorization;
+mod handling;
 mod inbound;
 mod listeners;
 mod names;

@@ -211,7 +211,7 @@ async fn target(directory: &Directory, authority: &str) -> Arc<Target> {
 }
 
 fn weights(target: &Target) -> Vec<u32> {
-    let Action::Forward(clusters) = &target.routes.routes.http[0].action;
+    let Action::Forward(clusters) = &target.routes.routes.http[0].action else { panic!("the rule forwards") };
     clusters.iter().map(|cluster| cluster.weight).collect()
 }
 
@@ -248,7 +248,7 @@ async fn a_proxy_is_told_who_its_workload_is_and_what_it_answers_for() {
     assert_eq!(directory.credentials().unwrap().svid.id, id("shop"));
     // A subset has the endpoints that its labels choose, each with the identity to expect there.
     let target = target(&directory, "web").await;
-    let Action::Forward(clusters) = &target.routes.routes.http[0].action;
+    let Action::Forward(clusters) = &target.routes.routes.http[0].action else { panic!("the rule forwards") };
     let v2 = target.routes.cluster(&clusters[1].cluster).unwrap();
     let found: Vec<_> =
         v2.endpoints.iter().map(|it| (it.address.to_string(), it.endpoint.workload.identity.clone())).collect();
@@ -286,7 +286,7 @@ async fn a_pod_that_becomes_ready_is_among_the_endpoints_and_one_that_goes_is_no
     let directory = mesh.proxy("bank").await;
     let count = |directory: &Directory| {
         let target = now_held(directory, "web")?;
-        let Action::Forward(clusters) = &target.routes.routes.http[0].action;
+        let Action::Forward(clusters) = &target.routes.routes.http[0].action else { panic!("the rule forwards") };
         Some(target.routes.cluster(&clusters[0].cluster)?.endpoints.len())
     };
     target(&directory, "web").await;

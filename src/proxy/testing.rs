@@ -71,5 +71,6 @@ pub fn cluster(
         policy_provenance: None,
         endpoints: addresses.iter().map(endpoint).collect(),
         cursor: AtomicUsize::new(0),
+        state: Arc::default(),
     })
 }

@@ -68,17 +68,14 @@ pub(super) enum Limit {
     /// Items, or an entry's values, of at most this many characters.
     ItemsMaxLength(usize),
     /// No more than this many entries.
-    #[expect(dead_code, reason = "the next kinds use it")]
     MaxProperties(usize),
     /// Text of this form.
     Pattern(TextPattern),
     /// Items that differ in this field of theirs.
-    #[expect(dead_code, reason = "the next kinds use it")]
     UniqueBy(&'static str),
     /// Rules that the schema states; the struct's check holds them.
     Cel(&'static [(&'static str, &'static str)]),
     /// The same of a list's items, or of a mapping's values.
-    #[expect(dead_code, reason = "the next kinds use it")]
     ItemsCel(&'static [(&'static str, &'static str)]),
 }
 

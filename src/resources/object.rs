@@ -12,8 +12,9 @@ use super::kinds::{self, Kind};
 use super::suggest;
 use super::values::is_lower_label;
 use super::{
-    AuthorizationPolicy, DestinationRule, Gateway, PeerAuthentication, Provenance, RequestAuthentication,
-    VirtualService,
+    AuthorizationPolicy, DestinationRule, EnvoyFilter, Gateway, PeerAuthentication, Provenance, ProxyConfig,
+    RequestAuthentication, ServiceEntry, Sidecar, Telemetry, TrafficExtension, VirtualService, WasmPlugin,
+    WorkloadEntry, WorkloadGroup, registry,
 };
 use crate::yaml::{Document, Path, SourcePosition};
 
@@ -37,8 +38,11 @@ macro_rules! resources {
 }
 
 resources! {
-    "networking.istio.io": VirtualService, DestinationRule, Gateway;
+    "networking.istio.io": VirtualService, DestinationRule, Gateway, ServiceEntry, Sidecar, WorkloadEntry, WorkloadGroup,
+        EnvoyFilter, ProxyConfig;
     "security.istio.io": PeerAuthentication, RequestAuthentication, AuthorizationPolicy;
+    "telemetry.istio.io": Telemetry;
+    "extensions.istio.io": WasmPlugin, TrafficExtension;
 }
 
 /// What mesh keeps of an object's metadata.
@@ -165,7 +169,12 @@ fn read_object<T: Resource>(value: &Value, cx: &mut Cx) -> Option<Object<T>> {
     }
     // An object without a spec is one with an empty spec, as the API server has it.
     let empty = Value::Object(serde_json::Map::new());
-    let spec = object.get("spec").filter(|spec| !spec.is_null()).unwrap_or(&empty);
+    let written = object.get("spec").filter(|spec| !spec.is_null());
+    if written.is_none() && kind.and_then(registry::of).is_some_and(|entry| entry.spec_required) {
+        cx.error_at("spec", "is required: add it");
+        return None;
+    }
+    let spec = written.unwrap_or(&empty);
     let decoded = cx.at("spec", |cx| T::decode(spec, cx));
     if let Some(meta) = &meta {
         cx.at("metadata", |cx| dry_run(meta, T::KIND, spec, cx));

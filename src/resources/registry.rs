@@ -6,7 +6,10 @@ use super::field::Field;
 use super::finding::Findings;
 use super::kinds::Kind;
 use super::object::{self, Resource};
-use super::{AuthorizationPolicy, DestinationRule, Gateway, PeerAuthentication, RequestAuthentication, VirtualService};
+use super::{
+    AuthorizationPolicy, DestinationRule, EnvoyFilter, Gateway, PeerAuthentication, ProxyConfig, RequestAuthentication,
+    ServiceEntry, Sidecar, Telemetry, TrafficExtension, VirtualService, WasmPlugin, WorkloadEntry, WorkloadGroup,
+};
 
 /// What there is to know about one configuration kind.
 pub(super) struct Entry {
@@ -57,6 +60,18 @@ const fn entry<T: Resource>(columns: &'static [Column]) -> Entry {
     }
 }
 
+impl Entry {
+    const fn with_spec(mut self) -> Self {
+        self.spec_required = true;
+        self
+    }
+
+    const fn stored_as(mut self, version: &'static str) -> Self {
+        self.stored = Some(version);
+        self
+    }
+}
+
 fn check<T: Resource>(value: &Value) -> Findings {
     object::read::<T>(value).1
 }
@@ -73,6 +88,22 @@ pub(super) const REGISTRY: &[Entry] = &[
     entry::<PeerAuthentication>(&[text("Mode", ".spec.mtls.mode", "What the workloads take"), AGE]),
     entry::<RequestAuthentication>(&[]),
     entry::<AuthorizationPolicy>(&[text("Action", ".spec.action", "What becomes of the requests"), AGE]),
+    entry::<ServiceEntry>(&[
+        text("Hosts", ".spec.hosts", "The service's hosts"),
+        text("Location", ".spec.location", "Where the service is"),
+        text("Resolution", ".spec.resolution", "How its endpoints are found"),
+        AGE,
+    ])
+    .with_spec(),
+    entry::<Sidecar>(&[]),
+    entry::<WorkloadEntry>(&[AGE, text("Address", ".spec.address", "Where the workload is reached")]).with_spec(),
+    entry::<WorkloadGroup>(&[AGE]).with_spec(),
+    entry::<EnvoyFilter>(&[]),
+    entry::<ProxyConfig>(&[]),
+    // What clusters hold was stored as this.
+    entry::<Telemetry>(&[AGE]).stored_as("v1alpha1"),
+    entry::<WasmPlugin>(&[AGE]).with_spec(),
+    entry::<TrafficExtension>(&[AGE]).with_spec(),
 ];
 
 /// What there is to know about a kind; `None` for kinds that are no configuration.

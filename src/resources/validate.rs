@@ -2,23 +2,15 @@
 
 use serde_json::Value;
 
-use super::finding::{Findings, Severity};
-use super::kinds::{Kind, Support};
+use super::finding::Findings;
+use super::kinds::Kind;
 use super::{enforcement, registry};
-use crate::yaml::Path;
 
 /// Checks an object of `kind`: fields and their types, Istio's rules, and what is not in force yet.
 ///
 /// The API server's admission, `mesh apply` and `mesh validate` all call this. Objects of Kubernetes' own kinds pass.
 pub fn validate(kind: &Kind, value: &Value) -> Findings {
-    let Some(entry) = registry::of(kind) else {
-        let mut findings = Findings::default();
-        if kind.support == Support::Configuration {
-            let message = format!("is {}, which is not in force yet: it is refused rather than ignored", kind.kind);
-            findings.push(Path::root().key("kind"), Severity::Error, message);
-        }
-        return findings;
-    };
+    let Some(entry) = registry::of(kind) else { return Findings::default() };
     let mut findings = (entry.check)(value);
     findings.extend(enforcement::findings(&enforcement::hits(entry.kind, value)));
     findings

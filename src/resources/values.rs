@@ -98,6 +98,28 @@ impl fmt::Display for HttpUrl {
     }
 }
 
+/// A mapping of whatever the user wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Free(pub serde_json::Map<String, Value>);
+
+impl Field for Free {
+    fn schema() -> Value {
+        json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+    }
+
+    fn decode(value: &Value, cx: &mut Cx) -> Option<Self> {
+        if let Value::Object(entries) = value {
+            return Some(Self(entries.clone()));
+        }
+        cx.wrong_type("a mapping", value);
+        None
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(Value::Object(self.0.clone()))
+    }
+}
+
 /// A span of time as Kubernetes writes it: `1h30m`, `5s`, `1.5s`, `20ms`. Never negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Duration(std::time::Duration);
@@ -353,6 +375,8 @@ pub enum ExportTo {
     Private,
     /// One namespace.
     Namespace(String),
+    /// `~`: nobody. Only a ServiceEntry can say so.
+    Nobody,
 }
 
 impl FromStr for ExportTo {
@@ -362,6 +386,7 @@ impl FromStr for ExportTo {
         match text {
             "*" => Ok(Self::Public),
             "." => Ok(Self::Private),
+            "~" => Ok(Self::Nobody),
             name if is_lower_label(name) => Ok(Self::Namespace(name.to_owned())),
             other => Err(format!("has to be a namespace, `.` or `*`, and is {:?}", shortened(other))),
         }
@@ -373,6 +398,7 @@ impl fmt::Display for ExportTo {
         f.write_str(match self {
             Self::Public => "*",
             Self::Private => ".",
+            Self::Nobody => "~",
             Self::Namespace(name) => name,
         })
     }

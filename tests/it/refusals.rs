@@ -74,7 +74,7 @@ fn a_field_that_is_not_in_force_is_said_and_accepted() {
 
 #[test]
 fn every_command_documents_itself_within_80_columns() {
-    for command in ["", "up", "down", "status", "validate", "proxy", "version", "completion"] {
+    for command in ["", "up", "down", "status", "apply", "validate", "proxy", "version", "completion"] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         let output = Command::new(MESH).args(&arguments).env("COLUMNS", "80").output().unwrap();

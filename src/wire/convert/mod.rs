@@ -4,6 +4,7 @@
 //! unknown is a [`ConvertError`] that names the field, and the resource as a whole is refused, so that what was in force stays.
 
 mod authz;
+mod handling;
 mod policy;
 mod proxy;
 mod routes;
