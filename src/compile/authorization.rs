@@ -11,10 +11,7 @@ use crate::model::authz::{
 use crate::resources::authorization_policy::{self, Action, AuthorizationPolicy, Operation, Source};
 use crate::resources::authorization_values as values;
 use crate::resources::authorization_values::TextMatch;
-use crate::resources::Object;
-
-/// Has a policy only say what it would do (Istio's annotation).
-const DRY_RUN: &str = "istio.io/dry-run";
+use crate::resources::{DRY_RUN, Object};
 
 /// A trust domain that policies may name whatever the mesh's is called (Istio).
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
@@ -68,17 +65,9 @@ impl Compile<'_> {
         set([
             (Attribute::Principal, principals(&source.principals), principals(&source.not_principals)),
             (Attribute::Namespace, texts(&source.namespaces), texts(&source.not_namespaces)),
-            (
-                Attribute::ServiceAccount,
-                accounts(&source.service_accounts),
-                accounts(&source.not_service_accounts),
-            ),
+            (Attribute::ServiceAccount, accounts(&source.service_accounts), accounts(&source.not_service_accounts)),
             (Attribute::TrustDomain, domains(&source.trust_domains), domains(&source.not_trust_domains)),
-            (
-                Attribute::RequestPrincipal,
-                texts(&source.request_principals),
-                texts(&source.not_request_principals),
-            ),
+            (Attribute::RequestPrincipal, texts(&source.request_principals), texts(&source.not_request_principals)),
             (Attribute::SourceIp, networks(&source.ip_blocks), networks(&source.not_ip_blocks)),
             (Attribute::RemoteIp, networks(&source.remote_ip_blocks), networks(&source.not_remote_ip_blocks)),
         ])
@@ -93,6 +82,13 @@ impl Compile<'_> {
             Box::new(move |value| read(value).into_iter().collect())
         };
         let (attribute, read): (Attribute, Read<'_>) = match &condition.key {
+            // What HTTP/2 has instead of a request line.
+            values::Attribute::Header(name) if **name == *":authority" || **name == *"host" => {
+                let read = |value: &str| value.parse().ok().map(|it| host(&it));
+                (Attribute::Host, Box::new(move |value| read(value).into_iter().collect()))
+            }
+            values::Attribute::Header(name) if **name == *":method" => (Attribute::Method, Box::new(text)),
+            values::Attribute::Header(name) if **name == *":path" => (Attribute::Path, Box::new(text)),
             values::Attribute::Header(name) => (Attribute::Header(name.clone()), Box::new(text)),
             values::Attribute::SourceIp => (Attribute::SourceIp, network()),
             values::Attribute::RemoteIp => (Attribute::RemoteIp, network()),

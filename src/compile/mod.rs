@@ -11,8 +11,8 @@
 //! The room refuses I/O, and configuration that was not parsed: what reaches it is a sound
 //! [`Object`](crate::resources::Object).
 
-mod endpoints;
 mod authorization;
+mod endpoints;
 mod handling;
 mod inbound;
 mod listeners;

@@ -12,9 +12,7 @@ pub(super) fn selects_some(selector: Option<&WorkloadSelector>) -> bool {
 
 /// Whether a workload has every label that a selector names.
 pub(super) fn selects(selector: Option<&WorkloadSelector>, workload: &Workload) -> bool {
-    selector.is_none_or(|selector| {
-        selector.match_labels.iter().all(|(key, value)| workload.label(key) == Some(value))
-    })
+    selector.is_none_or(|selector| selector.match_labels.iter().all(|(key, value)| workload.label(key) == Some(value)))
 }
 
 /// Whether a policy is about a workload: it is of the workload's namespace, or of the mesh's root namespace, and selects it.

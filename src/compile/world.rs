@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Endpoints, Service};
-use crate::resources::values::ExportTo;
 use crate::resources::authorization_policy::AuthorizationPolicy;
 use crate::resources::request_authentication::RequestAuthentication;
+use crate::resources::values::ExportTo;
 use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
 
 /// The clients that see the same configuration: so far, those of one namespace.

@@ -169,8 +169,8 @@ impl Condition {
     /// For a connection whose bytes are not looked at, a condition on a request holds in a DENY rule and in no ALLOW rule; so
     /// does one on something unknown.
     pub(super) fn holds(&self, facts: &Facts<'_>, path: &[u8], lean: Lean) -> bool {
-        let is_missing = matches!(self.attribute, Attribute::Unknown(_))
-            || (self.attribute.is_http() && facts.http.is_none());
+        let is_missing =
+            matches!(self.attribute, Attribute::Unknown(_)) || (self.attribute.is_http() && facts.http.is_none());
         if is_missing {
             return lean == Lean::Deny;
         }
@@ -188,7 +188,8 @@ impl Condition {
     }
 
     fn is_one_of(&self, values: &[ValueMatch], facts: &Facts<'_>, path: &[u8], lean: Lean) -> bool {
-        let text = |text: &[u8]| values.iter().any(|value| matches!(value, ValueMatch::Text(wanted) if wanted.matches(text)));
+        let text =
+            |text: &[u8]| values.iter().any(|value| matches!(value, ValueMatch::Text(wanted) if wanted.matches(text)));
         let address = |address: Option<IpAddr>| {
             address.is_some_and(|address| {
                 // An IPv4 client of an IPv6 socket is the IPv4 client.

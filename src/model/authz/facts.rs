@@ -73,7 +73,9 @@ impl Claims {
             && (SPACE_DELIMITED.contains(&first.as_ref())
                 || self.space_delimited.iter().any(|name| **name == *first.as_ref()));
         match found {
-            Some(Value::String(words)) if is_words => words.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect(),
+            Some(Value::String(words)) if is_words => {
+                words.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect()
+            }
             Some(Value::Array(items)) => items.iter().filter_map(scalar).collect(),
             Some(value) => scalar(value).into_iter().collect(),
             None => Vec::new(),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::resources::Provenance;
 
-pub use condition::{Attribute, Condition, HostMatch, Lean, Text, TemplatePart, ValueMatch};
+pub use condition::{Attribute, Condition, HostMatch, Lean, TemplatePart, Text, ValueMatch};
 pub use facts::{Claims, Facts, HttpFacts};
 use path::Paths;
 

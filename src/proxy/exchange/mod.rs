@@ -3,6 +3,7 @@
 //! The parts: `head` waits for a request, `plan` decides where it goes, `handle` does what the rule asks for, `forward` takes it
 //! there, `mirror` sends copies, `reply` answers where the proxy itself has to, `wait` watches both sides meanwhile, within `times`. Every way out ends in [`Exchange::finish`], which counts and logs.
 
+mod admit;
 mod forward;
 mod handle;
 mod head;
@@ -160,6 +161,7 @@ pub async fn serve(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) {
             permitted: false,
             delayed: false,
             exhausted: false,
+            because: String::new(),
             started: Instant::now(),
             own: local.shared.directory.inbound(),
         };
@@ -193,6 +195,8 @@ struct Exchange<'a> {
     delayed: bool,
     /// Whether it was tried as often as it may be.
     exhausted: bool,
+    /// The policies that had a say, for the log.
+    because: String,
     started: Instant,
     own: Option<Arc<InboundPolicy>>,
 }
@@ -361,7 +365,10 @@ impl Exchange<'_> {
             downstream_remote: self.facts.remote,
             server_name: &self.facts.server_name,
             route_name: rule.map_or("", |rule| &rule.name),
-            rule: rule.map(|rule| &rule.provenance as &dyn std::fmt::Display),
+            rule: match (rule, self.because.as_str()) {
+                (_, "") => rule.map(|rule| &rule.provenance as &dyn std::fmt::Display),
+                _ => Some(&self.because),
+            },
             ..AccessRecord::new(SystemTime::now() - duration)
         });
     }

@@ -197,10 +197,9 @@ impl From<&ValueMatch> for v1::ValueMatch {
             ValueMatch::Template(parts) => {
                 Kind::Template(v1::Template { parts: parts.iter().map(v1::TemplatePart::from).collect() })
             }
-            ValueMatch::Host(host) => Kind::Host(v1::HostMatch {
-                host: Some((&host.host).into()),
-                port: host.port.map_or(0, u32::from),
-            }),
+            ValueMatch::Host(host) => {
+                Kind::Host(v1::HostMatch { host: Some((&host.host).into()), port: host.port.map_or(0, u32::from) })
+            }
         };
         Self { kind: Some(kind) }
     }

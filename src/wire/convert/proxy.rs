@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::model::authz::Policy;
 use crate::model::{
     HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode, Settings,
     VirtualHost,
 };
-use crate::model::authz::Policy;
 use crate::resources::Provenance;
 use crate::wire::convert::service::app_protocol;
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, port, required};
