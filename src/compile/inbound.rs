@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::compile::authorization::authorization;
+use crate::compile::selection::{selects, selects_some};
 use crate::compile::world::World;
 use crate::model::{InboundPolicy, InboundService, MtlsMode, Workload};
 use crate::resources::peer_authentication::{self, MutualTls};
@@ -10,10 +12,16 @@ use crate::resources::{Object, PeerAuthentication, Provenance};
 /// The inbound policy of a workload: the oldest PeerAuthentication that selects it, then its namespace's, then the mesh's. A mode
 /// that is not set is inherited; nothing set anywhere is PERMISSIVE.
 ///
-/// `services` are those that the workload answers for, oldest first.
-pub fn inbound_policy(world: &World, workload: Arc<Workload>, services: Vec<InboundService>) -> InboundPolicy {
+/// `services` are those that the workload answers for, oldest first; `trust_domains` the names of the mesh's own trust domain.
+pub fn inbound_policy(
+    world: &World,
+    workload: Arc<Workload>,
+    services: Vec<InboundService>,
+    trust_domains: &[Arc<str>],
+) -> InboundPolicy {
     let modes = mtls_modes(world, &workload);
-    InboundPolicy { default_mtls: modes.default, port_mtls: modes.ports, services, workload }
+    let authorization = authorization(world, &workload, trust_domains);
+    InboundPolicy { default_mtls: modes.default, port_mtls: modes.ports, services, authorization, workload }
 }
 
 /// What a workload takes: mutual TLS, plaintext, or both.
@@ -38,10 +46,13 @@ pub fn mtls_modes(world: &World, workload: &Workload) -> MtlsModes {
         world.peer_authentications.iter().find(|object| wanted(object)).map(|object| &**object)
     };
     let everywhere_in = |namespace: &str, object: &Object<PeerAuthentication>| {
-        object.meta.namespace == namespace && !selects_some(object)
+        object.meta.namespace == namespace && !selects_some(object.spec.selector.as_ref())
     };
     let selecting = oldest(&|object| {
-        object.meta.namespace == *workload.namespace && selects_some(object) && selects(object, workload)
+        object.meta.namespace == *workload.namespace && {
+            let selector = object.spec.selector.as_ref();
+            selects_some(selector) && selects(selector, workload)
+        }
     });
     let of_namespace = oldest(&|object| everywhere_in(&workload.namespace, object));
     let of_mesh = oldest(&|object| everywhere_in(&world.root_namespace, object));
@@ -60,18 +71,6 @@ fn port_modes(object: &Object<PeerAuthentication>) -> Vec<(u16, MtlsMode, Proven
         Some((port.get(), mode(Some(settings))?, provenance))
     });
     set.collect()
-}
-
-fn selects_some(object: &Object<PeerAuthentication>) -> bool {
-    object.spec.selector.as_ref().is_some_and(|selector| !selector.match_labels.is_empty())
-}
-
-fn selects(object: &Object<PeerAuthentication>, workload: &Workload) -> bool {
-    object
-        .spec
-        .selector
-        .as_ref()
-        .is_none_or(|selector| selector.match_labels.iter().all(|(key, value)| workload.label(key) == Some(value)))
 }
 
 fn mode(settings: Option<&MutualTls>) -> Option<MtlsMode> {

@@ -11,6 +11,7 @@
 //! The room refuses I/O, and configuration that was not parsed: what reaches it is a sound
 //! [`Object`](crate::resources::Object).
 
+mod authorization;
 mod endpoints;
 mod handling;
 mod inbound;
@@ -19,6 +20,7 @@ mod names;
 mod objects;
 mod policy;
 mod routes;
+mod selection;
 mod world;
 
 #[cfg(test)]

@@ -68,12 +68,16 @@ impl World {
             add(document, &mut world.destination_rules)?;
             add(document, &mut world.gateways)?;
             add(document, &mut world.peer_authentications)?;
+            add(document, &mut world.request_authentications)?;
+            add(document, &mut world.authorization_policies)?;
         }
         world.add_endpoints(&documents, trust_domain);
         oldest_first(&mut world.virtual_services);
         oldest_first(&mut world.destination_rules);
         oldest_first(&mut world.gateways);
         oldest_first(&mut world.peer_authentications);
+        oldest_first(&mut world.request_authentications);
+        oldest_first(&mut world.authorization_policies);
         Ok(world)
     }
 

@@ -315,7 +315,7 @@ fn modes(text: &str, namespace: &str) -> (MtlsMode, MtlsMode) {
         locality: Default::default(),
         protocol: Default::default(),
     };
-    let policy = inbound_policy(&world(text), workload.into(), Vec::<InboundService>::new());
+    let policy = inbound_policy(&world(text), workload.into(), Vec::<InboundService>::new(), &[]);
     (policy.mtls(80).0, policy.mtls(81).0)
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Endpoints, Service};
+use crate::resources::authorization_policy::AuthorizationPolicy;
+use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
 use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
 
@@ -33,6 +35,10 @@ pub struct World {
     pub gateways: Vec<Arc<Object<Gateway>>>,
     /// Oldest first.
     pub peer_authentications: Vec<Arc<Object<PeerAuthentication>>>,
+    /// Oldest first.
+    pub request_authentications: Vec<Arc<Object<RequestAuthentication>>>,
+    /// Oldest first.
+    pub authorization_policies: Vec<Arc<Object<AuthorizationPolicy>>>,
 }
 
 impl World {
@@ -47,6 +53,8 @@ impl World {
             destination_rules: Vec::new(),
             gateways: Vec::new(),
             peer_authentications: Vec::new(),
+            request_authentications: Vec::new(),
+            authorization_policies: Vec::new(),
         }
     }
 }

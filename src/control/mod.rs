@@ -114,6 +114,7 @@ impl ControlPlane {
         };
         let mesh = MeshSettings {
             trust_domain: trust_domain.as_str().into(),
+            trust_domains: vec![trust_domain.as_str().into()],
             cluster: cluster.clone(),
             outbound_mode,
             access_log,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::authz::Policy;
 use crate::model::service::AppProtocol;
 use crate::model::workload::Workload;
 use crate::resources::Provenance;
@@ -44,6 +45,8 @@ pub struct InboundPolicy {
     pub port_mtls: Vec<(u16, MtlsMode, Provenance)>,
     /// Which services the workload answers for; where several claim one port, the oldest comes first.
     pub services: Vec<InboundService>,
+    /// Who may do what.
+    pub authorization: Vec<Policy>,
 }
 
 impl InboundPolicy {

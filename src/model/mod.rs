@@ -10,6 +10,7 @@
 //!
 //! The room refuses I/O, async and clocks and randomness of its own: what varies is an argument.
 
+pub mod authz;
 pub mod handling;
 pub mod inbound;
 pub mod listener;

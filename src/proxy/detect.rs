@@ -20,10 +20,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::{AppProtocol, InboundPolicy, MtlsMode};
+use crate::model::{AppProtocol, InboundPolicy, MtlsMode, authz};
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
-use crate::proxy::filter::peer;
+use crate::proxy::filter::{peer, rbac};
 use crate::proxy::http1::Buffer;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
@@ -202,9 +202,30 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
     };
     let foreign_tls = matches!(found, Found::Tls { .. } | Found::Malformed) && !terminates;
     if opaque || foreign_tls {
+        // A connection over mesh TLS to an opaque port, and one whose TLS is the application's, are bytes to us.
+        let said = rbac::decide(&policy, &connection_facts(&facts, port), true);
+        if !said.allowed {
+            local.shared.registry.count(Counter::RequestsDenied);
+            refuse(local, &facts, rbac::DENIED_DETAIL, rbac::DENIED, Some(&said.because));
+            return;
+        }
         pass_through(local, conn, Hop::plain(app), &facts).await;
     } else {
         exchange::serve(local, conn, facts).await;
+    }
+}
+
+/// What is known of a connection whose bytes are not looked at.
+fn connection_facts(facts: &Facts, port: u16) -> authz::Facts<'_> {
+    let source_ip = facts.remote.map(|remote| remote.ip());
+    authz::Facts {
+        source: facts.peer.as_ref().map(|peer| &peer.identity),
+        source_ip,
+        remote_ip: source_ip,
+        destination_ip: facts.local.map(|local| local.ip()),
+        destination_port: port,
+        server_name: &facts.server_name,
+        http: None,
     }
 }
 

@@ -185,7 +185,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ),
     ("PeerAuthentication", &["spec.selector", "spec.mtls", "spec.portLevelMtls"]),
     ("RequestAuthentication", &[]),
-    ("AuthorizationPolicy", &[]),
+    ("AuthorizationPolicy", &["spec.selector", "spec.rules", "spec.action", "spec.provider"]),
     ("ServiceEntry", &[]),
     ("Sidecar", &[]),
     ("WorkloadEntry", &[]),
@@ -253,7 +253,19 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     ),
     ("PeerAuthentication", &[]),
     ("RequestAuthentication", &[refuse("kind", "tokens would not be checked")]),
-    ("AuthorizationPolicy", &[refuse("kind", "requests would go on that it denies")]),
+    (
+        "AuthorizationPolicy",
+        &[
+            refuse("spec.targetRef", "nothing would ask the policy: select workloads by their labels"),
+            refuse("spec.targetRefs", "nothing would ask the policy: select workloads by their labels"),
+            Row {
+                path: "spec.action",
+                when: When::Not(&["ALLOW", "DENY", "AUDIT"]),
+                consequence: Consequence::Refused,
+                instead: "its provider would not be asked, and everything that it matches would be denied",
+            },
+        ],
+    ),
     ("ServiceEntry", &[warn("kind", "its hosts are not known to the mesh")]),
     (
         "Sidecar",

@@ -66,10 +66,18 @@ pub enum Counter {
     SeriesOverLimit,
     /// Connections refused because this proxy has no policy or certificate yet.
     NotReady,
+    /// Requests and connections that an AuthorizationPolicy refused.
+    RequestsDenied,
+    /// Requests and connections that an AUDIT policy wants noted.
+    RequestsAudited,
+    /// Requests and connections that would have ended otherwise under policies that are tried out.
+    DryRunDiffers,
+    /// Requests whose token was refused.
+    TokensRefused,
 }
 
 /// (counter, metric name, help), in the order of the enum.
-const COUNTERS: [(Counter, &str, &str); 8] = [
+const COUNTERS: [(Counter, &str, &str); 12] = [
     (Counter::ConnectionsAccepted, "mesh_connections_accepted_total", "Connections accepted."),
     (Counter::ConnectionsOverLimit, "mesh_connections_over_limit_total", "Connections closed at the limit."),
     (Counter::PlaintextRefused, "mesh_plaintext_refused_total", "Plaintext refused by STRICT mutual TLS."),
@@ -78,6 +86,14 @@ const COUNTERS: [(Counter, &str, &str); 8] = [
     (Counter::ConnectionsPanicked, "mesh_connections_panicked_total", "Connections that ended in a panic."),
     (Counter::SeriesOverLimit, "mesh_series_over_limit_total", "Label sets that met a full registry."),
     (Counter::NotReady, "mesh_connections_not_ready_total", "Connections refused before the proxy was ready."),
+    (Counter::RequestsDenied, "mesh_authorization_denied_total", "Requests that a policy refused."),
+    (Counter::RequestsAudited, "mesh_authorization_audited_total", "Requests that an AUDIT policy wants noted."),
+    (
+        Counter::DryRunDiffers,
+        "mesh_authorization_dry_run_differs_total",
+        "Requests that dry-run policies decide otherwise.",
+    ),
+    (Counter::TokensRefused, "mesh_tokens_refused_total", "Requests whose token was refused."),
 ];
 
 /// The metrics of one proxy. Cheap to clone.

@@ -129,7 +129,7 @@ impl Snapshot {
             ..(*placed.workload).clone()
         };
         let services = inbound_services(&self.world, &self.created, placed);
-        let policy = compile::inbound_policy(&self.world, Arc::new(workload), services);
+        let policy = compile::inbound_policy(&self.world, Arc::new(workload), services, &self.mesh.trust_domains);
         Some(Encoded::new(&v1::InboundPolicy::from(&policy)))
     }
 

@@ -38,6 +38,8 @@ const IDLE_GENERATIONS: u64 = 16;
 pub struct MeshSettings {
     /// The mesh's trust domain.
     pub trust_domain: Arc<str>,
+    /// The same and its aliases, by which policies may name it as well.
+    pub trust_domains: Vec<Arc<str>>,
     /// Name of the cluster.
     pub cluster: Arc<str>,
     /// What happens to requests for unknown hosts.

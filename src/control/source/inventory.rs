@@ -141,6 +141,8 @@ impl Inventory {
             Kind::DestinationRule => of(&self.world.destination_rules),
             Kind::Gateway => of(&self.world.gateways),
             Kind::PeerAuthentication => of(&self.world.peer_authentications),
+            Kind::RequestAuthentication => of(&self.world.request_authentications),
+            Kind::AuthorizationPolicy => of(&self.world.authorization_policies),
         }
     }
 
@@ -165,6 +167,14 @@ impl Inventory {
                 put(&mut Arc::make_mut(&mut self.world).peer_authentications, object);
                 touch(affected, Kind::PeerAuthentication);
                 self.assemble_namespace(&key.namespace, affected);
+            }
+            Item::RequestAuthentication(object) => {
+                put(&mut Arc::make_mut(&mut self.world).request_authentications, object);
+                touch(affected, Kind::RequestAuthentication);
+            }
+            Item::AuthorizationPolicy(object) => {
+                put(&mut Arc::make_mut(&mut self.world).authorization_policies, object);
+                touch(affected, Kind::AuthorizationPolicy);
             }
         }
     }
@@ -206,6 +216,12 @@ impl Inventory {
             Kind::VirtualService => take(&mut Arc::make_mut(world).virtual_services, key, kind, affected),
             Kind::DestinationRule => take(&mut Arc::make_mut(world).destination_rules, key, kind, affected),
             Kind::Gateway => take(&mut Arc::make_mut(world).gateways, key, kind, affected),
+            Kind::RequestAuthentication => {
+                take(&mut Arc::make_mut(world).request_authentications, key, kind, affected);
+            }
+            Kind::AuthorizationPolicy => {
+                take(&mut Arc::make_mut(world).authorization_policies, key, kind, affected);
+            }
             Kind::PeerAuthentication => {
                 take(&mut Arc::make_mut(world).peer_authentications, key, kind, affected);
                 self.assemble_namespace(&key.namespace, affected);
@@ -530,7 +546,9 @@ fn touch(affected: &mut Affected, kind: Kind) {
     let types: &[ResourceType] = match kind {
         Kind::VirtualService | Kind::Gateway => &[ResourceType::Routes, ResourceType::Listener],
         Kind::DestinationRule => &[ResourceType::TrafficPolicy],
-        Kind::PeerAuthentication => &[ResourceType::InboundPolicy],
+        Kind::PeerAuthentication | Kind::RequestAuthentication | Kind::AuthorizationPolicy => {
+            &[ResourceType::InboundPolicy]
+        }
         Kind::Service | Kind::EndpointSlice | Kind::Pod => &[],
     };
     affected.types.extend(types);

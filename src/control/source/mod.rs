@@ -17,7 +17,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{Health, Labels, Locality, Service};
-use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
+use crate::resources::{
+    AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, VirtualService,
+};
 
 pub(super) use inventory::inbound_services;
 pub use inventory::{Affected, Inventory, Placed};
@@ -62,11 +64,15 @@ pub enum Kind {
     Gateway,
     /// Istio PeerAuthentication.
     PeerAuthentication,
+    /// Istio RequestAuthentication.
+    RequestAuthentication,
+    /// Istio AuthorizationPolicy.
+    AuthorizationPolicy,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -74,6 +80,8 @@ impl Kind {
         Self::DestinationRule,
         Self::Gateway,
         Self::PeerAuthentication,
+        Self::RequestAuthentication,
+        Self::AuthorizationPolicy,
     ];
 }
 
@@ -142,6 +150,10 @@ pub enum Item {
     Gateway(Arc<Object<Gateway>>),
     /// A PeerAuthentication.
     PeerAuthentication(Arc<Object<PeerAuthentication>>),
+    /// A RequestAuthentication.
+    RequestAuthentication(Arc<Object<RequestAuthentication>>),
+    /// An AuthorizationPolicy.
+    AuthorizationPolicy(Arc<Object<AuthorizationPolicy>>),
 }
 
 impl Item {
@@ -155,6 +167,8 @@ impl Item {
             Self::DestinationRule(_) => Kind::DestinationRule,
             Self::Gateway(_) => Kind::Gateway,
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
+            Self::RequestAuthentication(_) => Kind::RequestAuthentication,
+            Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
         }
     }
 }

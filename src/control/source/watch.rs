@@ -14,7 +14,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, Resource, VirtualService};
+use crate::resources::{
+    AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Resource,
+    VirtualService,
+};
 
 use super::{Event, Item, Key, Kind, project};
 
@@ -35,6 +38,8 @@ pub(in crate::control) fn watch(
     spawn.mesh::<DestinationRule>(Kind::DestinationRule, Item::DestinationRule);
     spawn.mesh::<Gateway>(Kind::Gateway, Item::Gateway);
     spawn.mesh::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication);
+    spawn.mesh::<RequestAuthentication>(Kind::RequestAuthentication, Item::RequestAuthentication);
+    spawn.mesh::<AuthorizationPolicy>(Kind::AuthorizationPolicy, Item::AuthorizationPolicy);
 }
 
 struct Spawn<'a> {

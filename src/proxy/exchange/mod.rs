@@ -3,6 +3,7 @@
 //! The parts: `head` waits for a request, `plan` decides where it goes, `handle` does what the rule asks for, `forward` takes it
 //! there, `mirror` sends copies, `reply` answers where the proxy itself has to, `wait` watches both sides meanwhile, within `times`. Every way out ends in [`Exchange::finish`], which counts and logs.
 
+mod admit;
 mod affinity;
 mod forward;
 mod handle;
@@ -162,6 +163,7 @@ pub async fn serve(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) {
             delayed: false,
             exhausted: false,
             cookie: None,
+            because: String::new(),
             started: Instant::now(),
             own: local.shared.directory.inbound(),
         };
@@ -197,6 +199,8 @@ struct Exchange<'a> {
     exhausted: bool,
     /// A cookie that the client gets with its response.
     cookie: Option<String>,
+    /// The policies that had a say, for the log.
+    because: String,
     started: Instant,
     own: Option<Arc<InboundPolicy>>,
 }
@@ -367,7 +371,10 @@ impl Exchange<'_> {
             downstream_remote: self.facts.remote,
             server_name: &self.facts.server_name,
             route_name: rule.map_or("", |rule| &rule.name),
-            rule: rule.map(|rule| &rule.provenance as &dyn std::fmt::Display),
+            rule: match (rule, self.because.as_str()) {
+                (_, "") => rule.map(|rule| &rule.provenance as &dyn std::fmt::Display),
+                _ => Some(&self.because),
+            },
             ..AccessRecord::new(SystemTime::now() - duration)
         });
     }

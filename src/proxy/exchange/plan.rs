@@ -99,6 +99,7 @@ impl Exchange<'_> {
             }
         }
         self.edit();
+        self.admit()?;
         match self.facts.role {
             Role::Inbound { app, .. } => Ok(Plan { goal: Goal::Address(app), decided: None }),
             Role::OutboundName { .. } => self.plan_outbound(self.port(), None).await,

@@ -7,7 +7,7 @@ use crate::model::{ClusterName, DirectResponse, HeaderLookup, HttpRule};
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::{Exchange, Next, Outcome};
-use crate::proxy::filter::edge;
+use crate::proxy::filter::{edge, rbac};
 use crate::proxy::http1::Body;
 use crate::proxy::http1::encode::{add_line, add_number, status_digits};
 use crate::proxy::http1::head::Headers;
@@ -82,6 +82,16 @@ impl Reply {
             "this proxy serves one pod: send that pod's token as Proxy-Authorization (its http_proxy has it)";
         let lines = b"proxy-authenticate: Basic realm=\"mesh\"\r\n".to_vec();
         Self { lines, ..Self::new(407, "-", "proxy_authorization_required", sentence.into()) }
+    }
+
+    /// The caller may not do that. Who decided is for the log, not for the caller.
+    pub fn denied() -> Self {
+        Self::new(403, "-", rbac::DENIED_DETAIL, rbac::DENIED.to_owned())
+    }
+
+    /// It is not known yet who may do what.
+    pub fn no_policy() -> Self {
+        Self::new(503, "NC", "not_ready", "this proxy does not know its policy yet".to_owned())
     }
 
     pub fn unavailable(host: &str, detail: &'static str) -> Self {

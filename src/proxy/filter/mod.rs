@@ -14,5 +14,6 @@ pub mod edge;
 pub mod headers;
 pub mod peer;
 pub mod proxy_authorization;
+pub mod rbac;
 pub mod request_id;
 pub mod stats;

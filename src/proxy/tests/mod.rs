@@ -1,5 +1,7 @@
 //! Proxies in process, between small servers and clients that speak bytes.
 
+mod authz;
+mod authz_matrix;
 mod edges;
 mod handling;
 mod harness;

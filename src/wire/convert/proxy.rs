@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::authz::Policy;
 use crate::model::{
     HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode, Settings,
     VirtualHost,
@@ -81,6 +82,7 @@ impl From<&InboundPolicy> for v1::InboundPolicy {
             default_mtls_provenance: default_provenance.as_ref().map(Into::into),
             port_mtls: policy.port_mtls.iter().map(port).collect(),
             services: policy.services.iter().map(v1::InboundService::from).collect(),
+            authorization: policy.authorization.iter().map(v1::AuthorizationPolicy::from).collect(),
         }
     }
 }
@@ -104,6 +106,7 @@ impl TryFrom<v1::InboundPolicy> for InboundPolicy {
                 ))
             })?,
             services: list("services", message.services, InboundService::try_from)?,
+            authorization: list("authorization", message.authorization, Policy::try_from)?,
         })
     }
 }

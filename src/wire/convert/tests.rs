@@ -1,11 +1,15 @@
 use std::time::Duration;
 
+use ipnet::IpNet;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::model::authz::{
+    Attribute, Condition, HostMatch, Policy, PolicyAction, Rule, TemplatePart, Text, ValueMatch,
+};
 use crate::model::matching::WholeMatch;
 use crate::model::policy::PortPolicies;
 use crate::model::*;
@@ -324,6 +328,68 @@ fn mtls() -> impl Strategy<Value = MtlsMode> {
     prop::sample::select(vec![MtlsMode::Disable, MtlsMode::Permissive, MtlsMode::Strict])
 }
 
+fn authorization() -> impl Strategy<Value = Policy> {
+    let text = || {
+        (0..4, vec(any::<u8>(), 0..4)).prop_map(|(form, bytes)| match form {
+            0 => Text::Exact(bytes.into()),
+            1 => Text::Prefix(bytes.into()),
+            2 => Text::Suffix(bytes.into()),
+            _ => Text::Present,
+        })
+    };
+    let part = (0..3, vec(any::<u8>(), 0..4)).prop_map(|(form, bytes)| match form {
+        0 => TemplatePart::Literal(bytes.into()),
+        1 => TemplatePart::Segment,
+        _ => TemplatePart::Rest,
+    });
+    let value = prop_oneof![
+        text().prop_map(ValueMatch::Text),
+        (some_address(), 0u8..=32).prop_map(|(ip, prefix)| ValueMatch::Network(IpNet::new(ip, prefix).unwrap())),
+        (1u16..).prop_map(ValueMatch::Port),
+        vec(part, 0..3).prop_map(ValueMatch::Template),
+        (text(), option::of(1u16..)).prop_map(|(host, port)| ValueMatch::Host(HostMatch { host, port })),
+    ];
+    let attribute = prop::sample::select(vec![
+        Attribute::Principal,
+        Attribute::Namespace,
+        Attribute::ServiceAccount,
+        Attribute::TrustDomain,
+        Attribute::SourceIp,
+        Attribute::RemoteIp,
+        Attribute::DestinationIp,
+        Attribute::DestinationPort,
+        Attribute::ServerName,
+        Attribute::RequestPrincipal,
+        Attribute::Claim(["groups".into(), "x".into()].into()),
+        Attribute::Host,
+        Attribute::Method,
+        Attribute::Path,
+        Attribute::Header("x-role".into()),
+        Attribute::Unknown("experimental.envoy.filters.a[b]".into()),
+    ]);
+    let condition = (attribute, vec(value.clone(), 0..3), vec(value, 0..2))
+        .prop_map(|(attribute, values, not_values)| Condition { attribute, values, not_values })
+        .boxed();
+    let group = vec(condition.clone(), 0..2);
+    let rule = (vec(group.clone(), 0..2), vec(group, 0..2), vec(condition, 0..2)).prop_map(|(from, to, when)| Rule {
+        from,
+        to,
+        when,
+    });
+    let action = prop::sample::select(vec![
+        PolicyAction::Allow,
+        PolicyAction::Deny,
+        PolicyAction::Audit,
+        PolicyAction::Custom("opa".into()),
+    ]);
+    (provenance(), action, any::<bool>(), vec(rule, 0..3)).prop_map(|(provenance, action, dry_run, rules)| Policy {
+        provenance,
+        action,
+        dry_run,
+        rules,
+    })
+}
+
 fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
     let service =
         (text(), text(), text(), 1u16.., protocol()).prop_map(|(host, name, namespace, target_port, protocol)| {
@@ -331,8 +397,9 @@ fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
         });
     let default_mtls = (mtls(), option::of(provenance()));
     let port_mtls = vec((1u16.., mtls(), provenance()), 0..3);
-    (workload(), default_mtls, port_mtls, vec(service, 0..3)).prop_map(
-        |(workload, default_mtls, port_mtls, services)| InboundPolicy {
+    (workload(), default_mtls, port_mtls, vec(service, 0..3), vec(authorization(), 0..2)).prop_map(
+        |(workload, default_mtls, port_mtls, services, authorization)| InboundPolicy {
+            authorization,
             workload: Arc::new(workload),
             default_mtls,
             port_mtls,

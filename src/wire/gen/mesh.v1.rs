@@ -562,6 +562,130 @@ pub struct InboundPolicy {
     pub port_mtls: ::prost::alloc::vec::Vec<PortMtls>,
     #[prost(message, repeated, tag = "5")]
     pub services: ::prost::alloc::vec::Vec<InboundService>,
+    #[prost(message, repeated, tag = "6")]
+    pub authorization: ::prost::alloc::vec::Vec<AuthorizationPolicy>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuthorizationPolicy {
+    #[prost(message, optional, tag = "1")]
+    pub provenance: ::core::option::Option<Provenance>,
+    #[prost(enumeration = "PolicyAction", tag = "2")]
+    pub action: i32,
+    /// Whom a CUSTOM policy asks.
+    #[prost(string, tag = "3")]
+    pub provider: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub dry_run: bool,
+    #[prost(message, repeated, tag = "5")]
+    pub rules: ::prost::alloc::vec::Vec<AuthorizationRule>,
+}
+/// One of the sources (any, if there are none), one of the operations (likewise) and every condition.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuthorizationRule {
+    #[prost(message, repeated, tag = "1")]
+    pub from: ::prost::alloc::vec::Vec<AuthorizationConditions>,
+    #[prost(message, repeated, tag = "2")]
+    pub to: ::prost::alloc::vec::Vec<AuthorizationConditions>,
+    #[prost(message, repeated, tag = "3")]
+    pub when: ::prost::alloc::vec::Vec<AuthorizationCondition>,
+}
+/// All of them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuthorizationConditions {
+    #[prost(message, repeated, tag = "1")]
+    pub conditions: ::prost::alloc::vec::Vec<AuthorizationCondition>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuthorizationCondition {
+    #[prost(enumeration = "Attribute", tag = "1")]
+    pub attribute: i32,
+    /// Name of the header, the way to the claim, or what the object calls something unknown.
+    #[prost(string, repeated, tag = "2")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// One of them; any, if there are none.
+    #[prost(message, repeated, tag = "3")]
+    pub values: ::prost::alloc::vec::Vec<ValueMatch>,
+    /// None of them.
+    #[prost(message, repeated, tag = "4")]
+    pub not_values: ::prost::alloc::vec::Vec<ValueMatch>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ValueMatch {
+    #[prost(oneof = "value_match::Kind", tags = "1, 2, 3, 4, 5")]
+    pub kind: ::core::option::Option<value_match::Kind>,
+}
+/// Nested message and enum types in `ValueMatch`.
+pub mod value_match {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "1")]
+        Text(super::TextMatch),
+        #[prost(message, tag = "2")]
+        Network(super::Network),
+        #[prost(uint32, tag = "3")]
+        Port(u32),
+        #[prost(message, tag = "4")]
+        Template(super::Template),
+        #[prost(message, tag = "5")]
+        Host(super::HostMatch),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TextMatch {
+    #[prost(oneof = "text_match::Kind", tags = "1, 2, 3, 4")]
+    pub kind: ::core::option::Option<text_match::Kind>,
+}
+/// Nested message and enum types in `TextMatch`.
+pub mod text_match {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(bytes, tag = "1")]
+        Exact(::prost::bytes::Bytes),
+        #[prost(bytes, tag = "2")]
+        Prefix(::prost::bytes::Bytes),
+        #[prost(bytes, tag = "3")]
+        Suffix(::prost::bytes::Bytes),
+        #[prost(bool, tag = "4")]
+        Present(bool),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Network {
+    /// 4 or 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub address: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "2")]
+    pub prefix: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Template {
+    #[prost(message, repeated, tag = "1")]
+    pub parts: ::prost::alloc::vec::Vec<TemplatePart>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TemplatePart {
+    #[prost(oneof = "template_part::Kind", tags = "1, 2, 3")]
+    pub kind: ::core::option::Option<template_part::Kind>,
+}
+/// Nested message and enum types in `TemplatePart`.
+pub mod template_part {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(bytes, tag = "1")]
+        Literal(::prost::bytes::Bytes),
+        #[prost(bool, tag = "2")]
+        Segment(bool),
+        #[prost(bool, tag = "3")]
+        Rest(bool),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HostMatch {
+    #[prost(message, optional, tag = "1")]
+    pub host: ::core::option::Option<TextMatch>,
+    /// 0: any, or none.
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PortMtls {
@@ -859,6 +983,112 @@ impl MtlsMode {
             "MTLS_MODE_DISABLE" => Some(Self::Disable),
             "MTLS_MODE_PERMISSIVE" => Some(Self::Permissive),
             "MTLS_MODE_STRICT" => Some(Self::Strict),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PolicyAction {
+    Unspecified = 0,
+    Allow = 1,
+    Deny = 2,
+    Audit = 3,
+    Custom = 4,
+}
+impl PolicyAction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "POLICY_ACTION_UNSPECIFIED",
+            Self::Allow => "POLICY_ACTION_ALLOW",
+            Self::Deny => "POLICY_ACTION_DENY",
+            Self::Audit => "POLICY_ACTION_AUDIT",
+            Self::Custom => "POLICY_ACTION_CUSTOM",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "POLICY_ACTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "POLICY_ACTION_ALLOW" => Some(Self::Allow),
+            "POLICY_ACTION_DENY" => Some(Self::Deny),
+            "POLICY_ACTION_AUDIT" => Some(Self::Audit),
+            "POLICY_ACTION_CUSTOM" => Some(Self::Custom),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Attribute {
+    Unspecified = 0,
+    Principal = 1,
+    Namespace = 2,
+    ServiceAccount = 3,
+    TrustDomain = 4,
+    SourceIp = 5,
+    RemoteIp = 6,
+    DestinationIp = 7,
+    DestinationPort = 8,
+    ServerName = 9,
+    RequestPrincipal = 10,
+    Claim = 11,
+    Host = 12,
+    Method = 13,
+    Path = 14,
+    Header = 15,
+    Unknown = 16,
+}
+impl Attribute {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ATTRIBUTE_UNSPECIFIED",
+            Self::Principal => "ATTRIBUTE_PRINCIPAL",
+            Self::Namespace => "ATTRIBUTE_NAMESPACE",
+            Self::ServiceAccount => "ATTRIBUTE_SERVICE_ACCOUNT",
+            Self::TrustDomain => "ATTRIBUTE_TRUST_DOMAIN",
+            Self::SourceIp => "ATTRIBUTE_SOURCE_IP",
+            Self::RemoteIp => "ATTRIBUTE_REMOTE_IP",
+            Self::DestinationIp => "ATTRIBUTE_DESTINATION_IP",
+            Self::DestinationPort => "ATTRIBUTE_DESTINATION_PORT",
+            Self::ServerName => "ATTRIBUTE_SERVER_NAME",
+            Self::RequestPrincipal => "ATTRIBUTE_REQUEST_PRINCIPAL",
+            Self::Claim => "ATTRIBUTE_CLAIM",
+            Self::Host => "ATTRIBUTE_HOST",
+            Self::Method => "ATTRIBUTE_METHOD",
+            Self::Path => "ATTRIBUTE_PATH",
+            Self::Header => "ATTRIBUTE_HEADER",
+            Self::Unknown => "ATTRIBUTE_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ATTRIBUTE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ATTRIBUTE_PRINCIPAL" => Some(Self::Principal),
+            "ATTRIBUTE_NAMESPACE" => Some(Self::Namespace),
+            "ATTRIBUTE_SERVICE_ACCOUNT" => Some(Self::ServiceAccount),
+            "ATTRIBUTE_TRUST_DOMAIN" => Some(Self::TrustDomain),
+            "ATTRIBUTE_SOURCE_IP" => Some(Self::SourceIp),
+            "ATTRIBUTE_REMOTE_IP" => Some(Self::RemoteIp),
+            "ATTRIBUTE_DESTINATION_IP" => Some(Self::DestinationIp),
+            "ATTRIBUTE_DESTINATION_PORT" => Some(Self::DestinationPort),
+            "ATTRIBUTE_SERVER_NAME" => Some(Self::ServerName),
+            "ATTRIBUTE_REQUEST_PRINCIPAL" => Some(Self::RequestPrincipal),
+            "ATTRIBUTE_CLAIM" => Some(Self::Claim),
+            "ATTRIBUTE_HOST" => Some(Self::Host),
+            "ATTRIBUTE_METHOD" => Some(Self::Method),
+            "ATTRIBUTE_PATH" => Some(Self::Path),
+            "ATTRIBUTE_HEADER" => Some(Self::Header),
+            "ATTRIBUTE_UNKNOWN" => Some(Self::Unknown),
             _ => None,
         }
     }

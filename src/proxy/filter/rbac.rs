@@ -1,0 +1,90 @@
+//! AuthorizationPolicies on the request path: the facts go in, `model::authz` decides, and what it decided is said.
+
+use std::net::IpAddr;
+
+use crate::model::InboundPolicy;
+use crate::model::authz::{self, Facts, Outcome};
+
+/// What a client is told that may not do what it asks for (Envoy's words).
+pub const DENIED: &str = "RBAC: access denied";
+
+/// The detail in the log of a request or connection that was refused.
+pub const DENIED_DETAIL: &str = "rbac_access_denied";
+
+/// What the policies say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Said {
+    /// Whether the request may go on.
+    pub allowed: bool,
+    /// Whether an AUDIT policy wants it noted.
+    pub audited: bool,
+    /// Whether policies that only say what they would do would refuse it, or allow what is refused.
+    pub differs_in_dry_run: bool,
+    /// The policies that had a say, for the log; empty where none had.
+    pub because: String,
+}
+
+/// Decides about a request or a connection. `explain`: whether somebody reads [`Said::because`] if it is allowed.
+pub fn decide(policy: &InboundPolicy, facts: &Facts<'_>, explain: bool) -> Said {
+    if policy.authorization.is_empty() {
+        return Said { allowed: true, ..Said::default() };
+    }
+    if let Some(asked) = authz::custom(&policy.authorization, facts) {
+        // Nobody can be asked yet, and nobody is let through unasked.
+        let because = format!("{asked}: its provider cannot be asked");
+        return Said { because, ..Said::default() };
+    }
+    let verdict = authz::decide(&policy.authorization, facts);
+    let allowed = verdict.outcome.is_allowed();
+    let differs = verdict.dry_run.filter(|dry_run| dry_run.is_allowed() != allowed);
+    let mut because = String::new();
+    if explain || !allowed {
+        if let Some(by) = verdict.outcome.by() {
+            because = by.to_string();
+        }
+        if let Some(audit) = verdict.audit {
+            join(&mut because, &format!("audit: {audit}"));
+        }
+        if let Some(dry_run) = &differs {
+            let would = if dry_run.is_allowed() { "would allow" } else { "would deny" };
+            let by = match dry_run {
+                Outcome::Allowed(None) => "no policy".to_owned(),
+                Outcome::Allowed(Some(by)) | Outcome::Denied(by) => by.to_string(),
+            };
+            join(&mut because, &format!("dry run: {by} {would}"));
+        }
+    }
+    Said { allowed, audited: verdict.audit.is_some(), differs_in_dry_run: differs.is_some(), because }
+}
+
+fn join(text: &mut String, more: &str) {
+    if !text.is_empty() {
+        text.push_str("; ");
+    }
+    text.push_str(more);
+}
+
+/// The client's address by `X-Forwarded-For` as it came: the last entry, which the proxy before us has appended. What cannot be
+/// read as an address is nobody's.
+pub fn remote(forwarded_for: &[u8]) -> Option<IpAddr> {
+    let last = forwarded_for.rsplit(|byte| *byte == b',').next()?;
+    std::str::from_utf8(last.trim_ascii()).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_whom_the_last_proxy_saw() {
+        for (value, expected) in [
+            ("1.2.3.4", Some("1.2.3.4")),
+            ("9.9.9.9, 1.2.3.4", Some("1.2.3.4")),
+            ("fd00::1", Some("fd00::1")),
+            ("1.2.3.4, evil", None),
+            ("", None),
+        ] {
+            assert_eq!(remote(value.as_bytes()), expected.map(|ip| ip.parse().unwrap()), "{value}");
+        }
+    }
+}
