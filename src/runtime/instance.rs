@@ -202,9 +202,11 @@ impl Runtime {
             ingress: ingress.clone(),
             registries: registries.clone(),
             logs: logs.clone(),
+            client: client.clone(),
+            domain: DOMAIN.to_owned(),
         };
         let block = AddressBlock::take(block_of_pods(&client).await?)?;
-        let network = Arc::new(LoopbackNetwork::new(network, block));
+        let network = Arc::new(LoopbackNetwork::new(network, block)?);
         let node_options = NodeOptions::new(NODE, state.root(), IpAddr::V4(Ipv4Addr::LOCALHOST), logs);
         let pod_network: Arc<dyn PodNetwork> = network.clone();
         let node = Node::start(client, node_options, pod_network, stop_pods.clone())?;

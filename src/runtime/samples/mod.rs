@@ -23,6 +23,7 @@ mod server;
 mod tests;
 
 pub use app::{App, ReviewsVersion};
+pub(in crate::runtime) use client::base64;
 pub use client::{Client, ClientError, Fetched, ProxyAddress};
 pub use context::{AppContext, Environment};
 pub use image::{known_images, resolve};
