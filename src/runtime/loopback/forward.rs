@@ -242,7 +242,7 @@ async fn forward(
         tunnel(request, stream, shared);
         return Ok(Ok(Response::new(serve::full(""))));
     }
-    Ok(exchange(request, &authority, stream, shared).await?)
+    exchange(request, &authority, stream, shared).await
 }
 
 async fn connect(caller: &Caller, names: &Names, host: &str, port: u16) -> Result<TcpStream, Refused> {

@@ -201,8 +201,8 @@ impl Names {
                 let entry = Entry::new(&service);
                 known.services.insert(key_of(&service.metadata), Arc::new(entry));
             }
-            Seen::Gone(metadata) => {
-                known.services.remove(&key_of(&metadata));
+            Seen::Gone(key) => {
+                known.services.remove(&key);
             }
             Seen::Only(present) => known.services.retain(|key, _| present.contains(key)),
         }
@@ -210,22 +210,22 @@ impl Names {
 
     fn slice(&self, seen: Seen<EndpointSlice>) {
         let mut known = self.known.write();
-        let remove = |known: &mut Known, metadata: &ObjectMeta| {
-            let (namespace, name) = key_of(metadata);
-            for (_, slices) in known.slices.iter_mut().filter(|((of, _), _)| *of == namespace) {
-                slices.remove(&name);
+        let remove = |known: &mut Known, (namespace, name): &Key| {
+            for (_, slices) in known.slices.iter_mut().filter(|((of, _), _)| of == namespace) {
+                slices.remove(name);
             }
             known.slices.retain(|_, slices| !slices.is_empty());
         };
         match seen {
             Seen::There(slice) => {
-                remove(&mut known, &slice.metadata);
-                let (namespace, name) = key_of(&slice.metadata);
+                let key = key_of(&slice.metadata);
+                remove(&mut known, &key);
+                let (namespace, name) = key;
                 if let Some(slice) = Slice::new(slice) {
                     known.slices.entry((namespace, slice.service.clone())).or_default().insert(name, slice);
                 }
             }
-            Seen::Gone(metadata) => remove(&mut known, &metadata),
+            Seen::Gone(key) => remove(&mut known, &key),
             Seen::Only(present) => {
                 for ((namespace, _), slices) in &mut known.slices {
                     slices.retain(|name, _| present.contains(&(namespace.clone(), name.clone())));
@@ -310,7 +310,7 @@ fn key_of(metadata: &ObjectMeta) -> Key {
 
 enum Seen<K> {
     There(K),
-    Gone(ObjectMeta),
+    Gone(Key),
     /// Everything that is there has been seen; these are all.
     Only(Vec<Key>),
 }
@@ -331,7 +331,7 @@ where
             }
             Ok(watcher::Event::InitDone) => tell(Seen::Only(std::mem::take(&mut listed))),
             Ok(watcher::Event::Apply(object)) => tell(Seen::There(object)),
-            Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(object.meta().clone())),
+            Ok(watcher::Event::Delete(object)) => tell(Seen::Gone(key_of(object.meta()))),
             Err(error) => tracing::warn!(%error, "the watch behind the pods' names broke; it is started again"),
         }
     }
@@ -430,12 +430,7 @@ mod tests {
     #[test]
     fn what_is_gone_is_forgotten() {
         let names = names();
-        let metadata = |name: &str| ObjectMeta {
-            namespace: Some("shop".to_owned()),
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        };
-        names.slice(Seen::Gone(metadata("web-1")));
+        names.slice(Seen::Gone(("shop".to_owned(), "web-1".to_owned())));
         assert!(matches!(names.resolve("shop", "web", 80), Err(NameError::NoEndpoints { .. })));
         names.service(Seen::Only(vec![("shop".to_owned(), "db".to_owned())]));
         assert!(matches!(names.resolve("shop", "web", 80), Err(NameError::Unknown { .. })));

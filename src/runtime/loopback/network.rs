@@ -17,6 +17,7 @@ use super::forward::Forwarder;
 use super::names::Names;
 use crate::control::ControlPlane;
 use crate::identity::{SpiffeId, TrustDomain};
+use crate::proxy::admin;
 use crate::proxy::directory::Directory;
 use crate::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory};
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers};
@@ -87,6 +88,7 @@ struct Hosted {
     proxy: Proxy,
     namespace: Arc<str>,
     directory: Directory,
+    registry: Registry,
     /// Ends the tasks that keep the directory.
     _control: DropGuard,
     _listed: Listed,
@@ -181,10 +183,11 @@ impl LoopbackNetwork {
         let mut config = ProxyConfig::new(name.clone(), namespace.clone(), directory.clone());
         config.listeners = listeners;
         config.registry = registry.clone();
+        let counts = registry.clone();
         config.access_log = Some(Arc::new(log));
         let proxy = Proxy::start(&self.options.workers, config).map_err(|error| failed(pod, error))?;
         let listed = self.options.registries.list(&format!("{namespace}/{name}"), registry);
-        let hosted = Hosted { proxy, namespace, directory, _control: ends_control, _listed: listed };
+        let hosted = Hosted { proxy, namespace, directory, registry: counts, _control: ends_control, _listed: listed };
         self.hosted.lock().insert(pod.uid.clone(), hosted);
         Ok(PodAttachment { pod_ip, app_ip, env })
     }
@@ -223,6 +226,13 @@ impl PodNetwork for LoopbackNetwork {
             }
             self.release(&uid);
         })
+    }
+
+    fn ask_proxy(&self, uid: &str, method: &http::Method, path: &str) -> Option<(u16, String)> {
+        let hosted = self.hosted.lock();
+        let hosted = hosted.get(uid)?;
+        let answer = admin::handle(admin::Request { method, path }, &hosted.directory, &hosted.registry);
+        Some((answer.status.as_u16(), answer.body))
     }
 
     fn sidecar_ready(&self, uid: &str) -> bool {
