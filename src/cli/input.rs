@@ -27,6 +27,24 @@ pub struct Files {
     recursive: bool,
 }
 
+/// Where input may come from
+#[derive(Debug, Clone, clap::Args)]
+pub struct OptionalFiles {
+    /// A file, a directory, or - for standard input; may be given several times
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Read directories with everything below them
+    #[arg(short = 'R', long)]
+    recursive: bool,
+}
+
+impl OptionalFiles {
+    /// The files; `None` where none was named.
+    pub fn required(self) -> Option<Files> {
+        (!self.files.is_empty()).then_some(Files { files: self.files, recursive: self.recursive })
+    }
+}
+
 /// Input that was read: documents that are sound, and what is wrong with the rest.
 #[derive(Debug, Default)]
 pub struct Input {

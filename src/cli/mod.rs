@@ -9,13 +9,17 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub mod apply;
 pub mod completion;
+pub mod control_plane;
 pub mod down;
 pub mod error;
 pub mod input;
+pub mod logging;
 pub mod pod_exec;
 pub mod proxy;
 pub mod status;
+pub mod target;
 pub mod ui;
 pub mod up;
 pub mod validate;
@@ -39,8 +43,10 @@ enum Command {
     Up(up::Args),
     Down(down::Args),
     Status(status::Args),
+    Apply(apply::Args),
     Validate(validate::Args),
     Proxy(proxy::Args),
+    ControlPlane(control_plane::Args),
     Version(version::Args),
     Completion(completion::Args),
 }
@@ -91,8 +97,10 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Up(args) => return up::run(ui, args),
         Command::Down(args) => down::run(ui, args),
         Command::Status(args) => status::run(ui, args),
+        Command::Apply(args) => apply::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
+        Command::ControlPlane(args) => control_plane::run(ui, args),
         Command::Version(args) => version::run(ui, args),
         Command::Completion(args) => completion::run(ui, args),
     }

@@ -90,9 +90,31 @@ impl Ui {
         paint(self.colour_out, tone, text)
     }
 
+    /// `text`, coloured where standard error shows colour.
+    pub fn paint_note(&self, tone: Tone, text: &str) -> String {
+        paint(self.colour_err, tone, text)
+    }
+
     /// Prints a line of the result. A reader that went away ends nothing here: the command finds out by its own means.
     pub fn line(&self, text: impl AsRef<str>) {
         let _ = writeln!(io::stdout().lock(), "{}", text.as_ref());
+    }
+
+    /// Prints `text` in the place of what was printed last this way, `drawn` lines high; returns its own height. A line that the
+    /// terminal has no room for is cut, because a line that wraps would be counted wrong.
+    pub fn redraw(&self, text: &str, drawn: usize) -> usize {
+        let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| usize::from(width.0));
+        let mut out = String::new();
+        if drawn > 0 {
+            // Up to the first line, and everything below it cleared.
+            out.push_str(&format!("\x1b[{drawn}A\x1b[J"));
+        }
+        for line in text.lines() {
+            out.extend(line.chars().take(width));
+            out.push('\n');
+        }
+        let _ = io::stdout().lock().write_all(out.as_bytes());
+        text.lines().count()
     }
 
     /// Prints a line beside the result.

@@ -146,6 +146,10 @@ async fn stay(ui: &Ui, args: &Args, root: PathBuf, started: Instant, stop: Cance
         ingress_port: PortChoice::new(args.ingress_port, INGRESS_PORT),
     };
     let runtime = Runtime::start(options).await.map_err(|error| runtime_error(ui, error))?;
+    tokio::select! {
+        _ = runtime.ready() => {}
+        () = stop.cancelled() => {}
+    }
     drop(progress);
     announce(ui, &runtime, started);
     let outcome = tokio::select! {
@@ -264,12 +268,11 @@ async fn show_traffic(ui: &Ui, runtime: &Runtime) -> CliResult<ExitCode> {
         let now = runtime.traffic();
         let text = status::traffic_table(&now.since(&before, period));
         before = now;
-        if ui.interactive() && drawn > 0 {
-            // Up to the table's first line, and everything below it cleared.
-            print!("\x1b[{drawn}A\x1b[J");
+        if ui.interactive() {
+            drawn = ui.redraw(&text, drawn);
+        } else {
+            ui.line(text.trim_end());
         }
-        drawn = text.lines().count();
-        ui.line(text.trim_end());
     }
 }
 

@@ -12,6 +12,28 @@ use crate::resources::{Object, PeerAuthentication, Provenance};
 ///
 /// `services` are those that the workload answers for, oldest first.
 pub fn inbound_policy(world: &World, workload: Arc<Workload>, services: Vec<InboundService>) -> InboundPolicy {
+    let modes = mtls_modes(world, &workload);
+    InboundPolicy { default_mtls: modes.default, port_mtls: modes.ports, services, workload }
+}
+
+/// What a workload takes: mutual TLS, plaintext, or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MtlsModes {
+    /// For ports that are not named below, and the object that says so (`None`: the mesh's default).
+    pub default: (MtlsMode, Option<Provenance>),
+    /// (port on the workload, mode, the object that says so).
+    pub ports: Vec<(u16, MtlsMode, Provenance)>,
+}
+
+impl MtlsModes {
+    /// The mode in force on a port of the workload.
+    pub fn of(&self, port: u16) -> MtlsMode {
+        self.ports.iter().find(|(number, ..)| *number == port).map_or(self.default.0, |(_, mode, _)| *mode)
+    }
+}
+
+/// The PeerAuthentications that apply to a workload, merged.
+pub fn mtls_modes(world: &World, workload: &Workload) -> MtlsModes {
     let oldest = |wanted: &dyn Fn(&Object<PeerAuthentication>) -> bool| {
         world.peer_authentications.iter().find(|object| wanted(object)).map(|object| &**object)
     };
@@ -19,17 +41,16 @@ pub fn inbound_policy(world: &World, workload: Arc<Workload>, services: Vec<Inbo
         object.meta.namespace == namespace && !selects_some(object)
     };
     let selecting = oldest(&|object| {
-        object.meta.namespace == *workload.namespace && selects_some(object) && selects(object, &workload)
+        object.meta.namespace == *workload.namespace && selects_some(object) && selects(object, workload)
     });
     let of_namespace = oldest(&|object| everywhere_in(&workload.namespace, object));
     let of_mesh = oldest(&|object| everywhere_in(&world.root_namespace, object));
-    let default_mtls = [selecting, of_namespace, of_mesh]
+    let default = [selecting, of_namespace, of_mesh]
         .into_iter()
         .flatten()
         .find_map(|object| Some((mode(object.spec.mtls.as_ref())?, Some(object.provenance()))))
         .unwrap_or((MtlsMode::Permissive, None));
-    let port_mtls = selecting.map_or(Vec::new(), port_modes);
-    InboundPolicy { workload, default_mtls, port_mtls, services }
+    MtlsModes { default, ports: selecting.map_or(Vec::new(), port_modes) }
 }
 
 fn port_modes(object: &Object<PeerAuthentication>) -> Vec<(u16, MtlsMode, Provenance)> {

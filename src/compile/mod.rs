@@ -12,6 +12,7 @@
 //! [`Object`](crate::resources::Object).
 
 mod endpoints;
+mod handling;
 mod inbound;
 mod listeners;
 mod names;
@@ -24,7 +25,7 @@ mod world;
 mod tests;
 
 pub use endpoints::{endpoints, slice_service, workload};
-pub use inbound::inbound_policy;
+pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
 pub use names::{qualify, resolve};
 pub use objects::service;

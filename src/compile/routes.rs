@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::compile::handling;
 use crate::compile::names::qualify;
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::matching::WholeMatch;
 use crate::model::{
-    Action, ClusterName, HostPattern, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch,
+    Action, ClusterName, Handling, HostPattern, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch,
     WeightedCluster,
 };
 use crate::resources::values::{self, GatewayRef};
-use crate::resources::virtual_service::{Destination, HttpMatch, HttpRoute};
+use crate::resources::virtual_service::{Destination, HttpDestination, HttpMatch, HttpRoute};
 use crate::resources::{Object, VirtualService};
 use crate::yaml::Path;
 
@@ -85,7 +86,8 @@ fn to_itself(service: &Service, port: u16) -> HttpRule {
         provenance: service.provenance.clone(),
         name: "default".into(),
         matches: vec![RequestMatch { port: Some(port), ..RequestMatch::default() }],
-        action: Action::Forward(vec![WeightedCluster { cluster, weight: 1 }]),
+        action: Action::Forward(vec![WeightedCluster::new(cluster, 1)]),
+        handling: Handling::default(),
     }
 }
 
@@ -106,6 +108,7 @@ pub(super) fn rules(
             name: route.name.as_deref().unwrap_or("default").into(),
             matches,
             action: Action::Forward(Vec::new()),
+            handling: handling::handling(route),
         };
         rules.extend(with_clusters(world, object, route, service, rule));
     }
@@ -155,6 +158,10 @@ fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: 
     let ignoring_case = conditions.ignore_uri_case == Some(true);
     let uri = conditions.uri.as_ref().map(|value| convert("uri", value, ignoring_case));
     let method = conditions.method.as_ref().map(|value| convert("method", value, false));
+    let scheme = conditions.scheme.as_ref().map(|value| convert("scheme", value, false));
+    let authority = conditions.authority.as_ref().map(|value| convert("authority", value, false));
+    let parameters = conditions.query_params.iter();
+    let query = parameters.map(|(name, value)| (name.as_str().into(), convert("queryParams", value, false))).collect();
     let mut headers = |field: &str, wanted: &std::collections::BTreeMap<String, values::StringMatch>| {
         let converted = wanted
             .iter()
@@ -166,6 +173,9 @@ fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: 
     RequestMatch {
         path: uri,
         method,
+        scheme,
+        authority,
+        query,
         headers: with,
         without_headers: without,
         port: conditions.port.map(|port| port.get()),
@@ -175,7 +185,7 @@ fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: 
     }
 }
 
-fn string_match(value: &values::StringMatch, ignoring_case: bool) -> Result<StringMatch, InvalidRegex> {
+pub(super) fn string_match(value: &values::StringMatch, ignoring_case: bool) -> Result<StringMatch, InvalidRegex> {
     Ok(match value {
         values::StringMatch::Exact(text) if ignoring_case => StringMatch::ExactIgnoringCase(text.as_bytes().into()),
         values::StringMatch::Exact(text) => StringMatch::Exact(text.as_bytes().into()),
@@ -195,34 +205,48 @@ fn with_clusters(
     service: Option<&Service>,
     rule: HttpRule,
 ) -> Vec<HttpRule> {
+    if let Some(redirect) = &route.redirect {
+        return vec![HttpRule { action: Action::Redirect(handling::redirect(redirect)), ..rule }];
+    }
+    if let Some(response) = &route.direct_response {
+        return vec![HttpRule { action: Action::Respond(handling::direct_response(response)), ..rule }];
+    }
     let destinations = destinations(route);
     if destinations.is_empty() {
-        // Nothing that is in force, a redirect for example: there is nowhere to send requests to, so the rule takes none. Kept
+        // Nothing that is in force, a delegate for example: there is nowhere to send requests to, so the rule takes none. Kept
         // without destinations, it would be refused by every proxy, and its siblings with it.
         return Vec::new();
     }
-    let ports: Vec<Option<u16>> =
-        destinations.iter().map(|(destination, _)| own_port(world, object, destination)).collect();
-    let forward = |request_port: u16| {
-        let clusters = destinations.iter().zip(&ports).map(|((destination, weight), port)| WeightedCluster {
-            cluster: ClusterName {
-                host: qualify(destination.host.as_str(), &object.meta.namespace, &world.domain),
-                port: port.unwrap_or(request_port),
-                subset: destination.subset.as_deref().map(Into::into),
-            },
+    let mirrors = handling::mirrors(route);
+    let port_of = |destination: &Destination| own_port(world, object, destination);
+    let cluster = |destination: &Destination, request_port: u16| {
+        let port = port_of(destination).unwrap_or(request_port);
+        handling::cluster(destination, &object.meta.namespace, &world.domain, port)
+    };
+    let for_request_port = |rule: HttpRule, port: u16| {
+        let clusters = destinations.iter().map(|(destination, weight)| WeightedCluster {
+            cluster: cluster(&destination.destination, port),
             weight: *weight,
+            authority: handling::authority_of(destination.headers.as_ref()),
+            headers: handling::header_edits(destination.headers.as_ref()),
         });
-        Action::Forward(clusters.collect())
+        let copies = mirrors.iter().map(|(destination, share)| handling::mirror(cluster(destination, port), *share));
+        let handling = Handling { mirrors: copies.collect(), ..rule.handling };
+        HttpRule { action: Action::Forward(clusters.collect()), handling, ..rule }
     };
     let request_ports: Vec<u16> =
         service.map_or(Vec::new(), |service| service.ports.iter().map(|port| port.number).collect());
-    if ports.iter().all(Option::is_some) || request_ports.len() < 2 {
+    let mut named = destinations.iter().map(|(destination, _)| &destination.destination);
+    let every_port_is_known = named.all(|destination| port_of(destination).is_some())
+        && mirrors.iter().all(|(destination, _)| port_of(destination).is_some());
+    if every_port_is_known || request_ports.len() < 2 {
         let port = request_ports.first().copied().unwrap_or(HTTP_PORT);
-        return vec![HttpRule { action: forward(port), ..rule }];
+        return vec![for_request_port(rule, port)];
     }
-    let for_port =
-        |port: u16| HttpRule { matches: at_port(&rule.matches, port), action: forward(port), ..rule.clone() };
-    request_ports.into_iter().map(for_port).filter(|rule| !rule.matches.is_empty()).collect()
+    let bound = request_ports
+        .into_iter()
+        .map(|port| for_request_port(HttpRule { matches: at_port(&rule.matches, port), ..rule.clone() }, port));
+    bound.filter(|rule| !rule.matches.is_empty()).collect()
 }
 
 /// The alternatives that can hold for requests to `port`, bound to it.
@@ -235,13 +259,13 @@ fn at_port(matches: &[RequestMatch], port: u16) -> Vec<RequestMatch> {
 }
 
 /// Destinations that take part, with their weights: of several, those with a weight; one alone takes everything.
-fn destinations(route: &HttpRoute) -> Vec<(&Destination, u32)> {
+fn destinations(route: &HttpRoute) -> Vec<(&HttpDestination, u32)> {
     match route.route.as_slice() {
-        [only] => vec![(&only.destination, 1)],
+        [only] => vec![(only, 1)],
         several => several
             .iter()
             .filter(|candidate| candidate.weight.0 > 0)
-            .map(|candidate| (&candidate.destination, candidate.weight.0))
+            .map(|candidate| (candidate, candidate.weight.0))
             .collect(),
     }
 }

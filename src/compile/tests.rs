@@ -54,6 +54,9 @@ fn decided(routes: &Routes, namespace: &str, port: u16, path: &str, headers: &[(
     let facts = RequestFacts {
         method: b"GET",
         path: path.as_bytes(),
+        query: b"",
+        scheme: "http",
+        authority: b"web",
         headers: &map,
         port,
         source_labels: &labels,
@@ -61,6 +64,7 @@ fn decided(routes: &Routes, namespace: &str, port: u16, path: &str, headers: &[(
     };
     match route::decide(routes, &facts, 0) {
         Decision::Forward { cluster, .. } => cluster.to_string(),
+        Decision::Answer { rule, .. } => rule.provenance.to_string(),
         Decision::NoRoute => "no route".to_owned(),
     }
 }
@@ -127,10 +131,9 @@ fn an_object_that_takes_no_request_leaves_no_route() {
 }
 
 #[test]
-fn a_match_that_is_not_in_force_never_holds_and_the_next_rule_decides() {
+fn a_rule_that_is_not_in_force_takes_nothing_and_the_next_one_decides() {
     let rule = "{hosts: [web], http: [\
-        {match: [{queryParams: {a: {exact: b}}}], route: [{destination: {host: web, subset: v2}}]}, \
-        {redirect: {uri: /x}}, \
+        {delegate: {name: other}}, \
         {route: [{destination: {host: web, subset: v1}}]}]}";
     let world = world(&(service("web", "shop", &[80]) + &object("VirtualService", "shop", "web", rule)));
     assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80|v1|web.shop.svc.cluster.local");
@@ -258,9 +261,9 @@ fn a_gateway_in_the_root_namespace_takes_the_services_rule_before_the_meshs() {
 
 #[test]
 fn every_rule_that_is_compiled_has_somewhere_to_send_requests_to() {
-    // A redirect is not in force: its rule takes no request, and must not make proxies refuse its siblings.
+    // A delegate is not in force: its rule takes no request, and must not make proxies refuse its siblings.
     let rule = "{hosts: [web], http: [\
-        {name: redirect, match: [{uri: {prefix: /old}}], redirect: {uri: /x}}, \
+        {name: delegate, match: [{uri: {prefix: /old}}], delegate: {name: other}}, \
         {name: taken, route: [{destination: {host: web, subset: v1}, weight: 0}]}]}";
     let world = world(&(service("web", "shop", &[80, 81]) + &object("VirtualService", "shop", "web", rule)));
     let routes = routes(&world, &scope("shop"), resolve(&world, &scope("shop"), "web").unwrap());

@@ -91,6 +91,7 @@ pub(super) fn is_visible<T: Visibility>(object: &Object<T>, namespace: &str) -> 
     exported.is_empty()
         || exported.iter().any(|target| match target {
             ExportTo::Public => true,
+            ExportTo::Nobody => false,
             ExportTo::Private => object.meta.namespace == namespace,
             ExportTo::Namespace(named) => named == namespace,
         })

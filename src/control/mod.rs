@@ -2,7 +2,8 @@
 //!
 //! `source/` watches and projects, `push/` compiles for a generation what somebody asks for, `xds/` answers proxies, `ca/`
 //! certifies them. It runs over a Kubernetes API, ours or another, and serves proxies of the same process over connections
-//! whose identity the runtime vouches for ([`ControlPlane::connect_in_memory`]).
+//! whose identity the runtime vouches for ([`ControlPlane::connect_in_memory`]), and those of other processes over TLS
+//! ([`ControlPlane::serve`]).
 //!
 //! It guarantees that nobody is told anything before everything has been read once, that a proxy is told only what its own
 //! scope sees, and that a certificate names who the caller has proved to be. It refuses to decide what a rule means: that is
@@ -10,15 +11,19 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
-mod ca;
+pub mod ca;
 mod connection;
 mod push;
+mod report;
+mod server;
 pub mod source;
+mod token;
 mod xds;
 
 use std::io;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,10 +36,13 @@ use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use crate::wire::proto::istio::v1::auth::istio_certificate_service_server::IstioCertificateServiceServer;
 
-use connection::Vouched;
+use connection::Accepted;
 use push::{MeshSettings, Snapshots};
 use source::{Event, Inventory};
+use token::TokenReviewer;
 
+pub use report::Report;
+pub use server::{ServerError, ServerOptions};
 pub use xds::{Nack, ProxyStatus};
 
 /// Events that have not been taken in; more wait where they come from.
@@ -77,10 +85,14 @@ pub struct Options {
 /// A control plane at work. A clone is another handle on the same one.
 #[derive(Debug, Clone)]
 pub struct ControlPlane {
-    connections: mpsc::Sender<Vouched>,
+    connections: mpsc::Sender<Accepted>,
     snapshots: Snapshots,
     registry: xds::Registry,
+    authority: Arc<ArcSwap<Authority>>,
+    certificates: ca::Issued,
+    trust_domain: TrustDomain,
     tasks: TaskTracker,
+    token: CancellationToken,
 }
 
 impl ControlPlane {
@@ -106,7 +118,7 @@ impl ControlPlane {
             outbound_mode,
             access_log,
         };
-        let inventory = Inventory::new(trust_domain, cluster, &domain, &root_namespace);
+        let inventory = Inventory::new(trust_domain.clone(), cluster, &domain, &root_namespace);
         let (publisher, snapshots) = watch::channel(None);
         tasks.spawn(push::publish(inventory, Arc::new(mesh), events, publisher, token.clone()));
 
@@ -117,7 +129,10 @@ impl ControlPlane {
             tasks: tasks.clone(),
             token: token.clone(),
         };
-        let (connections, mut incoming) = mpsc::channel::<Vouched>(CONNECTIONS);
+        let authority = Arc::new(ArcSwap::new(authority));
+        let certificates = ca::Issued::default();
+        let signing = ca::Certificates { authority: authority.clone(), issued: certificates.clone() };
+        let (connections, mut incoming) = mpsc::channel::<Accepted>(CONNECTIONS);
         let incoming =
             futures_util::stream::poll_fn(move |cx| incoming.poll_recv(cx).map(|next| next.map(Ok::<_, io::Error>)));
         let server = grpc_server(&Limits::default())
@@ -126,18 +141,30 @@ impl ControlPlane {
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
-            .add_service(
-                IstioCertificateServiceServer::new(ca::Certificates { authority })
-                    .max_decoding_message_size(MAX_MESSAGE_BYTES),
-            );
+            .add_service(IstioCertificateServiceServer::new(signing).max_decoding_message_size(MAX_MESSAGE_BYTES));
+        let stopping = token.clone();
         tasks.spawn(async move {
-            let stopping = token.clone().cancelled_owned();
+            let stopping = stopping.cancelled_owned();
             if let Err(error) = server.serve_with_incoming_shutdown(incoming, stopping).await {
                 tracing::error!(%error, "the control plane's server ended");
             }
         });
         tasks.close();
-        Self { connections, snapshots, registry, tasks }
+        Self { connections, snapshots, registry, authority, certificates, trust_domain, tasks, token }
+    }
+
+    /// Serves proxies of other processes, over TLS, until the control plane ends.
+    ///
+    /// # Errors
+    /// [`ServerError`] where the socket cannot be used or no certificate can be made for the names.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn serve(&self, mut options: ServerOptions) -> Result<(), ServerError> {
+        let reviews = options.token_reviews.take();
+        let reviewer = reviews.map(|client| TokenReviewer::new(client, self.trust_domain.clone()));
+        let accepted = self.connections.clone();
+        server::serve(options, reviewer, self.authority.clone(), accepted, &self.tasks, self.token.clone())
     }
 
     /// A connection for a proxy of the same process; the caller vouches that it is `identity`'s. Its other end is served.
@@ -147,7 +174,7 @@ impl ControlPlane {
     pub async fn connect_in_memory(&self, identity: SpiffeId) -> io::Result<DuplexStream> {
         let (near, far) = tokio::io::duplex(BUFFER);
         let refused = |_| io::Error::new(io::ErrorKind::ConnectionRefused, "the control plane has stopped");
-        self.connections.send(Vouched::new(far, identity)).await.map_err(refused)?;
+        self.connections.send(Accepted::vouched(far, identity)).await.map_err(refused)?;
         Ok(near)
     }
 
@@ -164,6 +191,11 @@ impl ControlPlane {
     /// The connected proxies, in the order in which they came.
     pub fn status(&self) -> Vec<ProxyStatus> {
         self.registry.status()
+    }
+
+    /// How many certificates it has signed, and how many requests for one it refused.
+    pub fn certificates(&self) -> (u64, u64) {
+        self.certificates.counts()
     }
 
     /// Waits until everything that it started has ended, after its token was cancelled.

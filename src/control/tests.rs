@@ -9,7 +9,7 @@ use tonic::Code;
 use super::source::{Item, Key, Kind, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 use super::*;
 use crate::compile;
-use crate::model::{Action, Health, Labels, Locality};
+use crate::model::{Action, Health, Labels, Locality, MtlsMode};
 use crate::proxy::directory::{Directory, Resolution, Target};
 use crate::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory, over};
 use crate::resources::Object;
@@ -211,7 +211,7 @@ async fn target(directory: &Directory, authority: &str) -> Arc<Target> {
 }
 
 fn weights(target: &Target) -> Vec<u32> {
-    let Action::Forward(clusters) = &target.routes.routes.http[0].action;
+    let Action::Forward(clusters) = &target.routes.routes.http[0].action else { panic!("the rule forwards") };
     clusters.iter().map(|cluster| cluster.weight).collect()
 }
 
@@ -248,7 +248,7 @@ async fn a_proxy_is_told_who_its_workload_is_and_what_it_answers_for() {
     assert_eq!(directory.credentials().unwrap().svid.id, id("shop"));
     // A subset has the endpoints that its labels choose, each with the identity to expect there.
     let target = target(&directory, "web").await;
-    let Action::Forward(clusters) = &target.routes.routes.http[0].action;
+    let Action::Forward(clusters) = &target.routes.routes.http[0].action else { panic!("the rule forwards") };
     let v2 = target.routes.cluster(&clusters[1].cluster).unwrap();
     let found: Vec<_> =
         v2.endpoints.iter().map(|it| (it.address.to_string(), it.endpoint.workload.identity.clone())).collect();
@@ -286,7 +286,7 @@ async fn a_pod_that_becomes_ready_is_among_the_endpoints_and_one_that_goes_is_no
     let directory = mesh.proxy("bank").await;
     let count = |directory: &Directory| {
         let target = now_held(directory, "web")?;
-        let Action::Forward(clusters) = &target.routes.routes.http[0].action;
+        let Action::Forward(clusters) = &target.routes.routes.http[0].action else { panic!("the rule forwards") };
         Some(target.routes.cluster(&clusters[0].cluster)?.endpoints.len())
     };
     target(&directory, "web").await;
@@ -383,4 +383,38 @@ async fn it_ends_when_told_to() {
     assert!(mesh.plane.connect_in_memory(id("shop")).await.is_err());
     // What is held stays in force.
     assert!(directory.inbound().is_some());
+}
+
+fn peer_authentication(mode: &str) -> (Key, Item) {
+    let value: Value = json!({
+        "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+        "metadata": {"name": "default", "namespace": "shop"}, "spec": {"mtls": {"mode": mode}},
+    });
+    (Key::new("shop", "default"), Item::PeerAuthentication(Arc::new(Object::from_value(&value).unwrap())))
+}
+
+#[tokio::test]
+async fn a_changed_mode_of_mutual_tls_reaches_the_workload_and_those_who_call_it() {
+    let mesh = mesh().await;
+    let (callee, caller) = (mesh.proxy("shop").await, mesh.proxy("bank").await);
+    target(&caller, "web.shop").await;
+    let speaks_tls = || {
+        let target = now_held(&caller, "web.shop")?;
+        let Action::Forward(clusters) = &target.routes.routes.http[0].action else { panic!("not forwarded") };
+        let cluster = target.routes.cluster(&clusters[0].cluster)?;
+        cluster.endpoints.first().map(|endpoint| endpoint.endpoint.speaks_tls(8080))
+    };
+    for (mode, expected) in [
+        ("STRICT", MtlsMode::Strict),
+        ("DISABLE", MtlsMode::Disable),
+        ("PERMISSIVE", MtlsMode::Permissive),
+        ("DISABLE", MtlsMode::Disable),
+    ] {
+        let (key, item) = peer_authentication(mode);
+        mesh.tell(Event::Apply(key, item)).await;
+        until(mode, || callee.inbound().is_some_and(|inbound| inbound.mtls(8080).0 == expected)).await;
+        until(mode, || speaks_tls() == Some(expected != MtlsMode::Disable)).await;
+    }
+    mesh.tell(Event::Delete(Kind::PeerAuthentication, Key::new("shop", "default"))).await;
+    until("permissive again", || speaks_tls() == Some(true)).await;
 }

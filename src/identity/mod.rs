@@ -21,7 +21,7 @@ mod pem;
 mod spiffe;
 mod svid;
 
-pub use authority::Authority;
+pub use authority::{Authority, AuthorityFiles};
 pub use bundle::TrustBundle;
 pub(crate) use certificate::rfc3339;
 pub use certificate::{Validity, issuer_name, spiffe_id, validity};

@@ -106,12 +106,21 @@ pub struct Connection {
     pub context: String,
     /// URL of the server.
     pub server: String,
+    /// Namespace of objects that name none.
+    pub namespace: String,
 }
 
 impl Connection {
     /// A connection over a client that is there already, such as the built-in runtime's own.
     pub fn new(client: Client, context: impl Into<String>, server: impl Into<String>) -> Self {
-        Self { client, context: context.into(), server: server.into() }
+        let namespace = client.default_namespace().to_owned();
+        Self { client, context: context.into(), server: server.into(), namespace }
+    }
+
+    /// The same connection, with another namespace for objects that name none.
+    #[must_use]
+    pub fn in_namespace(self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..self }
     }
 }
 

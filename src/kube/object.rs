@@ -45,7 +45,7 @@ impl ObjectRef {
         let (resource, capabilities) = discovery::pinned_kind(&connection.client, &kind)
             .await
             .map_err(|error| Error::of_discovery(error, self, connection))?;
-        let own = || connection.client.default_namespace().to_owned();
+        let own = || connection.namespace.clone();
         let namespace = match capabilities.scope {
             Scope::Namespaced => Some(self.namespace.clone().unwrap_or_else(own)),
             Scope::Cluster => None,

@@ -79,6 +79,14 @@ impl PartialEq for WholeMatch {
 
 impl Eq for WholeMatch {}
 
+/// Compiles an expression that is looked for inside a value, under the same limits.
+pub(super) fn compile_part(source: &str) -> Result<Regex, InvalidRegex> {
+    if source.len() > MAX_REGEX_BYTES {
+        return Err(InvalidRegex::TooLong(source.len()));
+    }
+    build(source)
+}
+
 fn build(source: &str) -> Result<Regex, InvalidRegex> {
     RegexBuilder::new(source)
         .unicode(false)

@@ -10,6 +10,7 @@
 //!
 //! The room refuses I/O, async and clocks and randomness of its own: what varies is an argument.
 
+pub mod handling;
 pub mod inbound;
 pub mod listener;
 pub mod matching;
@@ -19,6 +20,10 @@ pub mod service;
 pub mod settings;
 pub mod workload;
 
+pub use handling::{
+    AbortStatus, Cors, DirectResponse, Fault, Handling, HeaderChanges, HeaderEdits, Mirror, PathRewrite, Redirect,
+    RedirectFacts, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution, TryFailure,
+};
 pub use inbound::{InboundPolicy, InboundService, MtlsMode};
 pub use listener::{HostPattern, Listener, ListenerProtocol, VirtualHost};
 pub use matching::{HeaderLookup, InvalidRegex, StringMatch};

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::model::handling::{DirectResponse, Handling, HeaderEdits, Redirect};
 use crate::model::matching::{HeaderLookup, StringMatch};
 use crate::model::service::ClusterName;
 use crate::model::workload::Labels;
@@ -30,6 +31,8 @@ pub struct HttpRule {
     pub matches: Vec<RequestMatch>,
     /// What becomes of the request.
     pub action: Action,
+    /// What happens to it on the way.
+    pub handling: Handling,
 }
 
 /// What becomes of a request.
@@ -37,6 +40,10 @@ pub struct HttpRule {
 pub enum Action {
     /// It is sent to one of these clusters. Never empty; weights are at least 1.
     Forward(Vec<WeightedCluster>),
+    /// It is answered with a redirect.
+    Redirect(Redirect),
+    /// It is answered with this.
+    Respond(DirectResponse),
 }
 
 /// A destination and its share.
@@ -46,6 +53,17 @@ pub struct WeightedCluster {
     pub cluster: ClusterName,
     /// Share of requests relative to the sum of its siblings; at least 1.
     pub weight: u32,
+    /// What replaces the authority of requests that go there; the rule's own rewriting goes before.
+    pub authority: Option<Box<str>>,
+    /// Changes to headers of requests that go there. They are made before those of the rule.
+    pub headers: HeaderEdits,
+}
+
+impl WeightedCluster {
+    /// A destination that changes nothing.
+    pub fn new(cluster: ClusterName, weight: u32) -> Self {
+        Self { cluster, weight, authority: None, headers: HeaderEdits::default() }
+    }
 }
 
 /// Conditions of a rule, all of which must hold.
@@ -55,6 +73,12 @@ pub struct RequestMatch {
     pub path: Option<StringMatch>,
     /// On the method.
     pub method: Option<StringMatch>,
+    /// On the scheme.
+    pub scheme: Option<StringMatch>,
+    /// On the authority, as the client wrote it.
+    pub authority: Option<StringMatch>,
+    /// On parameters of the query, as they are written there: (name, match).
+    pub query: Vec<(Box<str>, StringMatch)>,
     /// On headers that must be there: (lower-case name, match).
     pub headers: Vec<(Box<str>, StringMatch)>,
     /// On headers that must not be there with such a value: (lower-case name, match).
@@ -76,6 +100,12 @@ pub struct RequestFacts<'a, H> {
     pub method: &'a [u8],
     /// Normalised path without query.
     pub path: &'a [u8],
+    /// The query, with or without its `?`; nothing where there is none.
+    pub query: &'a [u8],
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// Authority, as the client wrote it.
+    pub authority: &'a [u8],
     /// Headers.
     pub headers: &'a H,
     /// The port that the request was sent to.
@@ -93,8 +123,19 @@ pub enum Decision<'r> {
     Forward {
         /// The rule that took the request.
         rule: &'r HttpRule,
+        /// The conditions of the rule that held; `None` where it has none.
+        matched: Option<&'r RequestMatch>,
         /// The cluster drawn among its destinations.
         cluster: &'r ClusterName,
+        /// The destination that the cluster belongs to.
+        destination: &'r WeightedCluster,
+    },
+    /// The proxy answers itself, because of `rule`: its action says how.
+    Answer {
+        /// The rule that took the request.
+        rule: &'r HttpRule,
+        /// The conditions of the rule that held; `None` where it has none.
+        matched: Option<&'r RequestMatch>,
     },
     /// No rule takes the request (404, response flag `NR`).
     NoRoute,
@@ -104,19 +145,30 @@ pub enum Decision<'r> {
 ///
 /// `draw` is a uniformly distributed number; equal draws give equal answers.
 pub fn decide<'r, H: HeaderLookup>(routes: &'r Routes, request: &RequestFacts<'_, H>, draw: u64) -> Decision<'r> {
-    let Some(rule) = routes.http.iter().find(|rule| takes(rule, request)) else {
-        return Decision::NoRoute;
-    };
-    let Action::Forward(destinations) = &rule.action;
-    match draw_cluster(destinations, draw) {
-        Some(cluster) => Decision::Forward { rule, cluster },
-        None => Decision::NoRoute,
+    for rule in &routes.http {
+        let Some(matched) = taking(rule, request) else { continue };
+        return match &rule.action {
+            Action::Redirect(_) | Action::Respond(_) => Decision::Answer { rule, matched },
+            Action::Forward(destinations) => match draw_destination(destinations, draw) {
+                Some(destination) => Decision::Forward { rule, matched, cluster: &destination.cluster, destination },
+                None => Decision::NoRoute,
+            },
+        };
     }
+    Decision::NoRoute
 }
 
 /// Whether the rule takes the request.
 pub fn takes<H: HeaderLookup>(rule: &HttpRule, request: &RequestFacts<'_, H>) -> bool {
-    rule.matches.is_empty() || rule.matches.iter().any(|conditions| holds(conditions, request))
+    taking(rule, request).is_some()
+}
+
+/// The conditions because of which the rule takes the request (`Some(None)`: it takes every request); `None` when it does not.
+fn taking<'r, H: HeaderLookup>(rule: &'r HttpRule, request: &RequestFacts<'_, H>) -> Option<Option<&'r RequestMatch>> {
+    if rule.matches.is_empty() {
+        return Some(None);
+    }
+    rule.matches.iter().find(|conditions| holds(conditions, request)).map(Some)
 }
 
 fn holds<H: HeaderLookup>(conditions: &RequestMatch, request: &RequestFacts<'_, H>) -> bool {
@@ -127,20 +179,34 @@ fn holds<H: HeaderLookup>(conditions: &RequestMatch, request: &RequestFacts<'_, 
         && conditions.port.is_none_or(|port| port == request.port)
         && conditions.method.as_ref().is_none_or(|method| method.matches(request.method))
         && conditions.path.as_ref().is_none_or(|path| path.matches(request.path))
+        && conditions.scheme.as_ref().is_none_or(|scheme| scheme.matches(request.scheme.as_bytes()))
+        && conditions.authority.as_ref().is_none_or(|authority| authority.matches(request.authority))
+        && conditions.query.iter().all(|(name, expected)| {
+            parameter(request.query, name.as_bytes()).is_some_and(|value| expected.matches(value))
+        })
         && conditions.headers.iter().all(header)
         && !conditions.without_headers.iter().any(header)
         && conditions.source_namespace.as_deref().is_none_or(|namespace| namespace == request.source_namespace)
         && conditions.source_labels.iter().all(|(key, value)| request.source_labels.get(key) == Some(value))
 }
 
-fn draw_cluster(destinations: &[WeightedCluster], draw: u64) -> Option<&ClusterName> {
+/// The first value of a query parameter; a name without `=` has an empty one. Nothing is decoded (Envoy).
+pub fn parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+    let query = query.strip_prefix(b"?").unwrap_or(query);
+    query.split(|byte| *byte == b'&').find_map(|pair| {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        (halves.next() == Some(name)).then(|| halves.next().unwrap_or_default())
+    })
+}
+
+fn draw_destination(destinations: &[WeightedCluster], draw: u64) -> Option<&WeightedCluster> {
     let total: u64 = destinations.iter().map(|destination| u64::from(destination.weight)).sum();
     // Multiplying and keeping the high half maps the draw onto 0..total without the bias of a remainder.
     let mut point = ((u128::from(draw) * u128::from(total)) >> 64) as u64;
     for destination in destinations {
         let weight = u64::from(destination.weight);
         if point < weight {
-            return Some(&destination.cluster);
+            return Some(destination);
         }
         point -= weight;
     }

@@ -14,11 +14,9 @@ fn forward(matches: Vec<RequestMatch>, destinations: &[(&str, u32)]) -> HttpRule
         name: "default".into(),
         matches,
         action: Action::Forward(
-            destinations
-                .iter()
-                .map(|(subset, weight)| WeightedCluster { cluster: cluster(subset), weight: *weight })
-                .collect(),
+            destinations.iter().map(|(subset, weight)| WeightedCluster::new(cluster(subset), *weight)).collect(),
         ),
+        handling: Handling::default(),
     }
 }
 
@@ -34,15 +32,20 @@ fn routes(http: Vec<HttpRule>) -> Routes {
     Routes { name: "reviews".into(), http }
 }
 
+/// A request target, its query included.
 fn subset_for(routes: &Routes, path: &str, headers: &[(&str, &[u8])], draw: u64) -> Option<String> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value).unwrap());
     }
     let labels = Labels::from([("app".into(), "productpage".into())]);
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let facts = RequestFacts {
         method: b"GET",
         path: path.as_bytes(),
+        query: query.as_bytes(),
+        scheme: "http",
+        authority: b"reviews:9080",
         headers: &map,
         port: 9080,
         source_labels: &labels,
@@ -50,7 +53,7 @@ fn subset_for(routes: &Routes, path: &str, headers: &[(&str, &[u8])], draw: u64)
     };
     match decide(routes, &facts, draw) {
         Decision::Forward { cluster, .. } => cluster.subset.as_deref().map(str::to_owned),
-        Decision::NoRoute => None,
+        Decision::Answer { .. } | Decision::NoRoute => None,
     }
 }
 
@@ -98,6 +101,34 @@ fn a_match_with_a_condition_that_is_not_in_force_never_holds() {
         RequestMatch { unsupported: vec!["http[0].match[0].queryParams".into()], ..RequestMatch::default() };
     let routes = routes(vec![forward(vec![unsupported], &[("v1", 1)])]);
     assert_eq!(subset_for(&routes, "/", &[], 0), None);
+}
+
+#[test]
+fn scheme_authority_and_query_parameters_are_matched_as_they_are_written() {
+    let query = |name: &str, expected: StringMatch| RequestMatch {
+        query: vec![(name.into(), expected)],
+        ..RequestMatch::default()
+    };
+    let regex = |source: &str| StringMatch::Regex(WholeMatch::new(source).unwrap());
+    for (conditions, target, expected) in [
+        (query("user", exact("jason")), "/?a=b&user=jason", true),
+        (query("user", exact("jason")), "/?user=jason2", false),
+        (query("user", exact("jason")), "/?xuser=jason", false),
+        (query("user", exact("jason")), "/", false),
+        (query("user", exact("jason")), "/?user=eve&user=jason", false),
+        (query("debug", StringMatch::Present), "/?debug", true),
+        (query("debug", StringMatch::Present), "/?debugx=1", false),
+        (query("debug", exact("")), "/?debug", true),
+        (query("v", regex("[0-9]+")), "/?v=12", true),
+        (query("v", regex("[0-9]+")), "/?v=12a", false),
+        (RequestMatch { scheme: Some(exact("http")), ..RequestMatch::default() }, "/", true),
+        (RequestMatch { scheme: Some(exact("https")), ..RequestMatch::default() }, "/", false),
+        (RequestMatch { authority: Some(exact("reviews:9080")), ..RequestMatch::default() }, "/", true),
+        (RequestMatch { authority: Some(exact("reviews")), ..RequestMatch::default() }, "/", false),
+    ] {
+        let routes = routes(vec![forward(vec![conditions.clone()], &[("v1", 1)])]);
+        assert_eq!(subset_for(&routes, target, &[], 0).is_some(), expected, "{conditions:?} {target}");
+    }
 }
 
 #[test]

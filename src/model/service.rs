@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::model::workload::Workload;
+use crate::model::workload::{TunnelProtocol, Workload};
 use crate::resources::Provenance;
 
 /// The protocol of a service port, as `appProtocol` or the port's name declares it.
@@ -126,6 +126,8 @@ pub struct Endpoint {
     pub weight: u32,
     /// Whether it takes requests.
     pub health: Health,
+    /// Ports on the address where mesh TLS is not taken although the workload speaks it (PeerAuthentication DISABLE).
+    pub plaintext: Vec<u16>,
     /// What runs there.
     pub workload: Arc<Workload>,
 }
@@ -135,6 +137,11 @@ impl Endpoint {
     pub fn socket_address(&self, number: u16) -> Option<SocketAddr> {
         let (_, target) = self.ports.iter().find(|(service_port, _)| *service_port == number)?;
         Some(SocketAddr::new(self.address, *target))
+    }
+
+    /// Whether mesh TLS is spoken on a port of the address.
+    pub fn speaks_tls(&self, port: u16) -> bool {
+        self.workload.protocol == TunnelProtocol::MutualTls && !self.plaintext.contains(&port)
     }
 }
 

@@ -300,6 +300,7 @@ impl Part {
             listeners: RefCell::new(Arc::from([])),
             log: RefCell::new(self.log),
             seats: Seats::default(),
+            errands: RefCell::default(),
         });
         let mut phase = self.phase.clone();
         let acceptor = Acceptor { local: local.clone(), tasks: Rc::default(), phase: self.phase };

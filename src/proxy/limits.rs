@@ -42,8 +42,12 @@ pub struct Limits {
     pub accept_pause: Duration,
     /// A connection that was answered while it was still sending is read on for this long, so that the answer arrives.
     pub linger: Duration,
-    /// Attempts for one request, the first included (Istio's default: two retries).
-    pub attempts: usize,
+    /// A copy of a request and its answer.
+    pub mirror: Duration,
+    /// Copies of requests under way, per proxy and worker; there are no more while so many are.
+    pub errands: usize,
+    /// Retries of one cluster that may always be under way; more of them only as long as they are fewer than its requests.
+    pub retries: usize,
 }
 
 impl Default for Limits {
@@ -66,7 +70,9 @@ impl Default for Limits {
             dns_names: 256,
             accept_pause: Duration::from_millis(100),
             linger: Duration::from_secs(2),
-            attempts: 3,
+            mirror: Duration::from_secs(60),
+            errands: 1024,
+            retries: 100,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::RwLock;
+use tokio::task::JoinSet;
 
 use crate::model::Listener;
 use crate::proxy::directory::Directory;
@@ -69,6 +70,19 @@ pub struct Local {
     pub(super) listeners: RefCell<Arc<[Listener]>>,
     pub(super) log: RefCell<Option<LogHandle>>,
     pub(super) seats: Seats,
+    /// What is done beside requests, and ends by itself.
+    pub(super) errands: RefCell<JoinSet<()>>,
+}
+
+impl Local {
+    /// Does something beside the requests, unless [`Limits::errands`] are under way. It must end by itself.
+    pub(super) fn run_errand(&self, errand: impl Future<Output = ()> + 'static) {
+        let mut errands = self.errands.borrow_mut();
+        while errands.try_join_next().is_some() {}
+        if errands.len() < self.shared.limits.errands {
+            errands.spawn_local(errand);
+        }
+    }
 }
 
 /// Counts a connection as open, as long as it lives.

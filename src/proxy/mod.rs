@@ -22,6 +22,7 @@ pub mod local;
 pub mod standalone;
 pub mod stream;
 pub mod tcp;
+mod tee;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

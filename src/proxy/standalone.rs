@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, World};
-use crate::model::{Action, ClusterName, Labels, OutboundMode, Routes, Settings};
-use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory, RoutesInForce};
+use crate::model::{ClusterName, Labels, OutboundMode, Routes, Settings};
+use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory, RoutesInForce, cluster_names};
 
 /// The directory of a gateway with these labels that stands in `namespace`.
 ///
@@ -46,11 +46,7 @@ fn clusters(
     routes: &Routes,
     states: &mut EndpointStates,
 ) -> Vec<Arc<Cluster>> {
-    let mut named: BTreeSet<&ClusterName> = BTreeSet::new();
-    for rule in &routes.http {
-        let Action::Forward(destinations) = &rule.action;
-        named.extend(destinations.iter().map(|destination| &destination.cluster));
-    }
+    let named: BTreeSet<&ClusterName> = cluster_names(routes).collect();
     let assembled = named.into_iter().filter_map(|name| {
         let service = world.services.get(&name.host)?;
         let policy = compile::traffic_policy(world, &workload.scope, service);

@@ -40,6 +40,12 @@ macro_rules! each {
     };
 }
 
+/// Whether a stream ended because its peer took nothing of what it carried (HTTP/2's REFUSED_STREAM). A TCP connection, once
+/// made, is never refused.
+pub fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
 impl Stream {
     /// Reads into `room`; 0 is the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {

@@ -57,6 +57,7 @@ pub fn cluster(
                 ports: vec![(9080, address.port())],
                 weight: 1,
                 health: Health::Healthy,
+                plaintext: Vec::new(),
                 workload: workload(name, "v1", identity.cloned()),
             }),
             address: *address,
@@ -70,5 +71,6 @@ pub fn cluster(
         policy_provenance: None,
         endpoints: addresses.iter().map(endpoint).collect(),
         cursor: AtomicUsize::new(0),
+        state: Arc::default(),
     })
 }

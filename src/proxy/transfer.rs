@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use crate::proxy::connection::Conn;
 use crate::proxy::http1::body::{Body, Step};
 use crate::proxy::http1::{Framing, Refusal};
+use crate::proxy::tee::Tee;
 
 /// Why a body did not arrive.
 #[derive(Debug)]
@@ -37,12 +38,18 @@ pub struct Transfer {
     encodes: bool,
     finished: bool,
     awaits: Awaits,
+    tee: Option<Box<Tee>>,
 }
 
 impl Transfer {
     /// A transfer of this body.
     pub fn new(body: Body) -> Self {
-        Self { body, cleared: 0, encodes: false, finished: false, awaits: Awaits::Source }
+        Self { body, cleared: 0, encodes: false, finished: false, awaits: Awaits::Source, tee: None }
+    }
+
+    /// Copies what passes from now on.
+    pub fn copy_to(&mut self, tee: Tee) {
+        self.tee = Some(Box::new(tee));
     }
 
     /// A transfer that puts chunks around a body which ends with its connection.
@@ -95,11 +102,19 @@ impl Transfer {
                     } else {
                         output.extend_from_slice(part);
                     }
+                    if let Some(tee) = &mut self.tee {
+                        tee.pass(part);
+                    }
                     taken += count;
                 }
                 Step::Skip(count) => taken += count,
                 Step::More | Step::Done => break,
             }
+        }
+        if self.body.is_done()
+            && let Some(tee) = &mut self.tee
+        {
+            tee.end();
         }
         Ok(taken)
     }
@@ -133,9 +148,17 @@ impl Transfer {
                 return Poll::Ready(Ok(()));
             }
             match self.body.step(source.window()).map_err(TransferError::Malformed)? {
-                Step::Forward(count) => self.cleared = count,
+                Step::Forward(count) => {
+                    self.cleared = count;
+                    if let Some(tee) = &mut self.tee {
+                        tee.pass(source.window().get(..count).unwrap_or_default());
+                    }
+                }
                 Step::Skip(count) => source.pass(count),
                 Step::Done => {
+                    if let Some(tee) = &mut self.tee {
+                        tee.end();
+                    }
                     if self.encodes {
                         self.encodes = false;
                         sink.output().extend_from_slice(b"0\r\n\r\n");

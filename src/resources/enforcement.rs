@@ -1,7 +1,7 @@
 //! What mesh does not do yet, field by field: the one place that knows.
 //!
 //! A field of a configuration kind is either listed in [`IN_FORCE`] or covered by a row of [`NOT_IN_FORCE`], which says what
-//! happens to an object that uses it; a test holds the two against the schema. Unknown means no: a condition that is not
+//! happens to an object that uses it; a test holds the two against the schema. A row for `kind` covers the whole kind. Unknown means no: a condition that is not
 //! evaluated never holds, and what would leave somebody less protected than they asked for is refused.
 
 use serde_json::Value;
@@ -42,6 +42,8 @@ pub enum When {
     Not(&'static [&'static str]),
     /// Entries whose key starts like this.
     KeyStarts(&'static str),
+    /// Texts with this character.
+    Contains(char),
 }
 
 /// A field of one object that is not in force.
@@ -63,6 +65,12 @@ const fn never(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::NeverMatches, instead }
 }
 
+/// Values with `%`, which Envoy reads as commands of its log format.
+const fn variables(path: &'static str) -> Row {
+    let instead = "`%` stands for itself, and nothing is put in its place";
+    Row { path, when: When::Contains('%'), consequence: Consequence::Warning, instead }
+}
+
 const fn refuse(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Refused, instead }
 }
@@ -78,7 +86,10 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.http[].name",
             "spec.http[].match[].uri",
             "spec.http[].match[].ignoreUriCase",
+            "spec.http[].match[].scheme",
             "spec.http[].match[].method",
+            "spec.http[].match[].authority",
+            "spec.http[].match[].queryParams",
             "spec.http[].match[].headers",
             "spec.http[].match[].withoutHeaders",
             "spec.http[].match[].port",
@@ -87,6 +98,24 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.http[].match[].gateways",
             "spec.http[].route[].destination",
             "spec.http[].route[].weight",
+            "spec.http[].route[].headers",
+            "spec.http[].redirect",
+            "spec.http[].directResponse",
+            "spec.http[].rewrite",
+            "spec.http[].timeout",
+            "spec.http[].retries.attempts",
+            "spec.http[].retries.perTryTimeout",
+            "spec.http[].retries.retryOn",
+            "spec.http[].retries.retryIgnorePreviousHosts",
+            "spec.http[].retries.backoff",
+            "spec.http[].fault",
+            "spec.http[].mirror",
+            "spec.http[].mirrors",
+            "spec.http[].mirrorPercent",
+            "spec.http[].mirror_percent",
+            "spec.http[].mirrorPercentage",
+            "spec.http[].corsPolicy",
+            "spec.http[].headers",
         ],
     ),
     (
@@ -114,6 +143,17 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         ],
     ),
     ("PeerAuthentication", &["spec.selector", "spec.mtls", "spec.portLevelMtls"]),
+    ("RequestAuthentication", &[]),
+    ("AuthorizationPolicy", &[]),
+    ("ServiceEntry", &[]),
+    ("Sidecar", &[]),
+    ("WorkloadEntry", &[]),
+    ("WorkloadGroup", &[]),
+    ("EnvoyFilter", &[]),
+    ("ProxyConfig", &[]),
+    ("Telemetry", &[]),
+    ("WasmPlugin", &[]),
+    ("TrafficExtension", &[]),
 ];
 
 const NO_CONDITION: &str = "the match never holds";
@@ -125,26 +165,21 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             never("spec.tls", "TLS connections go where they would without the rule"),
             never("spec.tcp", "TCP connections go where they would without the rule"),
-            never("spec.http[].redirect", "the rule never takes a request"),
-            never("spec.http[].directResponse", "the rule never takes a request"),
             never("spec.http[].delegate", "the rule never takes a request"),
-            warn("spec.http[].rewrite", "requests go on with their own path and authority"),
-            warn("spec.http[].timeout", "the request has no timeout"),
-            warn("spec.http[].retries", "requests are not retried by this rule"),
-            warn("spec.http[].fault", "no fault is injected"),
-            warn("spec.http[].mirror", "requests are not copied"),
-            warn("spec.http[].mirrors", "requests are not copied"),
-            warn("spec.http[].mirrorPercent", "requests are not copied"),
-            warn("spec.http[].mirror_percent", "requests are not copied"),
-            warn("spec.http[].mirrorPercentage", "requests are not copied"),
-            refuse("spec.http[].corsPolicy", "the service's own answers would decide what other origins may do"),
-            warn("spec.http[].headers", "headers stay as they are"),
-            warn("spec.http[].route[].headers", "headers stay as they are"),
+            variables("spec.http[].headers.request.set{}"),
+            variables("spec.http[].headers.request.add{}"),
+            variables("spec.http[].headers.response.set{}"),
+            variables("spec.http[].headers.response.add{}"),
+            variables("spec.http[].route[].headers.request.set{}"),
+            variables("spec.http[].route[].headers.request.add{}"),
+            variables("spec.http[].route[].headers.response.set{}"),
+            variables("spec.http[].route[].headers.response.add{}"),
+            warn(
+                "spec.http[].retries.retryRemoteLocalities",
+                "every locality is tried, as endpoints are chosen without regard to localities",
+            ),
             warn("spec.http[].match[].name", "the name appears nowhere"),
             warn("spec.http[].match[].statPrefix", "the prefix appears nowhere"),
-            never("spec.http[].match[].scheme", NO_CONDITION),
-            never("spec.http[].match[].authority", NO_CONDITION),
-            never("spec.http[].match[].queryParams", NO_CONDITION),
             Row {
                 path: "spec.http[].match[].headers{}",
                 when: When::KeyStarts("@request.auth.claims"),
@@ -243,6 +278,39 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         ],
     ),
     ("PeerAuthentication", &[]),
+    ("RequestAuthentication", &[refuse("kind", "tokens would not be checked")]),
+    ("AuthorizationPolicy", &[refuse("kind", "requests would go on that it denies")]),
+    ("ServiceEntry", &[warn("kind", "its hosts are not known to the mesh")]),
+    (
+        "Sidecar",
+        &[
+            warn("kind", "proxies know and listen for what they would without it"),
+            Row {
+                path: "spec.outboundTrafficPolicy.mode",
+                when: When::Not(&["ALLOW_ANY"]),
+                consequence: Consequence::Refused,
+                instead: "connections to hosts that are not known would go on",
+            },
+            refuse("spec.ingress[].tls", "the port would not be secured this way"),
+        ],
+    ),
+    ("WorkloadEntry", &[warn("kind", "the workload gets no requests")]),
+    ("WorkloadGroup", &[warn("kind", "workloads do not register with it")]),
+    ("EnvoyFilter", &[warn("kind", "there is no Envoy whose configuration it could change")]),
+    ("ProxyConfig", &[warn("kind", "proxies start with the mesh's own settings")]),
+    ("Telemetry", &[warn("kind", "the mesh's own settings hold")]),
+    ("WasmPlugin", WASM),
+    ("TrafficExtension", WASM),
+];
+
+const WASM: &[Row] = &[
+    warn("kind", "the code is not run"),
+    Row {
+        path: "spec.phase",
+        when: When::Not(&["UNSPECIFIED", "UNSPECIFIED_PHASE", "STATS"]),
+        consequence: Consequence::Refused,
+        instead: "requests would go on that the code refuses",
+    },
 ];
 
 /// What an object of `kind` uses that is not in force.
@@ -315,6 +383,7 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
                 other => !is_in_force(other),
             }
         }
+        When::Contains(character) => value.as_str().is_some_and(|text| text.contains(character)),
         When::KeyStarts(prefix) => matches!(path.last(), Some(Segment::Key(key)) if key.starts_with(prefix)),
     }
 }

@@ -4,7 +4,7 @@
 //! so that none of them can know a field that the others do not. Decoding collects every fault of an object; the checks that
 //! go beyond single fields are named in the declaration and run as soon as their struct is sound, whatever is wrong around it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -57,6 +57,37 @@ pub(super) enum Limit {
     Bytes,
     /// The field has to be there.
     Required,
+    /// If the list is there, it has items: an empty one would mean the opposite of what it looks like.
+    NotEmpty,
+    /// At least this many characters.
+    MinLength(usize),
+    /// At most this many characters.
+    MaxLength(usize),
+    /// Items, or an entry's values, of at least this many characters.
+    ItemsMinLength(usize),
+    /// Items, or an entry's values, of at most this many characters.
+    ItemsMaxLength(usize),
+    /// No more than this many entries.
+    MaxProperties(usize),
+    /// Text of this form.
+    Pattern(TextPattern),
+    /// Items that differ in this field of theirs.
+    UniqueBy(&'static str),
+    /// Rules that the schema states; the struct's check holds them.
+    Cel(&'static [(&'static str, &'static str)]),
+    /// The same of a list's items, or of a mapping's values.
+    ItemsCel(&'static [(&'static str, &'static str)]),
+}
+
+/// The form of a text: as the schema states it, and as code.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TextPattern {
+    /// The regular expression.
+    pub(super) pattern: &'static str,
+    /// The same as a function.
+    pub(super) holds: fn(&str) -> bool,
+    /// What is wrong with a text that does not match; reads on from the field's path.
+    pub(super) sentence: &'static str,
 }
 
 /// Where decoding is, and what it has found so far.
@@ -214,7 +245,26 @@ impl Limit {
                 cx.error(format!("has to have at least {min} entry: add one, or remove the field"));
             }
             Self::Selector => selector(value, cx),
-            Self::Min(_)
+            Self::NotEmpty if value.as_array().is_some_and(Vec::is_empty) => {
+                cx.error("is empty: remove it if it is to mean any, or add an item");
+            }
+            Self::MinLength(min) => shortest(value, min, cx),
+            Self::MaxLength(max) => longest(value, max, cx),
+            Self::ItemsMinLength(min) => each(value, cx, |item, cx| shortest(item, min, cx)),
+            Self::ItemsMaxLength(max) => each(value, cx, |item, cx| longest(item, max, cx)),
+            Self::MaxProperties(max) if value.as_object().is_some_and(|object| object.len() > max) => {
+                cx.error(format!("can have at most {max} entries"));
+            }
+            Self::Pattern(pattern) if value.as_str().is_some_and(|text| !(pattern.holds)(text)) => {
+                cx.error(format!("{}: {:?}", pattern.sentence, suggest::shortened(value.as_str().unwrap_or_default())));
+            }
+            Self::UniqueBy(field) => unique(value, field, cx),
+            Self::NotEmpty
+            | Self::MaxProperties(_)
+            | Self::Pattern(_)
+            | Self::Cel(_)
+            | Self::ItemsCel(_)
+            | Self::Min(_)
             | Self::MaxItems(_)
             | Self::MinItems(_)
             | Self::MinProperties(_)
@@ -249,8 +299,34 @@ impl Limit {
             Self::MinProperties(min) => set("minProperties", json!(min)),
             Self::Nullable => set("nullable", json!(true)),
             Self::Bytes => set("format", json!("byte")),
-            // Stated by the struct that has the field.
-            Self::Required => {}
+            // The first is stated by the struct that has the field, the second by no schema of upstream's.
+            Self::Required | Self::NotEmpty => {}
+            Self::MinLength(min) => set("minLength", json!(min)),
+            Self::MaxLength(max) => set("maxLength", json!(max)),
+            Self::ItemsMinLength(_) | Self::ItemsMaxLength(_) | Self::ItemsCel(_) => {
+                let limit = match self {
+                    Self::ItemsMinLength(min) => Self::MinLength(min),
+                    Self::ItemsMaxLength(max) => Self::MaxLength(max),
+                    Self::ItemsCel(rules) => Self::Cel(rules),
+                    other => other,
+                };
+                let inner = if schema.contains_key("items") { "items" } else { "additionalProperties" };
+                if let Some(Value::Object(items)) = schema.get_mut(inner) {
+                    limit.describe(items);
+                }
+            }
+            Self::MaxProperties(max) => set("maxProperties", json!(max)),
+            Self::Pattern(pattern) => set("pattern", json!(pattern.pattern)),
+            Self::UniqueBy(field) => {
+                set("x-kubernetes-list-type", json!("map"));
+                set("x-kubernetes-list-map-keys", json!([field]));
+            }
+            Self::Cel(rules) => {
+                let stated = schema.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
+                if let Value::Array(stated) = stated {
+                    stated.extend(rules.iter().map(|(rule, message)| json!({"rule": rule, "message": message})));
+                }
+            }
             Self::Selector => {
                 set("maxProperties", json!(4096));
                 set(
@@ -271,6 +347,51 @@ impl Limit {
                     }),
                 );
             }
+        }
+    }
+}
+
+fn shortest(value: &Value, min: usize, cx: &mut Cx) {
+    if value.as_str().is_some_and(|text| text.chars().count() < min) {
+        cx.error(if min == 1 {
+            "is empty: write it out, or remove it".to_owned()
+        } else {
+            format!("has to have at least {min} characters")
+        });
+    }
+}
+
+fn longest(value: &Value, max: usize, cx: &mut Cx) {
+    if let Some(length) = value.as_str().map(|text| text.chars().count()).filter(|length| *length > max) {
+        cx.error(format!("has {length} characters, and can have at most {max}"));
+    }
+}
+
+/// Every item of a list, or every value of a mapping.
+fn each(value: &Value, cx: &mut Cx, check: impl Fn(&Value, &mut Cx)) {
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                cx.at_index(index, |cx| check(item, cx));
+            }
+        }
+        Value::Object(entries) => {
+            for (key, entry) in entries {
+                cx.at(key, |cx| check(entry, cx));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unique(value: &Value, field: &str, cx: &mut Cx) {
+    let mut seen = HashSet::new();
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        let Some(key) = item.get(field).filter(|key| !key.is_null()) else { continue };
+        if !seen.insert(key.to_string()) {
+            cx.at_index(index, |cx| {
+                cx.error_at(field, format!("repeats {key}, and items have to differ in it: remove one"));
+            });
         }
     }
 }

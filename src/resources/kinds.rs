@@ -35,10 +35,9 @@ pub enum Scope {
 /// What mesh does with a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// It is configuration of the mesh: typed, validated and put in force.
+    /// It is configuration of the mesh: typed and validated. What of it is not in force,
+    /// [`enforcement`](super::enforcement) says.
     Configuration,
-    /// It is configuration of a mesh that is not in force yet, and is refused rather than ignored.
-    NotYet,
     /// It is Kubernetes' own; its rules are not checked here.
     Kubernetes,
 }
@@ -91,7 +90,7 @@ const fn kubernetes(
 /// Every kind that mesh has a name for.
 pub const KINDS: &[Kind] = {
     use Scope::{Cluster, Namespaced};
-    use Support::{Configuration, NotYet};
+    use Support::Configuration;
     &[
         istio(
             "networking.istio.io",
@@ -118,26 +117,13 @@ pub const KINDS: &[Kind] = {
             &["pa"],
             Configuration,
         ),
-        istio("networking.istio.io", NETWORKING, "ServiceEntry", ["serviceentries", "serviceentry"], &["se"], NotYet),
-        istio("networking.istio.io", NETWORKING, "Sidecar", ["sidecars", "sidecar"], &[], NotYet),
-        istio(
-            "networking.istio.io",
-            NETWORKING,
-            "WorkloadEntry",
-            ["workloadentries", "workloadentry"],
-            &["we"],
-            NotYet,
-        ),
-        istio("networking.istio.io", NETWORKING, "WorkloadGroup", ["workloadgroups", "workloadgroup"], &["wg"], NotYet),
-        istio("networking.istio.io", &["v1alpha3"], "EnvoyFilter", ["envoyfilters", "envoyfilter"], &[], NotYet),
-        istio("networking.istio.io", &["v1beta1"], "ProxyConfig", ["proxyconfigs", "proxyconfig"], &[], NotYet),
         istio(
             "security.istio.io",
             &["v1", "v1beta1"],
             "RequestAuthentication",
             ["requestauthentications", "requestauthentication"],
             &["ra"],
-            NotYet,
+            Configuration,
         ),
         istio(
             "security.istio.io",
@@ -145,17 +131,52 @@ pub const KINDS: &[Kind] = {
             "AuthorizationPolicy",
             ["authorizationpolicies", "authorizationpolicy"],
             &["ap"],
-            NotYet,
+            Configuration,
         ),
+        istio(
+            "networking.istio.io",
+            NETWORKING,
+            "ServiceEntry",
+            ["serviceentries", "serviceentry"],
+            &["se"],
+            Configuration,
+        ),
+        istio("networking.istio.io", NETWORKING, "Sidecar", ["sidecars", "sidecar"], &[], Configuration),
+        istio(
+            "networking.istio.io",
+            NETWORKING,
+            "WorkloadEntry",
+            ["workloadentries", "workloadentry"],
+            &["we"],
+            Configuration,
+        ),
+        istio(
+            "networking.istio.io",
+            NETWORKING,
+            "WorkloadGroup",
+            ["workloadgroups", "workloadgroup"],
+            &["wg"],
+            Configuration,
+        ),
+        istio("networking.istio.io", &["v1alpha3"], "EnvoyFilter", ["envoyfilters", "envoyfilter"], &[], Configuration),
+        istio("networking.istio.io", &["v1beta1"], "ProxyConfig", ["proxyconfigs", "proxyconfig"], &[], Configuration),
         istio(
             "telemetry.istio.io",
             &["v1", "v1alpha1"],
             "Telemetry",
             ["telemetries", "telemetry"],
             &["telemetry"],
-            NotYet,
+            Configuration,
         ),
-        istio("extensions.istio.io", &["v1alpha1"], "WasmPlugin", ["wasmplugins", "wasmplugin"], &[], NotYet),
+        istio("extensions.istio.io", &["v1alpha1"], "WasmPlugin", ["wasmplugins", "wasmplugin"], &[], Configuration),
+        istio(
+            "extensions.istio.io",
+            &["v1alpha1"],
+            "TrafficExtension",
+            ["trafficextensions", "trafficextension"],
+            &[],
+            Configuration,
+        ),
         kubernetes("", "Namespace", ["namespaces", "namespace"], &["ns"], Cluster),
         kubernetes("", "Node", ["nodes", "node"], &["no"], Cluster),
         kubernetes("", "Pod", ["pods", "pod"], &["po"], Namespaced),

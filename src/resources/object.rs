@@ -11,7 +11,11 @@ use super::finding::Findings;
 use super::kinds::{self, Kind};
 use super::suggest;
 use super::values::is_lower_label;
-use super::{DestinationRule, Gateway, PeerAuthentication, Provenance, VirtualService};
+use super::{
+    AuthorizationPolicy, DestinationRule, EnvoyFilter, Gateway, PeerAuthentication, Provenance, ProxyConfig,
+    RequestAuthentication, ServiceEntry, Sidecar, Telemetry, TrafficExtension, VirtualService, WasmPlugin,
+    WorkloadEntry, WorkloadGroup, registry,
+};
 use crate::yaml::{Document, Path, SourcePosition};
 
 /// A kind of configuration.
@@ -34,8 +38,11 @@ macro_rules! resources {
 }
 
 resources! {
-    "networking.istio.io": VirtualService, DestinationRule, Gateway;
-    "security.istio.io": PeerAuthentication;
+    "networking.istio.io": VirtualService, DestinationRule, Gateway, ServiceEntry, Sidecar, WorkloadEntry, WorkloadGroup,
+        EnvoyFilter, ProxyConfig;
+    "security.istio.io": PeerAuthentication, RequestAuthentication, AuthorizationPolicy;
+    "telemetry.istio.io": Telemetry;
+    "extensions.istio.io": WasmPlugin, TrafficExtension;
 }
 
 /// What mesh keeps of an object's metadata.
@@ -162,8 +169,16 @@ fn read_object<T: Resource>(value: &Value, cx: &mut Cx) -> Option<Object<T>> {
     }
     // An object without a spec is one with an empty spec, as the API server has it.
     let empty = Value::Object(serde_json::Map::new());
-    let spec = object.get("spec").filter(|spec| !spec.is_null()).unwrap_or(&empty);
+    let written = object.get("spec").filter(|spec| !spec.is_null());
+    if written.is_none() && kind.and_then(registry::of).is_some_and(|entry| entry.spec_required) {
+        cx.error_at("spec", "is required: add it");
+        return None;
+    }
+    let spec = written.unwrap_or(&empty);
     let decoded = cx.at("spec", |cx| T::decode(spec, cx));
+    if let Some(meta) = &meta {
+        cx.at("metadata", |cx| dry_run(meta, T::KIND, spec, cx));
+    }
     Some(Object { meta: meta?, spec: decoded?, source: None, unenforced: enforcement::hits(T::KIND, value) })
 }
 
@@ -231,6 +246,25 @@ fn read_meta(value: &Value, label_only: bool, cx: &mut Cx) -> Option<Meta> {
         generation: object.get("generation").and_then(whole).and_then(|generation| i64::try_from(generation).ok()),
         resource_version: cx.field(object, "resourceVersion", &[])?,
     })
+}
+
+/// The annotation that makes an AuthorizationPolicy be noted instead of enforced.
+pub const DRY_RUN: &str = "istio.io/dry-run";
+
+/// A policy that its author believes to be tried out must not be in force, and one that is believed in force not tried out.
+fn dry_run(meta: &Meta, kind: &str, spec: &Value, cx: &mut Cx) {
+    let Some(value) = meta.annotations.get(DRY_RUN) else { return };
+    let action = spec.get("action").and_then(Value::as_str).unwrap_or("ALLOW");
+    let fault = if kind != AuthorizationPolicy::KIND {
+        format!("has no effect on a {kind}: only an AuthorizationPolicy can be tried out")
+    } else if !matches!(action, "ALLOW" | "DENY") {
+        format!("has no effect with {action}: only ALLOW and DENY can be tried out")
+    } else if !matches!(value.as_str(), "true" | "false") {
+        format!("has to be \"true\" or \"false\", and is {:?}", suggest::shortened(value))
+    } else {
+        return;
+    };
+    cx.at("annotations", |cx| cx.error_at(DRY_RUN, fault));
 }
 
 fn is_subdomain(name: &str) -> bool {

@@ -24,13 +24,16 @@ const MAX_REGEX_PROGRAM: usize = 1 << 20;
 macro_rules! parsed {
     ($($type:ty),+) => {
         $(
-            impl Field for $type {
-                fn schema() -> Value {
-                    json!({"type": "string"})
+            impl $crate::resources::field::Field for $type {
+                fn schema() -> serde_json::Value {
+                    serde_json::json!({"type": "string"})
                 }
 
-                fn decode(value: &Value, cx: &mut Cx) -> Option<Self> {
-                    let Value::String(text) = value else {
+                fn decode(
+                    value: &serde_json::Value,
+                    cx: &mut $crate::resources::field::Cx,
+                ) -> Option<Self> {
+                    let serde_json::Value::String(text) = value else {
                         cx.wrong_type("a string", value);
                         return None;
                     };
@@ -44,15 +47,78 @@ macro_rules! parsed {
                     }
                 }
 
-                fn encode(&self) -> Option<Value> {
-                    Some(Value::String(self.to_string()))
+                fn encode(&self) -> Option<serde_json::Value> {
+                    Some(serde_json::Value::String(self.to_string()))
                 }
             }
         )+
     };
 }
 
-parsed!(Duration, Host, ServerHost, GatewayRef, ExportTo);
+pub(super) use parsed;
+
+parsed!(Duration, Host, ServerHost, GatewayRef, ExportTo, HttpUrl);
+
+/// A URL with the scheme `http` or `https`, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HttpUrl {
+    text: Arc<str>,
+    uri: http::Uri,
+}
+
+impl HttpUrl {
+    /// The URL as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The URL; it has a scheme and a host.
+    pub fn uri(&self) -> &http::Uri {
+        &self.uri
+    }
+}
+
+impl FromStr for HttpUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_http = |uri: &http::Uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+        };
+        match text.parse() {
+            Ok(uri) if is_http(&uri) => Ok(Self { text: text.into(), uri }),
+            _ => Err(format!("is no URL that starts with `http://` or `https://`: {:?}", shortened(text))),
+        }
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A mapping of whatever the user wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Free(pub serde_json::Map<String, Value>);
+
+impl Field for Free {
+    fn schema() -> Value {
+        json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+    }
+
+    fn decode(value: &Value, cx: &mut Cx) -> Option<Self> {
+        if let Value::Object(entries) = value {
+            return Some(Self(entries.clone()));
+        }
+        cx.wrong_type("a mapping", value);
+        None
+    }
+
+    fn encode(&self) -> Option<Value> {
+        Some(Value::Object(self.0.clone()))
+    }
+}
 
 /// A span of time as Kubernetes writes it: `1h30m`, `5s`, `1.5s`, `20ms`. Never negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -309,6 +375,8 @@ pub enum ExportTo {
     Private,
     /// One namespace.
     Namespace(String),
+    /// `~`: nobody. Only a ServiceEntry can say so.
+    Nobody,
 }
 
 impl FromStr for ExportTo {
@@ -318,6 +386,7 @@ impl FromStr for ExportTo {
         match text {
             "*" => Ok(Self::Public),
             "." => Ok(Self::Private),
+            "~" => Ok(Self::Nobody),
             name if is_lower_label(name) => Ok(Self::Namespace(name.to_owned())),
             other => Err(format!("has to be a namespace, `.` or `*`, and is {:?}", shortened(other))),
         }
@@ -329,6 +398,7 @@ impl fmt::Display for ExportTo {
         f.write_str(match self {
             Self::Public => "*",
             Self::Private => ".",
+            Self::Nobody => "~",
             Self::Namespace(name) => name,
         })
     }

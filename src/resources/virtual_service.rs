@@ -6,6 +6,22 @@ use super::field::{Limit, names, record};
 use super::rules::virtual_service as rules;
 use super::values::{Duration, ExportTo, GatewayRef, Host, Labels, Pattern, Port, StringMatch, Weight};
 
+/// Headers that a rule's changes leave alone: they frame the message, belong to one connection, or say where the request goes,
+/// which is a rewrite's to change.
+pub const FIXED_HEADERS: [&str; 11] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "http2-settings",
+    "expect",
+];
+
 record! {
     /// Which requests to a host go where.
     pub struct VirtualService {

@@ -11,7 +11,7 @@ use twox_hash::XxHash64;
 use crate::wire::Any;
 
 /// A type of resource. The order is that of docs/wire.md section 7: what others name comes before what names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum ResourceType {
     /// What a proxy is told about itself and the mesh.
     Settings,

@@ -78,6 +78,7 @@ struct Anchored {
 struct Frame {
     kind: FrameKind,
     start: Position,
+    first_byte: usize,
     anchor: usize,
     nodes_before: usize,
     cost: usize,
@@ -157,10 +158,10 @@ impl<'t> Loader<'t> {
         if !starts && end.saturating_sub(self.current.first_byte) > MAX_DOCUMENT {
             return Err(Stop::Fault(at, ErrorKind::DocumentSize { limit: MAX_DOCUMENT }));
         }
+        let first_byte = span.start.byte_offset().unwrap_or_default();
         match event {
             Event::DocumentStart(..) => {
-                self.current =
-                    Building { first_byte: span.start.byte_offset().unwrap_or_default(), ..Building::default() };
+                self.current = Building { first_byte, ..Building::default() };
                 Ok(())
             }
             Event::DocumentEnd => {
@@ -171,7 +172,7 @@ impl<'t> Loader<'t> {
             Event::SequenceStart(_, anchor, tag) => {
                 self.check_collection_tag(tag.as_deref(), "seq", at);
                 let kind = FrameKind::Sequence { items: Vec::new(), located: Vec::new() };
-                self.open(kind, anchor, at)
+                self.open(kind, anchor, at, first_byte)
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.check_collection_tag(tag.as_deref(), "map", at);
@@ -181,7 +182,7 @@ impl<'t> Loader<'t> {
                     pending: None,
                     merges: Vec::new(),
                 };
-                self.open(kind, anchor, at)
+                self.open(kind, anchor, at, first_byte)
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 self.close();
@@ -279,7 +280,7 @@ impl<'t> Loader<'t> {
         }
     }
 
-    fn open(&mut self, kind: FrameKind, anchor: usize, start: Position) -> Result<(), Stop> {
+    fn open(&mut self, kind: FrameKind, anchor: usize, start: Position, first_byte: usize) -> Result<(), Stop> {
         if self.awaits_key() {
             let found = match kind {
                 FrameKind::Sequence { .. } => "a list",
@@ -290,14 +291,39 @@ impl<'t> Loader<'t> {
         if self.current.stack.len() >= MAX_DEPTH {
             return Err(Stop::Fault(start, ErrorKind::Depth { limit: MAX_DEPTH }));
         }
-        self.current.stack.push(Frame { kind, start, anchor, nodes_before: self.current.nodes, cost: NODE_COST });
+        self.current.stack.push(Frame {
+            kind,
+            start,
+            first_byte,
+            anchor,
+            nodes_before: self.current.nodes,
+            cost: NODE_COST,
+        });
         Ok(())
+    }
+
+    /// An item of a list in brackets that ends with a colon, as in `[fe80::]`: YAML 1.2 takes it for a key without a value,
+    /// and Kubernetes' reader for a string.
+    fn address_like(&self, frame: &Frame) -> Option<String> {
+        let FrameKind::Mapping { entries, merges, .. } = &frame.kind else { return None };
+        let (true, true, Some((key, Value::Null))) = (entries.len() == 1, merges.is_empty(), entries.iter().next())
+        else {
+            return None;
+        };
+        let behind = self.text.get(frame.first_byte..)?.strip_prefix(key.as_str())?.strip_prefix(':')?;
+        let in_list = matches!(self.current.stack.last(), Some(Frame { kind: FrameKind::Sequence { .. }, .. }));
+        (in_list && behind.starts_with([',', ']'])).then(|| format!("{key}:"))
     }
 
     fn close(&mut self) {
         let Some(frame) = self.current.stack.pop() else {
             return;
         };
+        if let Some(text) = self.address_like(&frame) {
+            let cost = NODE_COST + text.len();
+            self.place(Node { value: Value::String(text), located: Located::scalar(frame.start), cost });
+            return;
+        }
         let (value, children) = match frame.kind {
             FrameKind::Sequence { items, located } => (Value::Array(items), Children::Sequence(located)),
             FrameKind::Mapping { mut entries, mut located, merges, .. } => {

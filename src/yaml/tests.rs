@@ -78,6 +78,13 @@ fn scalars_have_the_types_that_kubernetes_gives_them() {
 }
 
 #[test]
+fn an_address_in_brackets_is_a_string() {
+    assert_eq!(value("[1.2.3.4, 001:db8::, fe80::]"), json!(["1.2.3.4", "001:db8::", "fe80::"]));
+    assert_eq!(value("[a: , b: 1]"), json!([{"a": null}, {"b": 1}]));
+    assert_eq!(value("- a:\n- {b:}\n"), json!([{"a": null}, {"b": null}]));
+}
+
+#[test]
 fn keys_become_strings() {
     assert_eq!(
         value("80: a\non: b\n0x10: c\n1.5: d\nno: e\n'y': f\n"),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cluster;
+mod control_plane;
 mod crash;
 mod demo;
 mod gateway;

@@ -2,14 +2,22 @@
 //!
 //! What the signing request says about names is not looked at (`docs/wire.md` section 11).
 
+mod roots;
+mod secret;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tonic::{Request, Response, Status};
 
 use crate::identity::{Authority, IdentityError};
 use crate::wire::proto::istio::v1::auth::istio_certificate_service_server::IstioCertificateService;
 use crate::wire::proto::istio::v1::auth::{IstioCertificateRequest, IstioCertificateResponse};
+
+pub use roots::distribute_roots;
+pub use secret::{SecretError, from_secret};
 
 use super::connection::Peer;
 
@@ -19,7 +27,26 @@ const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Signs for callers.
 #[derive(Debug, Clone)]
 pub(super) struct Certificates {
-    pub(super) authority: Arc<Authority>,
+    pub(super) authority: Arc<ArcSwap<Authority>>,
+    pub(super) issued: Issued,
+}
+
+/// What became of the requests so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Issued(Arc<[AtomicU64; 2]>);
+
+impl Issued {
+    /// (signed, refused)
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let [signed, refused] = &*self.0;
+        (signed.load(Ordering::Relaxed), refused.load(Ordering::Relaxed))
+    }
+
+    fn count(&self, is_signed: bool) {
+        let [signed, refused] = &*self.0;
+        let counter = if is_signed { signed } else { refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[tonic::async_trait]
@@ -28,14 +55,25 @@ impl IstioCertificateService for Certificates {
         &self,
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
-        let identity = Peer::of(&request)?;
+        let signed = self.sign(request).await;
+        self.issued.count(signed.is_ok());
+        signed
+    }
+}
+
+impl Certificates {
+    async fn sign(
+        &self,
+        request: Request<IstioCertificateRequest>,
+    ) -> Result<Response<IstioCertificateResponse>, Status> {
+        let identity = Peer::of(&request).await?.identity;
         let IstioCertificateRequest { csr, validity_duration, .. } = request.into_inner();
         let ttl = match u64::try_from(validity_duration) {
             Ok(0) => MAX_TTL,
             Ok(seconds) => Duration::from_secs(seconds).min(MAX_TTL),
             Err(_) => return Err(Status::invalid_argument("validity_duration: a certificate lives for a time")),
         };
-        let signed = self.authority.sign_workload(&csr, &identity, ttl);
+        let signed = self.authority.load().sign_workload(&csr, &identity, ttl);
         let cert_chain = signed.map_err(|error| match error {
             IdentityError::Request(_) => Status::invalid_argument(error.to_string()),
             _ => Status::failed_precondition(error.to_string()),

@@ -178,6 +178,7 @@ pub async fn publish(
             Some(_) if affected.is_empty() => continue,
             Some(current) => current.next(&inventory, &affected),
         };
+        tracing::debug!(generation = next.generation, ?affected, "published");
         affected = Affected::default();
         earliest = Instant::now() + DEBOUNCE;
         snapshots.send_replace(Some(Arc::new(next)));

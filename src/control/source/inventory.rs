@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::{World, oldest_first};
+use crate::compile::{self, World, oldest_first};
 use crate::identity::{SpiffeId, TrustDomain};
-use crate::model::{Endpoint, Endpoints, Health, InboundService, Labels, Locality, TunnelProtocol, Workload};
+use crate::model::{Endpoint, Endpoints, Health, InboundService, Labels, Locality, MtlsMode, TunnelProtocol, Workload};
 use crate::resources::Object;
 use crate::wire::{MAX_ENDPOINTS_PER_CHUNK, ResourceType};
 
@@ -164,6 +164,7 @@ impl Inventory {
             Item::PeerAuthentication(object) => {
                 put(&mut Arc::make_mut(&mut self.world).peer_authentications, object);
                 touch(affected, Kind::PeerAuthentication);
+                self.assemble_namespace(&key.namespace, affected);
             }
         }
     }
@@ -205,7 +206,10 @@ impl Inventory {
             Kind::VirtualService => take(&mut Arc::make_mut(world).virtual_services, key, kind, affected),
             Kind::DestinationRule => take(&mut Arc::make_mut(world).destination_rules, key, kind, affected),
             Kind::Gateway => take(&mut Arc::make_mut(world).gateways, key, kind, affected),
-            Kind::PeerAuthentication => take(&mut Arc::make_mut(world).peer_authentications, key, kind, affected),
+            Kind::PeerAuthentication => {
+                take(&mut Arc::make_mut(world).peer_authentications, key, kind, affected);
+                self.assemble_namespace(&key.namespace, affected);
+            }
         }
     }
 
@@ -304,6 +308,17 @@ impl Inventory {
         }
     }
 
+    /// What the workloads of a namespace take has changed, or of every namespace where it is the root: who calls them has to
+    /// know.
+    fn assemble_namespace(&mut self, namespace: &str, affected: &mut Affected) {
+        // Before the first snapshot everything is assembled as it comes, and the policies may come last.
+        let everywhere = *namespace == *self.world.root_namespace;
+        let concerned = self.services.keys().filter(|key| everywhere || *key.namespace == *namespace);
+        for service in concerned.cloned().collect::<Vec<_>>() {
+            self.assemble(&service, None, affected);
+        }
+    }
+
     /// Puts a service's endpoints together anew. `removed` is the host of a service that is gone.
     fn assemble(&mut self, key: &Key, removed: Option<&Arc<str>>, affected: &mut Affected) {
         self.forget_references(key);
@@ -317,6 +332,12 @@ impl Inventory {
             for slice in self.slices.get(key).into_iter().flat_map(BTreeMap::values) {
                 self.collect(item, slice, &mut by_address, &mut references);
             }
+        }
+        for endpoint in by_address.values_mut().filter(|found| found.workload.protocol == TunnelProtocol::MutualTls) {
+            let modes = compile::mtls_modes(&self.world, &endpoint.workload);
+            let disabled =
+                endpoint.ports.iter().map(|(_, target)| *target).filter(|p| modes.of(*p) == MtlsMode::Disable);
+            endpoint.plaintext = disabled.collect();
         }
         let mut endpoints: Vec<Arc<Endpoint>> = by_address.into_values().map(Arc::new).collect();
         endpoints.sort_by(|a, b| (&a.workload.uid, a.address).cmp(&(&b.workload.uid, b.address)));
@@ -363,6 +384,7 @@ impl Inventory {
                 ports: Vec::new(),
                 weight: 1,
                 health: listed.health,
+                plaintext: Vec::new(),
                 workload: workload.clone(),
             };
             let endpoint = by_address.entry(listed.address).or_insert_with(fresh);

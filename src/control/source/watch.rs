@@ -124,6 +124,7 @@ where
             watcher::Event::Delete(object) => key(&object).map(|key| Event::Delete(kind, key)),
         };
         let Some(event) = event else { continue };
+        tracing::trace!(?event, "seen");
         if events.send(event).await.is_err() {
             return;
         }

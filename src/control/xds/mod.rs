@@ -45,12 +45,12 @@ impl AggregatedDiscoveryService for Discovery {
         &self,
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        let identity = Peer::of(&request)?;
-        let entry = self.registry.enter(&identity)?;
+        let caller = Peer::of(&request).await?;
+        let entry = self.registry.enter(&caller.identity)?;
         // One more than responses: a place for the sentence that ends the stream.
         let (responses, mut queued) = mpsc::channel(RESPONSES + 1);
         let serving = stream::Serving {
-            identity,
+            caller,
             requests: request.into_inner(),
             responses: responses.clone(),
             snapshots: self.snapshots.clone(),

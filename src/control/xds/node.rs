@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::control::push::{Snapshots, Subject};
 use crate::control::source::Key;
-use crate::identity::SpiffeId;
+use crate::control::token::Caller;
 
 /// How long a pod may take to appear: a proxy that starts with its pod is a little ahead of the watch.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -37,9 +37,14 @@ impl Announced {
     }
 
     /// Waits for the pod and checks it against the identity.
-    pub(super) async fn admit(self, identity: &SpiffeId, snapshots: &mut Snapshots) -> Result<Subject, Status> {
+    pub(super) async fn admit(self, caller: &Caller, snapshots: &mut Snapshots) -> Result<Subject, Status> {
+        let identity = &caller.identity;
         if identity.namespace() != &*self.pod.namespace {
             let told = format!("{identity} cannot speak for pod {}: it is of another namespace", self.pod);
+            return Err(Status::permission_denied(told));
+        }
+        if let Some(bound) = caller.pod.as_ref().filter(|bound| **bound != self.pod.name) {
+            let told = format!("the token of pod {bound} does not speak for pod {}", self.pod);
             return Err(Status::permission_denied(told));
         }
         let mut reason = "the control plane has not read its source yet".to_owned();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tonic::Status;
 
 use crate::identity::SpiffeId;
@@ -13,7 +14,7 @@ use crate::wire::ResourceType;
 const MAX_STREAMS: usize = 64;
 
 /// What a proxy refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nack {
     /// The type of the resources.
     pub kind: ResourceType,
@@ -23,8 +24,8 @@ pub struct Nack {
     pub message: String,
 }
 
-/// One connected proxy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One connected proxy, as `/debug/syncz` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyStatus {
     /// How it announced itself; empty until it has.
     pub node: String,

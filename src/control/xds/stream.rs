@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use crate::control::push::{Snapshot, Snapshots, Subject};
-use crate::identity::SpiffeId;
+use crate::control::token::Caller;
 use crate::wire::ResourceType;
 use crate::wire::proto::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
@@ -28,7 +28,7 @@ const MAX_NAMES: usize = 65_536;
 
 /// What a stream needs.
 pub(super) struct Serving {
-    pub(super) identity: SpiffeId,
+    pub(super) caller: Caller,
     pub(super) requests: Streaming<DeltaDiscoveryRequest>,
     pub(super) responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
     pub(super) snapshots: Snapshots,
@@ -57,7 +57,7 @@ impl Serving {
             let form = "KIND~IP~POD.NAMESPACE~NAMESPACE.svc.cluster.local, with a KIND of sidecar or router";
             Status::invalid_argument(format!("the first request's node.id is not of the form {form}"))
         })?;
-        let subject = announced.admit(&self.identity, &mut self.snapshots).await?;
+        let subject = announced.admit(&self.caller, &mut self.snapshots).await?;
         self.entry.update(|status| status.node = node);
         let Self { mut requests, responses, mut snapshots, entry, .. } = self;
         let mut admitted = Admitted { subject, responses, entry, types: BTreeMap::new(), last_nonce: 0, in_sync: 0 };
@@ -102,6 +102,7 @@ impl Admitted {
             let nack = Nack { kind, generation: in_flight.generation, message: error.message.clone() };
             self.entry.update(|status| status.last_nack = Some(nack));
         }
+        tracing::trace!(identity = %self.subject.identity, ?request, "received");
         subscriptions.change(request);
         if kind == ResourceType::Service && subscriptions.len() > MAX_ASKED_NAMES {
             return Err(Status::resource_exhausted(format!("a proxy asks for {MAX_ASKED_NAMES} hosts at most")));
@@ -122,6 +123,10 @@ impl Admitted {
                 && let Some(mut response) = subscriptions.next(snapshot, &self.subject)
             {
                 self.last_nonce += 1;
+                tracing::trace!(
+                    identity = %self.subject.identity, resource = %response.type_url, nonce = self.last_nonce,
+                    sent = response.resources.len(), removed = response.removed_resources.len(), "sent"
+                );
                 response.nonce = self.last_nonce.to_string();
                 subscriptions.in_flight =
                     Some(InFlight { nonce: response.nonce.clone(), generation: snapshot.generation });

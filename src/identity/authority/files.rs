@@ -5,7 +5,7 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    fmt, fs,
     io::{ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -46,23 +46,78 @@ const MAX_FILE: u64 = 1024 * 1024;
 
 /// The authority in `dir`, or `None` where `dir` is empty or missing.
 pub(super) fn load(dir: &Path, trust_domain: &TrustDomain) -> Result<Option<Authority>, IdentityError> {
-    let key = read(dir, KEY)?;
-    let signing = read(dir, CERTIFICATE)?;
-    let root = read(dir, ROOT)?;
-    let chain = read(dir, CHAIN)?;
-    if key.is_none() && signing.is_none() && root.is_none() && chain.is_none() {
+    let found = AuthorityFiles {
+        key: read(dir, KEY)?,
+        certificate: read(dir, CERTIFICATE)?,
+        root: read(dir, ROOT)?,
+        chain: read(dir, CHAIN)?,
+    };
+    if found == AuthorityFiles::default() {
         return if is_vacant(dir)? { Ok(None) } else { Err(IdentityError::Occupied { dir: dir.to_owned() }) };
     }
-    let need =
-        |file: Option<String>, missing| file.ok_or_else(|| IdentityError::Incomplete { dir: dir.to_owned(), missing });
-    let set = Files { dir, key: need(key, KEY)?, signing: need(signing, CERTIFICATE)?, root: need(root, ROOT)?, chain };
-    set.check(trust_domain).map(Some)
+    found.check(dir, trust_domain).map(Some)
+}
+
+/// An authority's files as text, wherever they are kept: a directory, or a Secret. Prints without the key.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct AuthorityFiles {
+    /// `ca-key.pem`: the signing key.
+    pub key: Option<String>,
+    /// `ca-cert.pem`: the signing certificate.
+    pub certificate: Option<String>,
+    /// `root-cert.pem`: the root, or several while one replaces another.
+    pub root: Option<String>,
+    /// `cert-chain.pem`: the certificates between the signing certificate and the root.
+    pub chain: Option<String>,
+}
+
+impl AuthorityFiles {
+    /// Takes the files from a mapping of their names to their texts; `None` where none of them is there.
+    pub fn from_named(text: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let found = Self { key: text(KEY), certificate: text(CERTIFICATE), root: text(ROOT), chain: text(CHAIN) };
+        (found != Self::default()).then_some(found)
+    }
+
+    /// The files that are there, by name.
+    pub fn named(&self) -> Vec<(&'static str, &str)> {
+        let all = [(KEY, &self.key), (CERTIFICATE, &self.certificate), (ROOT, &self.root), (CHAIN, &self.chain)];
+        all.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))).collect()
+    }
+
+    /// The files of a new self-signed authority: ECDSA P-256, ten years.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`] or [`IdentityError::Sign`] where the system has no randomness to give.
+    pub fn generate(trust_domain: &TrustDomain) -> Result<Self, IdentityError> {
+        let key = rcgen::KeyPair::generate().map_err(|e| IdentityError::Key(e.to_string()))?;
+        let root = self_signed(&key, trust_domain)?;
+        Ok(Self { key: Some(key.serialize_pem()), certificate: Some(root.clone()), root: Some(root), chain: None })
+    }
+
+    pub(super) fn check(self, dir: &Path, trust_domain: &TrustDomain) -> Result<Authority, IdentityError> {
+        let need = |file: Option<String>, missing| {
+            file.ok_or_else(|| IdentityError::Incomplete { dir: dir.to_owned(), missing })
+        };
+        let set = Files {
+            dir,
+            key: need(self.key, KEY)?,
+            signing: need(self.certificate, CERTIFICATE)?,
+            root: need(self.root, ROOT)?,
+            chain: self.chain,
+        };
+        set.check(trust_domain)
+    }
+}
+
+impl fmt::Debug for AuthorityFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.named().into_iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// Makes a self-signed authority in `dir`, which is empty or missing.
 pub(super) fn create(dir: &Path, trust_domain: &TrustDomain) -> Result<(), IdentityError> {
-    let key = rcgen::KeyPair::generate().map_err(|e| IdentityError::Key(e.to_string()))?;
-    let root = self_signed(&key, trust_domain)?;
+    let made = AuthorityFiles::generate(trust_domain)?;
     let io = |action, path: &Path| {
         let path = path.to_owned();
         move |source| IdentityError::Io { action, path, source }
@@ -81,7 +136,7 @@ pub(super) fn create(dir: &Path, trust_domain: &TrustDomain) -> Result<(), Ident
         _ => {}
     }
     fs::DirBuilder::new().mode(0o700).create(&making).map_err(io("make the directory", &making))?;
-    for (name, text) in [(ROOT, root.as_str()), (CERTIFICATE, root.as_str()), (KEY, key.serialize_pem().as_str())] {
+    for (name, text) in made.named() {
         let path = making.join(name);
         write(&path, text).map_err(io("write", &path))?;
     }

@@ -24,6 +24,8 @@ use x509_parser::{
     public_key::PublicKey,
 };
 
+pub use files::AuthorityFiles;
+
 use super::{
     IdentityError, KeyPair, SpiffeId, TrustBundle, TrustDomain,
     certificate::{self, Validity},
@@ -70,6 +72,15 @@ impl Authority {
                     .ok_or_else(|| IdentityError::Incomplete { dir: dir.to_owned(), missing: files::KEY })
             }
         }
+    }
+
+    /// The authority whose files these are; `origin` is what errors call the place they come from.
+    ///
+    /// # Errors
+    /// Those of [`Authority::load_or_create`], [`IdentityError::Incomplete`] first among them: a half-present set never
+    /// becomes another authority.
+    pub fn from_files(origin: &Path, files: AuthorityFiles, trust_domain: &TrustDomain) -> Result<Self, IdentityError> {
+        files.check(origin, trust_domain)
     }
 
     /// Signs a workload's certificate that names `id`, begins up to two minutes ago and ends in `ttl`, or with the

@@ -5,6 +5,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::model::Action;
 use crate::proxy::directory::{Directory, Resolution, RoutesInForce};
 use crate::telemetry::Registry;
 
@@ -155,9 +156,14 @@ fn rules(routes: &RoutesInForce) -> Vec<Value> {
     let rules = routes.routes.http.iter();
     rules
         .map(|rule| {
-            let crate::model::Action::Forward(destinations) = &rule.action;
-            let to: Vec<Value> =
-                destinations.iter().map(|to| json!({"cluster": to.cluster.to_string(), "weight": to.weight})).collect();
+            let to = match &rule.action {
+                Action::Forward(destinations) => destinations
+                    .iter()
+                    .map(|to| json!({"cluster": to.cluster.to_string(), "weight": to.weight}))
+                    .collect(),
+                Action::Redirect(redirect) => json!({"redirect": redirect.status}),
+                Action::Respond(response) => json!({"respond": response.status}),
+            };
             json!({"rule": rule.provenance.to_string(), "name": &*rule.name, "to": to})
         })
         .collect()

@@ -22,6 +22,15 @@ pub struct EndpointState {
     pub active: AtomicUsize,
 }
 
+/// What is counted per cluster by every worker, whatever snapshot it looks at.
+#[derive(Debug, Default)]
+pub struct ClusterState {
+    /// Requests under way, retries included.
+    pub requests: AtomicUsize,
+    /// Retries under way.
+    pub retries: AtomicUsize,
+}
+
 /// An endpoint of a cluster.
 #[derive(Debug)]
 pub struct UpstreamEndpoint {
@@ -48,6 +57,8 @@ pub struct Cluster {
     pub endpoints: Box<[Arc<UpstreamEndpoint>]>,
     /// Where round robin goes on. It carries over from the cluster that this one replaces.
     pub cursor: AtomicUsize,
+    /// Kept per name while anything refers to it.
+    pub state: Arc<ClusterState>,
 }
 
 impl Cluster {
@@ -105,6 +116,7 @@ impl Cluster {
             policy_provenance: provenance.cloned(),
             endpoints: assembled,
             cursor: AtomicUsize::new(previous.map_or(0, |previous| previous.cursor.load(Ordering::Relaxed))),
+            state: previous.map_or_else(|| states.of_cluster(name), |previous| previous.state.clone()),
         }))
     }
 }
@@ -113,6 +125,7 @@ impl Cluster {
 #[derive(Debug, Default)]
 pub struct EndpointStates {
     states: HashMap<(Arc<str>, SocketAddr), Weak<EndpointState>>,
+    clusters: HashMap<ClusterName, Weak<ClusterState>>,
 }
 
 impl EndpointStates {
@@ -126,9 +139,20 @@ impl EndpointStates {
         })
     }
 
+    /// The state of a cluster: the one in use, else a new one.
+    pub fn of_cluster(&mut self, name: &ClusterName) -> Arc<ClusterState> {
+        let held = self.clusters.entry(name.clone()).or_default();
+        held.upgrade().unwrap_or_else(|| {
+            let state = Arc::default();
+            *held = Arc::downgrade(&state);
+            state
+        })
+    }
+
     /// Forgets the entries of states that nothing refers to any more.
     pub fn prune(&mut self) {
         self.states.retain(|_, state| state.strong_count() > 0);
+        self.clusters.retain(|_, state| state.strong_count() > 0);
     }
 }
 
@@ -186,12 +210,16 @@ impl fmt::Debug for RoutesInForce {
 }
 
 /// Every cluster that routes name, as often as they name it.
-pub(super) fn cluster_names(routes: &Routes) -> impl Iterator<Item = &ClusterName> {
-    routes.http.iter().flat_map(destinations).map(|destination| &destination.cluster)
+pub(in crate::proxy) fn cluster_names(routes: &Routes) -> impl Iterator<Item = &ClusterName> {
+    routes.http.iter().flat_map(|rule| {
+        let copies = rule.handling.mirrors.iter().map(|mirror| &mirror.cluster);
+        destinations(rule).iter().map(|destination| &destination.cluster).chain(copies)
+    })
 }
 
 fn destinations(rule: &HttpRule) -> &[WeightedCluster] {
     match &rule.action {
         Action::Forward(destinations) => destinations,
+        Action::Redirect(_) | Action::Respond(_) => &[],
     }
 }

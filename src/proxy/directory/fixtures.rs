@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::model::policy::PortPolicies;
 use crate::model::{
-    Action, AppProtocol, ClusterName, Endpoint, Endpoints, Health, HttpRule, InboundPolicy, Locality, MtlsMode,
-    OutboundMode, Routes, Service, ServicePort, Settings, Subset, TrafficPolicy, TunnelProtocol, WeightedCluster,
-    Workload,
+    Action, AppProtocol, ClusterName, Endpoint, Endpoints, Handling, Health, HttpRule, InboundPolicy, Locality,
+    MtlsMode, OutboundMode, Routes, Service, ServicePort, Settings, Subset, TrafficPolicy, TunnelProtocol,
+    WeightedCluster, Workload,
 };
 use crate::resources::Provenance;
 use crate::wire::ServiceRecord;
@@ -96,6 +96,7 @@ pub(in crate::proxy) fn endpoints(host: &str, pods: &[(u8, &str)]) -> Endpoints 
             ports: vec![(9080, 19080)],
             weight: 1,
             health: Health::Healthy,
+            plaintext: Vec::new(),
             workload: Arc::new(workload(&format!("pod-{last}"), address, version)),
         })
     };
@@ -104,15 +105,13 @@ pub(in crate::proxy) fn endpoints(host: &str, pods: &[(u8, &str)]) -> Endpoints 
 
 /// One rule that sends every request to these (host, subset, weight); an empty subset is none.
 pub(in crate::proxy) fn routes(name: &str, destinations: &[(&str, &str, u32)]) -> Routes {
-    let destination = |(host, subset, weight): &(&str, &str, u32)| WeightedCluster {
-        cluster: cluster(host, subset),
-        weight: *weight,
-    };
+    let destination = |(host, subset, weight): &(&str, &str, u32)| WeightedCluster::new(cluster(host, subset), *weight);
     let rule = HttpRule {
         provenance: Provenance::new("VirtualService", "shop", "rule").with_rule("http[0]"),
         name: "default".into(),
         matches: Vec::new(),
         action: Action::Forward(destinations.iter().map(destination).collect()),
+        handling: Handling::default(),
     };
     Routes { name: name.into(), http: vec![rule] }
 }

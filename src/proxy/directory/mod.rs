@@ -28,7 +28,8 @@ mod holdings;
 pub mod limits;
 mod shards;
 
-pub use cluster::{Cluster, EndpointState, EndpointStates, RoutesInForce, UpstreamEndpoint};
+pub(in crate::proxy) use cluster::cluster_names;
+pub use cluster::{Cluster, ClusterState, EndpointState, EndpointStates, RoutesInForce, UpstreamEndpoint};
 pub use credentials::{Credentials, CredentialsError, RenewalFailure};
 pub use fixed::FixedDirectory;
 pub(in crate::proxy) use holdings::{Holdings, Record, Resource, SubscriptionChange};

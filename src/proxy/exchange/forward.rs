@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::model::TryFailure;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::plan::{Goal, Plan};
 use crate::proxy::exchange::reply::Reply;
+use crate::proxy::exchange::retry::Tries;
+use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::wait::{Answer, Ended, Wait, through};
 use crate::proxy::exchange::{Exchange, Next, Outcome};
 use crate::proxy::filter::edge::{self, Stance};
@@ -26,42 +29,48 @@ struct Lease {
     /// Whether it carried a request before.
     reused: bool,
     local_address: Option<SocketAddr>,
+    /// Whether anything of the request was written.
+    sent: bool,
     _active: Option<Active>,
 }
 
 impl Exchange<'_> {
     pub(super) async fn forward(&mut self, plan: &Plan) -> Next {
         let mut tried: [Option<SocketAddr>; 8] = [None; 8];
-        let mut attempts = 0;
+        let mut tries = Tries::of(plan);
         let mut fresh_only = false;
+        let mut tee = self.mirror(plan);
+        self.times.begin(plan.handling());
         loop {
-            attempts += 1;
+            tries.count += 1;
             let before: Vec<SocketAddr> = tried.iter().flatten().copied().collect();
             let hop = match self.hop(plan, &before) {
                 Ok(hop) => hop,
                 Err(reply) => return self.reply(*reply, Some(plan)).await,
             };
+            if plan.avoids_tried()
+                && let Some(slot) = tried.iter_mut().find(|slot| slot.is_none())
+            {
+                *slot = Some(hop.address);
+            }
             let mut lease = match self.lease(plan, hop, fresh_only).await {
                 Ok(lease) => lease,
                 Err((hop, failure)) => {
-                    if let Some(slot) = tried.iter_mut().find(|slot| slot.is_none()) {
-                        *slot = Some(hop.address);
-                    }
-                    // Nothing was written, so another endpoint may take it.
-                    let elsewhere = match &plan.goal {
-                        Goal::Cluster(cluster) => {
-                            cluster.endpoints.iter().any(|endpoint| !tried.contains(&Some(endpoint.address)))
+                    if self.retries_failure(&mut tries, TryFailure::NotConnected) {
+                        // Somewhere else it may be better at once.
+                        if plan.has_other_than(&tried) || self.back_off(&tries).await {
+                            continue;
                         }
-                        Goal::Address(_) => false,
-                    };
-                    if elsewhere && attempts < self.local.shared.limits.attempts {
-                        continue;
+                        return self.abandoned(plan, &hop, None, 0);
                     }
                     return self.fail(Reply::not_connected(failure, plan), plan, Some(&hop)).await;
                 }
             };
             let mut request = Transfer::new(Body::new(self.scratch.request.framing));
-            let staged = match self.stage(&mut lease, &mut request, attempts) {
+            if let Some(tee) = tee.take() {
+                request.copy_to(tee);
+            }
+            let staged = match self.stage(&mut lease, &mut request, tries.count) {
                 Ok(staged) => staged,
                 Err(refusal) => return self.reply(Reply::refusal(refusal), Some(plan)).await,
             };
@@ -70,54 +79,84 @@ impl Exchange<'_> {
             if !whole {
                 self.conn.pass(staged);
             }
-            match self.answer(&mut lease, &mut request).await {
+            self.times.begin_try();
+            let answer = self.answer(&mut lease, &mut request).await;
+            let failure = match &answer {
                 Answer::Head(length) => {
-                    if whole {
-                        self.conn.pass(staged);
+                    let head = lease.conn.window().get(..*length).unwrap_or_default();
+                    if !whole || !self.retries_answer(&mut tries, head) {
+                        if whole {
+                            self.conn.pass(staged);
+                        }
+                        self.times.end_try();
+                        return self.respond(plan, lease, request, *length).await;
                     }
-                    return self.respond(plan, lease, request, length).await;
+                    None
                 }
                 Answer::Ended(false, _) if lease.reused && whole && self.is_idempotent() => {
                     // The upstream closed the idle connection while the request was on its way.
                     fresh_only = true;
-                    attempts -= 1;
+                    tries.count -= 1;
+                    continue;
                 }
+                Answer::Ended(..) => Some(TryFailure::Reset { sent: lease.sent }),
+                Answer::Refused => Some(TryFailure::Refused),
+                Answer::Expired(Expired::Try) => Some(TryFailure::Timeout),
+                _ => Some(TryFailure::Reset { sent: true }),
+            };
+            let again = match (&answer, failure) {
+                (Answer::Head(_), _) => true,
+                (Answer::Ended(..) | Answer::Refused | Answer::Expired(Expired::Try), Some(failure)) => {
+                    whole && self.retries_failure(&mut tries, failure)
+                }
+                _ => false,
+            };
+            if again {
+                if self.back_off(&tries).await {
+                    continue;
+                }
+                return self.abandoned(plan, &lease.hop, lease.local_address, request.data());
+            }
+            let hop = Some(&lease.hop);
+            return match answer {
+                // Answered above.
+                Answer::Head(_) => Next::Close,
                 Answer::Ended(_, failure) => {
                     let reply = Reply::reset(failure, plan);
                     let reply = if request.is_finished() { reply } else { reply.closing() };
-                    return self.fail(reply, plan, Some(&lease.hop)).await;
+                    self.fail(reply, plan, hop).await
                 }
-                Answer::Malformed(refusal) => {
-                    let reply = Reply::malformed_response(refusal).closing();
-                    return self.fail(reply, plan, Some(&lease.hop)).await;
-                }
-                Answer::ClientMalformed(refusal) => {
-                    return self.fail(Reply::refusal(refusal), plan, Some(&lease.hop)).await;
-                }
-                Answer::Stalled => return self.fail(Reply::stalled(), plan, Some(&lease.hop)).await,
-                Answer::ClientGone => {
-                    self.finish(&Outcome {
-                        plan: Some(plan),
-                        hop: Some(&lease.hop),
-                        upstream_local: lease.local_address,
-                        received: request.data(),
-                        ..Outcome::new(0, "DC", "downstream_remote_disconnect")
-                    });
-                    return Next::Close;
-                }
-            }
+                Answer::Refused => self.fail(Reply::refused(plan), plan, hop).await,
+                Answer::Malformed(refusal) => self.fail(Reply::malformed_response(refusal).closing(), plan, hop).await,
+                Answer::ClientMalformed(refusal) => self.fail(Reply::refusal(refusal), plan, hop).await,
+                Answer::Stalled => self.fail(Reply::stalled(), plan, hop).await,
+                Answer::Expired(expired) => self.fail(Reply::timed_out(expired, plan), plan, hop).await,
+                Answer::ClientGone => self.abandoned(plan, &lease.hop, lease.local_address, request.data()),
+            };
         }
+    }
+
+    /// The client has gone.
+    fn abandoned(&self, plan: &Plan, hop: &Hop, upstream_local: Option<SocketAddr>, received: u64) -> Next {
+        self.finish(&Outcome {
+            plan: Some(plan),
+            hop: Some(hop),
+            upstream_local,
+            received,
+            ..Outcome::new(0, "DC", "downstream_remote_disconnect")
+        });
+        Next::Close
     }
 
     /// Answers where the upstream could not.
     async fn fail(&mut self, reply: Reply, plan: &Plan, hop: Option<&Hop>) -> Next {
-        let next = self.write_reply(&reply).await;
+        let (next, status) = self.write_reply(&reply).await;
         self.finish(&Outcome {
             failure: &reply.failure,
             plan: Some(plan),
             hop,
-            sent: reply.sentence.len() as u64 + 1,
-            ..Outcome::new(reply.status, reply.flags, reply.details)
+            sent: reply.body.len() as u64,
+            ..Outcome::new(status, reply.flags, reply.details)
         });
         next
     }
@@ -130,6 +169,8 @@ impl Exchange<'_> {
     fn hop(&self, plan: &Plan, tried: &[SocketAddr]) -> Result<Hop, Box<Reply>> {
         match &plan.goal {
             Goal::Address(address) => Ok(Hop::plain(*address)),
+            // Answered before it gets here.
+            Goal::Answer => Err(Box::new(Reply::no_route(&self.scratch.target.host))),
             Goal::Cluster(cluster) => {
                 let endpoint = upstream::pick(cluster, tried, self.local.worker.draw())
                     .ok_or_else(|| Box::new(Reply::no_endpoint(&cluster.name, plan)))?;
@@ -147,7 +188,7 @@ impl Exchange<'_> {
             None => {
                 let (cluster, timeout) = match &plan.goal {
                     Goal::Cluster(cluster) => (Some(&cluster.name), cluster.policy.connect_timeout),
-                    Goal::Address(_) => (None, Duration::from_secs(10)),
+                    Goal::Address(_) | Goal::Answer => (None, Duration::from_secs(10)),
                 };
                 let handshake = shared.limits.handshake;
                 let connecting =
@@ -160,18 +201,18 @@ impl Exchange<'_> {
             }
         };
         let local_address = conn.local_address();
-        Ok(Lease { conn, hop, reused, local_address, _active: active })
+        Ok(Lease { conn, hop, reused, local_address, sent: false, _active: active })
     }
 
     /// Puts the request's head, and what is here of its body, into the upstream connection's output. Answers the body's bytes.
-    fn stage(&mut self, lease: &mut Lease, request: &mut Transfer, attempt: usize) -> Result<usize, Refusal> {
+    fn stage(&mut self, lease: &mut Lease, request: &mut Transfer, attempt: u32) -> Result<usize, Refusal> {
         let scratch = &mut *self.scratch;
         let bytes = self.conn.head();
         let line =
             RequestLine { method: scratch.request.method.of(bytes), path_and_query: &scratch.target.path_and_query };
         let kept = scratch.added.len();
         if self.facts.role.stance() != Stance::Inbound {
-            add_number(&mut scratch.added, "x-envoy-attempt-count", attempt as u64);
+            add_number(&mut scratch.added, "x-envoy-attempt-count", attempt.into());
             if lease.hop.expected.is_some()
                 && !lease.reused
                 && let Some(own) = &self.own
@@ -193,14 +234,17 @@ impl Exchange<'_> {
     async fn answer(&mut self, lease: &mut Lease, request: &mut Transfer) -> Answer {
         let mut interim = 0;
         loop {
+            let before = lease.conn.unwritten();
             let wait = Wait {
                 client: &mut *self.conn,
                 upstream: &mut lease.conn,
                 request,
                 deadline: self.deadline,
+                times: self.times,
                 limits: &self.local.shared.limits,
             };
             let answer = wait.for_head().await;
+            lease.sent |= lease.conn.unwritten() < before;
             let Answer::Head(length) = answer else { return answer };
             let head = lease.conn.window().get(..length).unwrap_or_default();
             let method = self.scratch.request.method.of(self.conn.head());
@@ -229,11 +273,12 @@ impl Exchange<'_> {
     async fn respond(&mut self, plan: &Plan, mut lease: Lease, mut request: Transfer, length: usize) -> Next {
         let upstream_time = self.started.elapsed();
         let stance = self.stance();
-        let scratch = &mut *self.scratch;
+        self.scratch.added_back.clear();
         let head = lease.conn.window().get(..length).unwrap_or_default();
+        self.edit_response(plan, head);
+        let scratch = &mut *self.scratch;
         let upgraded = scratch.response.status == 101;
         let added = &mut scratch.added_back;
-        added.clear();
         edge::response(stance, millis(upstream_time), &mut scratch.response, added);
         let mut response = response_transfer(&mut scratch.response, scratch.request.http10, added);
         let keeps = !upgraded
@@ -264,7 +309,7 @@ impl Exchange<'_> {
             Ended::Upstream
         } else {
             let limits = &self.local.shared.limits;
-            through(self.conn, &mut lease.conn, &mut request, &mut response, self.deadline, limits).await
+            through(self.conn, &mut lease.conn, &mut request, &mut response, self.deadline, self.times, limits).await
         };
         let (mut received, mut sent) = (request.data(), response.data());
         let (flags, details) = match ended {
@@ -272,6 +317,7 @@ impl Exchange<'_> {
             Ended::Upstream => ("UC", "upstream_reset_after_response_started{connection_termination}"),
             Ended::Client => ("DC", "downstream_remote_disconnect"),
             Ended::Stalled => ("SI", "stream_idle_timeout"),
+            Ended::Expired => ("UT", "response_timeout"),
         };
         if upgraded && matches!(ended, Ended::Complete) {
             let tunnel = tcp::tunnel(self.conn, &mut lease.conn, &self.local.shared.limits);

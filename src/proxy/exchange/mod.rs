@@ -1,12 +1,16 @@
 //! Requests on one client connection, one after the other: head in, decision, upstream, head and bodies through.
 //!
-//! The parts: `head` waits for a request, `plan` decides where it goes, `forward` takes it there, `reply` answers where the proxy
-//! itself has to, `wait` watches both sides meanwhile. Every way out ends in [`Exchange::finish`], which counts and logs.
+//! The parts: `head` waits for a request, `plan` decides where it goes, `handle` does what the rule asks for, `forward` takes it
+//! there, `mirror` sends copies, `reply` answers where the proxy itself has to, `wait` watches both sides meanwhile, within `times`. Every way out ends in [`Exchange::finish`], which counts and logs.
 
 mod forward;
+mod handle;
 mod head;
+mod mirror;
 mod plan;
 mod reply;
+mod retry;
+mod times;
 mod wait;
 
 use std::net::SocketAddr;
@@ -31,6 +35,7 @@ use crate::telemetry::{AccessRecord, Counter, Party};
 
 use plan::{Goal, Plan};
 use reply::Reply;
+use times::Times;
 
 /// What requests on a connection are for.
 #[derive(Debug, Clone)]
@@ -99,6 +104,13 @@ pub struct Facts {
     pub server_name: Box<[u8]>,
 }
 
+impl Facts {
+    /// The scheme of the client's requests.
+    pub fn scheme(&self) -> &'static str {
+        "http"
+    }
+}
+
 /// Tables that a request needs, lent by the worker.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -126,6 +138,7 @@ enum Next {
 pub async fn serve(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) {
     let seat = local.seats.take();
     let mut deadline = Deadline::default();
+    let mut times = Times::default();
     loop {
         let found = head::read(local, &seat, &mut conn, &mut deadline).await;
         let refusal = match found {
@@ -143,6 +156,10 @@ pub async fn serve(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) {
             facts: &mut facts,
             scratch: &mut scratch,
             deadline: &mut deadline,
+            times: &mut times,
+            permitted: false,
+            delayed: false,
+            exhausted: false,
             started: Instant::now(),
             own: local.shared.directory.inbound(),
         };
@@ -169,6 +186,13 @@ struct Exchange<'a> {
     facts: &'a mut Facts,
     scratch: &'a mut Scratch,
     deadline: &'a mut Deadline,
+    times: &'a mut Times,
+    /// Whether the response says what other origins' pages may do.
+    permitted: bool,
+    /// Whether the request was held up on purpose.
+    delayed: bool,
+    /// Whether it was tried as often as it may be.
+    exhausted: bool,
     started: Instant,
     own: Option<Arc<InboundPolicy>>,
 }
@@ -186,6 +210,28 @@ struct Outcome<'o> {
     received: u64,
     sent: u64,
     sent_head: usize,
+}
+
+/// Flags together with those of an injected delay and of used-up tries, in Envoy's order.
+fn flags(flags: &'static str, delayed: bool, exhausted: bool) -> &'static str {
+    match (flags, delayed, exhausted) {
+        (_, false, false) => flags,
+        ("-", true, false) => "DI",
+        ("-", false, true) => "URX",
+        ("-", true, true) => "DI,URX",
+        ("FI", true, _) => "DI,FI",
+        ("UF", true, false) => "UF,DI",
+        ("UF", false, true) => "UF,URX",
+        ("UF", true, true) => "UF,DI,URX",
+        ("UC", true, false) => "UC,DI",
+        ("UC", false, true) => "UC,URX",
+        ("UC", true, true) => "UC,DI,URX",
+        ("UT", true, false) => "UT,DI",
+        ("UT", false, true) => "UT,URX",
+        ("UT", true, true) => "UT,DI,URX",
+        ("DC", true, _) => "DI,DC",
+        _ => flags,
+    }
 }
 
 impl Outcome<'_> {
@@ -217,7 +263,7 @@ impl Exchange<'_> {
             return self.reply(Reply::refusal(refusal), None).await;
         }
         match self.plan().await {
-            Ok(plan) => self.forward(&plan).await,
+            Ok(plan) => self.carry_out(&plan).await,
             Err(reply) => self.reply(*reply, None).await,
         }
     }
@@ -234,6 +280,7 @@ impl Exchange<'_> {
 
     /// Counts and logs.
     fn finish(&self, outcome: &Outcome<'_>) {
+        let outcome = &Outcome { flags: flags(outcome.flags, self.delayed, self.exhausted), ..*outcome };
         let duration = self.started.elapsed();
         let shared = &self.local.shared;
         let settings = shared.directory.settings();
@@ -283,7 +330,7 @@ impl Exchange<'_> {
                 Some(&inbound_cluster)
             }
             (Some(Goal::Address(_)), _) => Some(&"PassthroughCluster"),
-            (None, _) => None,
+            (Some(Goal::Answer) | None, _) => None,
         };
         let rule = outcome.plan.and_then(Plan::rule);
         let written = |name| request.get(name, bytes).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::model::route::decide;
-use crate::model::{Decision, HttpRule, OutboundMode, RequestFacts};
+use crate::model::{Action, Decision, Handling, HttpRule, OutboundMode, RequestFacts, RequestMatch, WeightedCluster};
 use crate::proxy::directory::{Cluster, Resolution, RoutesInForce};
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::{Exchange, Role};
@@ -18,8 +18,16 @@ use crate::proxy::http1::head::Headers;
 pub(super) struct Plan {
     /// The destination.
     pub goal: Goal,
-    /// The routes that decided, and the number of the rule in them.
-    decided: Option<(Arc<RoutesInForce>, usize)>,
+    /// What decided.
+    decided: Option<Decided>,
+}
+
+/// A decision, by the numbers of what took part in it.
+struct Decided {
+    routes: Arc<RoutesInForce>,
+    rule: usize,
+    matched: Option<usize>,
+    destination: usize,
 }
 
 /// A destination.
@@ -28,13 +36,51 @@ pub(super) enum Goal {
     Cluster(Arc<Cluster>),
     /// This address, in plaintext: the application, or something outside the mesh.
     Address(SocketAddr),
+    /// Nowhere: the rule answers itself.
+    Answer,
 }
 
 impl Plan {
     /// The rule that decided.
     pub fn rule(&self) -> Option<&HttpRule> {
-        let (routes, number) = self.decided.as_ref()?;
-        routes.routes.http.get(*number)
+        let decided = self.decided.as_ref()?;
+        decided.routes.routes.http.get(decided.rule)
+    }
+
+    /// The routes that it is one of.
+    pub fn routes(&self) -> Option<&RoutesInForce> {
+        self.decided.as_ref().map(|decided| &*decided.routes)
+    }
+
+    /// What it does with the request on the way.
+    pub fn handling(&self) -> Option<&Handling> {
+        self.rule().map(|rule| &rule.handling)
+    }
+
+    /// The conditions of the rule that held.
+    pub fn matched(&self) -> Option<&RequestMatch> {
+        self.rule()?.matches.get(self.decided.as_ref()?.matched?)
+    }
+
+    /// The destination that was drawn.
+    pub fn destination(&self) -> Option<&WeightedCluster> {
+        match &self.rule()?.action {
+            Action::Forward(destinations) => destinations.get(self.decided.as_ref()?.destination),
+            Action::Redirect(_) | Action::Respond(_) => None,
+        }
+    }
+
+    /// Whether endpoints that were tried are left out.
+    pub fn avoids_tried(&self) -> bool {
+        self.handling().is_none_or(|handling| handling.retry.avoids_tried)
+    }
+
+    /// Whether there is an endpoint that was not tried.
+    pub fn has_other_than(&self, tried: &[Option<SocketAddr>]) -> bool {
+        match &self.goal {
+            Goal::Cluster(cluster) => cluster.endpoints.iter().any(|endpoint| !tried.contains(&Some(endpoint.address))),
+            Goal::Address(_) | Goal::Answer => false,
+        }
     }
 
     /// The rule for a sentence: ` (VirtualService default/reviews http[0])`, or nothing.
@@ -55,8 +101,8 @@ impl Exchange<'_> {
         self.edit();
         match self.facts.role {
             Role::Inbound { app, .. } => Ok(Plan { goal: Goal::Address(app), decided: None }),
-            Role::OutboundName { .. } => self.plan_outbound(self.scratch.target.port.unwrap_or(80), None).await,
-            Role::OutboundAddress { original } => self.plan_outbound(original.port(), Some(original)).await,
+            Role::OutboundName { .. } => self.plan_outbound(self.port(), None).await,
+            Role::OutboundAddress { original } => self.plan_outbound(self.port(), Some(original)).await,
             Role::Gateway { port } => self.plan_gateway(port),
         }
     }
@@ -145,21 +191,49 @@ impl Exchange<'_> {
         let facts = RequestFacts {
             method: self.scratch.request.method.of(bytes),
             path: self.scratch.target.path(),
+            query: self.scratch.target.query(),
+            scheme: self.facts.scheme(),
+            authority: &self.scratch.target.authority,
             headers: &headers,
             port,
             source_labels: own.map_or(peer::NO_LABELS, |own| &own.labels),
             source_namespace: own.map_or(&*self.local.shared.namespace, |own| &own.namespace),
         };
+        let number = |rule: &HttpRule| place(&routes.routes.http, rule);
         match decide(&routes.routes, &facts, self.local.worker.draw()) {
             Decision::NoRoute => Err(Box::new(Reply::no_route(&self.scratch.target.host))),
-            Decision::Forward { rule, cluster } => {
+            Decision::Answer { rule, matched } => {
+                let matched = matched.and_then(|matched| place(&rule.matches, matched));
+                let decided =
+                    number(rule).map(|rule| Decided { routes: routes.clone(), rule, matched, destination: 0 });
+                Ok(Plan { goal: Goal::Answer, decided })
+            }
+            Decision::Forward { rule, matched, cluster, destination } => {
                 let Some(found) = routes.cluster(cluster) else {
                     return Err(Box::new(Reply::no_cluster(cluster, rule)));
                 };
-                let number = routes.routes.http.iter().position(|candidate| std::ptr::eq(candidate, rule));
-                let decided = number.map(|number| (routes.clone(), number));
+                let matched = matched.and_then(|matched| place(&rule.matches, matched));
+                let destination = match &rule.action {
+                    Action::Forward(destinations) => place(destinations, destination).unwrap_or(0),
+                    Action::Redirect(_) | Action::Respond(_) => 0,
+                };
+                let decided = number(rule).map(|rule| Decided { routes: routes.clone(), rule, matched, destination });
                 Ok(Plan { goal: Goal::Cluster(found.clone()), decided })
             }
         }
     }
+
+    /// The port that the request was sent to.
+    pub(super) fn port(&self) -> u16 {
+        match self.facts.role {
+            Role::Inbound { port, .. } | Role::Gateway { port } => port,
+            Role::OutboundName { .. } => self.scratch.target.port.unwrap_or(80),
+            Role::OutboundAddress { original } => original.port(),
+        }
+    }
+}
+
+/// Where in a list one of its elements is.
+fn place<T>(list: &[T], element: &T) -> Option<usize> {
+    list.iter().position(|candidate| std::ptr::eq(candidate, element))
 }

@@ -1,13 +1,16 @@
 //! Answers that the proxy gives itself: one short sentence each, with the response flags that Envoy's users know.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::model::{ClusterName, HttpRule};
+use crate::model::{ClusterName, DirectResponse, HeaderLookup, HttpRule};
 use crate::proxy::exchange::plan::Plan;
+use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::{Exchange, Next, Outcome};
 use crate::proxy::filter::edge;
 use crate::proxy::http1::Body;
 use crate::proxy::http1::encode::{add_line, add_number, status_digits};
+use crate::proxy::http1::head::Headers;
 use crate::proxy::http1::{Framing, Refusal};
 use crate::proxy::transfer::Transfer;
 
@@ -17,31 +20,68 @@ pub(super) struct Reply {
     pub status: u16,
     pub flags: &'static str,
     pub details: &'static str,
-    pub sentence: String,
+    pub body: Bytes,
     /// What went wrong with the upstream's connection, for the log.
     pub failure: String,
-    /// A whole header line that goes with it.
-    line: &'static str,
+    /// Whole header lines that go with it.
+    pub lines: Vec<u8>,
+    /// The gRPC status that clients of gRPC are told, where it is not the one that the HTTP status stands for.
+    grpc_status: Option<u8>,
     /// Whether the connection can take no further request.
     close: bool,
 }
 
 impl Reply {
-    pub fn new(status: u16, flags: &'static str, details: &'static str, sentence: String) -> Self {
-        Self { status, flags, details, sentence, failure: String::new(), line: "", close: false }
+    /// One that says a sentence.
+    pub fn new(status: u16, flags: &'static str, details: &'static str, mut sentence: String) -> Self {
+        sentence.push('\n');
+        Self { flags, body: sentence.into(), ..Self::bare(status, details) }
+    }
+
+    /// One without a body.
+    pub fn bare(status: u16, details: &'static str) -> Self {
+        Self {
+            status,
+            flags: "-",
+            details,
+            body: Bytes::new(),
+            failure: String::new(),
+            lines: Vec::new(),
+            grpc_status: None,
+            close: false,
+        }
+    }
+
+    /// The answer that a rule gives.
+    pub fn direct(response: &DirectResponse) -> Self {
+        Self { body: response.body.clone(), ..Self::bare(response.status, "direct_response") }
+    }
+
+    /// An injected fault.
+    pub fn fault(status: u16, grpc_status: Option<u8>) -> Self {
+        Self { grpc_status, ..Self::new(status, "FI", "fault_filter_abort", "fault filter abort".into()) }
+    }
+
+    /// A time that the rule gives is over.
+    pub fn timed_out(expired: Expired, plan: &Plan) -> Self {
+        let (details, what) = match expired {
+            Expired::Whole => ("response_timeout", "the request took longer than its rule allows"),
+            Expired::Try => ("upstream_per_try_timeout", "a try took longer than its rule allows"),
+        };
+        Self::new(504, "UT", details, format!("{what}{}", plan.because()))
     }
 
     /// The message has no one reading; neither has what follows it on the connection.
     pub fn refusal(refusal: Refusal) -> Self {
-        let line = if refusal == Refusal::Http10 { "upgrade: HTTP/1.1\r\n" } else { "" };
-        Self { line, close: true, ..Self::new(refusal.status(), "DPE", refusal.detail(), refusal.to_string()) }
+        let lines = if refusal == Refusal::Http10 { b"upgrade: HTTP/1.1\r\n".to_vec() } else { Vec::new() };
+        Self { lines, close: true, ..Self::new(refusal.status(), "DPE", refusal.detail(), refusal.to_string()) }
     }
 
     pub fn proxy_authorization() -> Self {
         let sentence =
             "this proxy serves one pod: send that pod's token as Proxy-Authorization (its http_proxy has it)";
-        let line = "proxy-authenticate: Basic realm=\"mesh\"\r\n";
-        Self { line, ..Self::new(407, "-", "proxy_authorization_required", sentence.into()) }
+        let lines = b"proxy-authenticate: Basic realm=\"mesh\"\r\n".to_vec();
+        Self { lines, ..Self::new(407, "-", "proxy_authorization_required", sentence.into()) }
     }
 
     pub fn unavailable(host: &str, detail: &'static str) -> Self {
@@ -92,6 +132,11 @@ impl Reply {
         Self { failure, ..Self::new(503, "UC", details, sentence) }
     }
 
+    pub fn refused(plan: &Plan) -> Self {
+        let details = "upstream_reset_before_response_started{remote_refused_stream}";
+        Self::new(503, "UR", details, format!("the upstream refused the request{}", plan.because()))
+    }
+
     pub fn malformed_response(refusal: Refusal) -> Self {
         let sentence = format!("the upstream's answer is refused: {refusal}");
         Self::new(502, "UPE", "upstream_protocol_error", sentence)
@@ -100,6 +145,12 @@ impl Reply {
     pub fn stalled() -> Self {
         let sentence = "the body of the request did not go on".into();
         Self { close: true, ..Self::new(408, "SI", "request_body_stalled", sentence) }
+    }
+
+    fn has_line(&self, name: &str) -> bool {
+        let lines = self.lines.split(|byte| *byte == b'\n');
+        let mut names = lines.filter_map(|line| line.split(|byte| *byte == b':').next());
+        names.any(|found| found.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     #[must_use]
@@ -111,50 +162,78 @@ impl Reply {
 impl Exchange<'_> {
     /// Answers, counts and logs.
     pub(super) async fn reply(&mut self, reply: Reply, plan: Option<&Plan>) -> Next {
-        let next = self.write_reply(&reply).await;
+        let (next, status) = self.write_reply(&reply).await;
         let outcome = Outcome {
             failure: &reply.failure,
             plan,
-            sent: reply.sentence.len() as u64 + 1,
-            ..Outcome::new(reply.status, reply.flags, reply.details)
+            sent: reply.body.len() as u64,
+            ..Outcome::new(status, reply.flags, reply.details)
         };
         self.finish(&outcome);
         next
     }
 
-    /// Writes an answer of our own.
-    pub(super) async fn write_reply(&mut self, reply: &Reply) -> Next {
+    /// Writes an answer of our own; to clients of gRPC as one of theirs. Answers the status that was sent as well.
+    pub(super) async fn write_reply(&mut self, reply: &Reply) -> (Next, u16) {
         let server = edge::server(self.stance());
         let complete = !reply.close && self.skip_body();
         let keeps = complete && !self.scratch.request.close && !self.local.seats.draining();
         let is_head = self.scratch.request.method.of(self.conn.head()) == b"HEAD";
+        let is_grpc = self.is_grpc();
+        let status = if is_grpc { 200 } else { reply.status };
         let output = self.conn.output();
         output.extend_from_slice(b"HTTP/1.1 ");
-        output.extend(status_digits(reply.status));
+        output.extend(status_digits(status));
         output.push(b' ');
-        output.extend_from_slice(reason(reply.status).as_bytes());
+        output.extend_from_slice(reason(status).as_bytes());
         output.extend_from_slice(b"\r\n");
-        add_number(output, "content-length", reply.sentence.len() as u64 + 1);
-        add_line(output, "content-type", b"text/plain");
-        add_line(output, "x-content-type-options", b"nosniff");
+        let mut body: &[u8] = &reply.body;
+        if is_grpc {
+            add_line(output, "content-type", b"application/grpc");
+            let grpc_status = reply.grpc_status.unwrap_or_else(|| grpc_status_of_http(reply.status));
+            add_number(output, "grpc-status", grpc_status.into());
+            if !body.is_empty() {
+                add_line(output, "grpc-message", &percent_encoded(body.trim_ascii_end()));
+            }
+            body = b"";
+        } else if !body.is_empty() && !reply.has_line("content-type") {
+            add_line(output, "content-type", b"text/plain");
+            add_line(output, "x-content-type-options", b"nosniff");
+        }
+        // Neither may have a body, and 204 may not say how long it would be (RFC 9110 section 8.6).
+        if matches!(status, 204 | 304) {
+            body = b"";
+        }
+        if status != 204 {
+            add_number(output, "content-length", body.len() as u64);
+        }
         add_line(output, "date", Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().as_bytes());
         add_line(output, "server", server.as_bytes());
-        output.extend_from_slice(reply.line.as_bytes());
+        output.extend_from_slice(&reply.lines);
         if !keeps {
             add_line(output, "connection", b"close");
         }
         output.extend_from_slice(b"\r\n");
         if !is_head {
-            output.extend_from_slice(reply.sentence.as_bytes());
-            output.push(b'\n');
+            output.extend_from_slice(body);
         }
         let sent = self.conn.send(self.deadline, self.local.shared.limits.write_stall).await;
-        match sent {
+        let next = match sent {
             Ok(()) if keeps => Next::Again,
             Ok(()) if complete => Next::Close,
             Ok(()) => Next::Linger,
             Err(_) => Next::Close,
-        }
+        };
+        (next, status)
+    }
+
+    /// Whether the client speaks gRPC.
+    pub(super) fn is_grpc(&self) -> bool {
+        let request = Headers { head: &self.scratch.request, bytes: self.conn.head() };
+        request.value("content-type").is_some_and(|media| match media.strip_prefix(b"application/grpc") {
+            Some(rest) => matches!(rest, [] | [b'+' | b';', ..]),
+            None => false,
+        })
     }
 
     /// Takes the request's body off the connection where all of it has been read. Whether that is so.
@@ -173,6 +252,30 @@ impl Exchange<'_> {
             _ => false,
         }
     }
+}
+
+/// The gRPC status that clients of gRPC read from an HTTP status (gRPC's own mapping).
+fn grpc_status_of_http(status: u16) -> u8 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
+/// Text as `grpc-message` carries it.
+fn percent_encoded(text: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(text.len());
+    for byte in text {
+        match byte {
+            b' '..=b'~' if *byte != b'%' => encoded.push(*byte),
+            _ => encoded.extend(format!("%{byte:02X}").bytes()),
+        }
+    }
+    encoded
 }
 
 fn reason(status: u16) -> &'static str {

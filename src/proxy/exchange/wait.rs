@@ -4,8 +4,10 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use crate::proxy::connection::Conn;
+use crate::proxy::exchange::times::{Expired, Times};
 use crate::proxy::http1::{HeadEnd, Refusal, find_head};
 use crate::proxy::limits::Limits;
+use crate::proxy::stream::is_refused;
 use crate::proxy::timer::Deadline;
 use crate::proxy::transfer::{Awaits, Transfer, TransferError};
 
@@ -15,6 +17,8 @@ pub(super) enum Answer {
     Head(usize),
     /// The upstream ended before the head was complete; whether a byte of it had come, and why.
     Ended(bool, String),
+    /// The upstream said that it did not take the request.
+    Refused,
     /// The head is refused.
     Malformed(Refusal),
     /// The client has gone.
@@ -23,6 +27,8 @@ pub(super) enum Answer {
     ClientMalformed(Refusal),
     /// The client's body, or someone's reading, did not go on.
     Stalled,
+    /// A time that the rule gives is over.
+    Expired(Expired),
 }
 
 /// How a response ended.
@@ -33,6 +39,8 @@ pub(super) enum Ended {
     /// The client has gone.
     Client,
     Stalled,
+    /// The time that the rule gives the request is over.
+    Expired,
 }
 
 /// The state of waiting for a response's head while the request's body may still be on its way.
@@ -41,12 +49,13 @@ pub(super) struct Wait<'w> {
     pub upstream: &'w mut Conn,
     pub request: &'w mut Transfer,
     pub deadline: &'w mut Deadline,
+    pub times: &'w mut Times,
     pub limits: &'w Limits,
 }
 
 impl Wait<'_> {
     pub async fn for_head(self) -> Answer {
-        let Wait { client, upstream, request, deadline, limits } = self;
+        let Wait { client, upstream, request, deadline, times, limits } = self;
         let mut stall = Stall::new();
         let mut scanned = 0;
         poll_fn(|cx| {
@@ -79,12 +88,19 @@ impl Wait<'_> {
                 match upstream.poll_fill(cx) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Answer::Ended(seen, "end of stream".into())),
                     Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) if is_refused(&error) => return Poll::Ready(Answer::Refused),
                     Poll::Ready(Err(error)) => return Poll::Ready(Answer::Ended(seen, error.to_string())),
                     Poll::Pending => break,
                 }
             }
-            if request.is_finished() && client_gone(client, cx) {
-                return Poll::Ready(Answer::ClientGone);
+            if request.is_finished() {
+                if client_gone(client, cx) {
+                    return Poll::Ready(Answer::ClientGone);
+                }
+                times.run();
+                if let Poll::Ready(expired) = times.poll(cx) {
+                    return Poll::Ready(Answer::Expired(expired));
+                }
             }
             let waiting = !request.is_finished() || client.unwritten() > 0;
             stall.poll(cx, waiting, request.awaits(), client, upstream, deadline, limits).map(|()| Answer::Stalled)
@@ -100,6 +116,7 @@ pub(super) async fn through(
     request: &mut Transfer,
     response: &mut Transfer,
     deadline: &mut Deadline,
+    times: &mut Times,
     limits: &Limits,
 ) -> Ended {
     let mut stall = Stall::new();
@@ -121,8 +138,14 @@ pub(super) async fn through(
             Poll::Ready(Err(TransferError::Sink(_))) => return Poll::Ready(Ended::Client),
             Poll::Pending => {}
         }
-        if request.is_finished() && client_gone(client, cx) {
-            return Poll::Ready(Ended::Client);
+        if request.is_finished() {
+            if client_gone(client, cx) {
+                return Poll::Ready(Ended::Client);
+            }
+            times.run();
+            if times.poll(cx).is_ready() {
+                return Poll::Ready(Ended::Expired);
+            }
         }
         let awaits = if request.is_finished() { Awaits::Sink } else { request.awaits() };
         let waiting = !request.is_finished() || response.awaits() == Awaits::Sink;
@@ -132,7 +155,7 @@ pub(super) async fn through(
 }
 
 /// Whether the client has ended the connection while it waits. What it sends meanwhile is kept: it is its next request.
-fn client_gone(client: &mut Conn, cx: &mut Context<'_>) -> bool {
+pub(super) fn client_gone(client: &mut Conn, cx: &mut Context<'_>) -> bool {
     while client.has_room() {
         match client.poll_fill(cx) {
             Poll::Ready(Ok(0) | Err(_)) => return true,

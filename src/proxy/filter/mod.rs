@@ -4,11 +4,14 @@
 //! 2. [`peer`]: who the caller is, as far as it has proved it;
 //! 3. [`request_id`];
 //! 4. routing, which is the exchange's;
-//! 5. [`stats`] and the access log, when all is over.
+//! 5. what the rule that decided asks for: faults, [`cors`], [`headers`];
+//! 6. [`stats`] and the access log, when all is over.
 //!
 //! A filter is a plain function; what a request does not use costs a comparison.
 
+pub mod cors;
 pub mod edge;
+pub mod headers;
 pub mod peer;
 pub mod proxy_authorization;
 pub mod request_id;

@@ -35,6 +35,17 @@ impl Target {
         self.path_and_query.get(..self.path_length).unwrap_or_default()
     }
 
+    /// The query with its `?`; nothing where there is none.
+    pub fn query(&self) -> &[u8] {
+        self.path_and_query.get(self.path_length..).unwrap_or_default()
+    }
+
+    /// Replaces the path; the query stays.
+    pub fn set_path(&mut self, path: &[u8]) {
+        self.path_and_query.splice(..self.path_length, path.iter().copied());
+        self.path_length = path.len();
+    }
+
     fn clear(&mut self) {
         self.host.clear();
         self.port = None;

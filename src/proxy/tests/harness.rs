@@ -11,13 +11,14 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::compile::World;
 use crate::identity::{Authority, KeyPair, SpiffeId, Svid, TrustDomain};
 use crate::model::{
-    Action, AppProtocol, ClusterName, ClusterPolicy, HttpRule, InboundPolicy, InboundService, MtlsMode, OutboundMode,
-    Routes, Settings, WeightedCluster,
+    Action, AppProtocol, ClusterName, ClusterPolicy, Handling, HttpRule, InboundPolicy, InboundService, Labels,
+    MtlsMode, OutboundMode, Routes, Settings, WeightedCluster,
 };
 use crate::proxy::directory::{Cluster, Credentials, Directory, FixedDirectory, RoutesInForce, Target};
-use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, testing};
+use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, standalone, testing};
 use crate::resources::Provenance;
 use crate::telemetry::{AccessLog, AccessLogFormat};
 
@@ -294,7 +295,8 @@ pub fn route_to(cluster: &ClusterName) -> HttpRule {
         provenance: Provenance::new("VirtualService", "default", "rules").with_rule("http[0]"),
         name: "default".into(),
         matches: Vec::new(),
-        action: Action::Forward(vec![WeightedCluster { cluster: cluster.clone(), weight: 1 }]),
+        action: Action::Forward(vec![WeightedCluster::new(cluster.clone(), 1)]),
+        handling: Handling::default(),
     }
 }
 
@@ -360,9 +362,13 @@ pub fn start(known: FixedDirectory, listeners: Vec<Bind>) -> Running {
 }
 
 pub fn start_with(known: FixedDirectory, listeners: Vec<Bind>, change: impl FnOnce(&mut ProxyConfig)) -> Running {
+    start_on(Directory::fixed(known), listeners, change)
+}
+
+pub fn start_on(directory: Directory, listeners: Vec<Bind>, change: impl FnOnce(&mut ProxyConfig)) -> Running {
     let (sender, receiver) = mpsc::channel();
     let workers = Workers::new(1).expect("a worker");
-    let mut config = ProxyConfig::new("pod", "default", Directory::fixed(known));
+    let mut config = ProxyConfig::new("pod", "default", directory);
     config.listeners = listeners;
     config.access_log = Some(Arc::new(AccessLog::start(AccessLogFormat::Text, Lines(sender)).expect("a log")));
     change(&mut config);
@@ -378,6 +384,60 @@ impl Running {
     pub async fn connect(&self) -> Peer {
         Peer::connect(self.address()).await
     }
+}
+
+/// A gateway made of files: services with these applications behind their port 80, and `config`, whose Gateway is called `front`
+/// and has port 8080.
+pub async fn edge(apps: &[(&str, SocketAddr)], config: &str) -> (Running, SocketAddr) {
+    edge_with(apps, config, |_| {}).await
+}
+
+pub async fn edge_with(
+    apps: &[(&str, SocketAddr)],
+    config: &str,
+    change: impl FnOnce(&mut ProxyConfig),
+) -> (Running, SocketAddr) {
+    let mut text = String::from(
+        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: default}\n\
+        spec: {selector: {}, servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]}\n",
+    );
+    let mut services: Vec<&str> = apps.iter().map(|(name, _)| *name).collect();
+    services.dedup();
+    for name in services {
+        let endpoints = apps.iter().filter(|(app, _)| *app == name).enumerate();
+        text += &format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: default}}\n\
+            spec: {{ports: [{{name: http, port: 80}}]}}\n"
+        );
+        for (number, (_, address)) in endpoints {
+            text += &format!(
+                "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+                metadata: {{name: {name}-{number}, namespace: default, labels: {{kubernetes.io/service-name: {name}}}}}\n\
+                ports: [{{name: http, port: {}}}]\nendpoints: [{{addresses: ['{}']}}]\n",
+                address.port(),
+                address.ip()
+            );
+        }
+    }
+    let loaded = crate::yaml::load("mesh.yaml", format!("{text}---\n{config}").as_bytes());
+    assert_eq!(loaded.errors, []);
+    let trust_domain = TrustDomain::new("cluster.local").expect("a trust domain");
+    let world = World::from_documents("cluster.local", "istio-system", &trust_domain, &loaded.documents);
+    let world = world.unwrap_or_else(|findings| panic!("{findings:?}"));
+    let directory = standalone::gateway(&world, "default", Labels::new());
+    let addresses = Arc::new(|_| vec![any_port()]);
+    let running = start_on(directory, vec![Bind::Gateway { addresses }], change);
+    let mut bound = running.proxy.bound();
+    let address = soon(bound.wait_for(|bound| !bound.is_empty())).await.expect("a port")[0].address;
+    (running, address)
+}
+
+/// A VirtualService for every host at the gateway, with these HTTP rules.
+pub fn rules(http: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: rules, namespace: default}}\n\
+        spec:\n  hosts: ['*']\n  gateways: [front]\n  http: {http}\n"
+    )
 }
 
 /// An inbound proxy in front of an application, plaintext permitted.

@@ -1,6 +1,7 @@
 //! Proxies in process, between small servers and clients that speak bytes.
 
 mod edges;
+mod handling;
 mod harness;
 mod http;
 mod mutual_tls;

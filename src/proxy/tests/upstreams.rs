@@ -92,7 +92,7 @@ async fn what_cannot_be_served_says_why() {
     let mut peer = client.connect().await;
     for (url, status, flag, word) in [
         ("http://empty:9080/", "503", "UH", "outbound|9080||empty.default"),
-        ("http://gone:9080/", "503", "UF", "VirtualService default/rules http[0]"),
+        ("http://gone:9080/", "503", "UF,URX", "VirtualService default/rules http[0]"),
         ("http://subsetless:9080/", "503", "NC", "outbound|9080|v9|empty.default"),
         ("http://narrow:9080/other", "404", "NR", "narrow"),
         ("http://unheard-of:9080/", "502", "-", "REGISTRY_ONLY"),

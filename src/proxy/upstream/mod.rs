@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::identity::SpiffeId;
-use crate::model::{ClusterName, TunnelProtocol, UpstreamTls};
+use crate::model::{ClusterName, UpstreamTls};
 use crate::proxy::directory::{Cluster, EndpointState, UpstreamEndpoint};
 
 pub use balance::pick;
@@ -45,7 +45,7 @@ impl Hop {
         let mutual = match cluster.policy.tls {
             UpstreamTls::Disable => false,
             UpstreamTls::IstioMutual => true,
-            UpstreamTls::Auto => workload.protocol == TunnelProtocol::MutualTls,
+            UpstreamTls::Auto => endpoint.endpoint.speaks_tls(endpoint.address.port()),
         };
         let expected = match (mutual, &workload.identity) {
             (false, _) => None,

@@ -25,6 +25,11 @@ impl Backoff {
         SHORTEST + (bound - SHORTEST).mul_f64(random_fraction())
     }
 
+    /// Failures since the last success.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// The attempt succeeded.
     pub(super) fn reset(&mut self) {
         self.failures = 0;

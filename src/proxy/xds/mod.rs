@@ -26,7 +26,7 @@ mod link;
 mod outbox;
 mod transport;
 
-pub use transport::{Connect, TransportError, in_memory, over};
+pub use transport::{Connect, RootsSource, TransportError, in_memory, over, over_tls};
 
 /// What a proxy is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

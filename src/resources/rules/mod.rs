@@ -4,10 +4,18 @@
 //! admission, `mesh apply`, `mesh validate` and the control plane cannot disagree. What is missing *around* an object (a host,
 //! a subset, a gateway that is not there yet) is not their business.
 
+pub(super) mod authorization_policy;
 pub(super) mod destination_rule;
+pub(super) mod envoy_filter;
+pub(super) mod extension;
 pub(super) mod gateway;
 pub(super) mod peer_authentication;
+pub(super) mod request_authentication;
+pub(super) mod service_entry;
+pub(super) mod sidecar;
+pub(super) mod telemetry;
 pub(super) mod virtual_service;
+pub(super) mod workload_entry;
 
 use std::collections::HashSet;
 
@@ -49,6 +57,18 @@ fn is_qualified(text: &str) -> bool {
 
 /// Everybody or some, each of them once.
 fn export_to(export_to: &[ExportTo], cx: &mut Cx) {
+    for (index, _) in export_to.iter().enumerate().filter(|(_, entry)| **entry == ExportTo::Nobody) {
+        cx.at("exportTo", |cx| {
+            cx.at_index(index, |cx| {
+                cx.error("cannot be `~`, which only a ServiceEntry can say: use `.`, or remove the object");
+            });
+        });
+    }
+    export_to_or_nobody(export_to, cx);
+}
+
+/// The same, or nobody.
+fn export_to_or_nobody(export_to: &[ExportTo], cx: &mut Cx) {
     let own = ExportTo::Namespace(cx.namespace.clone());
     let canonical = |entry: &ExportTo| match entry {
         ExportTo::Private => own.clone(),
@@ -63,6 +83,8 @@ fn export_to(export_to: &[ExportTo], cx: &mut Cx) {
         }
         if export_to.len() > 1 && export_to.contains(&ExportTo::Public) {
             cx.error("has `*`, which is everybody, beside others: keep one or the other");
+        } else if export_to.len() > 1 && export_to.contains(&ExportTo::Nobody) {
+            cx.error("has `~`, which is nobody, beside others: keep one or the other");
         }
     });
 }

@@ -7,9 +7,9 @@ use crate::resources::hosts::{HostSet, overlaps};
 use crate::resources::suggest;
 use crate::resources::values::{GatewayRef, Host, StringMatch, is_lower_label};
 use crate::resources::virtual_service::{
-    Abort, CorsPolicy, Delay, Delegate, Destination, DirectResponse, Fault, HeaderChanges, Headers, HttpMatch,
-    HttpRoute, Percent, PortSelector, Redirect, RegexRewrite, Retries, Rewrite, TcpMatch, TcpRoute, TlsMatch, TlsRoute,
-    VirtualService,
+    Abort, CorsPolicy, Delay, Delegate, Destination, DirectResponse, FIXED_HEADERS, Fault, HeaderChanges, Headers,
+    HttpMatch, HttpRoute, Percent, PortSelector, Redirect, RegexRewrite, Retries, Rewrite, TcpMatch, TcpRoute,
+    TlsMatch, TlsRoute, VirtualService,
 };
 
 /// The most bytes of a direct response's body; from a tenth on, its author is warned.
@@ -348,6 +348,7 @@ pub(in crate::resources) fn redirect(redirect: &Redirect, cx: &mut Cx) {
     if let Some(scheme) = redirect.scheme.as_deref().filter(|scheme| !matches!(*scheme, "" | "http" | "https")) {
         cx.error_at("scheme", format!("has to be http or https, and is {:?}", suggest::shortened(scheme)));
     }
+    authority_text("authority", redirect.authority.as_deref(), cx);
 }
 
 pub(in crate::resources) fn direct_response(response: &DirectResponse, cx: &mut Cx) {
@@ -378,6 +379,15 @@ pub(in crate::resources) fn rewrite(rewrite: &Rewrite, cx: &mut Cx) {
     } else if empty(&rewrite.uri) && empty(&rewrite.authority) && rewrite.uri_regex_rewrite.is_none() {
         cx.error("is empty: set uri, uriRegexRewrite or authority");
     }
+    authority_text("authority", rewrite.authority.as_deref(), cx);
+}
+
+/// An authority goes into a header line as it is.
+fn authority_text(field: &str, text: Option<&str>, cx: &mut Cx) {
+    let text = text.unwrap_or_default();
+    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(&b)) {
+        cx.error_at(field, format!("is no host with or without a port: {:?}", suggest::shortened(text)));
+    }
 }
 
 pub(in crate::resources) fn regex_rewrite(rewrite: &RegexRewrite, cx: &mut Cx) {
@@ -386,6 +396,14 @@ pub(in crate::resources) fn regex_rewrite(rewrite: &RegexRewrite, cx: &mut Cx) {
     }
     if rewrite.rewrite.as_deref().unwrap_or_default().is_empty() {
         cx.error_at("rewrite", "is required: add it");
+    }
+    let replacement = rewrite.rewrite.as_deref().unwrap_or_default();
+    let mut rest = replacement.chars();
+    while let Some(character) = rest.next() {
+        if character == '\\' && !rest.next().is_some_and(|next| next.is_ascii_digit() || next == '\\') {
+            cx.error_at("rewrite", "has a `\\` that is followed by neither a digit nor another `\\`");
+            break;
+        }
     }
 }
 
@@ -493,6 +511,12 @@ pub(in crate::resources) fn headers(headers: &Headers, cx: &mut Cx) {
     }
 }
 
+const FIXED: &str = "stays as it is: it frames the message or belongs to one connection";
+
+fn is_fixed(name: &str) -> bool {
+    FIXED_HEADERS.iter().any(|fixed| fixed.eq_ignore_ascii_case(name))
+}
+
 fn header_changes(changes: &HeaderChanges, request: bool, cx: &mut Cx) {
     for (field, values) in [("set", &changes.set), ("add", &changes.add)] {
         cx.at(field, |cx| header_values(values, request, cx));
@@ -501,6 +525,10 @@ fn header_changes(changes: &HeaderChanges, request: bool, cx: &mut Cx) {
         let fault = match name.as_str() {
             "" => "is empty: name a header",
             name if is_authority(name) || name.starts_with(':') => "cannot be removed: every request has to have it",
+            name if is_fixed(name) => {
+                cx.at("remove", |cx| cx.at_index(index, |cx| cx.warn(FIXED)));
+                continue;
+            }
             _ => continue,
         };
         cx.at("remove", |cx| cx.at_index(index, |cx| cx.error(fault)));
@@ -518,6 +546,11 @@ fn header_values(values: &BTreeMap<String, String>, request: bool, cx: &mut Cx) 
         }
         if value.chars().any(|c| c.is_control() && c != '\t') {
             cx.error_at(name, "has a control character in its value, which no header can have");
+        }
+        if !name.is_empty() && !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&b)) {
+            cx.error_at(name, "is no header's name: letters, digits, `-` and `_`");
+        } else if !is_authority(name) && is_fixed(name) {
+            cx.warn_at(name, FIXED);
         }
     }
 }

@@ -18,4 +18,4 @@ pub use ingress::Ingress;
 pub use network::{HostedProxy, LoopbackNetwork, LoopbackOptions};
 
 /// What this network is and cannot do, for those who choose it.
-pub const LIMITS: &str = "loopback: HTTP between pods; no raw TCP from apps, no isolation between pods of one user";
+pub const LIMITS: &str = "loopback (HTTP only; no isolation between pods of one user)";

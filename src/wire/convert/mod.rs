@@ -3,6 +3,7 @@
 //! Model to message always succeeds. Message to model is where outside data becomes typed: what is missing, out of range or
 //! unknown is a [`ConvertError`] that names the field, and the resource as a whole is refused, so that what was in force stays.
 
+mod handling;
 mod policy;
 mod proxy;
 mod routes;

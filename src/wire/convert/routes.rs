@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::model::matching::WholeMatch;
 use crate::model::{Action, ClusterName, HttpRule, RequestMatch, Routes, StringMatch, WeightedCluster};
+use crate::wire::convert::handling::authority;
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, pairs, port, required, shared_pairs, weight};
 use crate::wire::proto::mesh::v1;
 use crate::wire::proto::mesh::v1::string_match::Kind;
@@ -26,13 +27,20 @@ impl TryFrom<(&str, v1::Routes)> for Routes {
 
 impl From<&HttpRule> for v1::HttpRule {
     fn from(rule: &HttpRule) -> Self {
-        let Action::Forward(clusters) = &rule.action;
-        let forward = v1::Forward { clusters: clusters.iter().map(v1::WeightedCluster::from).collect() };
+        let action = match &rule.action {
+            Action::Forward(clusters) => {
+                let clusters = clusters.iter().map(v1::WeightedCluster::from).collect();
+                v1::http_rule::Action::Forward(v1::Forward { clusters })
+            }
+            Action::Redirect(redirect) => v1::http_rule::Action::Redirect(redirect.into()),
+            Action::Respond(response) => v1::http_rule::Action::Respond(response.into()),
+        };
         Self {
             provenance: Some((&rule.provenance).into()),
             name: rule.name.to_string(),
             matches: rule.matches.iter().map(v1::RequestMatch::from).collect(),
-            action: Some(v1::http_rule::Action::Forward(forward)),
+            action: Some(action),
+            handling: Some((&rule.handling).into()),
         }
     }
 }
@@ -42,17 +50,29 @@ impl TryFrom<v1::HttpRule> for HttpRule {
 
     fn try_from(message: v1::HttpRule) -> Result<Self, ConvertError> {
         let action = message.action.ok_or_else(|| ConvertError::new("action", Problem::Missing))?;
-        let v1::http_rule::Action::Forward(forward) = action;
-        if forward.clusters.is_empty() {
-            return Err(ConvertError::new("forward.clusters", Problem::Empty));
-        }
+        let action = match action {
+            v1::http_rule::Action::Forward(forward) if forward.clusters.is_empty() => {
+                return Err(ConvertError::new("forward.clusters", Problem::Empty));
+            }
+            v1::http_rule::Action::Forward(forward) => {
+                Action::Forward(list("forward.clusters", forward.clusters, WeightedCluster::try_from)?)
+            }
+            v1::http_rule::Action::Redirect(redirect) => Action::Redirect(within("redirect", redirect)?),
+            v1::http_rule::Action::Respond(response) => Action::Respond(within("respond", response)?),
+        };
         Ok(Self {
             provenance: required("provenance", message.provenance, TryInto::try_into)?,
             name: message.name.into(),
             matches: list("matches", message.matches, RequestMatch::try_from)?,
-            action: Action::Forward(list("forward.clusters", forward.clusters, WeightedCluster::try_from)?),
+            action,
+            handling: required("handling", message.handling, TryInto::try_into)?,
         })
     }
+}
+
+/// Converts a message that is there.
+fn within<M, T: TryFrom<M, Error = ConvertError>>(field: &str, message: M) -> Result<T, ConvertError> {
+    T::try_from(message).map_err(|error| error.within(field))
 }
 
 impl From<&WeightedCluster> for v1::WeightedCluster {
@@ -62,6 +82,8 @@ impl From<&WeightedCluster> for v1::WeightedCluster {
             port: destination.cluster.port.into(),
             subset: destination.cluster.subset.as_deref().unwrap_or_default().to_owned(),
             weight: destination.weight,
+            authority: destination.authority.as_deref().unwrap_or_default().to_owned(),
+            headers: Some((&destination.headers).into()),
         }
     }
 }
@@ -77,6 +99,8 @@ impl TryFrom<v1::WeightedCluster> for WeightedCluster {
                 subset: (!message.subset.is_empty()).then(|| message.subset.into()),
             },
             weight: weight("weight", message.weight)?,
+            authority: authority("authority", message.authority)?,
+            headers: required("headers", message.headers, TryInto::try_into)?,
         })
     }
 }
@@ -92,6 +116,9 @@ impl From<&RequestMatch> for v1::RequestMatch {
             source_labels: pairs(&conditions.source_labels),
             source_namespace: conditions.source_namespace.as_deref().unwrap_or_default().to_owned(),
             unsupported: conditions.unsupported.iter().map(ToString::to_string).collect(),
+            scheme: conditions.scheme.as_ref().map(Into::into),
+            authority: conditions.authority.as_ref().map(Into::into),
+            query: conditions.query.iter().map(header_message).collect(),
         }
     }
 }
@@ -106,6 +133,11 @@ impl TryFrom<v1::RequestMatch> for RequestMatch {
         Ok(Self {
             path: string("path", message.path)?,
             method: string("method", message.method)?,
+            scheme: string("scheme", message.scheme)?,
+            authority: string("authority", message.authority)?,
+            query: list("query", message.query, |message| {
+                Ok((message.name.into(), required("value", message.value, TryInto::try_into)?))
+            })?,
             headers: list("headers", message.headers, header)?,
             without_headers: list("without_headers", message.without_headers, header)?,
             port: match message.port {

@@ -140,6 +140,7 @@ impl From<&Endpoint> for v1::Endpoint {
             ports: endpoint.ports.iter().map(mapping).collect(),
             weight: endpoint.weight,
             health: health.into(),
+            plaintext_ports: endpoint.plaintext.iter().map(|port| u32::from(*port)).collect(),
             workload: Some((&*endpoint.workload).into()),
         }
     }
@@ -164,6 +165,7 @@ impl TryFrom<v1::Endpoint> for Endpoint {
             })?,
             weight: weight("weight", message.weight)?,
             health,
+            plaintext: list("plaintext_ports", message.plaintext_ports, |number| port("", number))?,
             workload: Arc::new(required("workload", message.workload, TryInto::try_into)?),
         })
     }

@@ -92,7 +92,8 @@ prop_compose! {
         health in prop::sample::select(vec![Health::Healthy, Health::Draining, Health::Unhealthy]),
         workload in workload(),
     ) -> Arc<Endpoint> {
-        Arc::new(Endpoint { address, ports, weight, health, workload: Arc::new(workload) })
+        let plaintext = ports.iter().map(|(_, target)| *target).take(usize::from(weight % 2 == 0)).collect();
+        Arc::new(Endpoint { address, ports, weight, health, plaintext, workload: Arc::new(workload) })
     }
 }
 
@@ -105,22 +106,133 @@ prop_compose! {
         path in option::of(string_match()), method in option::of(string_match()),
         headers in header_matches(), without_headers in header_matches(),
         port in option::of(1u16..), source_labels in label_pairs(), source_namespace in option::of(text()),
-        unsupported in vec(text(), 0..2),
+        unsupported in vec(text(), 0..2), others in (option::of(string_match()), option::of(string_match()), header_matches()),
     ) -> RequestMatch {
-        RequestMatch { path, method, headers, without_headers, port, source_labels, source_namespace, unsupported }
+        let (scheme, authority, query) = others;
+        RequestMatch {
+            path, method, scheme, authority, query, headers, without_headers, port, source_labels, source_namespace,
+            unsupported,
+        }
     }
 }
 
-fn forward() -> impl Strategy<Value = Action> {
-    let cluster = (text(), 1u16.., option::of(text()), 1u32..).prop_map(|(host, port, subset, weight)| {
-        WeightedCluster { cluster: ClusterName { host, port, subset }, weight }
-    });
-    vec(cluster, 1..3).prop_map(Action::Forward)
+fn cluster_name() -> impl Strategy<Value = ClusterName> {
+    (text(), 1u16.., option::of(text())).prop_map(|(host, port, subset)| ClusterName { host, port, subset })
+}
+
+fn boxed() -> impl Strategy<Value = Box<str>> {
+    "[a-z/%:-]{1,8}".prop_map(Box::from)
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    (1u64..1 << 50).prop_map(Duration::from_nanos)
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    (0u32..=1_000_000).prop_map(Share::of_million)
+}
+
+fn header_changes() -> impl Strategy<Value = HeaderChanges> {
+    let name = || "x-[a-z]{1,6}".prop_map(Box::from);
+    let lines = || vec((name(), boxed()), 0..3);
+    (vec(name(), 0..3), lines(), lines()).prop_map(|(remove, set, add)| HeaderChanges { remove, set, add })
+}
+
+fn header_edits() -> impl Strategy<Value = HeaderEdits> {
+    (header_changes(), header_changes()).prop_map(|(request, response)| HeaderEdits { request, response })
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let cluster = (cluster_name(), 1u32.., option::of(boxed()), header_edits())
+        .prop_map(|(cluster, weight, authority, headers)| WeightedCluster { cluster, weight, authority, headers });
+    let path = prop_oneof![
+        Just(RedirectPath::Keep),
+        boxed().prop_map(RedirectPath::Replace),
+        boxed().prop_map(RedirectPath::Matched)
+    ];
+    let port = prop_oneof![
+        Just(RedirectPort::Keep),
+        (1u16..).prop_map(RedirectPort::Number),
+        Just(RedirectPort::ProtocolDefault),
+        Just(RedirectPort::Request)
+    ];
+    let scheme = option::of(prop::sample::select(vec!["http", "https"]));
+    let status = prop::sample::select(vec![301, 302, 303, 307, 308]);
+    let redirect =
+        (path, option::of(boxed()), port, scheme, status).prop_map(|(path, authority, port, scheme, status)| {
+            Redirect { path, authority, port, scheme: scheme.map(Into::into), status }
+        });
+    let response =
+        (200u16..600, vec(any::<u8>(), 0..9)).prop_map(|(status, body)| DirectResponse { status, body: body.into() });
+    prop_oneof![
+        vec(cluster, 1..3).prop_map(Action::Forward),
+        redirect.prop_map(Action::Redirect),
+        response.prop_map(Action::Respond)
+    ]
+}
+
+fn retry() -> impl Strategy<Value = RetryPolicy> {
+    let conditions: Vec<RetryCondition> =
+        crate::model::handling::RETRY_CONDITIONS.iter().map(|(_, condition)| *condition).collect();
+    let on = vec(prop::sample::select(conditions), 0..4);
+    (0u32..9, option::of(duration()), on, vec(100u16..600, 0..3), duration(), any::<bool>()).prop_map(
+        |(attempts, per_try_timeout, on, status_codes, backoff, avoids_tried)| RetryPolicy {
+            attempts,
+            per_try_timeout,
+            on,
+            status_codes,
+            backoff,
+            avoids_tried,
+        },
+    )
+}
+
+fn handling() -> impl Strategy<Value = Handling> {
+    let status = prop_oneof![(200u16..600).prop_map(AbortStatus::Http), (0u8..=16).prop_map(AbortStatus::Grpc)];
+    let fault = (option::of((duration(), share())), option::of((status, share())))
+        .prop_map(|(delay, abort)| Fault { delay, abort });
+    let path = prop_oneof![
+        boxed().prop_map(PathRewrite::Matched),
+        Just(PathRewrite::Regex(Substitution::new("/(a|b)", r"/x\1").unwrap()))
+    ];
+    let rewrite = (option::of(boxed()), option::of(path)).prop_map(|(authority, path)| Rewrite { authority, path });
+    let mirror = (cluster_name(), share()).prop_map(|(cluster, share)| Mirror { cluster, share });
+    let texts = (boxed(), boxed(), boxed());
+    let cors = (vec(string_match(), 0..3), texts, option::of(any::<u64>()), any::<bool>(), any::<bool>()).prop_map(
+        |(origins, (methods, headers, expose), max_age, credentials, forwards_unmatched)| Cors {
+            origins,
+            methods,
+            headers,
+            expose,
+            max_age,
+            credentials,
+            forwards_unmatched,
+        },
+    );
+    let parts = (
+        option::of(duration()),
+        retry(),
+        option::of(fault),
+        option::of(rewrite),
+        header_edits(),
+        vec(mirror, 0..3),
+        option::of(cors),
+    );
+    parts.prop_map(|(timeout, retry, fault, rewrite, headers, mirrors, cors)| Handling {
+        timeout,
+        retry,
+        fault,
+        rewrite,
+        headers,
+        mirrors,
+        cors,
+    })
 }
 
 fn routes() -> impl Strategy<Value = Routes> {
-    let rule = (provenance(), maybe_empty(), vec(request_match(), 0..3), forward())
-        .prop_map(|(provenance, name, matches, action)| HttpRule { provenance, name, matches, action });
+    let rule = (provenance(), maybe_empty(), vec(request_match(), 0..3), action(), handling()).prop_map(
+        |(provenance, name, matches, action, handling)| HttpRule { provenance, name, matches, action, handling },
+    );
     vec(rule, 0..4).prop_map(|http| Routes { name: "scope/host".into(), http })
 }
 
@@ -228,13 +340,15 @@ proptest! {
 }
 
 fn sample_routes() -> v1::Routes {
-    let cluster = v1::WeightedCluster { host: "web".into(), port: 80, subset: String::new(), weight: 1 };
+    let target = WeightedCluster::new(ClusterName { host: "web".into(), port: 80, subset: None }, 1);
+    let cluster = v1::WeightedCluster::from(&target);
     v1::Routes {
         http: vec![v1::HttpRule {
             provenance: Some((&Provenance::new("VirtualService", "shop", "web")).into()),
             name: "default".into(),
             matches: vec![v1::RequestMatch::default()],
             action: Some(v1::http_rule::Action::Forward(v1::Forward { clusters: vec![cluster] })),
+            handling: Some((&Handling::default()).into()),
         }],
     }
 }
@@ -271,6 +385,25 @@ fn errors_name_the_field() {
         routes_error(|rule| cluster(rule).port = 65536),
         "http[0].forward.clusters[0].port: is 65536, outside of 1..=65535"
     );
+}
+
+#[test]
+fn no_text_breaks_out_of_its_line() {
+    let line = |name: &str, value: &str| v1::HeaderLine { name: name.to_owned(), value: value.to_owned() };
+    let set = |rule: &mut v1::HttpRule, line: v1::HeaderLine| {
+        let edits = rule.handling.as_mut().unwrap().headers.as_mut().unwrap();
+        edits.request.as_mut().unwrap().set.push(line);
+    };
+    for line in
+        [line("x-a", "b\r\nx-evil: 1"), line("x-a: 1\r\nx-b", "1"), line("content-length", "0"), line("host", "a")]
+    {
+        let error = routes_error(|rule| set(rule, line));
+        assert!(error.starts_with("http[0].handling.headers.request.set[0]."), "{error}");
+    }
+    for authority in ["a b", "a\r\nb: c"] {
+        let error = routes_error(|rule| cluster(rule).authority = authority.to_owned());
+        assert!(error.starts_with("http[0].forward.clusters[0].authority"), "{error}");
+    }
 }
 
 #[test]

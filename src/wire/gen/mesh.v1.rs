@@ -112,6 +112,9 @@ pub struct Endpoint {
     pub health: i32,
     #[prost(message, optional, tag = "5")]
     pub workload: ::core::option::Option<Workload>,
+    /// Ports on the address where mesh TLS is not taken although the workload speaks it.
+    #[prost(uint32, repeated, tag = "6")]
+    pub plaintext_ports: ::prost::alloc::vec::Vec<u32>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PortMapping {
@@ -133,7 +136,9 @@ pub struct HttpRule {
     pub name: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "3")]
     pub matches: ::prost::alloc::vec::Vec<RequestMatch>,
-    #[prost(oneof = "http_rule::Action", tags = "4")]
+    #[prost(message, optional, tag = "7")]
+    pub handling: ::core::option::Option<Handling>,
+    #[prost(oneof = "http_rule::Action", tags = "4, 5, 6")]
     pub action: ::core::option::Option<http_rule::Action>,
 }
 /// Nested message and enum types in `HttpRule`.
@@ -142,14 +147,187 @@ pub mod http_rule {
     pub enum Action {
         #[prost(message, tag = "4")]
         Forward(super::Forward),
+        #[prost(message, tag = "5")]
+        Redirect(super::Redirect),
+        #[prost(message, tag = "6")]
+        Respond(super::DirectResponse),
     }
+}
+/// Durations are in nanoseconds, shares in millionths.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Handling {
+    /// 0: none.
+    #[prost(uint64, tag = "1")]
+    pub timeout: u64,
+    #[prost(message, optional, tag = "2")]
+    pub retry: ::core::option::Option<RetryPolicy>,
+    #[prost(message, optional, tag = "3")]
+    pub fault: ::core::option::Option<Fault>,
+    #[prost(message, optional, tag = "4")]
+    pub rewrite: ::core::option::Option<Rewrite>,
+    #[prost(message, optional, tag = "5")]
+    pub headers: ::core::option::Option<HeaderEdits>,
+    #[prost(message, repeated, tag = "6")]
+    pub mirrors: ::prost::alloc::vec::Vec<Mirror>,
+    #[prost(message, optional, tag = "7")]
+    pub cors: ::core::option::Option<Cors>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetryPolicy {
+    #[prost(uint32, tag = "1")]
+    pub attempts: u32,
+    /// 0: none.
+    #[prost(uint64, tag = "2")]
+    pub per_try_timeout: u64,
+    /// Names as in `retryOn`.
+    #[prost(string, repeated, tag = "3")]
+    pub on: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint32, repeated, tag = "4")]
+    pub status_codes: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint64, tag = "5")]
+    pub backoff: u64,
+    #[prost(bool, tag = "6")]
+    pub avoids_tried: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fault {
+    /// 0: no delay.
+    #[prost(uint64, tag = "1")]
+    pub delay: u64,
+    #[prost(uint32, tag = "2")]
+    pub delay_share: u32,
+    #[prost(uint32, tag = "5")]
+    pub abort_share: u32,
+    #[prost(oneof = "fault::Abort", tags = "3, 4")]
+    pub abort: ::core::option::Option<fault::Abort>,
+}
+/// Nested message and enum types in `Fault`.
+pub mod fault {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Abort {
+        #[prost(uint32, tag = "3")]
+        HttpStatus(u32),
+        #[prost(uint32, tag = "4")]
+        GrpcStatus(u32),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Rewrite {
+    /// Empty: it stays.
+    #[prost(string, tag = "1")]
+    pub authority: ::prost::alloc::string::String,
+    #[prost(oneof = "rewrite::Path", tags = "2, 3")]
+    pub path: ::core::option::Option<rewrite::Path>,
+}
+/// Nested message and enum types in `Rewrite`.
+pub mod rewrite {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Path {
+        #[prost(string, tag = "2")]
+        Matched(::prost::alloc::string::String),
+        #[prost(message, tag = "3")]
+        Regex(super::Substitution),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Substitution {
+    #[prost(string, tag = "1")]
+    pub pattern: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub replacement: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HeaderEdits {
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<HeaderChanges>,
+    #[prost(message, optional, tag = "2")]
+    pub response: ::core::option::Option<HeaderChanges>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HeaderChanges {
+    #[prost(string, repeated, tag = "1")]
+    pub remove: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "2")]
+    pub set: ::prost::alloc::vec::Vec<HeaderLine>,
+    #[prost(message, repeated, tag = "3")]
+    pub add: ::prost::alloc::vec::Vec<HeaderLine>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeaderLine {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mirror {
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
+    #[prost(string, tag = "3")]
+    pub subset: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub share: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Cors {
+    #[prost(message, repeated, tag = "1")]
+    pub origins: ::prost::alloc::vec::Vec<StringMatch>,
+    #[prost(string, tag = "2")]
+    pub methods: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub headers: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub expose: ::prost::alloc::string::String,
+    #[prost(uint64, optional, tag = "5")]
+    pub max_age: ::core::option::Option<u64>,
+    #[prost(bool, tag = "6")]
+    pub credentials: bool,
+    #[prost(bool, tag = "7")]
+    pub forwards_unmatched: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Redirect {
+    /// Empty: it stays.
+    #[prost(string, tag = "3")]
+    pub authority: ::prost::alloc::string::String,
+    #[prost(enumeration = "RedirectPort", tag = "4")]
+    pub port_rule: i32,
+    /// For REDIRECT_PORT_NUMBER.
+    #[prost(uint32, tag = "5")]
+    pub port: u32,
+    /// Empty: it stays.
+    #[prost(string, tag = "6")]
+    pub scheme: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "7")]
+    pub status: u32,
+    #[prost(oneof = "redirect::Path", tags = "1, 2")]
+    pub path: ::core::option::Option<redirect::Path>,
+}
+/// Nested message and enum types in `Redirect`.
+pub mod redirect {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Path {
+        #[prost(string, tag = "1")]
+        Replace(::prost::alloc::string::String),
+        #[prost(string, tag = "2")]
+        Matched(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DirectResponse {
+    #[prost(uint32, tag = "1")]
+    pub status: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub body: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Forward {
     #[prost(message, repeated, tag = "1")]
     pub clusters: ::prost::alloc::vec::Vec<WeightedCluster>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WeightedCluster {
     #[prost(string, tag = "1")]
     pub host: ::prost::alloc::string::String,
@@ -160,6 +338,11 @@ pub struct WeightedCluster {
     pub subset: ::prost::alloc::string::String,
     #[prost(uint32, tag = "4")]
     pub weight: u32,
+    /// Empty: it stays.
+    #[prost(string, tag = "5")]
+    pub authority: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "6")]
+    pub headers: ::core::option::Option<HeaderEdits>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RequestMatch {
@@ -184,6 +367,12 @@ pub struct RequestMatch {
     pub source_namespace: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "8")]
     pub unsupported: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "9")]
+    pub scheme: ::core::option::Option<StringMatch>,
+    #[prost(message, optional, tag = "10")]
+    pub authority: ::core::option::Option<StringMatch>,
+    #[prost(message, repeated, tag = "11")]
+    pub query: ::prost::alloc::vec::Vec<HeaderMatch>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeaderMatch {
@@ -441,6 +630,41 @@ impl Health {
             "HEALTH_HEALTHY" => Some(Self::Healthy),
             "HEALTH_DRAINING" => Some(Self::Draining),
             "HEALTH_UNHEALTHY" => Some(Self::Unhealthy),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RedirectPort {
+    Unspecified = 0,
+    Keep = 1,
+    Number = 2,
+    ProtocolDefault = 3,
+    Request = 4,
+}
+impl RedirectPort {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REDIRECT_PORT_UNSPECIFIED",
+            Self::Keep => "REDIRECT_PORT_KEEP",
+            Self::Number => "REDIRECT_PORT_NUMBER",
+            Self::ProtocolDefault => "REDIRECT_PORT_PROTOCOL_DEFAULT",
+            Self::Request => "REDIRECT_PORT_REQUEST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REDIRECT_PORT_UNSPECIFIED" => Some(Self::Unspecified),
+            "REDIRECT_PORT_KEEP" => Some(Self::Keep),
+            "REDIRECT_PORT_NUMBER" => Some(Self::Number),
+            "REDIRECT_PORT_PROTOCOL_DEFAULT" => Some(Self::ProtocolDefault),
+            "REDIRECT_PORT_REQUEST" => Some(Self::Request),
             _ => None,
         }
     }

@@ -50,7 +50,9 @@ async fn target(directory: &Directory, authority: &str) -> Arc<Target> {
 /// The shares of the clusters in force for `reviews`.
 fn weights(directory: &Directory) -> Vec<u32> {
     let Some(Resolution::Known(target)) = directory.get("reviews") else { return Vec::new() };
-    let crate::model::Action::Forward(destinations) = &target.routes.routes.http[0].action;
+    let crate::model::Action::Forward(destinations) = &target.routes.routes.http[0].action else {
+        panic!("the rule forwards")
+    };
     destinations.iter().map(|destination| destination.weight).collect()
 }
 

@@ -1,6 +1,6 @@
-//! `mesh proxy`: a proxy as a process of its own.
+//! `mesh proxy --local`: a gateway whose knowledge is made of files.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::input::{Files, count};
+use crate::cli::proxy::{Args, DRAIN, ROOT_NAMESPACE};
 use crate::cli::ui::Ui;
 use crate::compile::World;
 use crate::identity::TrustDomain;
@@ -15,56 +16,19 @@ use crate::model::Labels;
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, standalone};
 use crate::telemetry::{AccessLog, AccessLogFormat};
 
-/// How long requests under way may take to end once the proxy is told to stop.
-const DRAIN: Duration = Duration::from_secs(5);
-
 /// How long listeners may take to open.
 const OPEN: Duration = Duration::from_secs(5);
 
-/// Run an HTTP gateway from files, without a control plane
-///
-/// Reads Gateways, VirtualServices and DestinationRules, and the Services, EndpointSlices and Pods that they lead to. Serves
-/// the ports of the Gateways whose selector the labels match; logs requests to standard output, each with the rule that
-/// decided.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Take the configuration from the files alone
-    #[arg(long, required = true)]
-    local: bool,
-    #[command(flatten)]
-    files: Files,
-    /// Labels of the gateway
-    #[arg(long, value_name = "KEY=VALUE", default_value = "istio=ingressgateway", value_parser = label, value_delimiter = ',')]
-    labels: Vec<(Arc<str>, Arc<str>)>,
-    /// Namespace of the gateway
-    #[arg(short, long, default_value = "istio-system")]
-    namespace: String,
-    /// Address to listen on
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    bind: IpAddr,
-    /// Threads that serve requests
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    workers: u16,
-    /// Log requests as JSON
-    #[arg(long)]
-    json_log: bool,
-}
-
-fn label(text: &str) -> Result<(Arc<str>, Arc<str>), String> {
-    let (key, value) = text.split_once('=').ok_or("labels are written KEY=VALUE")?;
-    Ok((key.into(), value.into()))
-}
-
 /// Serves until it is told to stop.
-pub fn run(ui: &Ui, args: Args) -> CliResult {
-    let input = args.files.read()?;
+pub(super) fn run(ui: &Ui, files: &Files, args: Args) -> CliResult {
+    let input = files.read()?;
     let (errors, _) = input.check(ui);
     if errors > 0 {
         return Err(CliError::message(Kind::Data, format!("{}: nothing was started", count(errors, "error"))));
     }
     let trust_domain = TrustDomain::new("cluster.local").kind(Kind::Failed)?;
     let world =
-        World::from_documents("cluster.local", "istio-system", &trust_domain, &input.documents).kind(Kind::Data)?;
+        World::from_documents("cluster.local", ROOT_NAMESPACE, &trust_domain, &input.documents).kind(Kind::Data)?;
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().kind(Kind::Io)?;
     executor.block_on(serve(ui, args, &world))
 }
@@ -73,7 +37,8 @@ async fn serve(ui: &Ui, args: Args, world: &World) -> CliResult {
     let mut interrupted = signal(SignalKind::interrupt()).kind(Kind::Io)?;
     let mut terminated = signal(SignalKind::terminate()).kind(Kind::Io)?;
     let labels: Labels = args.labels.into_iter().collect();
-    let directory = standalone::gateway(world, &args.namespace, labels);
+    let namespace = args.namespace.unwrap_or_else(|| ROOT_NAMESPACE.to_owned());
+    let directory = standalone::gateway(world, &namespace, labels);
     let ports = directory.listeners().borrow().len();
     if ports == 0 {
         return Err(CliError::message(Kind::Data, "no HTTP server of a Gateway in these files selects the gateway")
@@ -86,7 +51,7 @@ async fn serve(ui: &Ui, args: Args, world: &World) -> CliResult {
     let config = ProxyConfig {
         listeners: vec![Bind::Gateway { addresses: Arc::new(move |port| vec![SocketAddr::new(address, port)]) }],
         access_log: Some(log),
-        ..ProxyConfig::new("gateway", args.namespace, directory)
+        ..ProxyConfig::new("gateway", namespace, directory)
     };
     let proxy = Proxy::start(&workers, config).kind(Kind::CannotCreate)?;
     let mut bound = proxy.bound();

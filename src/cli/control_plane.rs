@@ -1,0 +1,187 @@
+//! `mesh control-plane`: the control plane as a process of its own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cli::error::{CliError, CliResult, Kind, WithKind};
+use crate::cli::logging;
+use crate::cli::ui::Ui;
+use crate::control::{ControlPlane, Options, Report, ServerOptions, Source, ca};
+use crate::identity::{Authority, TrustDomain};
+use crate::kube::{ConnectOptions, Connection, Environment, connect};
+use crate::model::OutboundMode;
+use crate::net;
+use crate::serve::{self, Limits};
+
+/// How long connections may take to end once the control plane is told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Run the control plane: watch a cluster, and tell its proxies what is configured
+///
+/// Serves discovery and certificates to proxies over TLS, with a certificate of the mesh's own authority. The authority is that
+/// of Secret cacerts, else that of Secret istio-ca-secret, which is made on first start; with --ca-dir, that of the directory.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Kubeconfig of the cluster; inside a pod it is not needed
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Address that proxies connect to
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 15012)))]
+    xds_address: SocketAddr,
+    /// Address that answers /ready
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)))]
+    health_address: SocketAddr,
+    /// Address that answers /metrics
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 15014)))]
+    monitoring_address: SocketAddr,
+    /// Keep the certificate authority in this directory instead of a Secret
+    #[arg(long, value_name = "DIR")]
+    ca_dir: Option<PathBuf>,
+    /// Namespace of the control plane, whose objects hold for the whole mesh
+    #[arg(short, long, env = "POD_NAMESPACE", default_value = "istio-system")]
+    namespace: String,
+    /// Further name that proxies call the control plane by; may be given several times
+    #[arg(long = "name", value_name = "HOST")]
+    names: Vec<String>,
+    /// Address of the pod, which proxies may call it by as well
+    #[arg(long, env = "INSTANCE_IP", value_name = "ADDRESS")]
+    pod_ip: Option<IpAddr>,
+    /// Trust domain of the mesh
+    #[arg(long, default_value = "cluster.local", value_name = "NAME")]
+    trust_domain: String,
+    /// Domain of the cluster's services
+    #[arg(long, default_value = "cluster.local", value_name = "NAME")]
+    domain: String,
+    /// Name of the cluster, as metrics report it
+    #[arg(long, env = "CLUSTER_ID", default_value = "Kubernetes", value_name = "NAME")]
+    cluster_id: String,
+    /// Let requests for hosts that the mesh does not know fail
+    #[arg(long)]
+    registry_only: bool,
+    /// Have proxies log requests
+    #[arg(long)]
+    access_log: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  mesh control-plane                      in a pod of the cluster
+  mesh control-plane --kubeconfig ~/.kube/config --ca-dir ./ca \\
+      --xds-address 127.0.0.1:15012 --name localhost";
+
+/// Runs until it is told to stop.
+pub fn run(ui: &Ui, args: Args) -> CliResult {
+    logging::start();
+    let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().kind(Kind::Io)?;
+    executor.block_on(serve(ui, args))
+}
+
+async fn serve(ui: &Ui, args: Args) -> CliResult {
+    let mut interrupted = signal(SignalKind::interrupt()).kind(Kind::Io)?;
+    let mut terminated = signal(SignalKind::terminate()).kind(Kind::Io)?;
+    let options = ConnectOptions {
+        kubeconfig: args.kubeconfig.clone(),
+        context: args.context.clone(),
+        ..ConnectOptions::default()
+    };
+    let connection = connect(&options, &Environment::of_process()).await.kind(Kind::Unavailable)?;
+    ui.note(format!("→ {connection}"));
+    let trust_domain = TrustDomain::new(&args.trust_domain).kind(Kind::Usage)?;
+    let authority = Arc::new(authority(&args, &connection, &trust_domain).await?);
+    let listener = net::bind(args.xds_address).kind(Kind::CannotCreate)?;
+    let health = listen(args.health_address).await?;
+    let monitoring = listen(args.monitoring_address).await?;
+
+    let (token, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let (_roots, distributed) = watch::channel(authority.root_pem());
+    tasks.spawn(ca::distribute_roots(connection.client.clone(), distributed, token.clone()));
+    let plane = ControlPlane::start(
+        Options {
+            source: Source::Kubernetes(connection.client.clone()),
+            authority,
+            trust_domain,
+            cluster: args.cluster_id.as_str().into(),
+            domain: args.domain.as_str().into(),
+            root_namespace: args.namespace.as_str().into(),
+            outbound_mode: if args.registry_only { OutboundMode::RegistryOnly } else { OutboundMode::AllowAny },
+            access_log: args.access_log,
+        },
+        token.clone(),
+    );
+    let address = listener.local_addr().kind(Kind::Io)?;
+    let served = plane.serve(ServerOptions {
+        names: names(&args),
+        addresses: addresses(&args),
+        token_reviews: Some(connection.client.clone()),
+        listener,
+    });
+    served.kind(Kind::CannotCreate)?;
+    for (listener, report) in [(health, Report::Readiness), (monitoring, Report::Monitoring)] {
+        tasks.spawn(serve::serve(listener, None, Limits::default(), plane.report(report), token.clone()));
+    }
+    ui.note(format!("serving proxies on {address}"));
+    let ready = tokio::select! {
+        ready = plane.ready() => ready,
+        _ = interrupted.recv() => false,
+        _ = terminated.recv() => false,
+    };
+    if ready {
+        ui.note("ready");
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    }
+    token.cancel();
+    tasks.close();
+    let ended = tokio::time::timeout(DRAIN, async {
+        plane.stopped().await;
+        tasks.wait().await;
+    });
+    if ended.await.is_err() {
+        ui.warn(format!("some connections did not end within {} s and were cut", DRAIN.as_secs()));
+    }
+    Ok(())
+}
+
+async fn authority(args: &Args, connection: &Connection, trust_domain: &TrustDomain) -> CliResult<Authority> {
+    match &args.ca_dir {
+        Some(dir) => Authority::load_or_create(dir, trust_domain).kind(Kind::CannotCreate),
+        None => ca::from_secret(&connection.client, &args.namespace, trust_domain).await.kind(Kind::Unavailable),
+    }
+}
+
+async fn listen(address: SocketAddr) -> CliResult<TcpListener> {
+    let listener = net::bind(address).kind(Kind::CannotCreate)?;
+    TcpListener::from_std(listener).map_err(|error| CliError::new(Kind::Io, error))
+}
+
+/// Names of the Service `istiod`, under which proxies reach it in a cluster, and those that were asked for.
+fn names(args: &Args) -> Vec<String> {
+    let Args { namespace, domain, .. } = args;
+    let service = format!("istiod.{namespace}.svc");
+    let mut names =
+        vec![service.clone(), format!("{service}.{domain}"), format!("istiod.{namespace}"), "istiod".to_owned()];
+    names.extend(args.names.iter().filter(|name| name.parse::<IpAddr>().is_err()).cloned());
+    names
+}
+
+fn addresses(args: &Args) -> Vec<IpAddr> {
+    let named = args.names.iter().filter_map(|name| name.parse().ok());
+    let bound = Some(args.xds_address.ip()).filter(|address| !address.is_unspecified());
+    let mut addresses: Vec<IpAddr> = named.chain(args.pod_ip).chain(bound).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}

@@ -1,0 +1,100 @@
+//! Whether a request is tried again, and where the budget for that ends.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::model::{HeaderLookup, RetryPolicy, TryFailure};
+use crate::proxy::directory::ClusterState;
+use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::plan::{Goal, Plan};
+use crate::proxy::http1::head::Headers;
+
+/// The tries of one request.
+pub(super) struct Tries<'p> {
+    policy: Option<&'p RetryPolicy>,
+    /// Tries begun so far.
+    pub count: u32,
+    counted: Option<Counted>,
+}
+
+/// Counts a request, and its retries, as under way at its cluster.
+struct Counted {
+    state: Arc<ClusterState>,
+    retrying: bool,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.state.requests.fetch_sub(1, Ordering::Relaxed);
+        if self.retrying {
+            self.state.retries.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<'p> Tries<'p> {
+    pub fn of(plan: &'p Plan) -> Self {
+        let counted = match &plan.goal {
+            Goal::Cluster(cluster) => {
+                cluster.state.requests.fetch_add(1, Ordering::Relaxed);
+                Some(Counted { state: cluster.state.clone(), retrying: false })
+            }
+            Goal::Address(_) | Goal::Answer => None,
+        };
+        Self { policy: plan.handling().map(|handling| &handling.retry), count: 0, counted }
+    }
+
+    fn permits(&mut self, worthwhile: impl FnOnce(&RetryPolicy) -> bool, always: usize, exhausted: &mut bool) -> bool {
+        let Some(policy) = self.policy.filter(|policy| policy.attempts > 0) else { return false };
+        if !worthwhile(policy) {
+            return false;
+        }
+        if self.count > policy.attempts {
+            *exhausted = true;
+            return false;
+        }
+        let Some(counted) = &mut self.counted else { return false };
+        if !counted.retrying {
+            // Retries are never more than the requests they come from, beyond what is always allowed: a service that fails as
+            // a whole gets twice its load at most, and not attempts + 1 times.
+            let most = always.max(counted.state.requests.load(Ordering::Relaxed) / 2);
+            if counted.state.retries.load(Ordering::Relaxed) >= most {
+                *exhausted = true;
+                return false;
+            }
+            counted.state.retries.fetch_add(1, Ordering::Relaxed);
+            counted.retrying = true;
+        }
+        true
+    }
+}
+
+impl Exchange<'_> {
+    /// Whether a try that ended without an answer is followed by another.
+    pub(super) fn retries_failure(&mut self, tries: &mut Tries<'_>, failure: TryFailure) -> bool {
+        let always = self.local.shared.limits.retries;
+        tries.permits(|policy| policy.retries_failure(failure), always, &mut self.exhausted)
+    }
+
+    /// Whether the answer at hand is given up for another try.
+    pub(super) fn retries_answer(&mut self, tries: &mut Tries<'_>, head: &[u8]) -> bool {
+        let response = &self.scratch.response;
+        let worthwhile = |policy: &RetryPolicy| {
+            let headers = Headers { head: response, bytes: head };
+            let grpc_status =
+                headers.value("grpc-status").and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
+            policy.retries_answer(response.status, grpc_status, headers.value("x-envoy-ratelimited").is_some())
+        };
+        let always = self.local.shared.limits.retries;
+        tries.permits(worthwhile, always, &mut self.exhausted)
+    }
+
+    /// Waits as long as the policy says before the next try. Whether the client is still there.
+    pub(super) async fn back_off(&mut self, tries: &Tries<'_>) -> bool {
+        let draw = self.local.worker.draw();
+        match tries.policy {
+            Some(policy) if !policy.backoff.is_zero() => self.pause(policy.wait(tries.count, draw)).await,
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Control plane and proxies as processes of their own, over TLS, against the built-in API server.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::cluster::{Cluster, PATIENCE, Process, free, free_on};
+
+/// A server that answers every request with its head, until the test process ends.
+fn echo(address: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind(address).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                let (mut head, mut line) = (String::new(), String::new());
+                while reader.read_line(&mut line).is_ok_and(|read| read > 0) {
+                    head.push_str(&line);
+                    if line == "\r\n" {
+                        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{head}", head.len());
+                        if reader.get_mut().write_all(answer.as_bytes()).is_err() {
+                            return;
+                        }
+                        head.clear();
+                    }
+                    line.clear();
+                }
+            });
+        }
+    });
+    address
+}
+
+/// One request on a connection of its own: status and body, or why there is none.
+fn get(address: SocketAddr, host: &str, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Ok((status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()))
+}
+
+/// Asks until the answer has this status.
+async fn eventually(address: SocketAddr, host: &str, status: u16) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = tokio::task::block_in_place(|| get(address, host, "/"));
+        match answer {
+            Ok((found, body)) if found == status => return body,
+            other => assert!(Instant::now() < deadline, "{host} at {address} never answered {status}: {other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+const GATEWAY: &str = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: shop}
+spec:
+  hosts: [web.example.com]
+  gateways: [istio-system/public]
+  http: [{route: [{destination: {host: web, port: {number: 80}}}]}]
+";
+
+struct Mesh {
+    cluster: Cluster,
+    plane: Process,
+    gateway: Process,
+    sidecar: Process,
+    xds: SocketAddr,
+    /// Where the gateway listens.
+    public: SocketAddr,
+    /// Where the pod of `web` does.
+    web: SocketAddr,
+}
+
+/// A gateway in istio-system and a pod `web-1` in shop, each with a proxy of its own.
+async fn mesh(subnet: u8) -> Mesh {
+    let cluster = Cluster::start().await;
+    cluster.namespace("shop").await;
+    let xds = free();
+    let public = free();
+    let pod: IpAddr = [127, 0, subnet, 1].into();
+    let app = echo(free());
+    let web = free_on(pod);
+    let (ingress, here) = ("ingress-1", public.ip());
+    cluster.pod("istio-system", ingress, "ingress", here, &json!({"istio": "ingressgateway"})).await;
+    cluster.pod("shop", "web-1", "web", pod, &json!({"app": "web"})).await;
+    cluster.service("istio-system", "ingress", ("http", 80, public.port()), &[(here, Some(ingress))]).await;
+    cluster.service("shop", "web", ("http", 80, web.port()), &[(pod, Some("web-1"))]).await;
+    cluster.apply_yaml(GATEWAY).await;
+    let mut plane = cluster.control_plane(xds, &["--access-log"]);
+    plane.says("ready\n").await;
+    let inbound = format!("{web}={app}");
+    let mut sidecar = cluster.proxy(xds, ("shop", "web-1", "web", pod), &["--inbound", &inbound]).await;
+    let mut gateway = cluster.proxy(xds, ("istio-system", ingress, "ingress", here), &["--router"]).await;
+    sidecar.says("ready\n").await;
+    gateway.says("ready\n").await;
+    Mesh { cluster, plane, gateway, sidecar, xds, public, web }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_goes_from_a_gateway_to_a_sidecar_over_mutual_tls_and_plaintext_goes_as_the_policy_says() {
+    let mut mesh = mesh(61).await;
+    let head = eventually(mesh.public, "web.example.com", 200).await;
+    let by = "By=spiffe://cluster.local/ns/shop/sa/web";
+    let uri = "URI=spiffe://cluster.local/ns/istio-system/sa/ingress";
+    assert!(head.contains(by) && head.contains(uri), "{head}");
+    eventually(mesh.public, "other.example.com", 404).await;
+    // Nothing is said about mutual TLS: plaintext is taken.
+    eventually(mesh.web, "web", 200).await;
+    let policy = |mode: &str| {
+        json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+            "metadata": {"name": "default", "namespace": "shop"}, "spec": {"mtls": {"mode": mode}}})
+    };
+    mesh.cluster.apply(&policy("STRICT")).await;
+    let deadline = Instant::now() + PATIENCE;
+    while tokio::task::block_in_place(|| get(mesh.web, "web", "/")).is_ok_and(|(status, _)| status == 200) {
+        assert!(Instant::now() < deadline, "plaintext is still taken");
+    }
+    mesh.sidecar.says("PeerAuthentication shop/default").await;
+    eventually(mesh.public, "web.example.com", 200).await;
+    // The other end does not speak TLS any more, and the gateway knows.
+    mesh.cluster.apply(&policy("DISABLE")).await;
+    eventually(mesh.web, "web", 200).await;
+    let deadline = Instant::now() + PATIENCE;
+    while eventually(mesh.public, "web.example.com", 200).await.contains("By=spiffe") {
+        assert!(Instant::now() < deadline, "the gateway still speaks TLS");
+    }
+    assert_eq!(mesh.gateway.stop(), Some(0));
+    assert_eq!(mesh.sidecar.stop(), Some(0));
+    assert_eq!(mesh.plane.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_control_plane_fails_no_request_and_what_changed_meanwhile_takes_force() {
+    let mesh = mesh(62).await;
+    eventually(mesh.public, "web.example.com", 200).await;
+    mesh.plane.kill();
+    let route = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"hosts": ["web.example.com", "new.example.com"], "gateways": ["istio-system/public"],
+            "http": [{"route": [{"destination": {"host": "web", "port": {"number": 80}}}]}]}});
+    mesh.cluster.apply(&route).await;
+    for _ in 0..200 {
+        let (status, _) = tokio::task::block_in_place(|| get(mesh.public, "web.example.com", "/")).unwrap();
+        assert_eq!(status, 200, "{}", mesh.gateway.said());
+    }
+    let (status, _) = tokio::task::block_in_place(|| get(mesh.public, "new.example.com", "/")).unwrap();
+    assert_eq!(status, 404);
+    let mut plane = mesh.cluster.control_plane(mesh.xds, &["--access-log"]);
+    plane.says("ready\n").await;
+    eventually(mesh.public, "new.example.com", 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_speaks_for_the_pod_that_its_token_is_bound_to_and_says_why_it_waits() {
+    let cluster = Cluster::start().await;
+    let (here, xds): (IpAddr, _) = ([127, 0, 63, 1].into(), free());
+    for pod in ["a", "b"] {
+        cluster.pod("default", pod, "web", here, &json!({"app": pod})).await;
+    }
+    let mut plane = cluster.control_plane(xds, &[]);
+    plane.says("ready\n").await;
+    let token = cluster.token("default", "web", "a").await;
+    let inbound = format!("{}={}", free_on(here), free());
+    let mut proxy = cluster.proxy_with(xds, ("default", "b", here), &token, &["--inbound", &inbound]).await;
+    proxy.says("the token of pod a does not speak for pod default/b").await;
+    drop(plane);
+    proxy.says("no control plane; what is held stays in force").await;
+}
