@@ -20,10 +20,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     }
     let mut exec = || {
         let mut next = || arguments.next()?.into_string().ok();
-        Some(PodExec { parent: next()?.parse().ok()?, pod: next()?, image: next()? })
+        let (parent, pod, image) = (next()?.parse().ok()?, next()?, next()?);
+        let program = ["/proc/self/exe", NAME].map(OsString::from).to_vec();
+        Some(PodExec { parent, pod, image, command: std::iter::from_fn(next).collect(), program })
     };
     let Some(exec) = exec() else {
-        eprintln!("pod-exec is started by `mesh up`, with its process id, a pod and an image");
+        eprintln!("pod-exec is started by `mesh up`, with its process id, a pod, an image and perhaps a command");
         return Some(ExitCode::from(Kind::Usage.exit_code()));
     };
     Some(pod_exec::run(&exec).unwrap_or_else(|error| {

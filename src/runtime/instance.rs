@@ -27,7 +27,7 @@ use crate::runtime::loopback::addresses::{AddressBlock, AddressError};
 use crate::runtime::loopback::{self, Ingress, LoopbackNetwork, LoopbackOptions};
 use crate::runtime::node::logs::{LogError, LogStore};
 use crate::runtime::node::network::PodNetwork;
-use crate::runtime::node::{Node, NodeError, NodeOptions};
+use crate::runtime::node::{Node, NodeError, NodeOptions, RunningPods};
 use crate::runtime::ports::PortChoice;
 use crate::runtime::seed::{self, SeedError};
 use crate::runtime::state::{RuntimeRecord, StateDir, StateError};
@@ -167,10 +167,12 @@ impl Runtime {
         let authority = Arc::new(Authority::load_or_create(&state.path("ca"), &trust_domain)?);
         let logs = LogStore::open(state.path("logs"))?;
         let parts: Arc<OnceLock<Arc<Parts>>> = Arc::default();
+        let running: Arc<RunningPods> = Arc::default();
         let api = ApiServer::open(apiserver::Options {
             admission: vec![Arc::new(Injection::new(inject::Settings::default())), Arc::new(Validation)],
             extra: vec![("/mesh/".to_owned(), answers(parts.clone()))],
             logs: Some(Arc::new(logs.reader())),
+            streams: Some(running.clone()),
             ..apiserver::Options::new(state.root())
         })?;
 
@@ -205,10 +207,13 @@ impl Runtime {
             ingress: ingress.clone(),
             registries: registries.clone(),
             logs: logs.clone(),
+            client: client.clone(),
+            domain: DOMAIN.to_owned(),
         };
         let block = AddressBlock::take(block_of_pods(&client).await?)?;
-        let network = Arc::new(LoopbackNetwork::new(network, block));
-        let node_options = NodeOptions::new(NODE, state.root(), IpAddr::V4(Ipv4Addr::LOCALHOST), logs);
+        let network = Arc::new(LoopbackNetwork::new(network, block)?);
+        let host_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let node_options = NodeOptions { running, ..NodeOptions::new(NODE, state.root(), host_ip, logs) };
         let pod_network: Arc<dyn PodNetwork> = network.clone();
         let node = Node::start(client, node_options, pod_network, stop_pods.clone())?;
 

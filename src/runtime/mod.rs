@@ -15,6 +15,7 @@ pub mod samples;
 mod seed;
 pub mod state;
 pub mod status;
+mod tools;
 pub mod traffic;
 
 pub use instance::{Runtime, RuntimeError, RuntimeOptions};

@@ -207,7 +207,7 @@ where
             .max_headers(limits.header_count)
             .max_header_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX))
             .keep_alive(true);
-        let mut connection = pin!(builder.serve_connection(io, service));
+        let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = token.cancelled() => connection.as_mut().graceful_shutdown(),

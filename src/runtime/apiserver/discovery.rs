@@ -113,7 +113,12 @@ fn subresources(resource: &Resource, version: &Version) -> Vec<(&'static str, Va
         all.push(("scale", scale, &PART[..]));
     }
     match resource.builtin.map(|builtin| builtin.kind) {
-        Some("Pod") => all.push(("log", own, &["get"])),
+        Some("Pod") => {
+            let options = |kind: &str| json!({"group": "", "version": "v1", "kind": kind});
+            all.push(("exec", options("PodExecOptions"), &["create", "get"]));
+            all.push(("log", own, &["get"]));
+            all.push(("portforward", options("PodPortForwardOptions"), &["create", "get"]));
+        }
         Some("ServiceAccount") => {
             let token = json!({"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"});
             all.push(("token", token, &["create"]));

@@ -36,5 +36,7 @@ pub const DISK_CACHE: usize = 1024 * 1024;
 pub const JSON_PATCH_OPERATIONS: usize = 10_000;
 /// Warnings in one answer.
 pub const WARNINGS: usize = 32;
+/// Sessions with pods (`exec`, `port-forward`) at one time; further ones wait.
+pub const SESSIONS: usize = 128;
 /// Longest life of a service account token, seconds.
 pub const TOKEN_SECONDS: i64 = 48 * 3600;

@@ -17,6 +17,7 @@ mod columns;
 mod defaults;
 mod definitions;
 mod discovery;
+mod exec;
 mod failure;
 mod fields;
 mod json;
@@ -40,6 +41,7 @@ mod server;
 mod service_ip;
 mod store;
 mod table;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -62,6 +64,7 @@ use tokio_util::sync::CancellationToken;
 use crate::serve::{self, Body, Limits};
 
 pub use self::admission::{Admission, AdmissionRequest, Cause, Denied, Operation};
+pub use self::exec::{Duplex, ExecOptions, Execution, PodStreams};
 pub use self::kubeconfig::kubeconfig;
 pub use self::log::{LogOptions, LogStream, PodLogs};
 pub use self::server::VERSION;
@@ -83,6 +86,8 @@ pub struct Options {
     pub extra: Vec<(String, Extra)>,
     /// Who reads the logs of pods.
     pub logs: Option<Arc<dyn PodLogs>>,
+    /// Who runs commands in pods and reaches their ports.
+    pub streams: Option<Arc<dyn PodStreams>>,
     /// The range of cluster IPs.
     pub service_cidr: Ipv4Net,
     /// The issuer named in service account tokens.
@@ -98,6 +103,7 @@ impl Options {
             admission: Vec::new(),
             extra: Vec::new(),
             logs: None,
+            streams: None,
             service_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16),
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
         }

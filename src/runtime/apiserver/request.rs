@@ -123,9 +123,9 @@ impl Place {
     }
 }
 
-/// The query's parameters; of a repeated one the first counts.
+/// The query's parameters; of a repeated one the first counts, where it is not meant to be repeated.
 #[derive(Clone, Debug, Default)]
-pub struct Query(BTreeMap<String, String>);
+pub struct Query(BTreeMap<String, Vec<String>>);
 
 impl Query {
     /// Reads the part of a URL after the question mark.
@@ -135,7 +135,7 @@ impl Query {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = decode(&value.replace('+', " "));
-            parameters.entry(decode(key)).or_insert(value);
+            parameters.entry(decode(key)).or_insert_with(Vec::new).push(value);
         }
         Self(parameters)
     }
@@ -143,7 +143,12 @@ impl Query {
     /// The parameter, if it is there and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.all(name).next().filter(|value| !value.is_empty())
+    }
+
+    /// All values of the parameter, in order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.get(name).into_iter().flatten().map(String::as_str)
     }
 
     /// Whether the parameter is `true` or `1`.
@@ -233,6 +238,8 @@ mod tests {
         let query = Query::parse("labelSelector=a%3Db%2Cc&watch=1&limit=x&empty=");
         assert_eq!(query.get("labelSelector"), Some("a=b,c"));
         assert!(query.flag("watch"));
+        let words = Query::parse("command=sh&command=-c&command=");
+        assert_eq!(words.all("command").collect::<Vec<_>>(), ["sh", "-c", ""]);
         assert!(query.number("limit").is_err());
         assert_eq!(query.get("empty"), None);
     }

@@ -10,11 +10,13 @@ use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::auth::{Claims, Power, Question, Tokens, User, authorize};
 use super::columns::string;
+use super::exec::PodStreams;
 use super::failure::Failure;
 use super::log::PodLogs;
 use super::registry::{Registry, Resource};
@@ -23,7 +25,7 @@ use super::service_ip::ServiceIps;
 use super::store::{Key, Store, StoreError};
 use super::verbs::{self, Call};
 use super::view::View;
-use super::{Extra, Options, definitions, discovery, limits, log, openapi, random, response, reviews, watching};
+use super::{Extra, Options, definitions, discovery, exec, limits, log, openapi, random, response, reviews, watching};
 use crate::serve::Body;
 
 /// The version this server says it has.
@@ -40,6 +42,9 @@ pub(super) struct Inner {
     pub(super) tokens: Tokens,
     pub(super) admission: Vec<Arc<dyn Admission>>,
     pub(super) logs: Option<Arc<dyn PodLogs>>,
+    pub(super) streams: Option<Arc<dyn PodStreams>>,
+    /// Sessions with pods that may be open at one time.
+    pub(super) sessions: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
     extra: Vec<(String, Extra)>,
 }
@@ -55,6 +60,8 @@ impl Inner {
             tokens,
             admission: options.admission,
             logs: options.logs,
+            streams: options.streams,
+            sessions: Arc::new(Semaphore::new(limits::SESSIONS)),
             stop,
             extra: options.extra,
         };
@@ -232,7 +239,7 @@ impl Inner {
         let default_manager = agent.split('/').next().unwrap_or_default();
         let manager = query.get("fieldManager").unwrap_or(default_manager).to_owned();
         let view = match (verb, place.subresource.as_str()) {
-            (_, "log") => View::Full,
+            (_, "log" | "exec" | "portforward") => View::Full,
             _ => View::parse(&parts.headers, &query)?,
         };
         let mut call = Call {
@@ -250,6 +257,8 @@ impl Inner {
         };
         let answer = match (verb, call.place.subresource.as_str()) {
             (Verb::Get, "log") => log::answer(&call).await,
+            (Verb::Get | Verb::Create, "exec") => exec::answer(&call, parts).await,
+            (Verb::Get | Verb::Create, "portforward") => exec::forward(&call, parts),
             (Verb::Create, "token") => reviews::token_request(&call),
             (Verb::Get, "scale") => verbs::get_scale(&call),
             (Verb::Update | Verb::Patch, "scale") => verbs::set_scale(&mut call, verb).await,
@@ -292,7 +301,7 @@ fn has_subresource(resource: &Resource, place: &Place) -> bool {
         "" => true,
         "status" => version.status,
         "scale" => version.scale.is_some(),
-        "log" => kind == Some("Pod"),
+        "log" | "exec" | "portforward" => kind == Some("Pod"),
         "token" => kind == Some("ServiceAccount"),
         "finalize" => kind == Some("Namespace"),
         _ => false,

@@ -65,6 +65,11 @@ impl AddressBlock {
         self.block
     }
 
+    /// The node's own address in the block.
+    pub fn node(&self) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.block, 255, 253)
+    }
+
     /// Gives `uid` an address: the one that it has, else `preferred` when it is free and of this block, else the lowest free one.
     pub fn allocate(&mut self, uid: &str, preferred: Option<IpAddr>) -> Result<PodAddresses, AddressError> {
         if let Some((host, _)) = self.taken.iter().find(|(_, holder)| *holder == uid) {

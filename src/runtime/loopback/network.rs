@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,9 +12,12 @@ use rustls::crypto::SecureRandom;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::addresses::{AddressBlock, AddressError, MAX_PODS, PodAddresses};
-use super::{Ingress, admin};
+use super::Ingress;
+use super::forward::Forwarder;
+use super::names::Names;
 use crate::control::ControlPlane;
 use crate::identity::{SpiffeId, TrustDomain};
+use crate::proxy::admin;
 use crate::proxy::directory::Directory;
 use crate::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory};
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers};
@@ -25,6 +28,9 @@ use crate::telemetry::{AccessLog, AccessLogFormat, Registries, Registry};
 
 /// Where a pod's app finds its outbound proxy: Envoy's port for captured outbound traffic.
 const OUTBOUND_PORT: u16 = 15_001;
+
+/// Where an app reads its proxy's URL.
+const PROXY_VARIABLES: [&str; 2] = ["http_proxy", "HTTP_PROXY"];
 
 /// Name of the proxy's container, for its log.
 const CONTAINER: &str = "istio-proxy";
@@ -49,11 +55,18 @@ pub struct LoopbackOptions {
     pub registries: Registries,
     /// Where the proxies log.
     pub logs: Arc<LogStore>,
+    /// Reads the Services that pods without a sidecar find by name.
+    pub client: kube::Client,
+    /// The cluster's domain.
+    pub domain: String,
 }
 
 /// The network.
 pub struct LoopbackNetwork {
     options: LoopbackOptions,
+    forwarder: Forwarder,
+    /// Ends the watches behind the forwarder's names.
+    _names: DropGuard,
     addresses: Mutex<AddressBlock>,
     hosted: Mutex<HashMap<String, Hosted>>,
 }
@@ -75,15 +88,26 @@ struct Hosted {
     proxy: Proxy,
     namespace: Arc<str>,
     directory: Directory,
+    registry: Registry,
     /// Ends the tasks that keep the directory.
     _control: DropGuard,
     _listed: Listed,
 }
 
 impl LoopbackNetwork {
-    /// A network without pods.
-    pub fn new(options: LoopbackOptions, addresses: AddressBlock) -> Self {
-        Self { options, addresses: Mutex::new(addresses), hosted: Mutex::default() }
+    /// A network without pods. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// The system's, where the forwarder of pods without a sidecar cannot listen.
+    pub fn new(options: LoopbackOptions, addresses: AddressBlock) -> std::io::Result<Self> {
+        let names = Names::new(&options.domain);
+        let listener = TcpListener::bind((addresses.node(), OUTBOUND_PORT))?;
+        let forwarder = Forwarder::start(listener, Arc::clone(&names))?;
+        let ends = CancellationToken::new();
+        // They end with their token, and have nothing to tell.
+        let _watches = names.follow(&options.client, &ends);
+        let (addresses, hosted) = (Mutex::new(addresses), Mutex::default());
+        Ok(Self { options, forwarder, _names: ends.drop_guard(), addresses, hosted })
     }
 
     /// The proxies of the pods that have one, by namespace and name.
@@ -100,7 +124,10 @@ impl LoopbackNetwork {
         })?;
         if !pod.meshed && !pod.gateway {
             let ip = IpAddr::V4(addresses.pod);
-            return Ok(PodAttachment { pod_ip: ip, app_ip: ip, env: Vec::new() });
+            let token = secret().map_err(|error| failed(pod, error))?;
+            let url = self.forwarder.admit(pod, ip, &token);
+            let env = PROXY_VARIABLES.map(|name| (name.to_owned(), url.clone())).to_vec();
+            return Ok(PodAttachment { pod_ip: ip, app_ip: ip, env });
         }
         let attached = self.host(pod, addresses);
         if attached.is_err() {
@@ -122,7 +149,7 @@ impl LoopbackNetwork {
         } else {
             let token = secret().map_err(|error| failed(pod, error))?;
             let url = format!("http://pod:{token}@{pod_ip}:{OUTBOUND_PORT}");
-            env.extend(["http_proxy", "HTTP_PROXY"].map(|name| (name.to_owned(), url.clone())));
+            env.extend(PROXY_VARIABLES.map(|name| (name.to_owned(), url.clone())));
             let mut ports: Vec<u16> =
                 pod.ports.iter().filter(|port| port.protocol == "TCP").map(|port| port.port).collect();
             ports.sort_unstable();
@@ -156,11 +183,12 @@ impl LoopbackNetwork {
         let mut config = ProxyConfig::new(name.clone(), namespace.clone(), directory.clone());
         config.listeners = listeners;
         config.registry = registry.clone();
+        let counts = registry.clone();
         config.access_log = Some(Arc::new(log));
         let proxy = Proxy::start(&self.options.workers, config).map_err(|error| failed(pod, error))?;
-        admin::start(addresses.pod, &directory, &registry, &control);
+        super::admin::start(addresses.pod, &directory, &registry, &control);
         let listed = self.options.registries.list(&format!("{namespace}/{name}"), registry);
-        let hosted = Hosted { proxy, namespace, directory, _control: ends_control, _listed: listed };
+        let hosted = Hosted { proxy, namespace, directory, registry: counts, _control: ends_control, _listed: listed };
         self.hosted.lock().insert(pod.uid.clone(), hosted);
         Ok(PodAttachment { pod_ip, app_ip, env })
     }
@@ -174,6 +202,7 @@ impl LoopbackNetwork {
     }
 
     fn release(&self, uid: &str) {
+        self.forwarder.dismiss(uid);
         self.options.ingress.take_back(uid);
         self.addresses.lock().release(uid);
     }
@@ -198,6 +227,13 @@ impl PodNetwork for LoopbackNetwork {
             }
             self.release(&uid);
         })
+    }
+
+    fn ask_proxy(&self, uid: &str, method: &http::Method, path: &str) -> Option<(u16, String)> {
+        let hosted = self.hosted.lock();
+        let hosted = hosted.get(uid)?;
+        let answer = admin::handle(admin::Request { method, path }, &hosted.directory, &hosted.registry);
+        Some((answer.status.as_u16(), answer.body))
     }
 
     fn sidecar_ready(&self, uid: &str) -> bool {

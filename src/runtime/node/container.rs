@@ -173,8 +173,12 @@ impl ContainerTask {
     async fn process(&self, started: Timestamp) -> io::Result<(std::process::ExitStatus, Option<String>)> {
         let (namespace, name, uid) = &self.pod;
         let log = self.logs.writer(namespace, name, uid, &self.plan.name).map_err(io::Error::other)?;
-        let process =
-            Process { command: self.command.clone(), env: self.env.clone(), directory: self.directory.clone() };
+        let process = Process {
+            command: self.command.clone(),
+            env: self.env.clone(),
+            directory: self.directory.clone(),
+            input: false,
+        };
         let mut child = self.spawner.spawn(process).await?;
         let (stdout, stderr) =
             child.stdout.take().zip(child.stderr.take()).ok_or_else(|| io::Error::other("no pipes"))?;

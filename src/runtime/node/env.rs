@@ -62,7 +62,10 @@ pub(super) async fn resolve(
 ) -> Result<Vec<(String, String)>, EnvError> {
     let sources = Sources { client, namespace: &pod.network.namespace };
     let mut env = Data::new();
-    env.insert("HOSTNAME".to_owned(), pod.network.name.clone());
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    for (name, value) in [("HOSTNAME", pod.network.name.as_str()), ("PATH", path), ("HOME", "/root")] {
+        env.insert(name.to_owned(), value.to_owned());
+    }
     for source in &container.env_from {
         let prefix = source.prefix.as_deref().unwrap_or("");
         let (kind, name, optional, data) = if let Some(reference) = &source.config_map_ref {

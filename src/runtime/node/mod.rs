@@ -9,6 +9,7 @@
 
 mod container;
 mod env;
+mod exec;
 pub mod logs;
 pub mod network;
 mod plan;
@@ -41,6 +42,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+pub use self::exec::RunningPods;
+
 use self::logs::{LogStore, make_private};
 use self::network::PodNetwork;
 use self::plan::PodPlan;
@@ -68,6 +71,8 @@ pub struct NodeOptions {
     pub max_pods: usize,
     /// Where containers' output goes.
     pub logs: Arc<LogStore>,
+    /// Where others find the containers that run.
+    pub running: Arc<RunningPods>,
 }
 
 impl NodeOptions {
@@ -80,6 +85,7 @@ impl NodeOptions {
             pod_exec: ["/proc/self/exe", "pod-exec"].map(OsString::from).to_vec(),
             max_pods: 250,
             logs,
+            running: Arc::default(),
         }
     }
 }

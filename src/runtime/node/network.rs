@@ -82,6 +82,11 @@ pub trait PodNetwork: Send + Sync + 'static {
     /// Ends the pod's proxy (draining it) and frees its addresses. Unknown uids are ignored.
     fn detach(&self, uid: &str) -> BoxFuture<'_, ()>;
 
+    /// Asks the pod's proxy about itself: status code and body. `None` where the pod has no proxy.
+    fn ask_proxy(&self, _uid: &str, _method: &http::Method, _path: &str) -> Option<(u16, String)> {
+        None
+    }
+
     /// The pod's proxy serves: it has its certificate and its inbound policy. Asked repeatedly, so it must be cheap.
     fn sidecar_ready(&self, uid: &str) -> bool;
 }

@@ -16,7 +16,7 @@ use super::probe::{Check, ProbePlan};
 use crate::runtime::samples::{self, App};
 
 /// Name of the proxy's container, as injection writes it.
-const PROXY: &str = "istio-proxy";
+pub(super) const PROXY: &str = "istio-proxy";
 const DEFAULT_GRACE_SECONDS: i64 = 30;
 
 /// A pod as this node runs it.
@@ -52,6 +52,10 @@ pub(super) struct ContainerPlan {
     pub(super) name: String,
     pub(super) image: String,
     pub(super) runnable: Runnable,
+    /// What runs in place of an image's app that does nothing by itself: the program and its arguments.
+    pub(super) command: Vec<String>,
+    /// Absolute.
+    pub(super) working_dir: String,
     pub(super) port: Option<u16>,
     pub(super) env: Vec<EnvVar>,
     pub(super) env_from: Vec<EnvFromSource>,
@@ -208,6 +212,11 @@ impl ContainerPlan {
         let restarts = before.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0));
         let mut plan = Self {
             name: container.name.clone(),
+            command: match &runnable {
+                Runnable::Yes(App::Idle) => command(container, &image),
+                _ => Vec::new(),
+            },
+            working_dir: container.working_dir.clone().unwrap_or_else(|| "/".to_owned()),
             image,
             runnable,
             port,
@@ -237,6 +246,17 @@ impl ContainerPlan {
             }
         }
         plan
+    }
+}
+
+/// What a container of an image without an app of its own runs; nothing: it idles.
+fn command(container: &Container, image: &str) -> Vec<String> {
+    let given = container.command.iter().flatten().chain(container.args.iter().flatten()).cloned();
+    let has_command = container.command.as_ref().is_some_and(|command| !command.is_empty());
+    let has_args = container.args.as_ref().is_some_and(|args| !args.is_empty());
+    match samples::entrypoint(image) {
+        Some(program) if !has_command && has_args => [program.to_owned()].into_iter().chain(given).collect(),
+        _ => given.collect(),
     }
 }
 

@@ -19,11 +19,13 @@ use tokio::time::{sleep, timeout};
 use super::NodeOptions;
 use super::container::{ContainerTask, Phase, Record, Stop};
 use super::env;
+use super::exec::ContainerPlace;
 use super::logs::{make_private, remove_directory};
 use super::network::{PodAttachment, PodNetwork};
 use super::plan::{ContainerPlan, PodPlan, Runnable};
 use super::spawn::Spawner;
 use super::status::{View, status};
+use crate::runtime::tools::ROOT_VARIABLE;
 
 /// How often the proxy is asked while it is not ready, and once it is.
 const PROXY_POLL_STARTING: Duration = Duration::from_millis(20);
@@ -122,10 +124,13 @@ impl PodTask {
             self.publish().await;
             if let Some(attachment) = self.attach().await {
                 attached = true;
+                let network = Arc::clone(&self.shared.network);
+                self.shared.options.running.enter(&self.plan.network, &attachment, network);
                 self.view.pod_ip = Some(attachment.pod_ip);
                 self.live(attachment).await;
             }
         }
+        self.shared.options.running.leave(&self.plan.network);
         if attached && timeout(DETACH_LIMIT, self.shared.network.detach(&self.plan.network.uid)).await.is_err() {
             tracing::warn!(pod = %self.plan.display_name(), "the pod's network did not let go of it in time");
         }
@@ -232,7 +237,7 @@ impl PodTask {
                 plan: self.plan.clone(),
                 container: container.clone(),
                 attachment: attachment.clone(),
-                directory: self.directory(),
+                directory: self.directory().join(&container.name),
                 records: Arc::clone(records),
                 stopping: stopping.clone(),
                 index,
@@ -321,6 +326,14 @@ impl ContainerStart {
         command.extend(
             [std::process::id().to_string(), self.plan.display_name(), self.container.image.clone()].map(Into::into),
         );
+        let place = ContainerPlace {
+            command: command.clone(),
+            env: env.clone(),
+            directory: self.directory.clone(),
+            spawner: self.shared.spawner.clone(),
+        };
+        self.shared.options.running.run(network, &self.container.name, place);
+        command.extend(self.container.command.iter().map(Into::into));
         let task = ContainerTask {
             pod: (network.namespace.clone(), network.name.clone(), network.uid.clone()),
             command,
@@ -341,9 +354,12 @@ impl ContainerStart {
     async fn prepare(&self) -> Result<Vec<(String, String)>, String> {
         make_private(&self.directory).map_err(|error| format!("{}: {error}", self.directory.display()))?;
         let host_ip = self.shared.options.host_ip.to_string();
-        env::resolve(&self.shared.client, &self.plan, &self.container, &self.attachment, &host_ip)
+        let mut env = env::resolve(&self.shared.client, &self.plan, &self.container, &self.attachment, &host_ip)
             .await
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        env.push((ROOT_VARIABLE.to_owned(), self.directory.display().to_string()));
+        env.push(("PWD".to_owned(), self.container.working_dir.clone()));
+        Ok(env)
     }
 }
 

@@ -3,8 +3,9 @@
 //! Guarantees: the process ends when the runtime does, even by `kill -9` (parent-death signal, with a check that the
 //! parent did not end before it was armed); it leads a session of its own, so that the terminal's Ctrl-C reaches the
 //! runtime alone; it gains no privileges, writes no core files, and is bound in memory and open files.
-//! Refuses: images that are not built in. No command of the host is run here.
+//! Refuses: images that are not built in. No command of the host is run here: those of a pod are built in, too.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use nix::errno::Errno;
@@ -16,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::runtime::samples::{self, AppContext, Environment};
+use crate::runtime::tools::{self, Files, Launch};
 
 /// Limits of a container's process: resource and its largest value (bytes or a count).
 const LIMITS: [(Resource, u64); 4] = [
@@ -37,6 +39,10 @@ pub struct PodExec {
     pub pod: String,
     /// The container's image.
     pub image: String,
+    /// The command to run in place of the image's app: the program and its arguments. Empty: the app.
+    pub command: Vec<String>,
+    /// The program and the arguments before those above, by which this process can be started again.
+    pub program: Vec<OsString>,
 }
 
 /// Why a container's process did not start or ended.
@@ -90,6 +96,10 @@ pub enum PodExecError {
 /// Must be called before the process starts a thread: the app runs on one single-threaded runtime of its own.
 pub fn run(exec: &PodExec) -> Result<ExitCode, PodExecError> {
     confine(exec)?;
+    if !exec.command.is_empty() {
+        let launch = Launch { program: exec.program.clone(), pod: exec.pod.clone(), image: exec.image.clone() };
+        return Ok(ExitCode::from(tools::main(&exec.command, &Files::of_environment(), &launch)));
+    }
     let app = samples::resolve(&exec.image).ok_or_else(|| PodExecError::UnknownImage { image: exec.image.clone() })?;
     let refuse = |reason| PodExecError::Environment { pod: exec.pod.clone(), reason };
     let environment = Environment::parse(|name| std::env::var(name).ok()).map_err(refuse)?;

@@ -22,6 +22,8 @@ pub(super) struct Process {
     pub(super) command: Vec<OsString>,
     pub(super) env: Vec<(String, String)>,
     pub(super) directory: PathBuf,
+    /// Whether somebody writes to its standard input; else it is empty.
+    pub(super) input: bool,
 }
 
 struct Request {
@@ -69,7 +71,7 @@ impl Process {
             .env_clear()
             .envs(self.env)
             .current_dir(self.directory)
-            .stdin(Stdio::null())
+            .stdin(if self.input { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)

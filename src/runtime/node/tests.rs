@@ -38,8 +38,14 @@ fn pod_exec_command() -> Vec<OsString> {
 /// Not a test of its own: the container process of the tests below.
 #[test]
 fn container_process_entry() {
-    if let [parent, pod, image] = role_arguments().as_slice() {
-        let exec = PodExec { parent: parent.parse().unwrap(), pod: pod.clone(), image: image.clone() };
+    if let [parent, pod, image, command @ ..] = role_arguments().as_slice() {
+        let exec = PodExec {
+            parent: parent.parse().unwrap(),
+            pod: pod.clone(),
+            image: image.clone(),
+            command: command.to_vec(),
+            program: pod_exec_command(),
+        };
         run(&exec).unwrap();
         std::process::exit(0);
     }
@@ -55,7 +61,7 @@ fn parent_process_entry() {
             command.extend(
                 [std::process::id().to_string(), pod.clone(), "mesh.internal/sleep".to_owned()].map(Into::into),
             );
-            let process = spawn::Process { command, env: Vec::new(), directory: std::env::temp_dir() };
+            let process = spawn::Process { command, env: Vec::new(), directory: std::env::temp_dir(), input: false };
             // Kept: the children of a spawner end with it.
             let spawner = Spawner::start().unwrap();
             let _child = spawner.spawn(process).await.unwrap();

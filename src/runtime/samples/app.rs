@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use super::context::AppContext;
+use super::httpbin::Flavour;
 use super::{bookinfo, helloworld, httpbin, reply};
 
 /// A built-in app with its version.
@@ -20,7 +21,7 @@ pub enum App {
     /// Bookinfo's star ratings.
     Ratings,
     /// Echoes requests.
-    Httpbin,
+    Httpbin(Flavour),
     /// Says its version.
     Helloworld(&'static str),
     /// Does nothing until it is stopped (`curl`, `sleep`).
@@ -43,7 +44,7 @@ impl App {
     pub const fn default_port(self) -> Option<u16> {
         match self {
             Self::Productpage | Self::Details | Self::Reviews(_) | Self::Ratings => Some(9080),
-            Self::Httpbin => Some(8080),
+            Self::Httpbin(_) => Some(8080),
             Self::Helloworld(_) => Some(5000),
             Self::Idle => None,
         }
@@ -56,7 +57,7 @@ impl App {
             Self::Details => bookinfo::details::handle(&request),
             Self::Reviews(version) => bookinfo::reviews::handle(version, context, &request).await,
             Self::Ratings => bookinfo::ratings::handle(context, &request),
-            Self::Httpbin => httpbin::handle(request).await,
+            Self::Httpbin(flavour) => httpbin::handle(flavour, request).await,
             Self::Helloworld(version) => helloworld::handle(version, context, &request),
             Self::Idle => reply::not_found(),
         }
@@ -72,7 +73,7 @@ impl fmt::Display for App {
             Self::Reviews(ReviewsVersion::V2) => f.write_str("reviews-v2"),
             Self::Reviews(ReviewsVersion::V3) => f.write_str("reviews-v3"),
             Self::Ratings => f.write_str("ratings"),
-            Self::Httpbin => f.write_str("httpbin"),
+            Self::Httpbin(_) => f.write_str("httpbin"),
             Self::Helloworld(version) => write!(f, "helloworld-{version}"),
             Self::Idle => f.write_str("sleep"),
         }

@@ -233,7 +233,7 @@ async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>, ClientError>
 }
 
 /// RFC 4648 section 4, with padding.
-fn base64(input: &[u8]) -> String {
+pub(in crate::runtime) fn base64(input: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(input.len().div_ceil(3) * 4);
     for chunk in input.chunks(3) {

@@ -15,22 +15,31 @@ const DELAY_LIMIT: f64 = 10.0;
 /// Largest `/bytes/{n}`.
 const BYTES_LIMIT: usize = 100 * 1024;
 
-pub(super) async fn handle(request: Request<Bytes>) -> Response<Bytes> {
+/// Whose answers it gives: go-httpbin, which Istio's samples have run since 1.23, shows every value of a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// The original: values of one name joined with a comma.
+    Python,
+    /// go-httpbin: lists of values.
+    Go,
+}
+
+pub(super) async fn handle(flavour: Flavour, request: Request<Bytes>) -> Response<Bytes> {
     let path = request.uri().path().trim_end_matches('/').to_owned();
     let mut segments = path.split('/').skip(1);
     let (first, second) = (segments.next().unwrap_or(""), segments.next());
     match (request.method(), first, second) {
-        (_, "anything", _) => reply::ok(&echo(&request, true)),
+        (_, "anything", _) => reply::pretty(&echo(flavour, &request, true)),
         (_, "status", Some(code)) => status(code),
-        (_, "delay", Some(seconds)) => delay(&request, seconds).await,
-        (&Method::GET | &Method::HEAD, "get", None) => reply::ok(&echo(&request, false)),
+        (_, "delay", Some(seconds)) => delay(flavour, &request, seconds).await,
+        (&Method::GET | &Method::HEAD, "get", None) => reply::pretty(&echo(flavour, &request, false)),
         (&Method::POST, "post", None)
         | (&Method::PUT, "put", None)
         | (&Method::PATCH, "patch", None)
-        | (&Method::DELETE, "delete", None) => reply::ok(&echo(&request, false)),
-        (_, "headers", None) => reply::ok(&json!({ "headers": headers(request.headers()) })),
-        (_, "ip", None) => reply::ok(&json!({ "origin": origin(request.headers()) })),
-        (_, "user-agent", None) => reply::ok(&json!({ "user-agent": text(request.headers(), "user-agent") })),
+        | (&Method::DELETE, "delete", None) => reply::pretty(&echo(flavour, &request, false)),
+        (_, "headers", None) => reply::pretty(&json!({ "headers": headers(flavour, request.headers()) })),
+        (_, "ip", None) => reply::pretty(&json!({ "origin": origin(request.headers()) })),
+        (_, "user-agent", None) => reply::pretty(&json!({ "user-agent": text(request.headers(), "user-agent") })),
         (_, "bytes", Some(count)) => bytes(count),
         (_, "response-headers", None) => response_headers(&request),
         (_, "redirect", Some(count)) => redirect(count),
@@ -56,11 +65,11 @@ fn status(code: &str) -> Response<Bytes> {
     }
 }
 
-async fn delay(request: &Request<Bytes>, seconds: &str) -> Response<Bytes> {
+async fn delay(flavour: Flavour, request: &Request<Bytes>, seconds: &str) -> Response<Bytes> {
     match seconds.parse::<f64>() {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => {
             tokio::time::sleep(Duration::from_secs_f64(seconds.min(DELAY_LIMIT))).await;
-            reply::ok(&echo(request, true))
+            reply::pretty(&echo(flavour, request, true))
         }
         _ => reply::error(StatusCode::BAD_REQUEST, "a delay is a number of seconds, 10 at most"),
     }
@@ -101,12 +110,12 @@ fn response_headers(request: &Request<Bytes>) -> Response<Bytes> {
     response
 }
 
-fn echo(request: &Request<Bytes>, with_method: bool) -> Value {
+fn echo(flavour: Flavour, request: &Request<Bytes>, with_method: bool) -> Value {
     let host = text(request.headers(), HOST.as_str());
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let mut out = json!({
-        "args": query(request),
-        "headers": headers(request.headers()),
+        "args": arguments(flavour, request),
+        "headers": headers(flavour, request.headers()),
         "origin": origin(request.headers()),
         "url": format!("http://{}{target}", host.unwrap_or_default()),
     });
@@ -123,13 +132,25 @@ fn echo(request: &Request<Bytes>, with_method: bool) -> Value {
     out
 }
 
-/// Header names in the capitalisation that httpbin shows; values of one name joined with a comma.
-fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
+fn arguments(flavour: Flavour, request: &Request<Bytes>) -> Value {
+    let args = query(request);
+    match flavour {
+        Flavour::Python => json!(args),
+        Flavour::Go => json!(args.into_iter().map(|(name, value)| (name, [value])).collect::<BTreeMap<_, _>>()),
+    }
+}
+
+/// Header names in the capitalisation that httpbin shows.
+fn headers(flavour: Flavour, headers: &HeaderMap) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
     for name in headers.keys() {
         let values: Vec<_> =
             headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        out.insert(capitalised(name.as_str()), values.join(","));
+        let shown = match flavour {
+            Flavour::Python => json!(values.join(",")),
+            Flavour::Go => json!(values),
+        };
+        out.insert(capitalised(name.as_str()), shown);
     }
     out
 }

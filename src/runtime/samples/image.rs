@@ -5,6 +5,7 @@
 //! instead of being silently replaced.
 
 use super::app::{App, ReviewsVersion};
+use super::httpbin::Flavour;
 
 /// Where Istio's samples are published, and this project's own name for images that exist only inside the binary.
 const SAMPLE_REGISTRIES: &[&str] =
@@ -32,6 +33,14 @@ const fn sample(name: &'static str, app: App) -> Known {
     Known { registries: SAMPLE_REGISTRIES, name, app }
 }
 
+/// Images of a system with a shell and small commands, which all are built in.
+const SYSTEMS: &[&str] =
+    &["docker.io/library/", "docker.io/", "library/", "registry.k8s.io/", "public.ecr.aws/docker/library/", ""];
+
+const fn system(name: &'static str) -> Known {
+    Known { registries: SYSTEMS, name, app: App::Idle }
+}
+
 const IMAGES: &[Known] = &[
     sample("examples-bookinfo-productpage-v1", App::Productpage),
     sample("examples-bookinfo-details-v1", App::Details),
@@ -41,10 +50,23 @@ const IMAGES: &[Known] = &[
     sample("examples-bookinfo-reviews-v3", App::Reviews(ReviewsVersion::V3)),
     sample("examples-helloworld-v1", App::Helloworld("v1")),
     sample("examples-helloworld-v2", App::Helloworld("v2")),
-    Known { registries: HTTPBIN_REGISTRIES, name: "httpbin", app: App::Httpbin },
-    Known { registries: HTTPBIN_REGISTRIES, name: "go-httpbin", app: App::Httpbin },
+    Known { registries: HTTPBIN_REGISTRIES, name: "httpbin", app: App::Httpbin(Flavour::Python) },
+    Known { registries: HTTPBIN_REGISTRIES, name: "go-httpbin", app: App::Httpbin(Flavour::Go) },
     Known { registries: CURL_REGISTRIES, name: "curl", app: App::Idle },
     Known { registries: &["mesh.internal/"], name: "sleep", app: App::Idle },
+    system("busybox"),
+    system("alpine"),
+    system("ubuntu"),
+    system("debian"),
+    system("bash"),
+    Known { registries: &["docker.io/nicolaka/", "nicolaka/"], name: "netshoot", app: App::Idle },
+    Known { registries: &["docker.io/radial/", "radial/"], name: "busyboxplus", app: App::Idle },
+    Known { registries: &["docker.io/alpine/", "alpine/"], name: "curl", app: App::Idle },
+    Known {
+        registries: &["registry.k8s.io/", "k8s.gcr.io/", "gcr.io/google-containers/"],
+        name: "pause",
+        app: App::Idle,
+    },
 ];
 
 /// The built-in app behind an image reference, whatever its tag or digest; `None` for an image that is not built in.
@@ -54,6 +76,11 @@ pub fn resolve(image: &str) -> Option<App> {
         .iter()
         .find(|known| repository.strip_suffix(known.name).is_some_and(|prefix| known.registries.contains(&prefix)))
         .map(|known| known.app)
+}
+
+/// The program that the arguments of a container without `command` are given to; `None`: the arguments are the command.
+pub fn entrypoint(image: &str) -> Option<&'static str> {
+    repository_of(image).ends_with("/curl").then_some("curl")
 }
 
 /// The names (without registry and tag) of every built-in image, for messages that say what would have worked.

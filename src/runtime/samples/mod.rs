@@ -23,9 +23,10 @@ mod server;
 mod tests;
 
 pub use app::{App, ReviewsVersion};
+pub(in crate::runtime) use client::base64;
 pub use client::{Client, ClientError, Fetched, ProxyAddress};
 pub use context::{AppContext, Environment};
-pub use image::{known_images, resolve};
+pub use image::{entrypoint, known_images, resolve};
 pub use server::{ServeError, serve};
 
 /// The decoded name–value pairs of a query string.

@@ -20,6 +20,11 @@ pub(super) fn ok(body: &Value) -> Response<Bytes> {
     json(StatusCode::OK, body)
 }
 
+/// JSON for people.
+pub(super) fn pretty(body: &Value) -> Response<Bytes> {
+    with_type(StatusCode::OK, "application/json", Bytes::from(format!("{body:#}\n")))
+}
+
 pub(super) fn html(body: String) -> Response<Bytes> {
     with_type(StatusCode::OK, "text/html; charset=utf-8", Bytes::from(body))
 }

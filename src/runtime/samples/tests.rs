@@ -224,7 +224,7 @@ async fn details_and_ratings_answer_as_in_bookinfo() {
 
 #[tokio::test]
 async fn httpbin_echoes() {
-    let (address, _stop) = start(App::Httpbin, &[]).await;
+    let (address, _stop) = start(App::Httpbin(httpbin::Flavour::Python), &[]).await;
     let echo = body(&get(address, "/anything/x?a=1%202&b=", &[("x-one", "1")]).await);
     assert_eq!(echo["args"], json!({"a": "1 2", "b": ""}));
     assert_eq!(echo["headers"]["X-One"], "1");
@@ -246,7 +246,8 @@ async fn a_stopped_app_answers_what_it_has_and_returns() {
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let context = Arc::new(AppContext::new(environment(&[])));
-    let server = tokio::spawn(server::serve_on(listener, App::Httpbin, context, stop.clone()));
+    let server =
+        tokio::spawn(server::serve_on(listener, App::Httpbin(httpbin::Flavour::Python), context, stop.clone()));
     let client = Client::new(None);
     let url = format!("http://{address}/delay/0.2");
     let (answer, ()) = tokio::join!(client.get(&url, HeaderMap::new(), LIMIT), async {
