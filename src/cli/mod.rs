@@ -10,19 +10,27 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub mod apply;
+pub mod check;
+pub mod check_inject;
 pub mod completion;
 pub mod control_plane;
+pub mod delete;
 pub mod down;
 pub mod error;
+pub mod get;
 pub mod input;
 pub mod install;
+pub mod kube_inject;
 pub mod label_namespace;
 pub mod logging;
+pub mod logs;
 pub mod manifest;
+pub mod objects;
 pub mod pod_exec;
 pub mod profile;
 pub mod prompt;
 pub mod proxy;
+pub mod proxy_status;
 pub mod settings;
 pub mod status;
 pub mod tag;
@@ -34,6 +42,7 @@ pub mod upgrade;
 pub mod validate;
 pub mod verify_install;
 pub mod version;
+pub mod wait;
 
 use error::{CliResult, Kind};
 use ui::Ui;
@@ -62,6 +71,14 @@ enum Command {
     Down(down::Args),
     Status(status::Args),
     Apply(apply::Args),
+    Delete(delete::Args),
+    Get(get::Args),
+    Wait(wait::Args),
+    ProxyStatus(proxy_status::Args),
+    Check(check::Args),
+    Logs(logs::Args),
+    KubeInject(kube_inject::Args),
+    CheckInject(check_inject::Args),
     Validate(validate::Args),
     Proxy(proxy::Args),
     ControlPlane(control_plane::Args),
@@ -124,6 +141,14 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Down(args) => down::run(ui, args),
         Command::Status(args) => status::run(ui, args),
         Command::Apply(args) => apply::run(ui, args),
+        Command::Delete(args) => delete::run(ui, args),
+        Command::Get(args) => get::run(ui, args),
+        Command::Wait(args) => wait::run(ui, args),
+        Command::ProxyStatus(args) => proxy_status::run(ui, args),
+        Command::Check(args) => check::run(ui, args),
+        Command::Logs(args) => logs::run(ui, args),
+        Command::KubeInject(args) => kube_inject::run(ui, args),
+        Command::CheckInject(args) => check_inject::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
         Command::ControlPlane(args) => control_plane::run(ui, args),

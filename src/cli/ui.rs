@@ -230,6 +230,23 @@ pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item =
     text
 }
 
+/// Rows of as many cells each, aligned like [`table`]; the first row is the headings.
+pub fn rows_of_text(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        text.push_str(cells.join("   ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// A unified diff of two texts under the name of what they are, coloured where standard output shows colour.
 pub fn diff(ui: &Ui, name: &str, before: &str, after: &str) -> String {
     let compared = similar::TextDiff::from_lines(before, after);

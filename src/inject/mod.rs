@@ -9,6 +9,7 @@
 
 mod decision;
 mod sidecar;
+mod template;
 mod workload;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 
 pub use decision::{Decision, Reason, decide, decide_for};
 pub use sidecar::{InjectError, Outcome, SIDECAR, Settings, inject};
+pub use template::{inject_object, pod_of};
 pub use workload::{Standing, decide_for_pod, sidecar_revision, standing};
 
 /// The revision that `istio-injection=enabled` stands for.

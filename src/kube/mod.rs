@@ -15,6 +15,7 @@ mod object;
 mod patch;
 mod read;
 mod ready;
+mod table;
 mod version;
 mod wait;
 
@@ -27,6 +28,7 @@ pub use object::ObjectRef;
 pub use patch::merge;
 pub use read::get;
 pub use ready::{Readiness, readiness, wait_ready};
+pub use table::{LogOptions, ServerTable, logs, read_path, table};
 pub use version::{ServerVersion, server_version};
 pub use wait::wait_for;
 

@@ -65,8 +65,8 @@ impl fmt::Display for ObjectRef {
 
 /// Where an object is found on the server.
 pub(super) struct Location {
-    resource: ApiResource,
-    namespace: Option<String>,
+    pub(super) resource: ApiResource,
+    pub(super) namespace: Option<String>,
 }
 
 impl Location {

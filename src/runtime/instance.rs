@@ -371,8 +371,13 @@ fn answers(parts: Arc<OnceLock<Arc<Parts>>>) -> Extra {
                     Ok(status) => json(StatusCode::OK, &status),
                     Err(error) => json(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
                 },
+                (status::PROXIES_PATH, Some(parts)) => {
+                    let proxies =
+                        status::Proxies { generation: parts.control.generation(), proxies: parts.control.status() };
+                    json(StatusCode::OK, &proxies)
+                }
                 (_, None) => json(StatusCode::SERVICE_UNAVAILABLE, &"the runtime is starting"),
-                _ => json(StatusCode::NOT_FOUND, &format!("there is {}", status::PATH)),
+                _ => json(StatusCode::NOT_FOUND, &format!("there are {} and {}", status::PATH, status::PROXIES_PATH)),
             }
         })
     })

@@ -1,0 +1,264 @@
+//! `mesh proxy-status`: how far each proxy is with the configuration.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cli::error::{CliError, CliResult, Kind, WithKind};
+use crate::cli::target::{Target, block_on};
+use crate::cli::ui::{Format, Tone, Ui, table};
+use crate::control::ProxyStatus;
+use crate::kube::{self, Connection};
+use crate::runtime::status::{PROXIES_PATH, Proxies};
+
+/// How often `--watch` looks.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// How long a control plane at `--address` may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The most that is read of its answer, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// Show how far each proxy is with the configuration
+///
+/// SYNCED: nothing is unacknowledged. STALE: something is on its way. REFUSED: the proxy refused something, and says why.
+#[derive(Debug, clap::Args)]
+#[command(
+    visible_alias = "ps",
+    after_help = "Examples:
+  mesh proxy-status
+  mesh proxy-status reviews-v2-6f8 --output yaml
+  mesh proxy-status --exit-code
+In a cluster:
+  kubectl -n istio-system port-forward deploy/istiod 15014 &
+  mesh proxy-status --address http://127.0.0.1:15014"
+)]
+pub struct Args {
+    /// One pod: its name, or NAME.NAMESPACE
+    #[arg(value_name = "POD")]
+    pod: Option<String>,
+    /// Show identities too
+    #[arg(short, long)]
+    wide: bool,
+    /// Show again whenever something changes, until interrupted
+    #[arg(long, conflicts_with = "output")]
+    watch: bool,
+    /// Exit with 1 where a proxy is not in sync
+    #[arg(long)]
+    exit_code: bool,
+    /// Where a control plane's monitoring port answers
+    #[arg(long, value_name = "URL")]
+    address: Option<String>,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    pod: String,
+    namespace: String,
+    role: String,
+    status: &'static str,
+    generation: u64,
+    newest: u64,
+    subscriptions: usize,
+    identity: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<String>,
+}
+
+/// Asks and shows.
+pub fn run(ui: &Ui, args: Args) -> CliResult {
+    block_on(async {
+        let source = match &args.address {
+            Some(address) => From::Address(address.trim_end_matches('/').to_owned()),
+            None => From::Cluster(args.target.connect(ui).await?),
+        };
+        let mut shown: Option<Vec<Row>> = None;
+        let mut drawn = 0;
+        loop {
+            let rows = rows(source.ask().await?, args.pod.as_deref())?;
+            if shown.as_ref() != Some(&rows) {
+                if args.watch && ui.interactive() {
+                    drawn = ui.redraw(&text(ui, &rows, args.wide), drawn);
+                } else if args.output == Format::Table {
+                    ui.text(&text(ui, &rows, args.wide));
+                } else {
+                    ui.structured(args.output, &rows)?;
+                }
+            }
+            if !args.watch {
+                return verdict(&rows, args.exit_code);
+            }
+            shown = Some(rows);
+            tokio::time::sleep(PERIOD).await;
+        }
+    })
+}
+
+/// Where the answer comes from.
+enum From {
+    Cluster(Connection),
+    Address(String),
+}
+
+impl From {
+    async fn ask(&self) -> CliResult<Proxies> {
+        match self {
+            Self::Cluster(connection) => proxies(connection).await,
+            Self::Address(address) => {
+                let answer = tokio::time::timeout(ANSWER, fetch(&format!("{address}/debug/syncz"))).await;
+                let proxies = answer.map_err(|_| {
+                    CliError::message(
+                        Kind::Unavailable,
+                        format!("{address} did not answer within {} s", ANSWER.as_secs()),
+                    )
+                })??;
+                // What it does not say is what its proxies have come to.
+                let generation = proxies.iter().map(|proxy: &ProxyStatus| proxy.generation).max().unwrap_or_default();
+                Ok(Proxies { generation, proxies })
+            }
+        }
+    }
+}
+
+/// How far each proxy of the built-in runtime is.
+pub async fn proxies(connection: &Connection) -> CliResult<Proxies> {
+    if !kube::server_version(connection).await?.built_in {
+        let error = format!("{connection} is a cluster, whose control plane answers on a port of its own");
+        return Err(CliError::message(Kind::Usage, error)
+            .hint("kubectl -n istio-system port-forward deploy/istiod 15014, and --address http://127.0.0.1:15014"));
+    }
+    let answer = kube::read_path(connection, PROXIES_PATH).await?;
+    serde_json::from_value(answer).kind(Kind::Failed)
+}
+
+async fn fetch(url: &str) -> CliResult<Vec<ProxyStatus>> {
+    let unavailable = |error: reqwest::Error| CliError::new(Kind::Unavailable, error);
+    let response = reqwest::get(url).await.map_err(unavailable)?.error_for_status().map_err(unavailable)?;
+    if response.content_length().is_some_and(|length| length > MAX_ANSWER_BYTES as u64) {
+        return Err(CliError::message(Kind::Failed, format!("{url} answers with more than anybody could read")));
+    }
+    let body = response.bytes().await.map_err(unavailable)?;
+    serde_json::from_slice(&body).kind(Kind::Failed)
+}
+
+fn rows(answer: Proxies, pod: Option<&str>) -> CliResult<Vec<Row>> {
+    let newest = answer.generation;
+    let mut rows: Vec<Row> = answer.proxies.into_iter().map(|proxy| row(proxy, newest)).collect();
+    rows.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
+    let Some(pod) = pod else { return Ok(rows) };
+    rows.retain(|row| row.pod == pod || format!("{}.{}", row.pod, row.namespace) == pod);
+    if rows.is_empty() {
+        return Err(CliError::message(Kind::Failed, format!("no proxy of a pod {pod} is connected")));
+    }
+    Ok(rows)
+}
+
+/// `role~IP~POD.NAMESPACE~DOMAIN` is how proxies announce themselves.
+fn row(proxy: ProxyStatus, newest: u64) -> Row {
+    let mut parts = proxy.node.split('~');
+    let role = parts.next().filter(|role| !role.is_empty()).unwrap_or("-").to_owned();
+    let id = parts.nth(1).unwrap_or("-");
+    let (pod, namespace) = id.rsplit_once('.').unwrap_or((id, "-"));
+    let refused = proxy.last_nack.as_ref().filter(|nack| nack.generation >= proxy.generation);
+    let status = match (&refused, proxy.generation >= newest) {
+        (Some(_), _) => "REFUSED",
+        (None, true) => "SYNCED",
+        (None, false) => "STALE",
+    };
+    Row {
+        pod: pod.to_owned(),
+        namespace: namespace.to_owned(),
+        role,
+        status,
+        generation: proxy.generation,
+        newest,
+        subscriptions: proxy.subscriptions,
+        identity: proxy.identity.to_string(),
+        refusal: proxy.last_nack.map(|nack| nack.message),
+    }
+}
+
+fn text(ui: &Ui, rows: &[Row], wide: bool) -> String {
+    if rows.is_empty() {
+        return "no proxy is connected\n".to_owned();
+    }
+    let status = |row: &Row| {
+        let tone = match row.status {
+            "SYNCED" => Tone::Good,
+            "STALE" => Tone::Attention,
+            _ => Tone::Bad,
+        };
+        ui.paint(tone, row.status)
+    };
+    let generation = |row: &Row| match row.generation == row.newest {
+        true => row.generation.to_string(),
+        false => format!("{} of {}", row.generation, row.newest),
+    };
+    let mut text = if wide {
+        let rows = rows.iter().map(|row| {
+            let cells = [&row.pod, &row.namespace, &row.role, &row.identity].map(Clone::clone);
+            let [pod, namespace, role, identity] = cells;
+            [pod, namespace, role, status(row), generation(row), row.subscriptions.to_string(), identity]
+        });
+        table(["POD", "NAMESPACE", "ROLE", "STATUS", "GENERATION", "NAMES", "IDENTITY"], rows)
+    } else {
+        let rows = rows.iter().map(|row| [row.pod.clone(), row.namespace.clone(), status(row), generation(row)]);
+        table(["POD", "NAMESPACE", "STATUS", "GENERATION"], rows)
+    };
+    for row in rows {
+        if let Some(refusal) = &row.refusal {
+            text.push_str(&format!("{}.{} refused: {refusal}\n", row.pod, row.namespace));
+        }
+    }
+    text
+}
+
+fn verdict(rows: &[Row], exit_code: bool) -> CliResult {
+    let behind = rows.iter().filter(|row| row.status != "SYNCED").count();
+    if !exit_code || behind == 0 {
+        return Ok(());
+    }
+    Err(CliError::message(Kind::Failed, format!("{behind} of {} proxies not in sync", rows.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Nack;
+
+    fn status(generation: u64, nack: Option<u64>) -> ProxyStatus {
+        ProxyStatus {
+            node: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local".into(),
+            identity: "spiffe://cluster.local/ns/shop/sa/web".parse().unwrap(),
+            generation,
+            last_nack: nack.map(|generation| Nack {
+                kind: crate::wire::ResourceType::Routes,
+                generation,
+                message: "no such cluster".into(),
+            }),
+            foreign_names: 0,
+            subscriptions: 3,
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_in_sync_behind_or_refuses() {
+        for (generation, nack, expected) in
+            [(7, None, "SYNCED"), (6, None, "STALE"), (6, Some(7), "REFUSED"), (7, Some(5), "SYNCED")]
+        {
+            let row = row(status(generation, nack), 7);
+            assert_eq!(row.status, expected);
+            assert_eq!((row.pod.as_str(), row.namespace.as_str()), ("web-1", "shop"));
+        }
+        let answer = || Proxies { generation: 7, proxies: vec![status(6, None)] };
+        assert!(verdict(&rows(answer(), Some("web-1.shop")).unwrap(), true).is_err());
+        assert!(rows(answer(), Some("other")).unwrap_err().to_string().contains("no proxy of a pod other"));
+    }
+}

@@ -1,0 +1,174 @@
+//! `mesh wait`: until objects are ready, gone, or in force in every proxy.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cli::error::{CliError, CliResult, Kind};
+use crate::cli::install::duration;
+use crate::cli::objects;
+use crate::cli::proxy_status::proxies;
+use crate::cli::target::{Target, block_on};
+use crate::cli::ui::Ui;
+use crate::kube::{self, Connection, ObjectRef};
+
+/// How often proxies are looked at.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// Wait until objects are ready, gone, or in force
+///
+/// What is waited for:
+///   ready             Deployments, pods and the like do what they are for
+///   delete            they are gone
+///   condition=NAME    their condition NAME is True; condition=NAME=VALUE
+///   distribution      every proxy has all of the configuration
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  mesh wait deploy/web deploy/reviews
+  mesh wait --for delete pod web-1 --timeout 2m
+  mesh wait --for distribution"
+)]
+pub struct Args {
+    /// KIND NAME…, or KIND/NAME…
+    #[arg(value_name = "OBJECT")]
+    words: Vec<String>,
+    /// What to wait for
+    #[arg(long = "for", value_name = "WHAT", default_value = "ready", value_parser = condition)]
+    condition: Condition,
+    /// Namespace of the objects
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Condition {
+    Ready,
+    Deleted,
+    Named { name: String, value: String },
+    Distribution,
+}
+
+fn condition(text: &str) -> Result<Condition, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "ready" => Ok(Condition::Ready),
+        "delete" | "deleted" => Ok(Condition::Deleted),
+        "distribution" => Ok(Condition::Distribution),
+        _ => match text.strip_prefix("condition=") {
+            Some(named) if !named.is_empty() => {
+                let (name, value) = named.split_once('=').unwrap_or((named, "True"));
+                Ok(Condition::Named { name: name.to_owned(), value: value.to_owned() })
+            }
+            _ => Err("is ready, delete, condition=NAME or distribution".to_owned()),
+        },
+    }
+}
+
+/// Waits.
+pub fn run(ui: &Ui, args: Args) -> CliResult {
+    let objects = match (&args.condition, args.words.is_empty()) {
+        (Condition::Distribution, true) => Vec::new(),
+        _ => objects::objects(&args.words, args.namespace.as_deref())?,
+    };
+    block_on(async {
+        let mut connection = args.target.connect(ui).await?;
+        if let Some(namespace) = &args.namespace {
+            connection = connection.in_namespace(namespace);
+        }
+        match &args.condition {
+            Condition::Ready => ready(ui, &connection, &objects, args.timeout).await,
+            Condition::Distribution => distributed(ui, &connection, &objects, args.timeout).await,
+            Condition::Deleted => {
+                for object in &objects {
+                    kube::wait_for(&connection, object, "gone", args.timeout, |found| found.is_none()).await?;
+                    ui.line(format!("{object} is gone"));
+                }
+                Ok(())
+            }
+            Condition::Named { name, value } => {
+                for object in &objects {
+                    let holds = |found: Option<&::kube::core::DynamicObject>| {
+                        let conditions = found.and_then(|found| found.data.pointer("/status/conditions")?.as_array());
+                        conditions.into_iter().flatten().any(|condition| {
+                            condition["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case(name))
+                                && condition["status"].as_str().is_some_and(|said| said.eq_ignore_ascii_case(value))
+                        })
+                    };
+                    kube::wait_for(&connection, object, &format!("{name}={value}"), args.timeout, holds).await?;
+                    ui.line(format!("{object} is {name}={value}"));
+                }
+                Ok(())
+            }
+        }
+    })
+}
+
+async fn ready(ui: &Ui, connection: &Connection, objects: &[ObjectRef], bound: Duration) -> CliResult {
+    let progress = ui.progress("waiting");
+    let left = kube::wait_ready(connection, objects, bound, |waiting| {
+        if let Some((object, reason)) = waiting.first() {
+            progress.update(format!("{object} {reason}"));
+        }
+    });
+    let left = left.await?;
+    drop(progress);
+    for object in objects.iter().filter(|object| left.iter().all(|(waiting, _)| waiting != *object)) {
+        ui.line(format!("{object} is ready"));
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    let reasons: Vec<String> = left.iter().map(|(object, reason)| format!("{object} {reason}")).collect();
+    let error = format!("not ready within {} s: {}", bound.as_secs(), reasons.join("; "));
+    Err(CliError::message(Kind::Failed, error))
+}
+
+/// Every proxy has what there is now: what was written before this command began is in force.
+async fn distributed(ui: &Ui, connection: &Connection, objects: &[ObjectRef], bound: Duration) -> CliResult {
+    for object in objects {
+        if kube::get(connection, object).await?.is_none() {
+            return Err(CliError::message(Kind::Failed, format!("{object} is not there")));
+        }
+    }
+    let deadline = Instant::now() + bound;
+    // A change that was accepted just now reaches the control plane within this: it watches.
+    tokio::time::sleep(PERIOD).await;
+    let wanted = proxies(connection).await?.generation;
+    loop {
+        let answer = proxies(connection).await?;
+        let behind: Vec<&str> =
+            answer.proxies.iter().filter(|proxy| proxy.generation < wanted).map(|proxy| proxy.node.as_str()).collect();
+        if behind.is_empty() {
+            ui.line(format!("generation {wanted} is in force in {} proxies", answer.proxies.len()));
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let error =
+                format!("generation {wanted} is not in force within {} s in {}", bound.as_secs(), behind.join(", "));
+            return Err(CliError::message(Kind::Failed, error));
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_read_as_kubectl_and_istioctl_write_it() {
+        let named = |name: &str, value: &str| Condition::Named { name: name.into(), value: value.into() };
+        assert_eq!(condition("ready"), Ok(Condition::Ready));
+        assert_eq!(condition("delete"), Ok(Condition::Deleted));
+        assert_eq!(condition("distribution"), Ok(Condition::Distribution));
+        assert_eq!(condition("condition=Available"), Ok(named("Available", "True")));
+        assert_eq!(condition("condition=Ready=False"), Ok(named("Ready", "False")));
+        assert!(condition("condition=").is_err() && condition("soon").is_err());
+    }
+}
