@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub mod analyze;
 pub mod apply;
 pub mod completion;
 pub mod control_plane;
@@ -45,6 +46,7 @@ enum Command {
     Status(status::Args),
     Apply(apply::Args),
     Validate(validate::Args),
+    Analyze(analyze::Args),
     Proxy(proxy::Args),
     ControlPlane(control_plane::Args),
     Version(version::Args),
@@ -99,6 +101,7 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Status(args) => status::run(ui, args),
         Command::Apply(args) => apply::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
+        Command::Analyze(args) => analyze::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
         Command::ControlPlane(args) => control_plane::run(ui, args),
         Command::Version(args) => version::run(ui, args),

@@ -9,6 +9,7 @@
 mod apply;
 mod connect;
 mod error;
+mod list;
 mod object;
 mod read;
 mod wait;
@@ -16,6 +17,7 @@ mod wait;
 pub use apply::{Applied, ApplyOptions, Deleted, Outcome, apply, delete};
 pub use connect::{ConnectOptions, Connection, Environment, Target, connect};
 pub use error::Error;
+pub use list::{ListedKind, list};
 pub use object::ObjectRef;
 pub use read::get;
 pub use wait::wait_for;
