@@ -17,6 +17,8 @@ pub mod codes;
 mod hosts;
 mod message;
 mod object;
+mod report;
+mod selection;
 mod shadow;
 mod snapshot;
 
@@ -27,6 +29,8 @@ pub use analyzers::{ANALYZERS, Analyzer};
 pub use codes::{CODES, Code, Level};
 pub use message::{Found, Message};
 pub use object::Object;
+pub use report::{junit, sarif};
+pub use selection::{Suppression, Wanted};
 pub use snapshot::{Options, Snapshot, parsed};
 
 /// Runs these analyzers; what they find is sorted by severity, code and object.

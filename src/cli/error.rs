@@ -19,6 +19,8 @@ pub enum Kind {
     Io,
     /// The user may not do that.
     Permission,
+    /// An analysis found what it was to fail for.
+    Found,
 }
 
 /// The exit codes, as the documentation of the program lists them.
@@ -30,6 +32,7 @@ pub const EXIT_CODES: &[(Kind, u8, &str)] = &[
     (Kind::CannotCreate, 73, "a port, a file or a directory could not be taken"),
     (Kind::Io, 74, "reading or writing failed"),
     (Kind::Permission, 77, "permission denied"),
+    (Kind::Found, 79, "the analysis found something"),
 ];
 
 impl Kind {

@@ -55,6 +55,11 @@ pub struct Input {
 }
 
 impl Files {
+    /// These files, directories with everything below them.
+    pub fn of(files: Vec<PathBuf>) -> Self {
+        Self { files, recursive: true }
+    }
+
     /// Reads everything.
     pub fn read(&self) -> CliResult<Input> {
         let mut input = Input::default();
@@ -135,12 +140,17 @@ impl Input {
         self.sources.insert(name.to_owned(), String::from_utf8_lossy(bytes).into_owned());
     }
 
-    /// Validates every document, prints what is found, and answers with (errors, warnings).
-    pub fn check(&self, ui: &Ui) -> (usize, usize) {
-        let (mut errors, mut warnings) = (self.unreadable.len(), 0);
+    /// Prints what can't be read, and answers with how much it is.
+    pub fn print_unreadable(&self, ui: &Ui) -> usize {
         for error in &self.unreadable {
             ui.error(error.render(self.source(&error.place.file)));
         }
+        self.unreadable.len()
+    }
+
+    /// Validates every document, prints what is found, and answers with (errors, warnings).
+    pub fn check(&self, ui: &Ui) -> (usize, usize) {
+        let (mut errors, mut warnings) = (self.print_unreadable(ui), 0);
         for document in &self.documents {
             let Some(kind) = kinds::of(&document.value) else {
                 match unknown(document) {

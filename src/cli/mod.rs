@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub mod analyze;
 pub mod apply;
 pub mod check;
 pub mod check_inject;
@@ -80,6 +81,7 @@ enum Command {
     KubeInject(kube_inject::Args),
     CheckInject(check_inject::Args),
     Validate(validate::Args),
+    Analyze(analyze::Args),
     Proxy(proxy::Args),
     ControlPlane(control_plane::Args),
     Version(version::Args),
@@ -150,6 +152,7 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::KubeInject(args) => kube_inject::run(ui, args),
         Command::CheckInject(args) => check_inject::run(ui, args),
         Command::Validate(args) => validate::run(ui, args),
+        Command::Analyze(args) => analyze::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
         Command::ControlPlane(args) => control_plane::run(ui, args),
         Command::Version(args) => version::run(ui, args),

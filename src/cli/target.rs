@@ -29,6 +29,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether one was named on the command line.
+    pub fn is_named(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some() || self.runtime || self.data_dir.is_some()
+    }
+
     /// Connects for reading.
     pub async fn connect(&self, ui: &Ui) -> CliResult<Connection> {
         self.open(ui, false).await
