@@ -19,6 +19,7 @@ pub mod policy;
 pub mod route;
 pub mod service;
 pub mod settings;
+pub mod token;
 pub mod workload;
 
 pub use handling::{

@@ -11,3 +11,4 @@ mod harness;
 mod house;
 mod refusals;
 mod runtime_refusals;
+mod source;

@@ -7,4 +7,5 @@ mod handling;
 mod harness;
 mod http;
 mod mutual_tls;
+mod tokens;
 mod upstreams;

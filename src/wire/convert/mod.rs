@@ -9,6 +9,7 @@ mod policy;
 mod proxy;
 mod routes;
 mod service;
+mod token;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
