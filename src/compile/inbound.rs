@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::compile::authentication::token_rules;
 use crate::compile::authorization::authorization;
 use crate::compile::selection::{selects, selects_some};
 use crate::compile::world::World;
@@ -21,7 +22,8 @@ pub fn inbound_policy(
 ) -> InboundPolicy {
     let modes = mtls_modes(world, &workload);
     let authorization = authorization(world, &workload, trust_domains);
-    InboundPolicy { default_mtls: modes.default, port_mtls: modes.ports, services, authorization, workload }
+    let tokens = token_rules(world, &workload);
+    InboundPolicy { default_mtls: modes.default, port_mtls: modes.ports, services, tokens, authorization, workload }
 }
 
 /// What a workload takes: mutual TLS, plaintext, or both.

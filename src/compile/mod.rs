@@ -11,6 +11,7 @@
 //! The room refuses I/O, and configuration that was not parsed: what reaches it is a sound
 //! [`Object`](crate::resources::Object).
 
+mod authentication;
 mod authorization;
 mod endpoints;
 mod handling;
@@ -26,6 +27,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use authentication::{KeySource, key_sources};
 pub use endpoints::{endpoints, slice_service, workload};
 pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::compile::authentication::KeySource;
 use crate::model::{Endpoints, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
 use crate::resources::request_authentication::RequestAuthentication;
@@ -39,6 +40,8 @@ pub struct World {
     pub request_authentications: Vec<Arc<Object<RequestAuthentication>>>,
     /// Oldest first.
     pub authorization_policies: Vec<Arc<Object<AuthorizationPolicy>>>,
+    /// Keys of issuers of tokens that were fetched, as JSON (RFC 7517).
+    pub keys: BTreeMap<KeySource, Arc<str>>,
 }
 
 impl World {
@@ -55,6 +58,7 @@ impl World {
             peer_authentications: Vec::new(),
             request_authentications: Vec::new(),
             authorization_policies: Vec::new(),
+            keys: BTreeMap::new(),
         }
     }
 }

@@ -13,6 +13,7 @@
 
 pub mod ca;
 mod connection;
+mod keys;
 mod push;
 mod report;
 mod server;
@@ -20,6 +21,7 @@ pub mod source;
 mod token;
 mod xds;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -47,6 +49,9 @@ pub use xds::{Nack, ProxyStatus};
 
 /// Events that have not been taken in; more wait where they come from.
 const EVENTS: usize = 1024;
+
+/// Keys that were fetched and have not been taken in.
+const KEYS: usize = 16;
 
 /// Connections that have not been accepted.
 const CONNECTIONS: usize = 64;
@@ -121,7 +126,11 @@ impl ControlPlane {
         };
         let inventory = Inventory::new(trust_domain.clone(), cluster, &domain, &root_namespace);
         let (publisher, snapshots) = watch::channel(None);
-        tasks.spawn(push::publish(inventory, Arc::new(mesh), events, publisher, token.clone()));
+        let (wanted, wants) = watch::channel(BTreeSet::new());
+        let (fetched, keys) = mpsc::channel(KEYS);
+        tasks.spawn(keys::keep(wants, fetched, token.clone()));
+        let incoming = push::Incoming { events, keys, wanted };
+        tasks.spawn(push::publish(inventory, Arc::new(mesh), incoming, publisher, token.clone()));
 
         let registry = xds::Registry::default();
         let discovery = xds::Discovery {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::model::authz::Policy;
 use crate::model::service::AppProtocol;
+use crate::model::token::TokenRule;
 use crate::model::workload::Workload;
 use crate::resources::Provenance;
 
@@ -45,6 +46,8 @@ pub struct InboundPolicy {
     pub port_mtls: Vec<(u16, MtlsMode, Provenance)>,
     /// Which services the workload answers for; where several claim one port, the oldest comes first.
     pub services: Vec<InboundService>,
+    /// Whose tokens are believed.
+    pub tokens: Vec<TokenRule>,
     /// Who may do what.
     pub authorization: Vec<Policy>,
 }

@@ -20,6 +20,7 @@ pub mod pool;
 pub mod route;
 pub mod service;
 pub mod settings;
+pub mod token;
 pub mod workload;
 
 pub use handling::{

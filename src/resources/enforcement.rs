@@ -184,7 +184,25 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         ],
     ),
     ("PeerAuthentication", &["spec.selector", "spec.mtls", "spec.portLevelMtls"]),
-    ("RequestAuthentication", &[]),
+    (
+        "RequestAuthentication",
+        &[
+            "spec.selector",
+            "spec.jwtRules[].issuer",
+            "spec.jwtRules[].audiences",
+            "spec.jwtRules[].jwksUri",
+            "spec.jwtRules[].jwks_uri",
+            "spec.jwtRules[].jwks",
+            "spec.jwtRules[].fromHeaders",
+            "spec.jwtRules[].fromParams",
+            "spec.jwtRules[].fromCookies",
+            "spec.jwtRules[].outputPayloadToHeader",
+            "spec.jwtRules[].forwardOriginalToken",
+            "spec.jwtRules[].outputClaimToHeaders",
+            "spec.jwtRules[].spaceDelimitedClaims",
+            "spec.jwtRules[].presence",
+        ],
+    ),
     ("AuthorizationPolicy", &["spec.selector", "spec.rules", "spec.action", "spec.provider"]),
     ("ServiceEntry", &[]),
     ("Sidecar", &[]),
@@ -252,7 +270,14 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         ],
     ),
     ("PeerAuthentication", &[]),
-    ("RequestAuthentication", &[refuse("kind", "tokens would not be checked")]),
+    (
+        "RequestAuthentication",
+        &[
+            refuse("spec.targetRef", "tokens would not be checked: select workloads by their labels"),
+            refuse("spec.targetRefs", "tokens would not be checked: select workloads by their labels"),
+            warn("spec.jwtRules[].timeout", "fetching the keys may take 5 s"),
+        ],
+    ),
     (
         "AuthorizationPolicy",
         &[

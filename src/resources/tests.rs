@@ -261,10 +261,14 @@ fn what_is_wrong_around_the_spec_is_found() {
             "t.yaml:3:24: metadata.name is \"A\", and a name has lower-case letters, digits and `-`, and `.` between such words",
         ]
     );
-    assert_eq!(
-        errors("apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\n"),
-        ["t.yaml:2:1: kind is not in force yet: requests would go on that it denies: remove it"]
-    );
+    let policy = |spec: &str| {
+        errors(&format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: a}}\nspec: {spec}\n"
+        ))
+    };
+    assert!(policy("{action: DENY, rules: [{}]}").is_empty());
+    let custom = policy("{action: CUSTOM, provider: {name: opa}, rules: [{}]}");
+    assert!(custom.iter().any(|error| error.contains("its provider would not be asked")), "{custom:?}");
     assert!(errors("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n").is_empty());
 }
 

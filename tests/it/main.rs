@@ -13,3 +13,4 @@ mod install;
 mod label_namespace;
 mod refusals;
 mod runtime_refusals;
+mod source;

@@ -8,7 +8,7 @@
 
 mod answer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,10 +19,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::compile::World;
+use crate::compile::{KeySource, World};
 use crate::model::OutboundMode;
 use crate::wire::{Encoded, ResourceType};
 
+use super::keys::Fetched;
 use super::source::{Affected, Event, Inventory, Key, Placed};
 
 pub use answer::{Refusal, Subject};
@@ -142,23 +143,36 @@ impl Snapshot {
 /// The snapshot of the newest generation; `None` until everything has been listed once.
 pub type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
 
+/// What snapshots are made of as it comes, and who is to fetch more.
+pub struct Incoming {
+    /// What happens to objects.
+    pub events: mpsc::Receiver<Event>,
+    /// Keys that were fetched.
+    pub keys: mpsc::Receiver<Fetched>,
+    /// The keys that are to be fetched.
+    pub wanted: watch::Sender<BTreeSet<KeySource>>,
+}
+
 /// Publishes a snapshot for what happens, until there is nobody who tells.
 pub async fn publish(
     mut inventory: Inventory,
     mesh: Arc<MeshSettings>,
-    mut events: mpsc::Receiver<Event>,
+    incoming: Incoming,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     token: CancellationToken,
 ) {
+    let Incoming { mut events, mut keys, wanted } = incoming;
     let mut affected = Affected::default();
     let mut earliest = Instant::now();
     loop {
-        let event = tokio::select! {
+        tokio::select! {
             () = token.cancelled() => return,
-            event = events.recv() => event,
-        };
-        let Some(event) = event else { return };
-        inventory.apply(event, &mut affected);
+            event = events.recv() => match event {
+                Some(event) => inventory.apply(event, &mut affected),
+                None => return,
+            },
+            Some((source, set)) = keys.recv() => inventory.insert_keys(source, set, &mut affected),
+        }
         // What comes before the earliest moment to publish again is published with it.
         loop {
             tokio::select! {
@@ -166,6 +180,7 @@ pub async fn publish(
                 () = token.cancelled() => return,
                 () = sleep_until(earliest) => break,
                 Some(event) = events.recv() => inventory.apply(event, &mut affected),
+                Some((source, set)) = keys.recv() => inventory.insert_keys(source, set, &mut affected),
             }
         }
         while let Ok(event) = events.try_recv() {
@@ -173,6 +188,14 @@ pub async fn publish(
         }
         if !inventory.is_complete() {
             continue;
+        }
+        if affected.types.contains(&ResourceType::InboundPolicy) {
+            let sources = inventory.key_sources();
+            wanted.send_if_modified(|wanted| {
+                let differs = *wanted != sources;
+                *wanted = sources;
+                differs
+            });
         }
         let current = snapshots.borrow().clone();
         let next = match current {

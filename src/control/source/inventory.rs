@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::{self, World, oldest_first};
+use crate::compile::{self, KeySource, World, oldest_first};
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::model::{Endpoint, Endpoints, Health, InboundService, Labels, Locality, MtlsMode, TunnelProtocol, Workload};
 use crate::resources::Object;
@@ -106,6 +106,23 @@ impl Inventory {
     /// When the services were made, by host.
     pub fn created(&self) -> Arc<HashMap<Arc<str>, Timestamp>> {
         self.created.clone()
+    }
+
+    /// Where keys come from that RequestAuthentications name. Those that nobody names any more are forgotten.
+    pub fn key_sources(&mut self) -> BTreeSet<KeySource> {
+        let sources = compile::key_sources(&self.world);
+        if self.world.keys.keys().any(|known| !sources.contains(known)) {
+            Arc::make_mut(&mut self.world).keys.retain(|known, _| sources.contains(known));
+        }
+        sources
+    }
+
+    /// Takes in the keys of an issuer.
+    pub fn insert_keys(&mut self, source: KeySource, keys: Arc<str>, affected: &mut Affected) {
+        if self.world.keys.get(&source) != Some(&keys) {
+            Arc::make_mut(&mut self.world).keys.insert(source, keys);
+            affected.types.insert(ResourceType::InboundPolicy);
+        }
     }
 
     /// Takes in what happened and adds to `affected` whom it touches.

@@ -1,12 +1,14 @@
 //! Whether the caller may do what it asks for.
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use crate::model::authz::{Claims, Facts, HttpFacts};
-use crate::model::matching::HeaderLookup;
+use crate::model::token::{self, Place};
+use crate::model::{HeaderLookup, InboundPolicy};
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::{Exchange, Role};
-use crate::proxy::filter::rbac;
+use crate::proxy::filter::{jwt, rbac};
 use crate::proxy::http1::head::Headers;
 use crate::telemetry::Counter;
 
@@ -23,10 +25,12 @@ impl Exchange<'_> {
             let is_ready = *shared.directory.ready().borrow();
             return if is_ready { Ok(()) } else { Err(Box::new(Reply::no_policy())) };
         };
+        let claims = self.authenticate(&own)?;
         if own.authorization.is_empty() {
             return Ok(());
         }
-        let said = self.decided(&own, port, None);
+        let shared = &self.local.shared;
+        let said = self.decided(&own, port, claims.as_ref());
         if said.audited {
             shared.registry.count(Counter::RequestsAudited);
         }
@@ -42,7 +46,42 @@ impl Exchange<'_> {
         Err(Box::new(Reply::denied()))
     }
 
-    fn decided(&self, own: &crate::model::InboundPolicy, port: u16, token: Option<&Claims>) -> rbac::Said {
+    /// What the request's token proves, if it carries one. The workload gets of it what the rule says.
+    fn authenticate(&mut self, own: &InboundPolicy) -> Result<Option<Claims>, Box<Reply>> {
+        if own.tokens.is_empty() {
+            return Ok(None);
+        }
+        let bytes = self.conn.head();
+        let scratch = &mut *self.scratch;
+        let headers = Headers { head: &scratch.request, bytes };
+        if jwt::is_preflight(scratch.request.method.of(bytes), &headers) {
+            jwt::sanitize(&own.tokens, &mut scratch.request, bytes);
+            return Ok(None);
+        }
+        let path_length = scratch.target.path().len();
+        let query = scratch.target.path_and_query.get(path_length..).and_then(|query| query.strip_prefix(b"?"));
+        let tokens = |place: &Place| jwt::tokens(place, &headers, query.unwrap_or_default());
+        let found = token::authenticate(&own.tokens, tokens, SystemTime::now());
+        jwt::sanitize(&own.tokens, &mut scratch.request, bytes);
+        match found {
+            Ok(None) => Ok(None),
+            Ok(Some(found)) => {
+                if !found.rule.forward {
+                    let path_and_query = &mut scratch.target.path_and_query;
+                    jwt::take_off(found.place, &mut scratch.request, bytes, path_and_query, path_length);
+                }
+                jwt::hand_on(&found, &mut scratch.added);
+                Ok(Some(found.claims))
+            }
+            Err((error, rule)) => {
+                self.local.shared.registry.count(Counter::TokensRefused);
+                self.because = rule.provenance.to_string();
+                Err(Box::new(Reply::token(&error)))
+            }
+        }
+    }
+
+    fn decided(&self, own: &InboundPolicy, port: u16, token: Option<&Claims>) -> rbac::Said {
         let bytes = self.conn.head();
         let target = &self.scratch.target;
         let headers = Headers { head: &self.scratch.request, bytes };

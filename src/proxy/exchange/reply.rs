@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::model::token::TokenError;
 use crate::model::{ClusterName, DirectResponse, HeaderLookup, HttpRule};
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::exchange::times::Expired;
@@ -87,6 +88,17 @@ impl Reply {
     /// The caller may not do that. Who decided is for the log, not for the caller.
     pub fn denied() -> Self {
         Self::new(403, "-", rbac::DENIED_DETAIL, rbac::DENIED.to_owned())
+    }
+
+    /// Its token, or that it has none.
+    pub fn token(error: &TokenError) -> Self {
+        let challenge = match error {
+            TokenError::Audience => "",
+            TokenError::Missing => "www-authenticate: Bearer\r\n",
+            _ => "www-authenticate: Bearer error=\"invalid_token\"\r\n",
+        };
+        let lines = challenge.as_bytes().to_vec();
+        Self { lines, ..Self::new(error.status(), "-", "jwt_authn_access_denied", error.to_string()) }
     }
 
     /// It is not known yet who may do what.

@@ -12,6 +12,7 @@
 pub mod cors;
 pub mod edge;
 pub mod headers;
+pub mod jwt;
 pub mod peer;
 pub mod proxy_authorization;
 pub mod rbac;

@@ -65,6 +65,15 @@ fn compiled(policies: &[&str], port: u16, protocol: AppProtocol) -> InboundPolic
     received
 }
 
+/// What is asked for.
+#[derive(Debug)]
+struct Request {
+    method: String,
+    target: String,
+    host: String,
+    headers: Vec<(String, String)>,
+}
+
 /// A line of the matrix.
 #[derive(Debug)]
 struct Asked {
@@ -74,8 +83,8 @@ struct Asked {
     ip: Option<String>,
     port: Option<u16>,
     sni: String,
-    /// Method, target, host, headers; `None` for a connection.
-    request: Option<(String, String, String, Vec<(String, String)>)>,
+    /// `None` for a connection.
+    request: Option<Request>,
 }
 
 impl Asked {
@@ -86,7 +95,12 @@ impl Asked {
             Self { line: line.into(), expected, from: None, ip: None, port: None, sni: String::new(), request: None };
         let method = words.next().unwrap();
         if method != "TCP" {
-            asked.request = Some((method.into(), words.next().unwrap().into(), "web".into(), Vec::new()));
+            asked.request = Some(Request {
+                method: method.into(),
+                target: words.next().unwrap().into(),
+                host: "web".into(),
+                headers: Vec::new(),
+            });
         }
         for word in words {
             let (key, value) = word.split_once('=').unwrap();
@@ -99,9 +113,9 @@ impl Asked {
                 ("ip", _) => asked.ip = Some(value.into()),
                 ("port", _) => asked.port = Some(value.parse().unwrap()),
                 ("sni", _) => asked.sni = value.into(),
-                ("host", Some((_, _, host, _))) => *host = value.into(),
-                (key, Some((.., headers))) => {
-                    headers.push((key.strip_prefix("h.").unwrap().into(), value.into()));
+                ("host", Some(request)) => request.host = value.into(),
+                (key, Some(request)) => {
+                    request.headers.push((key.strip_prefix("h.").unwrap().into(), value.into()));
                 }
                 _ => panic!("{line}"),
             }
@@ -110,7 +124,7 @@ impl Asked {
     }
 
     fn head(&self) -> Option<String> {
-        let (method, target, host, headers) = self.request.as_ref()?;
+        let Request { method, target, host, headers } = self.request.as_ref()?;
         let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         Some(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"))
     }

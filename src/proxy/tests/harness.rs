@@ -276,6 +276,7 @@ pub fn inbound(
     id: Option<SpiffeId>,
 ) -> Arc<InboundPolicy> {
     Arc::new(InboundPolicy {
+        tokens: Vec::new(),
         authorization: Vec::new(),
         workload: testing::workload(name, "v1", id),
         default_mtls: (mode, Some(Provenance::new("PeerAuthentication", "default", "strictness"))),

@@ -8,4 +8,5 @@ mod harness;
 mod http;
 mod mutual_tls;
 mod policies;
+mod tokens;
 mod upstreams;

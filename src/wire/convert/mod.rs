@@ -10,6 +10,7 @@ mod pool;
 mod proxy;
 mod routes;
 mod service;
+mod token;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::authz::Policy;
+use crate::model::token::TokenRule;
 use crate::model::{
     HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode, Settings,
     VirtualHost,
@@ -82,6 +83,7 @@ impl From<&InboundPolicy> for v1::InboundPolicy {
             default_mtls_provenance: default_provenance.as_ref().map(Into::into),
             port_mtls: policy.port_mtls.iter().map(port).collect(),
             services: policy.services.iter().map(v1::InboundService::from).collect(),
+            tokens: policy.tokens.iter().map(v1::TokenRule::from).collect(),
             authorization: policy.authorization.iter().map(v1::AuthorizationPolicy::from).collect(),
         }
     }
@@ -106,6 +108,7 @@ impl TryFrom<v1::InboundPolicy> for InboundPolicy {
                 ))
             })?,
             services: list("services", message.services, InboundService::try_from)?,
+            tokens: list("tokens", message.tokens, TokenRule::try_from)?,
             authorization: list("authorization", message.authorization, Policy::try_from)?,
         })
     }

@@ -12,6 +12,7 @@ use crate::model::authz::{
 };
 use crate::model::matching::WholeMatch;
 use crate::model::policy::PortPolicies;
+use crate::model::token::{ClaimHeader, KeySet, Place, TokenRule};
 use crate::model::*;
 
 fn text() -> impl Strategy<Value = Arc<str>> {
@@ -328,6 +329,29 @@ fn mtls() -> impl Strategy<Value = MtlsMode> {
     prop::sample::select(vec![MtlsMode::Disable, MtlsMode::Permissive, MtlsMode::Strict])
 }
 
+fn token_rule() -> impl Strategy<Value = TokenRule> {
+    let place = (0..3, text(), text()).prop_map(|(form, name, prefix)| match form {
+        0 => Place::Header { name, prefix },
+        1 => Place::Parameter(name),
+        _ => Place::Cookie(name),
+    });
+    let claim = (text(), vec("[a-z]{0,3}", 0..3))
+        .prop_map(|(header, way)| ClaimHeader { header, claim: way.into_iter().map(String::into_boxed_str).collect() });
+    (provenance(), text(), vec(text(), 0..2), maybe_empty(), vec(place, 0..3), vec(claim, 0..2), any::<[bool; 2]>())
+        .prop_map(|(provenance, issuer, audiences, keys, places, claim_headers, [forward, required])| TokenRule {
+            provenance,
+            payload_header: forward.then(|| issuer.clone()),
+            issuer,
+            audiences,
+            keys: KeySet::parse(keys),
+            places,
+            forward,
+            claim_headers,
+            space_delimited: vec!["roles".into()],
+            required,
+        })
+}
+
 fn authorization() -> impl Strategy<Value = Policy> {
     let text = || {
         (0..4, vec(any::<u8>(), 0..4)).prop_map(|(form, bytes)| match form {
@@ -397,15 +421,15 @@ fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
         });
     let default_mtls = (mtls(), option::of(provenance()));
     let port_mtls = vec((1u16.., mtls(), provenance()), 0..3);
-    (workload(), default_mtls, port_mtls, vec(service, 0..3), vec(authorization(), 0..2)).prop_map(
-        |(workload, default_mtls, port_mtls, services, authorization)| InboundPolicy {
+    (workload(), default_mtls, port_mtls, vec(service, 0..3), vec(authorization(), 0..2), option::of(token_rule()))
+        .prop_map(|(workload, default_mtls, port_mtls, services, authorization, tokens)| InboundPolicy {
+            tokens: tokens.into_iter().collect(),
             authorization,
             workload: Arc::new(workload),
             default_mtls,
             port_mtls,
             services,
-        },
-    )
+        })
 }
 
 fn listener() -> impl Strategy<Value = Listener> {

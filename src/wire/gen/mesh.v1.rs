@@ -564,6 +564,65 @@ pub struct InboundPolicy {
     pub services: ::prost::alloc::vec::Vec<InboundService>,
     #[prost(message, repeated, tag = "6")]
     pub authorization: ::prost::alloc::vec::Vec<AuthorizationPolicy>,
+    #[prost(message, repeated, tag = "7")]
+    pub tokens: ::prost::alloc::vec::Vec<TokenRule>,
+}
+/// An issuer whose tokens are believed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TokenRule {
+    #[prost(message, optional, tag = "1")]
+    pub provenance: ::core::option::Option<Provenance>,
+    /// Empty: any.
+    #[prost(string, tag = "2")]
+    pub issuer: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "3")]
+    pub audiences: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The issuer's keys as JSON (RFC 7517); where they are not known, empty, and no token is believed.
+    #[prost(string, tag = "4")]
+    pub jwks: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "5")]
+    pub places: ::prost::alloc::vec::Vec<TokenPlace>,
+    #[prost(bool, tag = "6")]
+    pub forward: bool,
+    #[prost(string, tag = "7")]
+    pub payload_header: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "8")]
+    pub claim_headers: ::prost::alloc::vec::Vec<ClaimHeader>,
+    #[prost(string, repeated, tag = "9")]
+    pub space_delimited: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(bool, tag = "10")]
+    pub required: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenPlace {
+    #[prost(oneof = "token_place::Kind", tags = "1, 2, 3")]
+    pub kind: ::core::option::Option<token_place::Kind>,
+}
+/// Nested message and enum types in `TokenPlace`.
+pub mod token_place {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "1")]
+        Header(super::TokenHeader),
+        #[prost(string, tag = "2")]
+        Parameter(::prost::alloc::string::String),
+        #[prost(string, tag = "3")]
+        Cookie(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TokenHeader {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub prefix: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimHeader {
+    #[prost(string, tag = "1")]
+    pub header: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub claim: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AuthorizationPolicy {

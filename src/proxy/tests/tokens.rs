@@ -1,0 +1,176 @@
+//! Tokens through a proxy's sockets: what passes, what the workload gets, what a policy makes of it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::harness::{App, Peer, any_port, header, settings, start};
+use crate::compile::{World, inbound_policy};
+use crate::model::token::testing::{Signer, ed25519};
+use crate::model::{InboundPolicy, OutboundMode};
+use crate::proxy::Bind;
+use crate::proxy::directory::FixedDirectory;
+use crate::proxy::testing;
+use crate::resources::{AuthorizationPolicy, Object, RequestAuthentication};
+
+fn object(kind: &str, spec: Value) -> Value {
+    json!({"apiVersion": "security.istio.io/v1", "kind": kind, "spec": spec,
+        "metadata": {"name": "p", "namespace": "default"}})
+}
+
+fn policy(signer: &Signer, more: &Value, authorization: Option<Value>) -> InboundPolicy {
+    let mut world = World::new("cluster.local", "istio-system");
+    let mut rule = json!({"issuer": "https://issuer", "jwks": json!({"keys": [signer.jwk]}).to_string()});
+    rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let authentication = object("RequestAuthentication", json!({"jwtRules": [rule]}));
+    world.request_authentications.push(Arc::new(Object::<RequestAuthentication>::from_value(&authentication).unwrap()));
+    if let Some(spec) = authorization {
+        let value = object("AuthorizationPolicy", spec);
+        world.authorization_policies.push(Arc::new(Object::<AuthorizationPolicy>::from_value(&value).unwrap()));
+    }
+    inbound_policy(&world, testing::workload("web", "v1", None), Vec::new(), &["cluster.local".into()])
+}
+
+/// Sends each request on a connection of its own; the status, and what the application got.
+async fn ask(policy: InboundPolicy, requests: &[String]) -> Vec<(String, String)> {
+    let app = App::named("hello").await;
+    let known = FixedDirectory {
+        settings: settings(OutboundMode::AllowAny),
+        inbound: Some(Arc::new(policy)),
+        ..FixedDirectory::default()
+    };
+    let server = start(known, vec![Bind::InboundExplicit { bind: any_port(), app: app.address }]);
+    let mut answers = Vec::new();
+    for request in requests {
+        let before = app.requests.lock().len();
+        let answer = Peer::connect(server.address()).await.ask(request).await;
+        let got = app.requests.lock().get(before).cloned().unwrap_or_default();
+        answers.push((answer, got));
+    }
+    answers
+}
+
+fn get(target: &str, lines: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: web\r\n{lines}\r\n")
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap()
+}
+
+#[tokio::test]
+async fn a_good_token_passes_and_the_workload_gets_what_the_rule_says() {
+    let signer = ed25519();
+    let token = signer.token(&json!({"iss": "https://issuer", "sub": "ann", "groups": ["a", "b"], "n": {"x": 7},
+        "evil": "a\r\nx-admin: yes"}));
+    let more = json!({"outputPayloadToHeader": "x-payload", "outputClaimToHeaders": [
+        {"header": "x-sub", "claim": "sub"}, {"header": "x-groups", "claim": "groups"}, {"header": "x-n", "claim": "n.x"},
+        {"header": "x-evil", "claim": "evil"}]});
+    let forged = "X-Sub: root\r\nx-payload: e30\r\nx-evil: 1\r\n";
+    let requests = [
+        get("/a?b=c", &format!("Authorization: Bearer {token}\r\n{forged}")),
+        get(&format!("/a?b=c&access_token={token}&d=e"), ""),
+        get(&format!("/a?access_token={token}"), ""),
+        get("/a", forged),
+    ];
+    let answers = ask(policy(&signer, &more, None), &requests).await;
+    for (answer, _) in &answers {
+        assert_eq!(status(answer), "200", "{answer}");
+    }
+    let got = &answers[0].1;
+    assert!(got.starts_with("GET /a?b=c HTTP/1.1"), "{got}");
+    let payload = token.split('.').nth(1).unwrap();
+    for (name, expected) in [
+        ("authorization", None),
+        ("x-payload", Some(payload)),
+        ("x-sub", Some("ann")),
+        ("x-groups", Some("a,b")),
+        ("x-n", Some("7")),
+        ("x-evil", None),
+        ("x-admin", None),
+    ] {
+        assert_eq!(header(got, name), expected, "{name} in {got}");
+    }
+    assert!(answers[1].1.starts_with("GET /a?b=c&d=e HTTP/1.1"), "{}", answers[1].1);
+    assert!(answers[2].1.starts_with("GET /a HTTP/1.1"), "{}", answers[2].1);
+    for name in ["x-sub", "x-payload", "x-evil"] {
+        assert_eq!(header(&answers[3].1, name), None, "{name} was made up");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_token_is_refused_whatever_else_there_is_and_a_missing_one_is_not() {
+    let (signer, stranger) = (ed25519(), ed25519());
+    let claims = json!({"iss": "https://issuer", "sub": "ann", "aud": "shop"});
+    let (good, forged) = (signer.token(&claims), stranger.token(&claims));
+    let old = signer.token(&json!({"iss": "https://issuer", "exp": 1}));
+    let other = signer.token(&json!({"iss": "https://issuer", "aud": "bank"}));
+    let requests = [
+        get("/", &format!("Authorization: bearer {good}\r\n")),
+        get("/", ""),
+        get("/", "Authorization: Basic abc\r\n"),
+        get("/", &format!("Authorization: Bearer {forged}\r\n")),
+        get("/", &format!("Authorization: Bearer {old}\r\n")),
+        get("/", &format!("Authorization: Bearer {other}\r\n")),
+        get("/", "Authorization: Bearer x\r\n"),
+        get("/", &format!("Authorization: Bearer {good}\r\nAuthorization: Bearer {forged}\r\n")),
+        "OPTIONS / HTTP/1.1\r\nHost: web\r\nOrigin: https://a\r\nAccess-Control-Request-Method: GET\r\nAuthorization: Bearer x\r\n\r\n".into(),
+    ];
+    let answers = ask(policy(&signer, &json!({"audiences": ["shop"]}), None), &requests).await;
+    let statuses: Vec<&str> = answers.iter().map(|(answer, _)| status(answer)).collect();
+    assert_eq!(statuses, ["200", "200", "200", "401", "401", "403", "401", "401", "200"]);
+    let (refused, got) = &answers[3];
+    assert!(refused.contains("www-authenticate: Bearer error=\"invalid_token\""), "{refused}");
+    assert!(refused.contains("Jwt verification fails"), "{refused}");
+    assert!(answers[4].0.contains("Jwt is expired"), "{}", answers[4].0);
+    assert_eq!(got, "", "the application got it all the same");
+}
+
+#[tokio::test]
+async fn keys_that_are_not_known_believe_nobody() {
+    let signer = ed25519();
+    let token = signer.token(&json!({"iss": "https://issuer"}));
+    // Nothing has been fetched.
+    let mut policy = policy(&signer, &json!({}), None);
+    policy.tokens[0].keys = crate::model::token::KeySet::parse("".into());
+    let requests = [get("/", &format!("Authorization: Bearer {token}\r\n")), get("/", "")];
+    let answers = ask(policy, &requests).await;
+    assert_eq!((status(&answers[0].0), status(&answers[1].0)), ("401", "200"));
+}
+
+#[tokio::test]
+async fn a_policy_asks_who_signed_in_and_with_which_claims() {
+    let signer = ed25519();
+    let token = |claims: Value| {
+        let mut claims = claims;
+        claims["iss"] = "https://issuer".into();
+        get("/", &format!("Authorization: Bearer {}\r\n", signer.token(&claims)))
+    };
+    let spec = json!({"rules": [{
+        "from": [{"source": {"requestPrincipals": ["https://issuer/*"]}}],
+        "when": [
+            {"key": "request.auth.claims[groups]", "values": ["admins", "op*"]},
+            {"key": "request.auth.audiences", "values": ["shop"]},
+            {"key": "request.auth.claims[realm][roles]", "notValues": ["guest"]},
+        ],
+    }]});
+    let good = json!({"sub": "ann", "aud": ["shop", "x"], "groups": ["users", "admins"], "realm": {"roles": ["user"]}});
+    let with = |field: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[field] = value;
+        token(claims)
+    };
+    let requests = [
+        token(good.clone()),
+        with("groups", "operators".into()),
+        with("groups", json!(["users"])),
+        with("aud", "bank".into()),
+        with("realm", json!({"roles": ["guest"]})),
+        with("realm", Value::Null),
+        with("sub", Value::Null),
+        get("/", ""),
+    ];
+    let answers = ask(policy(&signer, &json!({}), Some(spec)), &requests).await;
+    let statuses: Vec<&str> = answers.iter().map(|(answer, _)| status(answer)).collect();
+    assert_eq!(statuses, ["200", "200", "403", "403", "403", "200", "403", "403"]);
+}
