@@ -6,6 +6,7 @@
 //! node, under the same names.
 
 pub mod addresses;
+mod admin;
 mod forward;
 #[cfg(test)]
 mod forward_tests;
