@@ -6,6 +6,7 @@ mod cluster;
 mod control_plane;
 mod crash;
 mod demo;
+mod exec;
 mod gateway;
 mod harness;
 mod house;

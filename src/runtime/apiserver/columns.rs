@@ -248,6 +248,109 @@ pub const REPLICA_SET: Printer = Printer {
     },
 };
 
+pub const STATEFUL_SET: Printer = Printer {
+    columns: &[text("Ready"), text("Age"), wide("Containers"), wide("Images")],
+    row: |o, now| {
+        let want = int(o, "/spec/replicas");
+        vec![
+            format!("{}/{want}", int(o, "/status/readyReplicas")).into(),
+            age(o, now),
+            containers(o, "/name"),
+            containers(o, "/image"),
+        ]
+    },
+};
+
+pub const DAEMON_SET: Printer = Printer {
+    columns: &[
+        number("Desired"),
+        number("Current"),
+        number("Ready"),
+        number("Up-to-date"),
+        number("Available"),
+        text("Node Selector"),
+        text("Age"),
+        wide("Containers"),
+        wide("Images"),
+        wide("Selector"),
+    ],
+    row: |o, now| {
+        vec![
+            int(o, "/status/desiredNumberScheduled").into(),
+            int(o, "/status/currentNumberScheduled").into(),
+            int(o, "/status/numberReady").into(),
+            int(o, "/status/updatedNumberScheduled").into(),
+            int(o, "/status/numberAvailable").into(),
+            labels(o.pointer("/spec/template/spec/nodeSelector")),
+            age(o, now),
+            containers(o, "/name"),
+            containers(o, "/image"),
+            selector(o.pointer("/spec/selector")),
+        ]
+    },
+};
+
+pub const JOB: Printer = Printer {
+    columns: &[
+        text("Status"),
+        text("Completions"),
+        text("Duration"),
+        text("Age"),
+        wide("Containers"),
+        wide("Images"),
+        wide("Selector"),
+    ],
+    row: |o, now| {
+        let is = |kind: &str| list(o, "/status/conditions").iter().any(|c| c["type"] == kind && c["status"] == "True");
+        let status = match () {
+            () if is("Complete") => "Complete",
+            () if is("Failed") => "Failed",
+            () if is("Suspended") => "Suspended",
+            () if o.pointer("/metadata/deletionTimestamp").is_some() => "Terminating",
+            () => "Running",
+        };
+        let done = int(o, "/status/succeeded");
+        let completions = match o.pointer("/spec/completions").and_then(Value::as_i64) {
+            Some(wanted) => format!("{done}/{wanted}"),
+            None => format!("{done}/1 of {}", int(o, "/spec/parallelism")),
+        };
+        let start = string(o, "/status/startTime");
+        let end = string(o, "/status/completionTime").parse::<Timestamp>().unwrap_or(now);
+        vec![
+            status.into(),
+            completions.into(),
+            if start.is_empty() { "".into() } else { since(start, end) },
+            age(o, now),
+            containers(o, "/name"),
+            containers(o, "/image"),
+            selector(o.pointer("/spec/selector")),
+        ]
+    },
+};
+
+pub const CRON_JOB: Printer = Printer {
+    columns: &[
+        text("Schedule"),
+        text("Timezone"),
+        text("Suspend"),
+        number("Active"),
+        text("Last Schedule"),
+        text("Age"),
+    ],
+    row: |o, now| {
+        let suspended = if o.pointer("/spec/suspend") == Some(&Value::Bool(true)) { "True" } else { "False" };
+        let last = string(o, "/status/lastScheduleTime");
+        vec![
+            at(o, "/spec/schedule"),
+            or_none(string(o, "/spec/timeZone")),
+            suspended.into(),
+            list(o, "/status/active").len().into(),
+            if last.is_empty() { "<none>".into() } else { since(last, now) },
+            age(o, now),
+        ]
+    },
+};
+
 pub const ENDPOINT_SLICE: Printer = Printer {
     columns: &[text("AddressType"), text("Ports"), text("Endpoints"), text("Age")],
     row: |o, now| {

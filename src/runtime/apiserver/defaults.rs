@@ -49,6 +49,33 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
             }
             template(spec);
         }
+        "StatefulSet" => {
+            let spec = &mut object["spec"];
+            default(spec, "replicas", || 1.into());
+            default(spec, "revisionHistoryLimit", || 10.into());
+            default(spec, "podManagementPolicy", || "OrderedReady".into());
+            default(spec, "updateStrategy", || json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}));
+            template(spec);
+        }
+        "DaemonSet" => {
+            let spec = &mut object["spec"];
+            default(spec, "revisionHistoryLimit", || 10.into());
+            default(
+                spec,
+                "updateStrategy",
+                || json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}),
+            );
+            template(spec);
+        }
+        "Job" => job(object, old),
+        "CronJob" => {
+            let spec = &mut object["spec"];
+            default(spec, "concurrencyPolicy", || "Allow".into());
+            default(spec, "suspend", || false.into());
+            default(spec, "successfulJobsHistoryLimit", || 3.into());
+            default(spec, "failedJobsHistoryLimit", || 1.into());
+            template(&mut spec["jobTemplate"]["spec"]);
+        }
         "Service" => service(object, old),
         "Secret" => {
             secret(object);
@@ -72,6 +99,36 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
         _ => {}
     }
     Ok(())
+}
+
+/// A Job selects its pods by its own uid, unless it says that it selects by itself.
+fn job(object: &mut Value, old: Option<&Value>) {
+    let own = [
+        ("batch.kubernetes.io/controller-uid", string(object, "/metadata/uid").to_owned()),
+        ("batch.kubernetes.io/job-name", string(object, "/metadata/name").to_owned()),
+    ];
+    let spec = &mut object["spec"];
+    for (field, value) in [("backoffLimit", 6), ("parallelism", 1)] {
+        default(spec, field, || value.into());
+    }
+    if spec["completions"].is_null() && spec["parallelism"] == 1 {
+        spec["completions"] = 1.into();
+    }
+    default(spec, "completionMode", || "NonIndexed".into());
+    default(spec, "suspend", || false.into());
+    if let Some(old) = old {
+        default(spec, "selector", || old["spec"]["selector"].clone());
+    } else if spec["manualSelector"] != true {
+        let (uid_label, uid) = &own[0];
+        spec["selector"] = json!({"matchLabels": {*uid_label: uid}});
+        default(spec, "template", || json!({}));
+        default(&mut spec["template"], "metadata", || json!({}));
+        default(&mut spec["template"]["metadata"], "labels", || json!({}));
+        for (label, value) in own {
+            spec["template"]["metadata"]["labels"][label] = value.into();
+        }
+    }
+    template(spec);
 }
 
 /// Sets a field of an object where it is missing.

@@ -3,11 +3,13 @@
 //! A kind that is not in [`BUILTINS`] and that no CustomResourceDefinition defines does not exist here.
 
 use k8s_openapi::api::admissionregistration::v1 as admissionregistration;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1 as networking;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1 as rbac;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -242,6 +244,131 @@ pub static BUILTINS: &[Builtin] = &[
         ..BASE
     },
     Builtin {
+        group: "apps",
+        kind: "StatefulSet",
+        plural: "statefulsets",
+        singular: "statefulset",
+        short: &["sts"],
+        categories: &["all"],
+        status: true,
+        scale: true,
+        generation: true,
+        round_trip: round_trip::<StatefulSet>,
+        printer: columns::STATEFUL_SET,
+        ..BASE
+    },
+    Builtin {
+        group: "apps",
+        kind: "DaemonSet",
+        plural: "daemonsets",
+        singular: "daemonset",
+        short: &["ds"],
+        categories: &["all"],
+        status: true,
+        generation: true,
+        round_trip: round_trip::<DaemonSet>,
+        printer: columns::DAEMON_SET,
+        ..BASE
+    },
+    Builtin {
+        group: "apps",
+        kind: "ControllerRevision",
+        plural: "controllerrevisions",
+        singular: "controllerrevision",
+        round_trip: round_trip::<ControllerRevision>,
+        printer: columns::PLAIN,
+        ..BASE
+    },
+    Builtin {
+        group: "batch",
+        kind: "Job",
+        plural: "jobs",
+        singular: "job",
+        categories: &["all"],
+        status: true,
+        generation: true,
+        round_trip: round_trip::<Job>,
+        selectable: &["status.successful"],
+        printer: columns::JOB,
+        ..BASE
+    },
+    Builtin {
+        group: "batch",
+        kind: "CronJob",
+        plural: "cronjobs",
+        singular: "cronjob",
+        short: &["cj"],
+        categories: &["all"],
+        status: true,
+        generation: true,
+        round_trip: round_trip::<CronJob>,
+        printer: columns::CRON_JOB,
+        ..BASE
+    },
+    Builtin {
+        group: "networking.k8s.io",
+        kind: "Ingress",
+        plural: "ingresses",
+        singular: "ingress",
+        short: &["ing"],
+        status: true,
+        generation: true,
+        round_trip: round_trip::<networking::Ingress>,
+        printer: columns::PLAIN,
+        ..BASE
+    },
+    Builtin {
+        group: "networking.k8s.io",
+        kind: "IngressClass",
+        plural: "ingressclasses",
+        singular: "ingressclass",
+        namespaced: false,
+        generation: true,
+        round_trip: round_trip::<networking::IngressClass>,
+        printer: columns::PLAIN,
+        ..BASE
+    },
+    Builtin {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        plural: "networkpolicies",
+        singular: "networkpolicy",
+        short: &["netpol"],
+        generation: true,
+        round_trip: round_trip::<networking::NetworkPolicy>,
+        printer: columns::PLAIN,
+        ..BASE
+    },
+    Builtin {
+        kind: "PersistentVolumeClaim",
+        plural: "persistentvolumeclaims",
+        singular: "persistentvolumeclaim",
+        short: &["pvc"],
+        status: true,
+        round_trip: round_trip::<core::PersistentVolumeClaim>,
+        printer: columns::PLAIN,
+        ..BASE
+    },
+    Builtin {
+        kind: "ResourceQuota",
+        plural: "resourcequotas",
+        singular: "resourcequota",
+        short: &["quota"],
+        status: true,
+        round_trip: round_trip::<core::ResourceQuota>,
+        printer: columns::PLAIN,
+        ..BASE
+    },
+    Builtin {
+        kind: "LimitRange",
+        plural: "limitranges",
+        singular: "limitrange",
+        short: &["limits"],
+        round_trip: round_trip::<core::LimitRange>,
+        printer: columns::PLAIN,
+        ..BASE
+    },
+    Builtin {
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
         plural: "endpointslices",
@@ -376,11 +503,13 @@ pub static REVIEWS: &[Review] = &[
 pub static GROUP_ORDER: &[&str] = &[
     "",
     "apps",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
     "autoscaling",
+    "batch",
+    "networking.k8s.io",
     "policy",
     "rbac.authorization.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
     "admissionregistration.k8s.io",
     "coordination.k8s.io",
     "discovery.k8s.io",

@@ -27,7 +27,12 @@ pub(super) fn check(call: &Call, object: &Value, old: Option<&Value>) -> Result<
             }
         }
         Some("Pod") => pod(&object["spec"], "spec", &mut causes),
-        Some("Deployment" | "ReplicaSet") => workload(object, old, &mut causes),
+        Some("Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet") => workload(object, old, &mut causes),
+        Some("Job") => pod(&object["spec"]["template"]["spec"], "spec.template.spec", &mut causes),
+        Some("CronJob") => {
+            let spec = &object["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+            pod(spec, "spec.jobTemplate.spec.template.spec", &mut causes);
+        }
         Some("Service") => service(object, old, &mut causes),
         Some("CustomResourceDefinition") => {
             if let Err(wrong) = Resource::custom(object) {

@@ -446,7 +446,7 @@ fn is_of_template(set: &ReplicaSet, template: &PodTemplateSpec, hash: &str) -> b
 }
 
 /// A short name for a template, of letters and digits that spell no words.
-fn template_hash(template: &PodTemplateSpec, collisions: i32) -> String {
+pub(super) fn template_hash(template: &PodTemplateSpec, collisions: i32) -> String {
     const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     const LENGTH: usize = 9;
     let mut hasher = XxHash64::with_seed(0);

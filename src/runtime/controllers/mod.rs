@@ -1,6 +1,6 @@
 //! The controllers of the built-in runtime: what kube-controller-manager does for the kinds that the runtime serves.
 //!
-//! Deployment → ReplicaSet → Pod, EndpointSlices of Services with a selector, the ServiceAccount `default` of every
+//! Deployment → ReplicaSet → Pod, StatefulSet, DaemonSet, CronJob → Job → Pod, EndpointSlices of Services with a selector, the ServiceAccount `default` of every
 //! namespace, and the emptying of namespaces that are deleted.
 //!
 //! Guarantees: every controller is level-triggered: it looks at what is there now, so it is right after a restart,
@@ -8,13 +8,19 @@
 //! bounded; a key that fails is tried again with growing pauses.
 //! Refuses: to touch objects that another controller owns. Garbage collection by owner reference is the API server's.
 
+mod cronjob;
+mod daemonset;
 mod deployment;
 mod endpoints;
+mod job;
 mod key;
 mod namespace;
+mod pods;
 mod queue;
 mod replicaset;
 mod rollout;
+mod schedule;
+mod statefulset;
 mod watch;
 
 #[cfg(test)]
@@ -38,6 +44,10 @@ impl Controllers {
         let mut tasks = JoinSet::new();
         deployment::start(client, stop, &mut tasks);
         replicaset::start(client, stop, &mut tasks);
+        statefulset::start(client, stop, &mut tasks);
+        daemonset::start(client, stop, &mut tasks);
+        job::start(client, stop, &mut tasks);
+        cronjob::start(client, stop, &mut tasks);
         endpoints::start(client, stop, &mut tasks);
         namespace::start(client, stop, &mut tasks);
         Self { tasks }

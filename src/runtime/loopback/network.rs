@@ -12,15 +12,14 @@ use rustls::crypto::SecureRandom;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::addresses::{AddressBlock, AddressError, MAX_PODS, PodAddresses};
-use super::Ingress;
 use super::forward::Forwarder;
 use super::names::Names;
+use super::{Ingress, admin};
 use crate::control::ControlPlane;
 use crate::identity::{SpiffeId, TrustDomain};
-use crate::proxy::admin;
 use crate::proxy::directory::Directory;
 use crate::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory};
-use crate::proxy::{Bind, Proxy, ProxyConfig, Workers};
+use crate::proxy::{self, Bind, Proxy, ProxyConfig, Workers};
 use crate::runtime::node::logs::LogStore;
 use crate::runtime::node::network::{NetworkError, PodAttachment, PodNetwork, PodSpecLite};
 use crate::telemetry::snapshot::Listed;
@@ -186,7 +185,7 @@ impl LoopbackNetwork {
         let counts = registry.clone();
         config.access_log = Some(Arc::new(log));
         let proxy = Proxy::start(&self.options.workers, config).map_err(|error| failed(pod, error))?;
-        super::admin::start(addresses.pod, &directory, &registry, &control);
+        admin::start(addresses.pod, &directory, &registry, &control);
         let listed = self.options.registries.list(&format!("{namespace}/{name}"), registry);
         let hosted = Hosted { proxy, namespace, directory, registry: counts, _control: ends_control, _listed: listed };
         self.hosted.lock().insert(pod.uid.clone(), hosted);
@@ -232,7 +231,8 @@ impl PodNetwork for LoopbackNetwork {
     fn ask_proxy(&self, uid: &str, method: &http::Method, path: &str) -> Option<(u16, String)> {
         let hosted = self.hosted.lock();
         let hosted = hosted.get(uid)?;
-        let answer = admin::handle(admin::Request { method, path }, &hosted.directory, &hosted.registry);
+        let request = proxy::admin::Request { method, path };
+        let answer = proxy::admin::handle(request, &hosted.directory, &hosted.registry);
         Some((answer.status.as_u16(), answer.body))
     }
 

@@ -15,16 +15,19 @@ use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::exec::ContainerPlace;
 use super::logs::LogStore;
 use super::plan::{ContainerPlan, RestartPolicy};
-use super::probe::{Health, Probes};
-use super::spawn::{Process, Spawner};
+use super::probe::{Health, Probed, Probes};
+use super::spawn::Process;
 
 /// The pause before the second restart; it doubles with each further one. The first restart is at once.
 const BACKOFF_FIRST: Duration = Duration::from_secs(10);
 const BACKOFF_LIMIT: Duration = Duration::from_secs(300);
 /// A container that ran this long starts with a clean slate.
 const BACKOFF_RESET: Duration = Duration::from_secs(600);
+/// What a container gets after a hook that used up the grace period.
+const AFTER_HOOK: Duration = Duration::from_secs(2);
 /// How long a killed process may take to be gone, and its pipes to be read to their end.
 const REAP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -85,6 +88,11 @@ pub(super) struct Ended {
 }
 
 impl Record {
+    /// A process of it runs or ran.
+    pub(super) const fn has_run(&self) -> bool {
+        !matches!(self.phase, Phase::Waiting { .. }) || self.last.is_some()
+    }
+
     pub(super) fn waiting(reason: &'static str, message: Option<String>, plan: &ContainerPlan) -> Self {
         let last = plan.ran_before.as_ref().map(|started| Ended {
             exit_code: 137,
@@ -103,12 +111,10 @@ pub(super) struct ContainerTask {
     pub(super) plan: ContainerPlan,
     /// `(namespace, name, uid)` of the pod.
     pub(super) pod: (String, String, String),
-    pub(super) command: Vec<std::ffi::OsString>,
-    pub(super) env: Vec<(String, String)>,
-    pub(super) directory: std::path::PathBuf,
+    /// How its process, and others beside it, are started.
+    pub(super) place: ContainerPlace,
     pub(super) app_ip: IpAddr,
     pub(super) restart: RestartPolicy,
-    pub(super) spawner: Spawner,
     pub(super) logs: Arc<LogStore>,
     pub(super) stop: watch::Receiver<Stop>,
     /// The records of the pod's containers, and this one's place among them.
@@ -173,13 +179,11 @@ impl ContainerTask {
     async fn process(&self, started: Timestamp) -> io::Result<(std::process::ExitStatus, Option<String>)> {
         let (namespace, name, uid) = &self.pod;
         let log = self.logs.writer(namespace, name, uid, &self.plan.name).map_err(io::Error::other)?;
-        let process = Process {
-            command: self.command.clone(),
-            env: self.env.clone(),
-            directory: self.directory.clone(),
-            input: false,
-        };
-        let mut child = self.spawner.spawn(process).await?;
+        let mut command = self.place.command.clone();
+        command.extend(self.plan.command.iter().map(Into::into));
+        let process =
+            Process { command, env: self.place.env.clone(), directory: self.place.directory.clone(), input: false };
+        let mut child = self.place.spawner.spawn(process).await?;
         let (stdout, stderr) =
             child.stdout.take().zip(child.stderr.take()).ok_or_else(|| io::Error::other("no pipes"))?;
         self.update(|record| {
@@ -218,14 +222,16 @@ impl ContainerTask {
         let report = |health: Health| {
             self.update(|record| (record.started, record.ready) = (health.started, health.ready));
         };
+        let probed = Probed { ip: self.app_ip, place: &self.place };
         let mut stop = self.stop.clone();
         tokio::select! {
             status = child.wait() => Ok((status?, None)),
-            failed = probes.watch(self.app_ip, report) => {
+            failed = probes.watch(&probed, report) => {
                 Ok((end(child, Duration::ZERO).await?, Some(failed)))
             }
             asked = async { stop.wait_for(Stop::asked).await.map(|stop| *stop) } => {
                 let grace = asked.map_or(Duration::ZERO, Stop::grace);
+                let grace = self.before_stop(grace).await;
                 let hurried = async { stop.wait_for(|now| now.grace() < grace).await.is_ok() };
                 tokio::select! {
                     status = end(child, grace) => return Ok((status?, None)),
@@ -235,6 +241,21 @@ impl ContainerTask {
                 Ok((end(child, grace).await?, None))
             }
         }
+    }
+
+    /// Runs the hook that the container has for its end; what is left of the grace period.
+    async fn before_stop(&self, grace: Duration) -> Duration {
+        let Some(hook) = self.plan.pre_stop.as_deref().filter(|_| !grace.is_zero()) else { return grace };
+        let began = Instant::now();
+        match timeout(grace, self.place.succeeds(hook)).await {
+            Ok(Err(reason)) => {
+                let (_, pod, _) = &self.pod;
+                tracing::warn!(%pod, container = %self.plan.name, "its preStop hook failed: {reason}");
+            }
+            Ok(Ok(())) | Err(_) => {}
+        }
+        // As in Kubernetes, a hook that used all of the time leaves a little for the container.
+        grace.saturating_sub(began.elapsed()).max(AFTER_HOOK.min(grace))
     }
 
     fn update(&self, change: impl FnOnce(&mut Record)) {

@@ -7,7 +7,7 @@ use kube::{Api, Client};
 
 use super::network::PodAttachment;
 use super::plan::{ContainerPlan, PodPlan};
-use super::pod_exec::PORT_VARIABLE;
+use super::pod_exec::{ARGUMENTS_VARIABLE, PORT_VARIABLE};
 
 /// Why a container has no environment.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +94,9 @@ pub(super) async fn resolve(
     if let Some(port) = container.port {
         env.insert(PORT_VARIABLE.to_owned(), port.to_string());
     }
+    if !container.args.is_empty() {
+        env.insert(ARGUMENTS_VARIABLE.to_owned(), container.args.join("\n"));
+    }
     env.insert("APP_IP".to_owned(), attachment.app_ip.to_string());
     env.extend(attachment.env.iter().cloned());
     Ok(env.into_iter().collect())
@@ -131,7 +134,7 @@ async fn referenced(
     }
 }
 
-fn field_of(pod: &PodPlan, attachment: &PodAttachment, host_ip: &str, path: &str) -> Option<String> {
+pub(super) fn field_of(pod: &PodPlan, attachment: &PodAttachment, host_ip: &str, path: &str) -> Option<String> {
     let value = match path {
         "metadata.name" => pod.network.name.clone(),
         "metadata.namespace" => pod.network.namespace.clone(),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::Method;
 use parking_lot::Mutex;
+use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -36,6 +37,39 @@ pub(super) struct ContainerPlace {
     pub(super) env: Vec<(String, String)>,
     pub(super) directory: PathBuf,
     pub(super) spawner: Spawner,
+}
+
+impl ContainerPlace {
+    /// Runs a command to its end, without anybody listening; its exit code. It is killed when this is dropped.
+    pub(super) async fn run(&self, command: &[String]) -> io::Result<i32> {
+        let mut full = self.command.clone();
+        full.extend(command.iter().map(Into::into));
+        let process = Process { command: full, env: self.env.clone(), directory: self.directory.clone(), input: false };
+        let mut child = self.spawner.spawn(process).await?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let drain = async {
+            for pipe in [
+                stdout.map(|pipe| Box::new(pipe) as Box<dyn AsyncRead + Send + Unpin>),
+                stderr.map(|pipe| Box::new(pipe) as _),
+            ] {
+                if let Some(mut pipe) = pipe {
+                    tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+                }
+            }
+            io::Result::Ok(())
+        };
+        let (_drained, status) = tokio::join!(drain, child.wait());
+        Ok(status?.code().unwrap_or(128))
+    }
+
+    /// Whether a command ends with success; else why not.
+    pub(super) async fn succeeds(&self, command: &[String]) -> Result<(), String> {
+        match self.run(command).await {
+            Ok(0) => Ok(()),
+            Ok(code) => Err(format!("{}: exit code {code}", command.join(" "))),
+            Err(error) => Err(format!("{}: {error}", command.join(" "))),
+        }
+    }
 }
 
 struct Entry {

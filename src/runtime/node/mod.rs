@@ -9,6 +9,7 @@
 
 mod container;
 mod env;
+mod events;
 mod exec;
 pub mod logs;
 pub mod network;
@@ -19,6 +20,7 @@ mod probe;
 mod register;
 mod spawn;
 mod status;
+mod volumes;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::exec::RunningPods;
 
+use self::events::{Events, Note};
 use self::logs::{LogStore, make_private};
 use self::network::PodNetwork;
 use self::plan::PodPlan;
@@ -71,6 +74,8 @@ pub struct NodeOptions {
     pub max_pods: usize,
     /// Where containers' output goes.
     pub logs: Arc<LogStore>,
+    /// The API server's root certificate (PEM), for pods that call it.
+    pub root_certificate: String,
     /// Where others find the containers that run.
     pub running: Arc<RunningPods>,
 }
@@ -85,6 +90,7 @@ impl NodeOptions {
             pod_exec: ["/proc/self/exe", "pod-exec"].map(OsString::from).to_vec(),
             max_pods: 250,
             logs,
+            root_certificate: String::new(),
             running: Arc::default(),
         }
     }
@@ -129,11 +135,12 @@ impl Node {
         make_private(&pods).map_err(|source| NodeError::Directory { path: pods, source })?;
         let spawner = Spawner::start().map_err(|source| NodeError::Thread { name: options.name.clone(), source })?;
         let register = tokio::spawn(register::keep(client.clone(), options.clone(), stop.clone()));
-        let shared = Arc::new(Shared { client, options, network, spawner });
+        let (events, writer) = Events::start(client.clone(), options.name.clone(), stop.clone());
+        let shared = Arc::new(Shared { client, options, network, spawner, events });
         let pods = tokio::spawn(
             Pods { shared, pods: HashMap::new(), unbound: HashMap::new(), tasks: JoinSet::new() }.run(stop),
         );
-        Ok(Self { tasks: vec![register, pods] })
+        Ok(Self { tasks: vec![register, pods, writer] })
     }
 
     /// Waits until the node has ended; every pod's process has ended then.
@@ -323,6 +330,11 @@ impl Pods {
             told
         };
         match result {
+            Ok(pod) if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) => {
+                let message = format!("Successfully assigned {} to {}", plan.display_name(), options.name);
+                let note = Note { warning: false, reason: "Scheduled", message, container: None };
+                self.shared.events.tell(&plan.network, note);
+            }
             Ok(_) => {}
             Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => {}
             Err(error) => {

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, Pod, PodCondition, PodSpec, Probe};
+use k8s_openapi::api::core::v1::{
+    Container, EnvFromSource, EnvVar, Pod, PodCondition, PodSpec, Probe, Volume, VolumeMount,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -29,8 +31,11 @@ pub(super) struct PodPlan {
     pub(super) containers: Vec<ContainerPlan>,
     /// The proxy, which the network hosts.
     pub(super) proxy: Option<ProxyPlan>,
-    /// Init containers that are not the proxy; they keep the pod from starting.
-    pub(super) init_containers: Vec<(String, String)>,
+    /// Init containers other than the proxy, which run to their end one after the other before the containers start.
+    pub(super) init: Vec<ContainerPlan>,
+    pub(super) volumes: Vec<Volume>,
+    /// Its containers get the token of its service account.
+    pub(super) token: bool,
     pub(super) restart: RestartPolicy,
     /// `Succeeded` or `Failed` before the runtime was restarted.
     pub(super) finished: bool,
@@ -54,8 +59,13 @@ pub(super) struct ContainerPlan {
     pub(super) runnable: Runnable,
     /// What runs in place of an image's app that does nothing by itself: the program and its arguments.
     pub(super) command: Vec<String>,
+    /// Arguments of an image's app.
+    pub(super) args: Vec<String>,
+    /// Runs before the container is told to stop.
+    pub(super) pre_stop: Option<Vec<String>>,
     /// Absolute.
     pub(super) working_dir: String,
+    pub(super) mounts: Vec<VolumeMount>,
     pub(super) port: Option<u16>,
     pub(super) env: Vec<EnvVar>,
     pub(super) env_from: Vec<EnvFromSource>,
@@ -119,11 +129,13 @@ impl PodPlan {
             node_name: node_name.to_owned(),
             containers,
             proxy,
-            init_containers: init
+            init: init
                 .iter()
                 .filter(|container| !is_proxy(container))
-                .map(|container| (container.name.clone(), container.image.clone().unwrap_or_default()))
+                .map(|container| ContainerPlan::init(container, pod))
                 .collect(),
+            volumes: spec.volumes.clone().unwrap_or_default(),
+            token: spec.automount_service_account_token != Some(false),
             restart: match spec.restart_policy.as_deref() {
                 Some("Never") => RestartPolicy::Never,
                 Some("OnFailure") => RestartPolicy::OnFailure,
@@ -134,6 +146,11 @@ impl PodPlan {
             conditions: status.and_then(|status| status.conditions.clone()).unwrap_or_default(),
             generation: metadata.generation,
         })
+    }
+
+    /// Init containers, then containers: the order of the records.
+    pub(super) fn all(&self) -> impl Iterator<Item = &ContainerPlan> {
+        self.init.iter().chain(&self.containers)
     }
 
     /// `namespace/name`.
@@ -192,6 +209,21 @@ fn ports(spec: &PodSpec, plans: &[ContainerPlan]) -> Vec<PodPort> {
 }
 
 impl ContainerPlan {
+    /// An init container: what runs to its end is a command, and nothing probes it.
+    fn init(container: &Container, pod: &Pod) -> Self {
+        let mut plan = Self::new(container, pod);
+        (plan.startup, plan.readiness, plan.liveness) = (None, None, None);
+        if container.restart_policy.as_deref() == Some("Always") {
+            let message =
+                "only the proxy may be an init container that restarts always; make it a container".to_owned();
+            plan.runnable = Runnable::No { reason: "SidecarNotSupported", message };
+        } else if matches!(plan.runnable, Runnable::Yes(App::Idle)) && plan.command.is_empty() {
+            let message = "an init container needs a command: the built-in image ends by itself never".to_owned();
+            plan.runnable = Runnable::No { reason: "NoCommand", message };
+        }
+        plan
+    }
+
     fn new(container: &Container, pod: &Pod) -> Self {
         let image = container.image.clone().unwrap_or_default();
         let runnable = match samples::resolve(&image) {
@@ -206,8 +238,8 @@ impl ContainerPlan {
         let before = pod
             .status
             .as_ref()
-            .and_then(|status| status.container_statuses.as_ref())
-            .and_then(|statuses| statuses.iter().find(|status| status.name == container.name));
+            .map(|status| [&status.container_statuses, &status.init_container_statuses])
+            .and_then(|all| all.into_iter().flatten().flatten().find(|status| status.name == container.name));
         let ran_before = before.and_then(|status| status.state.as_ref()?.running.as_ref()?.started_at.clone());
         let restarts = before.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0));
         let mut plan = Self {
@@ -216,6 +248,9 @@ impl ContainerPlan {
                 Runnable::Yes(App::Idle) => command(container, &image),
                 _ => Vec::new(),
             },
+            mounts: container.volume_mounts.clone().unwrap_or_default(),
+            args: container.args.clone().unwrap_or_default(),
+            pre_stop: pre_stop(container),
             working_dir: container.working_dir.clone().unwrap_or_else(|| "/".to_owned()),
             image,
             runnable,
@@ -247,6 +282,23 @@ impl ContainerPlan {
         }
         plan
     }
+}
+
+/// The command of a `preStop` hook; a pause is one, too.
+fn pre_stop(container: &Container) -> Option<Vec<String>> {
+    let hook = container.lifecycle.as_ref()?.pre_stop.as_ref()?;
+    if let Some(sleep) = &hook.sleep {
+        return Some(vec!["sleep".to_owned(), sleep.seconds.to_string()]);
+    }
+    if let Some(get) = &hook.http_get {
+        let port = match &get.port {
+            IntOrString::Int(port) => port.to_string(),
+            IntOrString::String(port) => port.clone(),
+        };
+        let path = get.path.as_deref().unwrap_or("/").trim_start_matches('/');
+        return Some(vec!["curl".to_owned(), "-s".to_owned(), format!("http://localhost:{port}/{path}")]);
+    }
+    hook.exec.as_ref()?.command.clone().filter(|command| !command.is_empty())
 }
 
 /// What a container of an image without an app of its own runs; nothing: it idles.
@@ -300,9 +352,11 @@ fn probe_plan(probe: &Probe, container: &Container) -> Result<ProbePlan, String>
         }
     } else if let Some(tcp) = &probe.tcp_socket {
         Check::Tcp { port: port(&tcp.port)? }
+    } else if let Some(command) = probe.exec.as_ref().and_then(|exec| exec.command.clone()) {
+        Check::Exec { command }
     } else {
         return Err(format!(
-            "container {}: only httpGet and tcpSocket probes are run by the built-in runtime",
+            "container {}: only httpGet, tcpSocket and exec probes are run by the built-in runtime",
             container.name
         ));
     };

@@ -19,12 +19,14 @@ use tokio::time::{sleep, timeout};
 use super::NodeOptions;
 use super::container::{ContainerTask, Phase, Record, Stop};
 use super::env;
+use super::events::{self, Events, Note};
 use super::exec::ContainerPlace;
-use super::logs::{make_private, remove_directory};
+use super::logs::remove_directory;
 use super::network::{PodAttachment, PodNetwork};
-use super::plan::{ContainerPlan, PodPlan, Runnable};
+use super::plan::{ContainerPlan, PodPlan, RestartPolicy, Runnable};
 use super::spawn::Spawner;
 use super::status::{View, status};
+use super::volumes::Volumes;
 use crate::runtime::tools::ROOT_VARIABLE;
 
 /// How often the proxy is asked while it is not ready, and once it is.
@@ -70,6 +72,7 @@ pub(super) struct Shared {
     pub(super) options: NodeOptions,
     pub(super) network: Arc<dyn PodNetwork>,
     pub(super) spawner: Spawner,
+    pub(super) events: Events,
 }
 
 /// The task of one pod.
@@ -85,28 +88,19 @@ pub(super) struct PodTask {
 impl PodTask {
     pub(super) fn new(plan: PodPlan, shared: Arc<Shared>, command: watch::Receiver<Command>) -> Self {
         let containers = plan
-            .containers
-            .iter()
+            .all()
             .map(|container| match &container.runnable {
                 Runnable::Yes(_) => Record::waiting("ContainerCreating", None, container),
                 Runnable::No { reason, message } => Record::waiting(reason, Some(message.clone()), container),
             })
             .collect();
-        let blocked = (!plan.init_containers.is_empty()).then(|| {
-            let names: Vec<_> = plan.init_containers.iter().map(|(name, image)| format!("{name} ({image})")).collect();
-            let message = format!(
-                "init containers are not run by the built-in runtime: {}; remove them, or use a Kubernetes cluster",
-                names.join(", ")
-            );
-            ("InitContainersNotSupported", message)
-        });
         let view = View {
             pod_ip: None,
             host_ip: shared.options.host_ip,
             started: plan.start_time.as_ref().map_or_else(Timestamp::now, |time| time.0),
             proxy_ready: None,
             containers,
-            blocked,
+            blocked: None,
         };
         let conditions = plan.conditions.clone();
         Self { plan, shared, command, view, published: None, conditions }
@@ -115,13 +109,16 @@ impl PodTask {
     /// Lives the pod's life.
     pub(super) async fn run(mut self) {
         let mut attached = false;
-        if self.plan.finished || self.view.blocked.is_some() {
-            if !self.plan.finished {
-                self.publish().await;
-            }
+        if self.plan.finished {
             told_to_end(&mut self.command).await;
         } else {
             self.publish().await;
+            for container in self.plan.all() {
+                if let Runnable::No { message, .. } = &container.runnable {
+                    let note = Note::about(container, true, "Failed", message.clone());
+                    self.shared.events.tell(&self.plan.network, note);
+                }
+            }
             if let Some(attachment) = self.attach().await {
                 attached = true;
                 let network = Arc::clone(&self.shared.network);
@@ -181,6 +178,8 @@ impl PodTask {
         let records = Arc::new(records);
         let mut containers = JoinSet::new();
         let mut started = false;
+        // The init container that runs, or is the next to run.
+        let (mut init, mut init_runs) = (0, false);
         let mut behind = true;
         let mut command = self.command.clone();
         loop {
@@ -192,11 +191,20 @@ impl PodTask {
             }
             // The app starts behind its proxy, or its first calls would leave the mesh.
             if !started && (is_ready || self.plan.proxy.is_none()) {
-                started = true;
-                self.start_containers(&mut containers, &attachment, &records, &stopping);
+                while init_runs && has_succeeded(&records, init) {
+                    (init, init_runs) = (init + 1, false);
+                }
+                if init >= self.plan.init.len() {
+                    started = true;
+                    let all = init..init + self.plan.containers.len();
+                    self.start_containers(all, &mut containers, &attachment, &records, &stopping);
+                } else if !init_runs {
+                    init_runs = true;
+                    self.start_containers(init..init + 1, &mut containers, &attachment, &records, &stopping);
+                }
             }
             if behind {
-                self.view.containers.clone_from(&changes.borrow_and_update());
+                self.look(&changes.borrow_and_update().clone());
                 behind = !self.publish().await;
             }
             let poll = if started { PROXY_POLL_READY } else { PROXY_POLL_STARTING };
@@ -204,6 +212,12 @@ impl PodTask {
                 _ = changes.changed() => behind = true,
                 () = sleep(poll) => {}
                 () = told_to_end(&mut command) => break,
+            }
+        }
+        if !containers.is_empty() {
+            for container in &self.plan.containers {
+                let note = Note::about(container, false, "Killing", format!("Stopping container {}", container.name));
+                self.shared.events.tell(&self.plan.network, note);
             }
         }
         // Containers that waited for their proxy never start; the others hear how long they have, and hear again when
@@ -221,14 +235,23 @@ impl PodTask {
         }
     }
 
+    /// Takes note of how the containers are, and tells what happened to them.
+    fn look(&mut self, records: &[Record]) {
+        for note in events::between(&self.plan, &self.view.containers, records) {
+            self.shared.events.tell(&self.plan.network, note);
+        }
+        self.view.containers = records.to_vec();
+    }
+
     fn start_containers(
         &self,
+        which: std::ops::Range<usize>,
         tasks: &mut JoinSet<()>,
         attachment: &PodAttachment,
         records: &Arc<watch::Sender<Vec<Record>>>,
         stopping: &watch::Receiver<Stop>,
     ) {
-        for (index, container) in self.plan.containers.iter().enumerate() {
+        for (index, container) in self.plan.all().enumerate().filter(|(index, _)| which.contains(index)) {
             if let Runnable::No { .. } = container.runnable {
                 continue;
             }
@@ -237,7 +260,7 @@ impl PodTask {
                 plan: self.plan.clone(),
                 container: container.clone(),
                 attachment: attachment.clone(),
-                directory: self.directory().join(&container.name),
+                directory: self.directory(),
                 records: Arc::clone(records),
                 stopping: stopping.clone(),
                 index,
@@ -273,6 +296,12 @@ impl PodTask {
             }
         }
     }
+}
+
+/// Whether a container has ended as it should.
+fn has_succeeded(records: &watch::Sender<Vec<Record>>, index: usize) -> bool {
+    let records = records.borrow();
+    matches!(records.get(index).map(|record| &record.phase), Some(Phase::Ended(ended)) if ended.exit_code == 0)
 }
 
 /// Returns when the pod is to end, or when nobody is left who could say so.
@@ -322,26 +351,23 @@ impl ContainerStart {
             pause = (pause * 2).min(RETRY_LIMIT);
         };
         let network = &self.plan.network;
+        let root = self.directory.join(&self.container.name);
         let mut command = self.shared.options.pod_exec.clone();
         command.extend(
             [std::process::id().to_string(), self.plan.display_name(), self.container.image.clone()].map(Into::into),
         );
-        let place = ContainerPlace {
-            command: command.clone(),
-            env: env.clone(),
-            directory: self.directory.clone(),
-            spawner: self.shared.spawner.clone(),
-        };
-        self.shared.options.running.run(network, &self.container.name, place);
-        command.extend(self.container.command.iter().map(Into::into));
+        let place = ContainerPlace { command, env, directory: root, spawner: self.shared.spawner.clone() };
+        self.shared.options.running.run(network, &self.container.name, place.clone());
+        let is_init = self.index < self.plan.init.len();
         let task = ContainerTask {
             pod: (network.namespace.clone(), network.name.clone(), network.uid.clone()),
-            command,
-            env,
-            directory: self.directory,
+            place,
             app_ip: self.attachment.app_ip,
-            restart: self.plan.restart,
-            spawner: self.shared.spawner.clone(),
+            restart: match self.plan.restart {
+                // It is run until it succeeds, and then not again.
+                RestartPolicy::Always if is_init => RestartPolicy::OnFailure,
+                restart => restart,
+            },
             logs: Arc::clone(&self.shared.options.logs),
             stop: self.stopping,
             records: self.records,
@@ -352,12 +378,21 @@ impl ContainerStart {
     }
 
     async fn prepare(&self) -> Result<Vec<(String, String)>, String> {
-        make_private(&self.directory).map_err(|error| format!("{}: {error}", self.directory.display()))?;
-        let host_ip = self.shared.options.host_ip.to_string();
-        let mut env = env::resolve(&self.shared.client, &self.plan, &self.container, &self.attachment, &host_ip)
-            .await
-            .map_err(|error| error.to_string())?;
-        env.push((ROOT_VARIABLE.to_owned(), self.directory.display().to_string()));
+        let options = &self.shared.options;
+        let host_ip = options.host_ip.to_string();
+        let volumes = Volumes {
+            client: &self.shared.client,
+            pod: &self.plan,
+            attachment: &self.attachment,
+            host_ip: &host_ip,
+            root_certificate: &options.root_certificate,
+            directory: &self.directory,
+        };
+        let root = volumes.prepare(&self.container.name, &self.container.mounts).await;
+        let root = root.map_err(|error| error.to_string())?;
+        let env = env::resolve(&self.shared.client, &self.plan, &self.container, &self.attachment, &host_ip).await;
+        let mut env = env.map_err(|error| error.to_string())?;
+        env.push((ROOT_VARIABLE.to_owned(), root.display().to_string()));
         env.push(("PWD".to_owned(), self.container.working_dir.clone()));
         Ok(env)
     }

@@ -30,6 +30,9 @@ const LIMITS: [(Resource, u64); 4] = [
 /// Name of the variable that tells a built-in app which port its container declares.
 pub const PORT_VARIABLE: &str = "APP_PORT";
 
+/// Name of the variable that tells a built-in app its container's arguments, one on each line.
+pub const ARGUMENTS_VARIABLE: &str = "APP_ARGS";
+
 /// The arguments of `mesh pod-exec`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodExec {

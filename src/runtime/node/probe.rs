@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::exec::ContainerPlace;
+
 /// Bytes of a response that are read to find its status line.
 const RESPONSE_LIMIT: usize = 8 * 1024;
 const RESPONSE_FIELDS: usize = 64;
@@ -27,6 +29,14 @@ pub(super) struct ProbePlan {
 pub(super) enum Check {
     Http { port: u16, path: String, headers: Vec<(String, String)> },
     Tcp { port: u16 },
+    Exec { command: Vec<String> },
+}
+
+/// Where a container is reached by its probes.
+pub(super) struct Probed<'a> {
+    pub(super) ip: IpAddr,
+    /// How a command is run beside its process.
+    pub(super) place: &'a ContainerPlace,
 }
 
 impl ProbePlan {
@@ -44,10 +54,10 @@ impl ProbePlan {
     }
 
     /// Probes until the threshold of successes (`Ok`) or failures (`Err` with the last one) in a row is reached.
-    async fn settle(&self, ip: IpAddr) -> Result<(), String> {
+    async fn settle(&self, at: &Probed<'_>) -> Result<(), String> {
         let (mut successes, mut failures) = (0, 0);
         loop {
-            match self.check(ip).await {
+            match self.check(at).await {
                 Ok(()) => (successes, failures) = (successes + 1, 0),
                 Err(reason) => {
                     (successes, failures) = (0, failures + 1);
@@ -63,8 +73,8 @@ impl ProbePlan {
         }
     }
 
-    async fn check(&self, ip: IpAddr) -> Result<(), String> {
-        match timeout(self.timeout, self.check.run(ip)).await {
+    async fn check(&self, at: &Probed<'_>) -> Result<(), String> {
+        match timeout(self.timeout, self.check.run(at)).await {
             Ok(result) => result,
             Err(_) => Err(format!("no answer within {:?}", self.timeout)),
         }
@@ -72,11 +82,12 @@ impl ProbePlan {
 }
 
 impl Check {
-    async fn run(&self, ip: IpAddr) -> Result<(), String> {
+    async fn run(&self, at: &Probed<'_>) -> Result<(), String> {
         let port = match self {
             Self::Http { port, .. } | Self::Tcp { port } => *port,
+            Self::Exec { command } => return at.place.succeeds(command).await,
         };
-        let address = SocketAddr::new(ip, port);
+        let address = SocketAddr::new(at.ip, port);
         let mut stream = TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}"))?;
         let Self::Http { path, headers, .. } = self else { return Ok(()) };
         let broken = |error: std::io::Error| format!("http://{address}{path}: {error}");
@@ -133,12 +144,12 @@ pub(super) struct Probes<'a> {
 }
 
 impl Probes<'_> {
-    /// Probes a container at `ip` for as long as it is polled, reporting each change; returns, with the reason, only
+    /// Probes a container for as long as it is polled, reporting each change; returns, with the reason, only
     /// when the container has to be killed.
-    pub(super) async fn watch(&self, ip: IpAddr, mut report: impl FnMut(Health)) -> String {
+    pub(super) async fn watch(&self, at: &Probed<'_>, mut report: impl FnMut(Health)) -> String {
         if let Some(startup) = self.startup {
             sleep(startup.initial_delay).await;
-            if let Err(reason) = startup.settle(ip).await {
+            if let Err(reason) = startup.settle(at).await {
                 return format!("startup probe failed: {reason}");
             }
         }
@@ -147,7 +158,7 @@ impl Probes<'_> {
             let Some(probe) = self.readiness else { return std::future::pending::<()>().await };
             sleep(probe.initial_delay).await;
             loop {
-                let ready = probe.settle(ip).await.is_ok();
+                let ready = probe.settle(at).await.is_ok();
                 report(Health { started: true, ready });
                 sleep(probe.period).await;
             }
@@ -156,7 +167,7 @@ impl Probes<'_> {
             let Some(probe) = self.liveness else { return std::future::pending().await };
             sleep(probe.initial_delay).await;
             loop {
-                if let Err(reason) = probe.settle(ip).await {
+                if let Err(reason) = probe.settle(at).await {
                     return format!("liveness probe failed: {reason}");
                 }
                 sleep(probe.period).await;

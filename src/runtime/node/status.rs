@@ -20,36 +20,54 @@ pub(super) struct View {
     pub(super) started: Timestamp,
     /// Since when the proxy is ready; `None` while it is not, or where there is none.
     pub(super) proxy_ready: Option<Timestamp>,
+    /// Init containers, then containers.
     pub(super) containers: Vec<Record>,
     /// Why the pod cannot start, shown as its reason and message.
     pub(super) blocked: Option<(&'static str, String)>,
 }
 
+impl View {
+    /// The records of init containers, and of containers.
+    pub(super) fn parts(&self, plan: &PodPlan) -> (&[Record], &[Record]) {
+        self.containers.split_at_checked(plan.init.len()).unwrap_or((&[], &self.containers))
+    }
+}
+
 /// The status to publish. `previous` are the conditions published before, whose times stay while nothing changes.
 pub(super) fn status(plan: &PodPlan, view: &View, previous: &[PodCondition], now: Timestamp) -> PodStatus {
     let proxy_status = plan.proxy.as_ref().map(|proxy| proxy_status(proxy, plan, view));
-    let (init_statuses, front) = match (&plan.proxy, proxy_status) {
-        (Some(ProxyPlan { native: true, .. }), Some(status)) => (Some(vec![status]), None),
+    let (init_front, front) = match (&plan.proxy, proxy_status) {
+        (Some(ProxyPlan { native: true, .. }), Some(status)) => (Some(status), None),
         (_, front) => (None, front),
     };
-    let apps = plan.containers.iter().zip(&view.containers).map(|(plan, record)| app_status(plan, record));
+    let (init_records, records) = view.parts(plan);
+    let uid = &plan.network.uid;
+    let initialized = init_records.iter().all(|record| matches!(&record.phase, Phase::Ended(e) if e.exit_code == 0));
+    let inits = plan.init.iter().zip(init_records).map(|(plan, record)| {
+        let done = matches!(&record.phase, Phase::Ended(ended) if ended.exit_code == 0);
+        ContainerStatus { ready: done, ..app_status(plan, record, uid) }
+    });
+    let init_statuses: Vec<_> = init_front.into_iter().chain(inits).collect();
+    let apps = plan.containers.iter().zip(records).map(|(plan, record)| match &record.phase {
+        // Its turn has not come.
+        Phase::Waiting { reason: "ContainerCreating", .. } if !initialized => {
+            ContainerStatus { state: Some(waiting("PodInitializing", None)), ..app_status(plan, record, uid) }
+        }
+        _ => app_status(plan, record, uid),
+    });
     let containers: Vec<_> = front.into_iter().chain(apps).collect();
     let phase = phase(plan, view);
 
-    let unready: Vec<_> = init_statuses
-        .iter()
-        .flatten()
-        .chain(&containers)
-        .filter(|status| !status.ready)
-        .map(|status| status.name.as_str())
-        .collect();
+    let proxy = init_statuses.iter().filter(|status| plan.proxy.as_ref().is_some_and(|p| p.name == status.name));
+    let unready: Vec<_> =
+        proxy.chain(&containers).filter(|status| !status.ready).map(|status| status.name.as_str()).collect();
     let ready = unready.is_empty() && phase == "Running";
     let not_ready = (!ready).then(|| match phase {
         "Succeeded" => ("PodCompleted", "every container has completed".to_owned()),
         _ => ("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))),
     });
-    let initialized = plan.init_containers.is_empty()
-        && (view.proxy_ready.is_some() || !plan.proxy.as_ref().is_some_and(|proxy| proxy.native));
+    let initialized =
+        initialized && (view.proxy_ready.is_some() || !plan.proxy.as_ref().is_some_and(|proxy| proxy.native));
     let not_initialized = || ("ContainersNotInitialized", "init containers are not up".to_owned());
     let conditions = [
         ("PodReadyToStartContainers", view.pod_ip.is_some(), None),
@@ -67,7 +85,7 @@ pub(super) fn status(plan: &PodPlan, view: &View, previous: &[PodCondition], now
         message,
         conditions: Some(conditions.to_vec()),
         container_statuses: Some(containers),
-        init_container_statuses: init_statuses,
+        init_container_statuses: Some(init_statuses).filter(|statuses| !statuses.is_empty()),
         host_ip: Some(view.host_ip.to_string()),
         host_ips: Some(vec![HostIP { ip: view.host_ip.to_string() }]),
         pod_ip: view.pod_ip.map(|ip| ip.to_string()),
@@ -80,8 +98,12 @@ pub(super) fn status(plan: &PodPlan, view: &View, previous: &[PodCondition], now
 }
 
 fn phase(plan: &PodPlan, view: &View) -> &'static str {
-    let ended: Vec<_> = view
-        .containers
+    let (init, records) = view.parts(plan);
+    let failed = |record: &Record| matches!(&record.phase, Phase::Ended(ended) if ended.exit_code != 0);
+    if plan.restart == RestartPolicy::Never && init.iter().any(failed) {
+        return "Failed";
+    }
+    let ended: Vec<_> = records
         .iter()
         .filter_map(|record| match &record.phase {
             Phase::Ended(ended) => Some(ended.exit_code),
@@ -93,7 +115,7 @@ fn phase(plan: &PodPlan, view: &View) -> &'static str {
     }
     let begun = |record: &Record| !matches!(record.phase, Phase::Waiting { .. }) || record.last.is_some();
     let proxy_up = plan.proxy.is_none() || view.proxy_ready.is_some();
-    if proxy_up && view.pod_ip.is_some() && view.containers.iter().all(begun) { "Running" } else { "Pending" }
+    if proxy_up && view.pod_ip.is_some() && records.iter().all(begun) { "Running" } else { "Pending" }
 }
 
 fn proxy_status(proxy: &ProxyPlan, plan: &PodPlan, view: &View) -> ContainerStatus {
@@ -113,7 +135,7 @@ fn proxy_status(proxy: &ProxyPlan, plan: &PodPlan, view: &View) -> ContainerStat
     }
 }
 
-fn app_status(plan: &ContainerPlan, record: &Record) -> ContainerStatus {
+fn app_status(plan: &ContainerPlan, record: &Record, uid: &str) -> ContainerStatus {
     let state = match &record.phase {
         Phase::Waiting { reason, message } => waiting(reason, message.clone()),
         Phase::Running { since } => running(*since),
@@ -126,6 +148,7 @@ fn app_status(plan: &ContainerPlan, record: &Record) -> ContainerStatus {
             Runnable::Yes(app) => format!("mesh://builtin/{app}"),
             Runnable::No { .. } => String::new(),
         },
+        container_id: record.has_run().then(|| format!("mesh://{uid}/{}", plan.name)),
         ready: record.ready,
         started: Some(record.started),
         restart_count: i32::try_from(record.restarts).unwrap_or(i32::MAX),

@@ -24,6 +24,10 @@ pub enum App {
     Httpbin(Flavour),
     /// Says its version.
     Helloworld(&'static str),
+    /// Sends every line back behind a word.
+    TcpEcho,
+    /// Takes connections and answers nothing: a database that nobody asks anything.
+    Silent(u16),
     /// Does nothing until it is stopped (`curl`, `sleep`).
     Idle,
 }
@@ -46,6 +50,8 @@ impl App {
             Self::Productpage | Self::Details | Self::Reviews(_) | Self::Ratings => Some(9080),
             Self::Httpbin(_) => Some(8080),
             Self::Helloworld(_) => Some(5000),
+            Self::TcpEcho => Some(9000),
+            Self::Silent(port) => Some(port),
             Self::Idle => None,
         }
     }
@@ -59,7 +65,7 @@ impl App {
             Self::Ratings => bookinfo::ratings::handle(context, &request),
             Self::Httpbin(flavour) => httpbin::handle(flavour, request).await,
             Self::Helloworld(version) => helloworld::handle(version, context, &request),
-            Self::Idle => reply::not_found(),
+            Self::TcpEcho | Self::Silent(_) | Self::Idle => reply::not_found(),
         }
     }
 }
@@ -75,6 +81,8 @@ impl fmt::Display for App {
             Self::Ratings => f.write_str("ratings"),
             Self::Httpbin(_) => f.write_str("httpbin"),
             Self::Helloworld(version) => write!(f, "helloworld-{version}"),
+            Self::TcpEcho => f.write_str("tcp-echo"),
+            Self::Silent(port) => write!(f, "silent-{port}"),
             Self::Idle => f.write_str("sleep"),
         }
     }

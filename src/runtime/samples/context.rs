@@ -20,6 +20,8 @@ pub struct Environment {
     pub service_version: Option<String>,
     /// `SERVICES_DOMAIN`: appended to the names of the services that Bookinfo calls.
     pub services_domain: Option<String>,
+    /// The container's arguments (`APP_ARGS`, one on each line).
+    pub arguments: Vec<String>,
     /// The outbound proxy (`http_proxy`, else `HTTP_PROXY`).
     pub proxy: Option<ProxyAddress>,
 }
@@ -42,6 +44,7 @@ impl Environment {
             cluster_name: non_empty("CLUSTER_NAME"),
             service_version: non_empty("SERVICE_VERSION"),
             services_domain: non_empty("SERVICES_DOMAIN"),
+            arguments: non_empty("APP_ARGS").map_or_else(Vec::new, |all| all.lines().map(str::to_owned).collect()),
             proxy,
         })
     }

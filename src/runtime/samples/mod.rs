@@ -18,6 +18,7 @@ mod image;
 pub mod manifests;
 mod reply;
 mod server;
+mod tcp;
 
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::context::AppContext;
-use super::{client, reply};
+use super::{client, reply, tcp};
 
 const CONNECTION_LIMIT: usize = 512;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,6 +59,9 @@ pub async fn serve(
     context: AppContext,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
+    if matches!(app, App::TcpEcho | App::Silent(_)) {
+        return tcp::serve(app, port, &context.environment, stop).await;
+    }
     let Some(port) = port.or(app.default_port()).filter(|_| app != App::Idle) else {
         stop.cancelled().await;
         return Ok(());

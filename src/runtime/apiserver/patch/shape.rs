@@ -59,6 +59,8 @@ static KINDS: &[(&str, &[Row])] = &[
     ("ServiceAccount", &[row("secrets", "name", &["name"])]),
     ("Deployment", &[row("status.conditions", "type", &["type"])]),
     ("ReplicaSet", &[row("status.conditions", "type", &["type"])]),
+    ("StatefulSet", &[row("status.conditions", "type", &["type"])]),
+    ("DaemonSet", &[row("status.conditions", "type", &["type"])]),
     ("Namespace", &[row("status.conditions", "type", &["type"])]),
     (
         "Node",
@@ -88,6 +90,9 @@ static ATOMIC_MAPS: &[(&str, &str)] = &[
     ("HorizontalPodAutoscaler", "spec.scaleTargetRef"),
     ("Deployment", "spec.selector"),
     ("ReplicaSet", "spec.selector"),
+    ("StatefulSet", "spec.selector"),
+    ("DaemonSet", "spec.selector"),
+    ("Job", "spec.selector"),
     ("Pod", "spec.nodeSelector"),
     ("Pod", "spec.*.resources.claims"),
     ("Event", "involvedObject"),
@@ -123,8 +128,13 @@ impl<'a> Shape<'a> {
         match self {
             Self::Builtin { kind, path } => {
                 let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-                if path == "spec.template" && matches!(*kind, "Deployment" | "ReplicaSet") {
+                if path == "spec.template"
+                    && matches!(*kind, "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job")
+                {
                     return Self::Builtin { kind: "Pod", path: String::new() };
+                }
+                if path == "spec.jobTemplate" && *kind == "CronJob" {
+                    return Self::Builtin { kind: "Job", path: String::new() };
                 }
                 Self::Builtin { kind, path }
             }
