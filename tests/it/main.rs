@@ -12,3 +12,5 @@ mod harness;
 mod house;
 mod refusals;
 mod runtime_refusals;
+mod samples;
+mod workloads;
