@@ -58,6 +58,54 @@ impl Admission for Injection {
     }
 }
 
+/// Kinds that are stored so that manifests apply, and that nothing here acts on; what to use instead.
+const INERT: &[(&str, &str, &str)] = &[
+    (
+        "networking.k8s.io",
+        "Ingress",
+        "the ingress gateway serves Gateway with VirtualService, and Gateway with HTTPRoute",
+    ),
+    ("networking.k8s.io", "NetworkPolicy", "AuthorizationPolicy says who may call whom"),
+    ("autoscaling", "HorizontalPodAutoscaler", "use kubectl scale"),
+    ("policy", "PodDisruptionBudget", "there is one node"),
+    ("", "PersistentVolumeClaim", "pods have emptyDir volumes"),
+    ("", "ResourceQuota", "nothing is counted"),
+    ("", "LimitRange", "pods have no limits"),
+    ("rbac.authorization.k8s.io", "Role", "service accounts have what the built-in policy grants"),
+    ("rbac.authorization.k8s.io", "RoleBinding", "service accounts have what the built-in policy grants"),
+    ("rbac.authorization.k8s.io", "ClusterRole", "service accounts have what the built-in policy grants"),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding", "service accounts have what the built-in policy grants"),
+];
+
+/// Says what of a Kubernetes object is not in force here.
+#[derive(Debug, Default)]
+pub struct NotInForce;
+
+impl Admission for NotInForce {
+    fn name(&self) -> &str {
+        "not-in-force"
+    }
+
+    fn validate(&self, request: &AdmissionRequest<'_>) -> Result<Vec<String>, Denied> {
+        if request.operation == Operation::Delete || !request.subresource.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inert = INERT.iter().find(|(group, kind, _)| (*group, *kind) == (request.group, request.kind));
+        let mut warnings: Vec<String> = inert
+            .map(|(_, kind, instead)| format!("{kind} is stored and not in force in the built-in runtime: {instead}"))
+            .into_iter()
+            .collect();
+        if request.kind == "Service" && request.object.pointer("/spec/type").and_then(Value::as_str) == Some("NodePort")
+        {
+            warnings.push(
+                "node ports are not opened in the built-in runtime; use the ingress gateway or kubectl port-forward"
+                    .into(),
+            );
+        }
+        Ok(warnings)
+    }
+}
+
 /// Refuses configuration of the mesh that is wrong, and says what of it is not in force.
 #[derive(Debug, Default)]
 pub struct Validation;

@@ -20,7 +20,7 @@ use crate::kube::Connection;
 use crate::model::OutboundMode;
 use crate::net::{self, BindError};
 use crate::proxy::Workers;
-use crate::runtime::admission::{Injection, Validation};
+use crate::runtime::admission::{Injection, NotInForce, Validation};
 use crate::runtime::apiserver::{self, ApiServer, Extra, StoreError};
 use crate::runtime::controllers::Controllers;
 use crate::runtime::loopback::addresses::{AddressBlock, AddressError};
@@ -169,7 +169,11 @@ impl Runtime {
         let parts: Arc<OnceLock<Arc<Parts>>> = Arc::default();
         let running: Arc<RunningPods> = Arc::default();
         let api = ApiServer::open(apiserver::Options {
-            admission: vec![Arc::new(Injection::new(inject::Settings::default())), Arc::new(Validation)],
+            admission: vec![
+                Arc::new(Injection::new(inject::Settings::default())),
+                Arc::new(Validation),
+                Arc::new(NotInForce),
+            ],
             extra: vec![("/mesh/".to_owned(), answers(parts.clone()))],
             logs: Some(Arc::new(logs.reader())),
             streams: Some(running.clone()),

@@ -14,4 +14,6 @@ mod install;
 mod label_namespace;
 mod refusals;
 mod runtime_refusals;
+mod samples;
 mod source;
+mod workloads;

@@ -133,19 +133,54 @@ static POD_SPEC: Message = Message {
     ],
 };
 
+static POD_TEMPLATE: Message = Message {
+    name: "PodTemplateSpec",
+    fields: &[(1, "metadata", Kind::Message(&METADATA)), (2, "spec", Kind::Message(&POD_SPEC))],
+};
+
+static JOB_SPEC: Message = Message {
+    name: "JobSpec",
+    fields: &[
+        (1, "parallelism", OptionalInt),
+        (2, "completions", OptionalInt),
+        (3, "activeDeadlineSeconds", OptionalInt),
+        (4, "selector", Kind::Message(&LABEL_SELECTOR)),
+        (5, "manualSelector", OptionalBool),
+        (6, "template", Kind::Message(&POD_TEMPLATE)),
+        (7, "backoffLimit", OptionalInt),
+        (8, "ttlSecondsAfterFinished", OptionalInt),
+        (9, "completionMode", Text),
+        (10, "suspend", OptionalBool),
+    ],
+};
+
+static CRON_JOB_SPEC: Message = Message {
+    name: "CronJobSpec",
+    fields: &[
+        (1, "schedule", Text),
+        (2, "startingDeadlineSeconds", OptionalInt),
+        (3, "concurrencyPolicy", Text),
+        (4, "suspend", OptionalBool),
+        (
+            5,
+            "jobTemplate",
+            Kind::Message(&Message {
+                name: "JobTemplateSpec",
+                fields: &[(1, "metadata", Kind::Message(&METADATA)), (2, "spec", Kind::Message(&JOB_SPEC))],
+            }),
+        ),
+        (6, "successfulJobsHistoryLimit", OptionalInt),
+        (7, "failedJobsHistoryLimit", OptionalInt),
+        (8, "timeZone", Text),
+    ],
+};
+
 static DEPLOYMENT_SPEC: Message = Message {
     name: "DeploymentSpec",
     fields: &[
         (1, "replicas", OptionalInt),
         (2, "selector", Kind::Message(&LABEL_SELECTOR)),
-        (
-            3,
-            "template",
-            Kind::Message(&Message {
-                name: "PodTemplateSpec",
-                fields: &[(1, "metadata", Kind::Message(&METADATA)), (2, "spec", Kind::Message(&POD_SPEC))],
-            }),
-        ),
+        (3, "template", Kind::Message(&POD_TEMPLATE)),
         (4, "strategy", Kind::Message(&Message { name: "DeploymentStrategy", fields: &[(1, "type", Text)] })),
         (5, "minReadySeconds", Int),
         (6, "revisionHistoryLimit", OptionalInt),
@@ -207,6 +242,8 @@ macro_rules! object {
 static KINDS: &[Message] = &[
     object!("Namespace", Message { name: "NamespaceSpec", fields: &[(1, "finalizers", Texts)] }),
     object!("Deployment", DEPLOYMENT_SPEC),
+    object!("Job", JOB_SPEC),
+    object!("CronJob", CRON_JOB_SPEC),
     object!("Service", SERVICE_SPEC),
     object!("Pod", POD_SPEC),
     object!(

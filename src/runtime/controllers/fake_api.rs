@@ -119,6 +119,14 @@ impl FakeApi {
             }
             ("GET", "") => state.list(&id, query.get("labelSelector")),
             ("GET", _) => state.get(&id).cloned()?,
+            ("POST", _) if sub == "token" => {
+                let expires = "2100-01-01T00:00:00Z";
+                return Ok(Answer::Once(json!({
+                    "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {},
+                    "spec": { "audiences": ["any"], "expirationSeconds": 3600 },
+                    "status": { "token": "token", "expirationTimestamp": expires },
+                })));
+            }
             ("POST", "") => state.create(id, body.clone())?,
             ("PUT", _) if sub == "finalize" => state.finalize(&id, body)?,
             ("PUT", _) => state.replace(&id, body.clone())?,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::watch;
@@ -75,6 +75,10 @@ pub struct LogQuery {
     pub tail_lines: Option<usize>,
     /// Put each line's time before it.
     pub timestamps: bool,
+    /// Only what was written then or later.
+    pub since: Option<Timestamp>,
+    /// Only what was written before.
+    pub until: Option<Timestamp>,
 }
 
 /// Where a follower is: `(file generation, pod still there)`; each change wakes it.
@@ -89,6 +93,8 @@ struct Progress {
 struct Log {
     directory: PathBuf,
     progress: Arc<watch::Sender<Progress>>,
+    /// When the container's last run, and the one before it, began.
+    runs: Arc<Mutex<(Option<Timestamp>, Option<Timestamp>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -117,7 +123,7 @@ impl LogStore {
         LogReader { logs: Arc::clone(self) }
     }
 
-    /// The log of a container, appended to what an earlier run of the same pod wrote.
+    /// The log of a container's next run, appended to what earlier runs of the same pod wrote.
     pub(super) fn writer(
         &self,
         namespace: &str,
@@ -136,11 +142,14 @@ impl LogStore {
             Some((_, log)) => log.clone(),
             None => {
                 let (progress, _) = watch::channel(Progress { generation: 0, lines: 0, open: true });
-                let log = Log { directory, progress: Arc::new(progress) };
+                let log = Log { directory, progress: Arc::new(progress), runs: Arc::default() };
                 pod.containers.push((container.to_owned(), log.clone()));
                 log
             }
         };
+        let mut runs = log.runs.lock();
+        *runs = (Some(Timestamp::now()), runs.0);
+        drop(runs);
         Ok(LogWriter { log, file: None, size: 0 })
     }
 
@@ -188,6 +197,7 @@ impl LogStore {
         let mut changes = log.progress.subscribe();
         let generation = changes.borrow_and_update().generation;
         let (stored, position) = log.stored().map_err(|source| io_error(&log.directory, source))?;
+        let stored = between(&stored, query.since, query.until);
         let first = Bytes::from(render(&last_lines(&stored, query.tail_lines), query.timestamps));
         let head = stream::iter((!first.is_empty()).then_some(Ok(first)));
         if !query.follow {
@@ -195,6 +205,11 @@ impl LogStore {
         }
         let follower = Follower { log, changes, generation, position, query };
         Ok(head.chain(stream::unfold(follower, Follower::next)).boxed())
+    }
+
+    /// When the last run of a container began, and the one before it.
+    fn runs(&self, namespace: &str, name: &str, container: &str) -> (Option<Timestamp>, Option<Timestamp>) {
+        self.find(namespace, name, Some(container)).map_or((None, None), |log| *log.runs.lock())
     }
 
     fn find(&self, namespace: &str, name: &str, container: Option<&str>) -> Result<Log, LogError> {
@@ -229,15 +244,37 @@ impl ServedLogs for LogReader {
         container: &str,
         options: LogOptions,
     ) -> BoxFuture<'static, io::Result<LogStream>> {
+        let (last, before) = self.logs.runs(namespace, pod, container);
+        let asked = options.since_seconds.and_then(|seconds| {
+            Timestamp::now().checked_sub(SignedDuration::from_secs(i64::try_from(seconds).ok()?)).ok()
+        });
+        let (run, until) = if options.previous { (before, last) } else { (last, None) };
         let query = LogQuery {
-            follow: options.follow,
+            follow: options.follow && !options.previous,
             tail_lines: options.tail.map(|lines| usize::try_from(lines).unwrap_or(usize::MAX)),
             timestamps: options.timestamps,
+            since: asked.max(run),
+            until,
         };
-        let opened = match options.previous {
-            true => Err(io::Error::other("logs of earlier runs are part of the log itself; leave out --previous")),
+        let opened = match options.previous && before.is_none() {
+            true => Err(io::Error::other("previous terminated container not found")),
             false => self.logs.read(namespace, pod, Some(container), query).map_err(io::Error::other),
         };
+        let mut left = options.limit_bytes.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let limited = move |piece: io::Result<Bytes>| {
+            let piece = piece.map(|bytes| bytes.slice(..bytes.len().min(left)));
+            left -= piece.as_ref().map_or(0, Bytes::len);
+            let ended = matches!(&piece, Ok(bytes) if bytes.is_empty());
+            std::future::ready((!ended).then_some(piece))
+        };
+        let opened = opened.map(|stream| {
+            stream
+                .scan((), {
+                    let mut limited = limited;
+                    move |(), piece| limited(piece)
+                })
+                .boxed()
+        });
         Box::pin(std::future::ready(opened.map(|stream| -> LogStream { stream })))
     }
 }
@@ -423,6 +460,18 @@ fn read_from(path: &Path, position: u64, text: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
+/// The stored lines of a span of time.
+fn between(stored: &[u8], since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<u8> {
+    // Times are written in one width: their order is that of their text.
+    let text = |time: Timestamp| format!("{time:.9}").into_bytes();
+    let (since, until) = (since.map(text), until.map(text));
+    let fits = |line: &&[u8]| {
+        let time = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+        since.as_deref().is_none_or(|since| time >= since) && until.as_deref().is_none_or(|until| time < until)
+    };
+    stored.split_inclusive(|byte| *byte == b'\n').filter(fits).flatten().copied().collect()
+}
+
 fn last_lines(text: &[u8], count: Option<usize>) -> Vec<u8> {
     let Some(count) = count else { return text.to_vec() };
     let lines: Vec<_> = text.split_inclusive(|byte| *byte == b'\n').collect();
@@ -487,6 +536,24 @@ mod tests {
         let timed = text(read(LogQuery { tail_lines: Some(1), timestamps: true, ..LogQuery::default() })).await;
         let (time, line) = timed.split_once(' ').unwrap();
         assert!(time.parse::<Timestamp>().is_ok() && line == "last\n", "{timed}");
+    }
+
+    #[tokio::test]
+    async fn each_run_has_its_own_log() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LogStore::open(root.path()).unwrap();
+        let reader = store.reader();
+        let read = async |options: LogOptions| match reader.open("default", "web", "app", options).await {
+            Ok(stream) => text(stream.boxed()).await,
+            Err(error) => error.to_string(),
+        };
+        let previous = LogOptions { previous: true, ..LogOptions::default() };
+        store.writer("default", "web", "u1", "app").unwrap().write("stdout", b"first\n").unwrap();
+        assert!(read(previous.clone()).await.contains("not found"));
+        store.writer("default", "web", "u1", "app").unwrap().write("stdout", b"second\n").unwrap();
+        assert_eq!(read(LogOptions::default()).await, "second\n");
+        assert_eq!(read(previous).await, "first\n");
+        assert_eq!(read(LogOptions { limit_bytes: Some(3), ..LogOptions::default() }).await, "sec");
     }
 
     #[tokio::test]

@@ -1,0 +1,112 @@
+//! Workloads other than Deployments, volumes, init containers and events, as a user sees them.
+
+use crate::harness::{Runtime, eventually};
+
+const WORKLOADS: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {greeting: hello from a file}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: password}
+stringData: {word: sesame}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once}
+spec:
+  completions: 2
+  template:
+    spec:
+      restartPolicy: Never
+      initContainers:
+      - {name: prepare, image: "busybox:1.36", command: [sh, -c, "echo prepared > /work/note"], volumeMounts: [{name: work, mountPath: /work}]}
+      containers:
+      - name: main
+        image: busybox
+        command: [sh, -c, "cat /work/note /etc/settings/greeting; echo; echo $WORD; cat /var/run/secrets/kubernetes.io/serviceaccount/namespace"]
+        env: [{name: WORD, valueFrom: {secretKeyRef: {name: password, key: word}}}]
+        volumeMounts: [{name: work, mountPath: /work}, {name: settings, mountPath: /etc/settings}]
+      volumes: [{name: work, emptyDir: {}}, {name: settings, configMap: {name: settings}}]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: fails}
+spec:
+  backoffLimit: 0
+  template: {spec: {restartPolicy: Never, containers: [{name: main, image: busybox, command: ["false"]}]}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: web}
+spec:
+  replicas: 2
+  serviceName: web
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "mesh.internal/httpbin", ports: [{containerPort: 8080}]}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec: {containers: [{name: agent, image: busybox, command: [sleep, infinity]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: crashes}
+spec: {containers: [{name: main, image: busybox, command: [sh, -c, "echo run; exit 3"]}]}
+"#;
+
+#[test]
+fn each_kind_of_workload_does_what_it_is_for() {
+    let runtime = Runtime::start(&[]);
+    if runtime.kubectl_ok(&["apply", "-f", "-"], Some(WORKLOADS)).is_none() {
+        println!("skipped: there is no kubectl");
+        return;
+    }
+    let kubectl = |arguments: &[&str]| runtime.kubectl_ok(arguments, None).unwrap();
+    kubectl(&["wait", "--for=condition=Complete", "job/once", "--timeout=60s"]);
+    kubectl(&["wait", "--for=condition=Failed", "job/fails", "--timeout=60s"]);
+    let log = kubectl(&["logs", "job/once", "-c", "main"]);
+    assert_eq!(log, "prepared\nhello from a file\nsesame\ndefault\n", "{log}");
+    let jobs = kubectl(&["get", "jobs"]);
+    assert!(jobs.contains("Complete") && jobs.contains("2/2") && jobs.contains("Failed"), "{jobs}");
+
+    kubectl(&["rollout", "status", "statefulset/web", "--timeout=60s"]);
+    kubectl(&["rollout", "status", "daemonset/agent", "--timeout=60s"]);
+    let names = kubectl(&["get", "pods", "-l", "app=web", "-o", "name"]);
+    assert_eq!(names, "pod/web-0\npod/web-1\n");
+    kubectl(&["scale", "statefulset/web", "--replicas=1"]);
+    eventually("the last one goes first", || {
+        (kubectl(&["get", "pods", "-l", "app=web", "-o", "name"]) == "pod/web-0\n").then_some(())
+    });
+
+    let described = eventually("the crash loop is told", || {
+        let described = kubectl(&["describe", "pod", "crashes"]);
+        (described.contains("BackOff") && described.contains("CrashLoopBackOff")).then_some(described)
+    });
+    for word in ["Scheduled", "Pulled", "Created", "Started", "Exit Code:    3", "mesh://"] {
+        assert!(described.contains(word), "{word}: {described}");
+    }
+    assert_eq!(kubectl(&["logs", "crashes", "--previous"]), "run\n");
+    assert_eq!(kubectl(&["logs", "crashes", "--limit-bytes=2"]), "ru");
+}
+
+#[test]
+fn a_cron_job_makes_jobs() {
+    let runtime = Runtime::start(&[]);
+    let create = ["create", "cronjob", "tick", "--image=busybox", "--schedule=* * * * *", "--", "echo", "tock"];
+    let Some(_) = runtime.kubectl_ok(&create, None) else { return };
+    let job = ["create", "job", "now", "--from=cronjob/tick"];
+    runtime.kubectl_ok(&job, None);
+    runtime.kubectl_ok(&["wait", "--for=condition=Complete", "job/now", "--timeout=60s"], None);
+    assert_eq!(runtime.kubectl_ok(&["logs", "job/now"], None).unwrap(), "tock\n");
+    assert!(runtime.kubectl_ok(&["get", "cronjobs"], None).unwrap().contains("* * * * *"));
+}
