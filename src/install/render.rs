@@ -41,7 +41,7 @@ pub fn render(plan: &Plan) -> Result<Vec<Value>, Error> {
     let mut objects = Vec::new();
     let components = &plan.settings.components;
     if plan.installs_base() {
-        let mut base = resources::crds();
+        let mut base: Vec<Value> = resources::crds().collect();
         base.extend(BASE.fill(&values)?);
         add(&mut objects, plan, "Base", base, components.base.k8s.as_ref())?;
     }

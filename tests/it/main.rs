@@ -11,5 +11,6 @@ mod harness;
 mod house;
 mod install;
 mod label_namespace;
+mod objects;
 mod refusals;
 mod runtime_refusals;
