@@ -38,16 +38,21 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "up" -d 'Start the built-i
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "down" -d 'Stop the built-in runtime; what it stores is kept'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "status" -d 'Show the built-in runtime: its addresses, pods, proxies and traffic'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "apply" -d 'Apply configuration, checked before anything is changed'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "delete" -d 'Delete objects, by file or by name'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "get" -d 'Show objects'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "wait" -d 'Wait until objects are ready, gone, or in force'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy-status" -d 'Show how far each proxy is with the configuration'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "ps" -d 'Show how far each proxy is with the configuration'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "validate" -d 'Check configuration files without applying them'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run a proxy: a pod\'s sidecar, a gateway, or a gateway from files'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "control-plane" -d 'Run the control plane: watch a cluster, and tell its proxies what is configured'
-complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version of the program, of the cluster and of what is installed there'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "completion" -d 'Print a shell\'s completion script'
+complete -c mesh -n "__fish_mesh_using_subcommand install" -l readiness-timeout -d 'How long each stage may take to be ready' -r
 complete -c mesh -n "__fish_mesh_using_subcommand install" -l profile -d 'The profile to start from [default: default]' -r
 complete -c mesh -n "__fish_mesh_using_subcommand install" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand install" -s s -l set -d 'One setting; later ones win, and all of them over files' -r
 complete -c mesh -n "__fish_mesh_using_subcommand install" -s r -l revision -d 'Name of the revision, to install beside another' -r
-complete -c mesh -n "__fish_mesh_using_subcommand install" -l readiness-timeout -d 'How long each stage may take to be ready' -r
 complete -c mesh -n "__fish_mesh_using_subcommand install" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand install" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand install" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
@@ -58,11 +63,11 @@ complete -c mesh -n "__fish_mesh_using_subcommand install" -s v -l verbose -d 'S
 complete -c mesh -n "__fish_mesh_using_subcommand install" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand install" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand install" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l readiness-timeout -d 'How long each stage may take to be ready' -r
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l profile -d 'The profile to start from [default: default]' -r
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s s -l set -d 'One setting; later ones win, and all of them over files' -r
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s r -l revision -d 'Name of the revision, to install beside another' -r
-complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l readiness-timeout -d 'How long each stage may take to be ready' -r
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
@@ -98,11 +103,11 @@ complete -c mesh -n "__fish_mesh_using_subcommand manifest; and not __fish_seen_
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and not __fish_seen_subcommand_from generate diff" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and not __fish_seen_subcommand_from generate diff" -f -a "generate" -d 'Print the manifests of an installation'
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and not __fish_seen_subcommand_from generate diff" -f -a "diff" -d 'Compare manifests: two files, or what would be installed with the cluster'
+complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s o -l output -d 'Write to a file that is not there yet' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -l profile -d 'The profile to start from [default: default]' -r
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s s -l set -d 'One setting; later ones win, and all of them over files' -r
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s r -l revision -d 'Name of the revision, to install beside another' -r
-complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s o -l output -d 'Write to a file that is not there yet' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from generate" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand manifest; and __fish_seen_subcommand_from diff" -l profile -d 'The profile to start from [default: default]' -r
@@ -234,6 +239,65 @@ complete -c mesh -n "__fish_mesh_using_subcommand apply" -l force-conflicts -d '
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -s n -l namespace -d 'Namespace of objects that name none' -r
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -l timeout -d 'How long to wait' -r
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -l ignore-not-found -d 'An object that is not there is no failure'
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -l no-wait -d 'Do not wait until they are gone'
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand delete" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand get" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand get" -s l -l selector -d 'Objects with these labels' -r
+complete -c mesh -n "__fish_mesh_using_subcommand get" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand get" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand get" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand get" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand get" -s A -l all-namespaces -d 'Every namespace'
+complete -c mesh -n "__fish_mesh_using_subcommand get" -s w -l wide -d 'Every column'
+complete -c mesh -n "__fish_mesh_using_subcommand get" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand get" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -l for -d 'What to wait for' -r
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -s n -l namespace -d 'Namespace of the objects' -r
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -l timeout -d 'How long to wait' -r
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l address -d 'Where a control plane\'s monitoring port answers' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s w -l wide -d 'Show identities too'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l watch -d 'Show again whenever something changes, until interrupted'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l exit-code -d 'Exit with 1 where a proxy is not in sync'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -l address -d 'Where a control plane\'s monitoring port answers' -r
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -s w -l wide -d 'Show identities too'
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -l watch -d 'Show again whenever something changes, until interrupted'
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -l exit-code -d 'Exit with 1 where a proxy is not in sync'
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s R -l recursive -d 'Read directories with everything below them'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s h -l help -d 'Print help'
@@ -278,6 +342,11 @@ complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s V -l version
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
 json\t'JSON'
 yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand version" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand version" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand version" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand version" -l client -d 'Ask no cluster'
+complete -c mesh -n "__fish_mesh_using_subcommand version" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand completion" -s h -l help -d 'Print help'

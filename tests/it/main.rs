@@ -12,6 +12,7 @@ mod harness;
 mod house;
 mod install;
 mod label_namespace;
+mod objects;
 mod refusals;
 mod runtime_refusals;
 mod samples;
