@@ -141,6 +141,7 @@ impl Inventory {
             Kind::DestinationRule => of(&self.world.destination_rules),
             Kind::Gateway => of(&self.world.gateways),
             Kind::PeerAuthentication => of(&self.world.peer_authentications),
+            Kind::Secret => self.world.secrets.keys().map(|(namespace, name)| Key::new(namespace, name)).collect(),
         }
     }
 
@@ -165,6 +166,13 @@ impl Inventory {
                 put(&mut Arc::make_mut(&mut self.world).peer_authentications, object);
                 touch(affected, Kind::PeerAuthentication);
                 self.assemble_namespace(&key.namespace, affected);
+            }
+            Item::Secret(secret) => {
+                let name = (key.namespace, key.name);
+                if self.world.secrets.get(&name) != Some(&secret) {
+                    Arc::make_mut(&mut self.world).secrets.insert(name, secret);
+                    touch(affected, Kind::Secret);
+                }
             }
         }
     }
@@ -209,6 +217,11 @@ impl Inventory {
             Kind::PeerAuthentication => {
                 take(&mut Arc::make_mut(world).peer_authentications, key, kind, affected);
                 self.assemble_namespace(&key.namespace, affected);
+            }
+            Kind::Secret => {
+                if Arc::make_mut(world).secrets.remove(&(key.namespace.clone(), key.name.clone())).is_some() {
+                    touch(affected, kind);
+                }
             }
         }
     }
@@ -531,6 +544,7 @@ fn touch(affected: &mut Affected, kind: Kind) {
         Kind::VirtualService | Kind::Gateway => &[ResourceType::Routes, ResourceType::Listener],
         Kind::DestinationRule => &[ResourceType::TrafficPolicy],
         Kind::PeerAuthentication => &[ResourceType::InboundPolicy],
+        Kind::Secret => &[ResourceType::Listener],
         Kind::Service | Kind::EndpointSlice | Kind::Pod => &[],
     };
     affected.types.extend(types);

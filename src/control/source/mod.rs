@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::compile::TlsSecret;
 use crate::model::{Health, Labels, Locality, Service};
 use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
 
@@ -62,11 +63,13 @@ pub enum Kind {
     Gateway,
     /// Istio PeerAuthentication.
     PeerAuthentication,
+    /// Kubernetes Secret that holds something for TLS.
+    Secret,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -74,6 +77,7 @@ impl Kind {
         Self::DestinationRule,
         Self::Gateway,
         Self::PeerAuthentication,
+        Self::Secret,
     ];
 }
 
@@ -142,6 +146,8 @@ pub enum Item {
     Gateway(Arc<Object<Gateway>>),
     /// A PeerAuthentication.
     PeerAuthentication(Arc<Object<PeerAuthentication>>),
+    /// What a Secret holds for TLS.
+    Secret(Arc<TlsSecret>),
 }
 
 impl Item {
@@ -155,6 +161,7 @@ impl Item {
             Self::DestinationRule(_) => Kind::DestinationRule,
             Self::Gateway(_) => Kind::Gateway,
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
+            Self::Secret(_) => Kind::Secret,
         }
     }
 }
