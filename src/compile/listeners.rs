@@ -6,8 +6,10 @@ use std::sync::Arc;
 use crate::compile::names::qualify;
 use crate::compile::routes::{Entry, rules};
 use crate::compile::world::{Scope, World, is_visible};
-use crate::model::{HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Routes, VirtualHost};
-use crate::resources::gateway::Server;
+use crate::model::{
+    ClientCertificates, HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Routes, ServerTls, VirtualHost,
+};
+use crate::resources::gateway::{self as resource, Server, ServerTlsMode};
 use crate::resources::values::NamespaceFilter;
 use crate::resources::{Gateway, Object, Provenance, VirtualService};
 
@@ -28,6 +30,10 @@ struct Open<'w> {
     port: u16,
     gateway: &'w Object<Gateway>,
     server: &'w Server,
+    /// Where it terminates TLS.
+    tls: Option<&'w resource::ServerTls>,
+    /// Whether requests are redirected to https.
+    redirects: bool,
     provenance: Provenance,
 }
 
@@ -35,13 +41,28 @@ struct Open<'w> {
 pub fn listeners(world: &World, workload: &GatewayWorkload) -> Vec<Listener> {
     let mut listeners: BTreeMap<u16, Listener> = BTreeMap::new();
     for open in open_servers(world, workload) {
+        let protocol = if open.tls.is_some() { ListenerProtocol::Https } else { ListenerProtocol::Http };
         let listener = listeners.entry(open.port).or_insert_with(|| Listener {
             port: open.port,
-            protocol: ListenerProtocol::Http,
+            protocol,
             provenance: Vec::new(),
             virtual_hosts: Vec::new(),
+            tls: Vec::new(),
+            redirected: Vec::new(),
         });
+        if listener.protocol != protocol {
+            // The older Gateway has the port, and speaks something else on it.
+            continue;
+        }
         listener.provenance.push(open.provenance.clone());
+        let hosts = || open.server.hosts.iter().map(|host| HostPattern::parse(host.host.as_str()));
+        match open.tls {
+            Some(tls) => {
+                listener.tls.push(server_tls(world, workload, tls, hosts().collect(), open.provenance.clone()));
+            }
+            None if open.redirects => listener.redirected.extend(hosts()),
+            None => {}
+        }
         for (host, _) in attached(world, workload, &open) {
             if listener.virtual_hosts.iter().all(|known| known.host != host) {
                 let routes = routes_name(&workload.scope, open.port, &host);
@@ -54,6 +75,38 @@ pub fn listeners(world: &World, workload: &GatewayWorkload) -> Vec<Listener> {
         listener.virtual_hosts.sort_by(|a, b| a.host.cmp(&b.host));
     }
     listeners
+}
+
+/// What a server shows and asks for, from the Secret that it names. Only Secrets of the gateway's own namespace are looked at: who
+/// may write Gateways elsewhere must not be able to read it.
+fn server_tls(
+    world: &World,
+    workload: &GatewayWorkload,
+    tls: &resource::ServerTls,
+    hosts: Vec<HostPattern>,
+    provenance: Provenance,
+) -> ServerTls {
+    let name = tls.credential_name.as_deref().unwrap_or_default();
+    let name = name.strip_prefix("kubernetes://").unwrap_or(name);
+    let secret = |name: String| world.secrets.get(&(workload.scope.namespace.clone(), name.into()));
+    let own = secret(name.to_owned());
+    let authorities = || {
+        own.and_then(|own| own.authorities.clone()).or_else(|| secret(format!("{name}-cacert"))?.authorities.clone())
+    };
+    let certificate = own.and_then(|own| own.certificate.clone());
+    let (certificate, clients) = match tls.mode {
+        Some(ServerTlsMode::Mutual) => match authorities() {
+            Some(authorities) => (certificate, ClientCertificates::Required(authorities)),
+            // Nobody can vouch for a client, so there is none to be served.
+            None => (None, ClientCertificates::None),
+        },
+        Some(ServerTlsMode::OptionalMutual) => match authorities() {
+            Some(authorities) => (certificate, ClientCertificates::Optional(authorities)),
+            None => (None, ClientCertificates::None),
+        },
+        _ => (certificate, ClientCertificates::None),
+    };
+    ServerTls { hosts, certificate, clients, provenance }
 }
 
 /// The routes of one host of one port: those of every VirtualService bound there, oldest first, with the rules that take every
@@ -97,8 +150,16 @@ fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w
         }
         for (index, server) in gateway.spec.servers.iter().enumerate() {
             let Ok(number) = u16::try_from(server.port.number) else { continue };
-            let plain_http = matches!(server.port.protocol.to_ascii_uppercase().as_str(), "HTTP" | "HTTP2" | "GRPC");
-            if !plain_http || server.tls.is_some() {
+            let tls = server.tls.as_ref();
+            let terminates = tls.and_then(|tls| tls.mode).is_some_and(|mode| {
+                matches!(mode, ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual)
+            });
+            let opens = match server.port.protocol.to_ascii_uppercase().as_str() {
+                "HTTP" | "HTTP2" | "GRPC" => !terminates,
+                "HTTPS" => terminates,
+                _ => false,
+            };
+            if !opens {
                 continue;
             }
             let target = workload.target_ports.iter().find(|(port, _)| *port == number);
@@ -106,6 +167,8 @@ fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w
                 port: target.map_or(number, |(_, target)| *target),
                 gateway,
                 server,
+                tls: tls.filter(|_| terminates),
+                redirects: tls.is_some_and(|tls| tls.https_redirect == Some(true)),
                 provenance: gateway.provenance().with_rule(format!("servers[{index}]")),
             });
         }

@@ -35,4 +35,4 @@ pub use names::{qualify, resolve};
 pub use objects::service;
 pub use policy::traffic_policy;
 pub use routes::routes;
-pub use world::{Scope, Visibility, World, oldest_first};
+pub use world::{Scope, TlsSecret, Visibility, World, oldest_first};

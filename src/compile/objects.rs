@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::compile::endpoints::{endpoints, slice_service, workload};
-use crate::compile::world::{World, oldest_first};
+use crate::compile::handling::base64;
+use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
 use crate::model::{AppProtocol, Endpoints, Service, ServicePort, Workload};
 use crate::resources::{Findings, Object, Provenance, Resource, SourcePosition};
@@ -64,6 +65,10 @@ impl World {
                 world.services.insert(service.host.clone(), Arc::new(service));
                 continue;
             }
+            if let Some((name, secret)) = secret(&document.value) {
+                world.secrets.insert(name, Arc::new(secret));
+                continue;
+            }
             add(document, &mut world.virtual_services)?;
             add(document, &mut world.destination_rules)?;
             add(document, &mut world.gateways)?;
@@ -99,6 +104,24 @@ impl World {
             self.endpoints.insert(host.clone(), Arc::new(Endpoints { host, endpoints: all }));
         }
     }
+}
+
+/// Namespace and name.
+type SecretName = (Arc<str>, Arc<str>);
+
+/// What a Kubernetes Secret holds for TLS, and its name.
+fn secret(value: &Value) -> Option<(SecretName, TlsSecret)> {
+    if value.get("kind")? != "Secret" || value.get("apiVersion")? != "v1" {
+        return None;
+    }
+    let text = |path: &str| value.pointer(path).and_then(Value::as_str);
+    let entry = |name: &str| {
+        let plain = value.get("stringData").and_then(|data| data.get(name)).and_then(Value::as_str);
+        let encoded = value.get("data").and_then(|data| data.get(name)).and_then(Value::as_str);
+        plain.map(|text| text.as_bytes().to_vec()).or_else(|| base64(encoded?))
+    };
+    let name = (text("/metadata/namespace").unwrap_or("default").into(), text("/metadata/name")?.into());
+    Some((name, TlsSecret::read(entry)?))
 }
 
 /// Adds the document's object, if it is of this kind.

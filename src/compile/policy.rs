@@ -7,12 +7,12 @@ use crate::compile::world::{Scope, World, is_visible};
 use crate::model::policy::PortPolicies;
 use crate::model::pool::MAX_HASH_TABLE;
 use crate::model::{
-    Balancer, ClusterPolicy, CookieKey, HashKey, HashPolicy, HashTable, HostPattern, Keepalive, OutlierPolicy,
-    PoolLimits, RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
+    Balancer, ClusterPolicy, CookieKey, HashKey, HashPolicy, HashTable, HostPattern, Http2Use, Keepalive,
+    OutlierPolicy, PoolLimits, RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
 };
 use crate::resources::destination_rule::{
-    self, ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, HttpCookie, LoadBalancer, OutlierDetection,
-    SimpleBalancer,
+    self, ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, H2UpgradePolicy, HttpCookie, LoadBalancer,
+    OutlierDetection, SimpleBalancer,
 };
 use crate::resources::values::{self, ExportTo};
 use crate::resources::{DestinationRule, Object};
@@ -157,6 +157,7 @@ fn cluster_policy(blocks: Blocks<'_>) -> ClusterPolicy {
         balancer,
         hash: blocks.load_balancer.and_then(|settings| settings.consistent_hash.as_ref()).and_then(hash),
         limits: limits(blocks.pool, blocks.retry_budget),
+        http2: http2(blocks.pool),
         outlier: blocks.outlier.map(outlier),
         tls,
         connect_timeout: connect.filter(|timeout| !timeout.is_zero()).unwrap_or(default.connect_timeout),
@@ -187,6 +188,15 @@ fn limits(pool: Option<&ConnectionPool>, budget: Option<&destination_rule::Retry
             interval: time(keepalive.interval),
             probes: keepalive.probes.filter(|probes| *probes > 0),
         }),
+    }
+}
+
+fn http2(pool: Option<&ConnectionPool>) -> Http2Use {
+    let http = pool.and_then(|pool| pool.http.as_ref());
+    match http {
+        Some(http) if http.use_client_protocol == Some(true) => Http2Use::AsClient,
+        Some(http) if http.h2_upgrade_policy == Some(H2UpgradePolicy::Upgrade) => Http2Use::Upgrade,
+        _ => Http2Use::AsDeclared,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::compile::authentication::KeySource;
-use crate::model::{Endpoints, Service};
+use crate::model::{Endpoints, PrivateKeyPem, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
 use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
@@ -42,6 +42,28 @@ pub struct World {
     pub authorization_policies: Vec<Arc<Object<AuthorizationPolicy>>>,
     /// Keys of issuers of tokens that were fetched, as JSON (RFC 7517).
     pub keys: BTreeMap<KeySource, Arc<str>>,
+    /// Secrets that hold what gateways need for TLS, by (namespace, name).
+    pub secrets: BTreeMap<(Arc<str>, Arc<str>), Arc<TlsSecret>>,
+}
+
+/// What a Secret holds for TLS: Kubernetes' names (`tls.crt`, `tls.key`, `ca.crt`), or Istio's (`cert`, `key`, `cacert`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSecret {
+    /// Certificate chain and key.
+    pub certificate: Option<(Arc<str>, PrivateKeyPem)>,
+    /// The authorities that vouch for clients.
+    pub authorities: Option<Arc<str>>,
+}
+
+impl TlsSecret {
+    /// Reads a Secret by the names of its entries; `None` where it holds nothing for TLS.
+    pub fn read(entry: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Self> {
+        let text = |names: [&str; 2]| names.into_iter().find_map(|name| String::from_utf8(entry(name)?).ok());
+        let certificate = text(["tls.crt", "cert"]).zip(text(["tls.key", "key"]));
+        let certificate = certificate.map(|(chain, key)| (chain.into(), PrivateKeyPem::new(&key)));
+        let authorities = text(["ca.crt", "cacert"]).map(Into::into);
+        (certificate.is_some() || authorities.is_some()).then_some(Self { certificate, authorities })
+    }
 }
 
 impl World {
@@ -59,6 +81,7 @@ impl World {
             request_authentications: Vec::new(),
             authorization_policies: Vec::new(),
             keys: BTreeMap::new(),
+            secrets: BTreeMap::new(),
         }
     }
 }

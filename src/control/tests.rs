@@ -19,6 +19,8 @@ use crate::wire::proto::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status as Detail,
 };
 
+mod gateway;
+
 struct Mesh {
     plane: ControlPlane,
     events: mpsc::Sender<Event>,

@@ -76,6 +76,54 @@ impl fmt::Display for HostPattern {
 pub enum ListenerProtocol {
     /// HTTP without TLS.
     Http,
+    /// HTTP behind TLS, which the gateway terminates.
+    Https,
+}
+
+/// A private key as PEM. It is shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PrivateKeyPem(Arc<str>);
+
+impl PrivateKeyPem {
+    /// Keeps a key.
+    pub fn new(pem: &str) -> Self {
+        Self(pem.into())
+    }
+
+    /// The key itself, for whoever makes a TLS configuration of it or sends it to its gateway.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PrivateKeyPem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKeyPem")
+    }
+}
+
+/// What a server of a gateway shows to its clients, and asks of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// The server names that it is for.
+    pub hosts: Vec<HostPattern>,
+    /// Certificate chain and key, as PEM; `None` while the Secret is not there: nobody is served.
+    pub certificate: Option<(Arc<str>, PrivateKeyPem)>,
+    /// Whether clients show certificates.
+    pub clients: ClientCertificates,
+    /// The server that it comes from.
+    pub provenance: Provenance,
+}
+
+/// Whether clients of a gateway show certificates; with the authorities that vouch for them, as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// They are not asked for any.
+    None,
+    /// One that is shown must be good.
+    Optional(Arc<str>),
+    /// They must show a good one.
+    Required(Arc<str>),
 }
 
 /// A host of a listener and where its routes are found.
@@ -98,6 +146,22 @@ pub struct Listener {
     pub provenance: Vec<Provenance>,
     /// At most one for each host.
     pub virtual_hosts: Vec<VirtualHost>,
+    /// Of a port with TLS: what it shows, by server name.
+    pub tls: Vec<ServerTls>,
+    /// Of a port without TLS: the hosts whose requests are redirected to https.
+    pub redirected: Vec<HostPattern>,
+}
+
+/// The place of the most specific pattern that matches a host, over several lists of them.
+pub fn most_specific<'p>(lists: impl Iterator<Item = &'p [HostPattern]>, host: &str) -> Option<usize> {
+    let numbered = lists.enumerate().flat_map(|(place, list)| list.iter().map(move |pattern| (place, pattern)));
+    let matching = numbered.filter(|(_, pattern)| pattern.matches(host));
+    // Of equals the first: `max_by_key` would take the last.
+    let best = matching.fold(None, |best: Option<(usize, &HostPattern)>, (place, pattern)| match best {
+        Some((_, known)) if known.precedence() >= pattern.precedence() => best,
+        _ => Some((place, pattern)),
+    });
+    best.map(|(place, _)| place)
 }
 
 impl Listener {
@@ -129,6 +193,8 @@ mod tests {
             protocol: ListenerProtocol::Http,
             provenance: Vec::new(),
             virtual_hosts: ["*", "*.com", "*.foo.com", "a.foo.com"].map(virtual_host).to_vec(),
+            tls: Vec::new(),
+            redirected: Vec::new(),
         };
         for (host, expected) in
             [("a.foo.com", "a.foo.com"), ("b.foo.com", "*.foo.com"), ("foo.com", "*.com"), ("localhost", "*")]

@@ -28,9 +28,11 @@ pub use handling::{
     RedirectFacts, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution, TryFailure,
 };
 pub use inbound::{InboundPolicy, InboundService, MtlsMode};
-pub use listener::{HostPattern, Listener, ListenerProtocol, VirtualHost};
+pub use listener::{
+    ClientCertificates, HostPattern, Listener, ListenerProtocol, PrivateKeyPem, ServerTls, VirtualHost,
+};
 pub use matching::{HeaderLookup, InvalidRegex, StringMatch};
-pub use policy::{Balancer, ClusterPolicy, Subset, TrafficPolicy, UpstreamTls};
+pub use policy::{Balancer, ClusterPolicy, Http2Use, Subset, TrafficPolicy, UpstreamTls};
 pub use pool::{CookieKey, HashKey, HashPolicy, HashTable, Keepalive, OutlierPolicy, PoolLimits, RetryBudget};
 pub use route::{Action, Decision, HttpRule, RequestFacts, RequestMatch, Routes, WeightedCluster};
 pub use service::{AppProtocol, ClusterName, Endpoint, Endpoints, Health, Service, ServicePort};

@@ -31,6 +31,18 @@ pub enum UpstreamTls {
     IstioMutual,
 }
 
+/// Whether requests are sent as HTTP/2 to a port that is not declared to speak it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Http2Use {
+    /// As the port is declared; where nothing is declared, as the client speaks.
+    #[default]
+    AsDeclared,
+    /// To a port that is declared as HTTP as well.
+    Upgrade,
+    /// As the client speaks.
+    AsClient,
+}
+
 /// The policy that is in force for one cluster, with nothing left to inherit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterPolicy {
@@ -40,6 +52,8 @@ pub struct ClusterPolicy {
     pub hash: Option<HashPolicy>,
     /// How much may be used.
     pub limits: PoolLimits,
+    /// Whether requests are sent as HTTP/2.
+    pub http2: Http2Use,
     /// When an endpoint is left out; `None`: never.
     pub outlier: Option<OutlierPolicy>,
     /// What is spoken to it.
@@ -54,6 +68,7 @@ impl Default for ClusterPolicy {
             balancer: Balancer::default(),
             hash: None,
             limits: PoolLimits::default(),
+            http2: Http2Use::default(),
             outlier: None,
             tls: UpstreamTls::default(),
             connect_timeout: Duration::from_secs(10),

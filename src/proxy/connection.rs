@@ -40,7 +40,7 @@ pub struct Conn {
 impl Conn {
     /// A connection of which `input` has been read.
     pub fn new(stream: Stream, input: Buffer, worker: Rc<Worker>) -> Self {
-        let local = stream.tcp().local_addr().ok();
+        let local = stream.local_address();
         Self {
             stream,
             input,
@@ -75,6 +75,26 @@ impl Conn {
     /// Our address on it.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.local
+    }
+
+    /// What it is made of.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Reads past the buffer, which must be empty.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_read(cx, room)
+    }
+
+    /// Writes past the buffer, which must be empty.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_write(cx, bytes)
+    }
+
+    /// Hands what was written past the buffer to the kernel.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(cx)
     }
 
     /// Bytes that are held at the front.

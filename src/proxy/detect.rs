@@ -152,6 +152,8 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         remote: ends.1,
         peer: None,
         server_name: Box::default(),
+        http2: false,
+        admitted: None,
     };
     let Some(policy) = local.shared.directory.inbound() else {
         local.shared.registry.count(Counter::NotReady);
@@ -300,7 +302,7 @@ pub async fn pass_through(local: &Local, mut client: Conn, hop: Hop, facts: &Fac
 }
 
 /// Logs a connection that is closed without an answer.
-fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, rule: Option<&dyn std::fmt::Display>) {
+pub(super) fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, rule: Option<&dyn std::fmt::Display>) {
     log(
         local,
         &AccessRecord {

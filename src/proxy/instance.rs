@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::net::BindError;
 use crate::proxy::directory::Directory;
 use crate::proxy::filter::stats::Stats;
+use crate::proxy::http2::Links;
 use crate::proxy::limits::Limits;
 use crate::proxy::listener::{self, Acceptor, Bind, GatewayAddresses, Origin, Ports};
 use crate::proxy::local::{Local, Seats, Shared};
@@ -295,9 +296,11 @@ impl Part {
             shared: self.shared,
             worker,
             pool: Pool::default(),
+            links: Links::default(),
             names: Names::default(),
             stats: Stats::default(),
             listeners: RefCell::new(Arc::from([])),
+            edge_tls: RefCell::default(),
             log: RefCell::new(self.log),
             seats: Seats::default(),
             errands: RefCell::default(),
@@ -320,6 +323,7 @@ impl Part {
                 _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
                 _ = sweep.tick() => {
                     local.pool.sweep();
+                    local.links.sweep(&local.shared.limits);
                     acceptor.reap();
                 }
             }

@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 
 use crate::model::Listener;
 use crate::proxy::directory::Directory;
+use crate::proxy::edge_tls;
 use crate::proxy::filter::stats::Stats;
+use crate::proxy::http2::Links;
 use crate::proxy::limits::Limits;
 use crate::proxy::upstream::{Names, Pool};
 use crate::proxy::worker::Worker;
@@ -62,12 +64,16 @@ pub struct Local {
     pub worker: Rc<Worker>,
     /// Idle connections to upstreams.
     pub pool: Pool,
+    /// Connections to upstreams that carry several requests at once.
+    pub links: Links,
     /// Names outside the mesh.
     pub names: Names,
     /// Cells found before.
     pub stats: Stats,
     /// The ports of a gateway, as they are in force on this worker.
     pub(super) listeners: RefCell<Arc<[Listener]>>,
+    /// What its ports with TLS show.
+    pub(super) edge_tls: RefCell<edge_tls::Table>,
     pub(super) log: RefCell<Option<LogHandle>>,
     pub(super) seats: Seats,
     /// What is done beside requests, and ends by itself.

@@ -1,6 +1,7 @@
-//! Streams of bytes as connections have them: TCP, or TLS on top of it.
+//! Streams of bytes as connections have them: TCP, TLS on top of it, or a stream of HTTP/2 that looks like one.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::proxy::http1::Buffer;
+use crate::proxy::http2::{ClientStream, ServerStream};
 
 /// One of the streams that a connection may be made of.
 #[derive(Debug)]
@@ -18,11 +20,15 @@ pub enum Stream {
     Server(Box<tokio_rustls::server::TlsStream<Replayed>>),
     /// TLS that we began with a server.
     Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// A stream of HTTP/2 that a client began with us.
+    Http2Server(Box<ServerStream>),
+    /// A stream of HTTP/2 that we began with a server.
+    Http2Client(Box<ClientStream>),
 }
 
-/// Calls a method on whichever stream it is.
+/// Calls a method on whichever stream it is; one of HTTP/2 has methods of its own.
 macro_rules! each {
-    ($stream:expr, $io:ident => $call:expr) => {
+    ($stream:expr, $io:ident => $call:expr, $http2:ident => $other:expr) => {
         match $stream {
             Stream::Plain($io) => {
                 let $io = Pin::new($io);
@@ -36,6 +42,8 @@ macro_rules! each {
                 let $io = Pin::new(&mut **$io);
                 $call
             }
+            Stream::Http2Server($http2) => $other,
+            Stream::Http2Client($http2) => $other,
         }
     };
 }
@@ -49,9 +57,16 @@ pub fn is_refused(error: &io::Error) -> bool {
 impl Stream {
     /// Reads into `room`; 0 is the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut room = ReadBuf::new(room);
-        match each!(self, io => io.poll_read(cx, &mut room)) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(room.filled().len())),
+        let read = each!(
+            self,
+            io => {
+                let mut room = ReadBuf::new(room);
+                io.poll_read(cx, &mut room).map_ok(|()| room.filled().len())
+            },
+            http2 => http2.poll_read(cx, room)
+        );
+        match read {
+            Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
             // Peers commonly end TLS without saying so; whether something is missing is for the message's framing to tell.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -61,26 +76,43 @@ impl Stream {
 
     /// Writes some of `bytes`.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self, io => io.poll_write(cx, bytes))
+        each!(self, io => io.poll_write(cx, bytes), http2 => http2.poll_write(cx, bytes))
     }
 
     /// Hands everything written to the kernel.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, io => io.poll_flush(cx))
+        each!(self, io => io.poll_flush(cx), http2 => http2.poll_flush(cx))
     }
 
     /// Ends the direction that we write.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, io => io.poll_shutdown(cx))
+        each!(self, io => io.poll_shutdown(cx), http2 => http2.poll_flush(cx))
     }
 
-    /// The TCP connection at the bottom.
-    pub fn tcp(&self) -> &TcpStream {
+    /// Our address on the TCP connection at the bottom.
+    pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Server(tls) => &tls.get_ref().0.tcp,
-            Self::Client(tls) => tls.get_ref().0,
+            Self::Plain(tcp) => tcp.local_addr().ok(),
+            Self::Server(tls) => tls.get_ref().0.tcp.local_addr().ok(),
+            Self::Client(tls) => tls.get_ref().0.local_addr().ok(),
+            Self::Http2Server(stream) => stream.local_address(),
+            Self::Http2Client(stream) => stream.local_address(),
         }
+    }
+
+    /// Whether a server that we connected to speaks HTTP/2, where that was asked for: over TLS it says so (ALPN), without TLS it
+    /// is known before.
+    pub fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Client(tls) => matches!(tls.get_ref().1.alpn_protocol(), Some(b"istio-h2" | b"h2")),
+            Self::Plain(_) => true,
+            Self::Server(_) | Self::Http2Server(_) | Self::Http2Client(_) => false,
+        }
+    }
+
+    /// Whether it is one of several on a connection.
+    pub fn is_multiplexed(&self) -> bool {
+        matches!(self, Self::Http2Server(_) | Self::Http2Client(_))
     }
 }
 

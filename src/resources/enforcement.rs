@@ -90,6 +90,8 @@ macro_rules! policy_fields {
             concat!($policy, ".connectionPool.http.maxRequestsPerConnection"),
             concat!($policy, ".connectionPool.http.maxRetries"),
             concat!($policy, ".connectionPool.http.idleTimeout"),
+            concat!($policy, ".connectionPool.http.h2UpgradePolicy"),
+            concat!($policy, ".connectionPool.http.useClientProtocol"),
             concat!($policy, ".outlierDetection.splitExternalLocalOriginErrors"),
             concat!($policy, ".outlierDetection.consecutiveLocalOriginFailures"),
             concat!($policy, ".outlierDetection.consecutiveGatewayErrors"),
@@ -104,7 +106,7 @@ macro_rules! policy_fields {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES_IN_FORCE: [[&str; 20]; 4] = [
+const POLICIES_IN_FORCE: [[&str; 22]; 4] = [
     policy_fields!("spec.trafficPolicy"),
     policy_fields!("spec.trafficPolicy.portLevelSettings[]"),
     policy_fields!("spec.subsets[].trafficPolicy"),
@@ -178,6 +180,11 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.servers[].port.name",
             "spec.servers[].port.protocol",
             "spec.servers[].hosts",
+            "spec.servers[].tls.httpsRedirect",
+            "spec.servers[].tls.mode",
+            "spec.servers[].tls.credentialName",
+            "spec.servers[].tls.minProtocolVersion",
+            "spec.servers[].tls.maxProtocolVersion",
             // These two have no meaning in Istio either.
             "spec.servers[].port.targetPort",
             "spec.servers[].defaultEndpoint",
@@ -258,12 +265,42 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "Gateway",
         &[
-            refuse("spec.servers[].tls", "the port would not be secured this way"),
+            Row {
+                path: "spec.servers[].tls.mode",
+                when: When::Not(&["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"]),
+                consequence: Consequence::Refused,
+                instead: "the port would not be secured this way",
+            },
+            refuse("spec.servers[].tls.serverCertificate", "the file would not be read: name a secret"),
+            refuse("spec.servers[].tls.privateKey", "the file would not be read: name a secret"),
+            refuse("spec.servers[].tls.caCertificates", "the file would not be read: name a secret"),
+            refuse("spec.servers[].tls.caCrl", "revoked certificates would be accepted"),
+            refuse("spec.servers[].tls.credentialNames", "the certificates would not be shown: name one secret"),
+            refuse("spec.servers[].tls.caCertCredentialName", "clients would not be checked against these authorities"),
+            refuse("spec.servers[].tls.tlsCertificates", "the files would not be read: name a secret"),
+            refuse("spec.servers[].tls.subjectAltNames", "clients would not be checked for these names"),
+            refuse("spec.servers[].tls.verifyCertificateSpki", "clients would not be checked for these keys"),
+            refuse("spec.servers[].tls.verifyCertificateHash", "clients would not be checked for these certificates"),
+            Row {
+                path: "spec.servers[].tls.minProtocolVersion",
+                when: When::Not(&["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2"]),
+                consequence: Consequence::Refused,
+                instead: "TLS 1.2 would be spoken as well",
+            },
+            Row {
+                path: "spec.servers[].tls.maxProtocolVersion",
+                when: When::Not(&["TLS_AUTO", "TLSV1_3"]),
+                consequence: Consequence::Warning,
+                instead: "TLS 1.3 is spoken as well",
+            },
+            warn("spec.servers[].tls.cipherSuites", "the mesh's own suites are spoken"),
+            warn("spec.servers[].tls.ecdhCurves", "the mesh's own curves are used"),
+            warn("spec.servers[].tls.insecureSkipVerify", "clients are checked regardless"),
             refuse("spec.servers[].bind", "the port would be open on every address"),
             warn("spec.servers[].name", "the name appears nowhere"),
             Row {
                 path: "spec.servers[].port.protocol",
-                when: When::Not(&["HTTP"]),
+                when: When::Not(&["HTTP", "HTTP2", "GRPC", "HTTPS"]),
                 consequence: Consequence::Warning,
                 instead: "the port is not opened",
             },
@@ -371,18 +408,6 @@ macro_rules! policy_rows {
                 instead: "raw connections are closed after an hour without a byte",
             },
             Row {
-                path: concat!($policy, ".connectionPool.http.h2UpgradePolicy"),
-                when: When::Not(&["DEFAULT", "DO_NOT_UPGRADE"]),
-                consequence: Consequence::Warning,
-                instead: "requests stay HTTP/1.1",
-            },
-            Row {
-                path: concat!($policy, ".connectionPool.http.useClientProtocol"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "the port's own protocol is spoken",
-            },
-            Row {
                 path: concat!($policy, ".connectionPool.http.maxConcurrentStreams"),
                 when: When::Set,
                 consequence: Consequence::Warning,
@@ -465,7 +490,7 @@ macro_rules! policy_rows {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES: [[Row; 22]; 4] = [
+const POLICIES: [[Row; 20]; 4] = [
     policy_rows!("spec.trafficPolicy"),
     policy_rows!("spec.trafficPolicy.portLevelSettings[]"),
     policy_rows!("spec.subsets[].trafficPolicy"),

@@ -16,6 +16,9 @@ pub enum TlsError {
     /// The library refused a certificate, key or setting.
     #[error("the TLS configuration cannot be used: {0}")]
     Configuration(#[source] rustls::Error),
+    /// A certificate, key or list of authorities that a user wrote cannot be read.
+    #[error("cannot be read as PEM: {0}")]
+    Pem(String),
     /// The verifier cannot be made from the roots.
     #[error("the root certificates of trust domain {trust_domain} cannot be used: {reason}")]
     Roots {

@@ -15,6 +15,7 @@
 //! configuration without roots or without an expected identity. The cryptography is passed in explicitly
 //! ([`provider`]); the process-wide default is never consulted.
 
+mod edge;
 mod error;
 mod verify;
 
@@ -31,6 +32,7 @@ use rustls::{
 
 use crate::identity::{self, SpiffeId, Svid, TrustBundle};
 
+pub use edge::{EdgeClients, edge_server};
 pub use error::{PeerError, TlsError};
 use verify::SpiffeVerifier;
 

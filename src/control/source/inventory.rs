@@ -160,6 +160,7 @@ impl Inventory {
             Kind::PeerAuthentication => of(&self.world.peer_authentications),
             Kind::RequestAuthentication => of(&self.world.request_authentications),
             Kind::AuthorizationPolicy => of(&self.world.authorization_policies),
+            Kind::Secret => self.world.secrets.keys().map(|(namespace, name)| Key::new(namespace, name)).collect(),
         }
     }
 
@@ -192,6 +193,13 @@ impl Inventory {
             Item::AuthorizationPolicy(object) => {
                 put(&mut Arc::make_mut(&mut self.world).authorization_policies, object);
                 touch(affected, Kind::AuthorizationPolicy);
+            }
+            Item::Secret(secret) => {
+                let name = (key.namespace, key.name);
+                if self.world.secrets.get(&name) != Some(&secret) {
+                    Arc::make_mut(&mut self.world).secrets.insert(name, secret);
+                    touch(affected, Kind::Secret);
+                }
             }
         }
     }
@@ -242,6 +250,11 @@ impl Inventory {
             Kind::PeerAuthentication => {
                 take(&mut Arc::make_mut(world).peer_authentications, key, kind, affected);
                 self.assemble_namespace(&key.namespace, affected);
+            }
+            Kind::Secret => {
+                if Arc::make_mut(world).secrets.remove(&(key.namespace.clone(), key.name.clone())).is_some() {
+                    touch(affected, kind);
+                }
             }
         }
     }
@@ -566,6 +579,7 @@ fn touch(affected: &mut Affected, kind: Kind) {
         Kind::PeerAuthentication | Kind::RequestAuthentication | Kind::AuthorizationPolicy => {
             &[ResourceType::InboundPolicy]
         }
+        Kind::Secret => &[ResourceType::Listener],
         Kind::Service | Kind::EndpointSlice | Kind::Pod => &[],
     };
     affected.types.extend(types);

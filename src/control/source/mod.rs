@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::compile::TlsSecret;
 use crate::model::{Health, Labels, Locality, Service};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, VirtualService,
@@ -68,11 +69,13 @@ pub enum Kind {
     RequestAuthentication,
     /// Istio AuthorizationPolicy.
     AuthorizationPolicy,
+    /// Kubernetes Secret that holds something for TLS.
+    Secret,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -82,6 +85,7 @@ impl Kind {
         Self::PeerAuthentication,
         Self::RequestAuthentication,
         Self::AuthorizationPolicy,
+        Self::Secret,
     ];
 }
 
@@ -154,6 +158,8 @@ pub enum Item {
     RequestAuthentication(Arc<Object<RequestAuthentication>>),
     /// An AuthorizationPolicy.
     AuthorizationPolicy(Arc<Object<AuthorizationPolicy>>),
+    /// What a Secret holds for TLS.
+    Secret(Arc<TlsSecret>),
 }
 
 impl Item {
@@ -169,6 +175,7 @@ impl Item {
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
             Self::RequestAuthentication(_) => Kind::RequestAuthentication,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
+            Self::Secret(_) => Kind::Secret,
         }
     }
 }

@@ -28,6 +28,13 @@ pub(super) fn service(service: &core::Service, domain: &str) -> Option<Item> {
     Some(Item::Service(ServiceItem { service: Arc::new(service), created }))
 }
 
+/// A Secret. `None` where it holds nothing for TLS: nothing else of it is kept.
+pub(super) fn secret(secret: &core::Secret) -> Option<Item> {
+    let data = secret.data.as_ref()?;
+    compile::TlsSecret::read(|name| data.get(name).map(|entry| entry.0.clone()))
+        .map(|read| Item::Secret(Arc::new(read)))
+}
+
 /// A Pod. One that has ended has given its addresses back.
 pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
     let meta = &pod.metadata;

@@ -34,6 +34,7 @@ pub(in crate::control) fn watch(
     spawn.core(Kind::Service, move |service: &core::Service| project::service(service, &domain));
     spawn.core(Kind::EndpointSlice, |slice: &discovery::EndpointSlice| project::slice(slice));
     spawn.core(Kind::Pod, |pod: &core::Pod| project::pod(pod));
+    spawn.core(Kind::Secret, |secret: &core::Secret| project::secret(secret));
     spawn.mesh::<VirtualService>(Kind::VirtualService, Item::VirtualService);
     spawn.mesh::<DestinationRule>(Kind::DestinationRule, Item::DestinationRule);
     spawn.mesh::<Gateway>(Kind::Gateway, Item::Gateway);

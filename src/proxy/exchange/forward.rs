@@ -5,26 +5,28 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::model::TryFailure;
+use crate::model::{AppProtocol, Http2Use, TryFailure};
 use crate::proxy::connection::Conn;
-use crate::proxy::directory::Report;
+use crate::proxy::directory::{Cluster, Report};
 use crate::proxy::exchange::plan::{Goal, Plan};
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::retry::Tries;
 use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::wait::{Answer, Ended, Wait, client_gone, through};
-use crate::proxy::exchange::{Exchange, Next, Outcome};
+use crate::proxy::exchange::{Exchange, Next, Outcome, Role};
 use crate::proxy::filter::edge::{self, Stance};
 use crate::proxy::filter::peer;
 use crate::proxy::http1::encode::{add_line, add_number};
 use crate::proxy::http1::{
-    Body, Framing, Head, Name, Refusal, RequestLine, parse_response, write_request, write_response,
+    Body, Buffer, Framing, Head, Name, Refusal, RequestLine, parse_response, write_request, write_response,
 };
+use crate::proxy::http2;
 use crate::proxy::limits;
+use crate::proxy::stream::Stream;
 use crate::proxy::tcp;
 use crate::proxy::timer::Deadline;
 use crate::proxy::transfer::Transfer;
-use crate::proxy::upstream::{self, Active, Asked, Hop, Place, Waiting};
+use crate::proxy::upstream::{self, Active, Asked, Hop, Place, PoolKey, Waiting};
 
 /// A connection to an upstream, for one request.
 struct Lease {
@@ -79,7 +81,7 @@ impl Exchange<'_> {
             tries.count += 1;
             let before: Vec<SocketAddr> = tried.iter().flatten().copied().collect();
             let hop = match self.hop(plan, &before, key) {
-                Ok(hop) => hop,
+                Ok(hop) => Hop { http2: self.sends_http2(plan), ..hop },
                 Err(reply) => return self.reply(*reply, Some(plan)).await,
             };
             if plan.avoids_tried()
@@ -245,22 +247,80 @@ impl Exchange<'_> {
         };
         let shared = &self.local.shared;
         let active = hop.endpoint.as_ref().map(|endpoint| Active::begin(&endpoint.state));
-        let pooled = if fresh_only { None } else { self.local.pool.take(&hop.key()) };
+        let key = hop.key();
+        let pooled = if fresh_only { None } else { self.pooled(&key, cluster) };
         let (mut conn, reused) = match pooled {
             Some(conn) => (conn, true),
             None => {
                 let handshake = shared.limits.handshake;
-                let connecting = upstream::connect(&hop, cluster, &shared.directory, handshake, &self.local.worker);
+                let connecting = async {
+                    let limits = cluster.map(|cluster| &cluster.policy.limits);
+                    let _connecting = if hop.http2 && !fresh_only {
+                        match self.local.links.take_or_begin(&key, limits, handshake).await {
+                            Ok(stream) => return Ok(self.on_stream(stream)),
+                            Err(connecting) => Some(connecting),
+                        }
+                    } else {
+                        None
+                    };
+                    let connecting = upstream::connect(&hop, cluster, &shared.directory, handshake, &self.local.worker);
+                    let conn = connecting.await.map_err(|error| error.to_string())?;
+                    if !(hop.http2 && conn.stream().speaks_http2()) {
+                        return Ok(conn);
+                    }
+                    let stream = http2::connect(&self.local.links, conn, key, handshake).await;
+                    stream.map(|stream| self.on_stream(stream)).map_err(|error| format!("HTTP/2: {error}"))
+                };
                 // Boxed: a handshake's state is large, and few requests need one.
                 match Box::pin(connecting).await {
                     Ok(conn) => (conn, false),
-                    Err(error) => return Err(NoLease::Failed(hop, error.to_string())),
+                    Err(error) => return Err(NoLease::Failed(hop, error)),
                 }
             }
         };
         conn.carry();
         let local_address = conn.local_address();
         Ok(Lease { conn, hop, reused, local_address, sent: false, _active: active, _place: place })
+    }
+
+    /// A connection that is there, or a stream of one.
+    fn pooled(&self, key: &PoolKey, cluster: Option<&Cluster>) -> Option<Conn> {
+        if key.http2
+            && let Some(stream) = self.local.links.take(key, cluster.map(|cluster| &cluster.policy.limits))
+        {
+            return Some(self.on_stream(stream));
+        }
+        self.local.pool.take(key)
+    }
+
+    fn on_stream(&self, stream: http2::ClientStream) -> Conn {
+        Conn::new(Stream::Http2Client(Box::new(stream)), Buffer::default(), self.local.worker.clone())
+    }
+
+    /// Whether the request is sent on as HTTP/2.
+    fn sends_http2(&self, plan: &Plan) -> bool {
+        let declared = match &plan.goal {
+            Goal::Cluster(cluster) => {
+                let declared = cluster.service.port(cluster.name.port).map(|port| port.protocol);
+                match cluster.policy.http2 {
+                    Http2Use::AsClient => return self.facts.http2,
+                    Http2Use::Upgrade if declared == Some(AppProtocol::Http) => return true,
+                    Http2Use::Upgrade | Http2Use::AsDeclared => declared,
+                }
+            }
+            Goal::Address(_) | Goal::Answer => match self.facts.role {
+                Role::Inbound { port, .. } => {
+                    self.own.as_ref().and_then(|own| own.service(port)).map(|service| service.protocol)
+                }
+                _ => None,
+            },
+        };
+        match declared {
+            Some(AppProtocol::Http2) => true,
+            Some(AppProtocol::Http) => false,
+            // Nobody has said: what the client speaks.
+            _ => self.facts.http2,
+        }
     }
 
     /// Waits for a place, as long as the client is there and the rule's time lasts.
@@ -297,7 +357,7 @@ impl Exchange<'_> {
         if self.facts.role.stance() != Stance::Inbound {
             add_number(&mut scratch.added, "x-envoy-attempt-count", attempt.into());
             if lease.hop.expected.is_some()
-                && !lease.reused
+                && (!lease.reused || lease.conn.stream().is_multiplexed())
                 && let Some(own) = &self.own
             {
                 let cluster = &self.local.shared.directory.settings().cluster;
@@ -421,7 +481,14 @@ impl Exchange<'_> {
             ..Outcome::new(status, flags, details)
         });
         let complete = matches!(ended, Ended::Complete) && !upgraded;
-        if complete && reusable && request.is_finished() && lease.conn.window().is_empty() && !lease.hop_is_over() {
+        let multiplexed = lease.conn.stream().is_multiplexed();
+        if complete
+            && reusable
+            && !multiplexed
+            && request.is_finished()
+            && lease.conn.window().is_empty()
+            && !lease.hop_is_over()
+        {
             let of_cluster = match &plan.goal {
                 Goal::Cluster(cluster) => Some(&cluster.policy.limits),
                 Goal::Address(_) | Goal::Answer => None,

@@ -23,12 +23,13 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::identity::SpiffeId;
-use crate::model::InboundPolicy;
+use crate::model::{HostPattern, InboundPolicy};
 use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
 use crate::proxy::filter::request_id::RequestId;
 use crate::proxy::filter::stats::{Call, Counted};
-use crate::proxy::http1::{Head, Name, Refusal, Target};
+use crate::proxy::http1::{HTTP2_PREFACE, Head, Name, Refusal, Target};
+use crate::proxy::http2;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
 use crate::proxy::timer::Deadline;
@@ -77,7 +78,7 @@ impl Role {
 }
 
 /// A mesh peer, proved by mutual TLS.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MeshPeer {
     /// Who it is.
     pub identity: SpiffeId,
@@ -92,7 +93,7 @@ pub struct MeshPeer {
 }
 
 /// What is known of a client's connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Facts {
     /// What its requests are for.
     pub role: Role,
@@ -104,12 +105,16 @@ pub struct Facts {
     pub peer: Option<MeshPeer>,
     /// The server name that it asked for.
     pub server_name: Box<[u8]>,
+    /// Whether its requests come as HTTP/2.
+    pub http2: bool,
+    /// At a gateway's port with TLS: the hosts that the connection was let in for.
+    pub admitted: Option<Arc<[HostPattern]>>,
 }
 
 impl Facts {
     /// The scheme of the client's requests.
     pub fn scheme(&self) -> &'static str {
-        "http"
+        if self.admitted.is_some() { "https" } else { "http" }
     }
 }
 
@@ -137,18 +142,32 @@ enum Next {
 }
 
 /// Serves a client's connection until it ends.
-pub async fn serve(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) {
+pub async fn serve(local: &Rc<Local>, conn: Conn, facts: Facts) {
+    if let Some((conn, facts)) = requests(local, conn, facts).await {
+        Box::pin(http2::serve(local, conn, facts)).await;
+    }
+}
+
+/// Serves one stream of a connection that carries several.
+pub async fn serve_stream(local: &Rc<Local>, conn: Conn, facts: Facts) {
+    // What it carries is one message, and no preface.
+    let _ = requests(local, conn, facts).await;
+}
+
+/// Serves HTTP/1.1 requests, one after the other. Answers the connection where it turns out to speak HTTP/2.
+async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option<(Conn, Facts)> {
     let seat = local.seats.take();
     let mut deadline = Deadline::default();
     let mut times = Times::default();
     loop {
         let found = head::read(local, &seat, &mut conn, &mut deadline).await;
         let refusal = match found {
+            Ok(Some(_)) if !facts.http2 && conn.window().starts_with(HTTP2_PREFACE) => return Some((conn, facts)),
             Ok(Some(length)) => {
                 conn.hold(length);
                 None
             }
-            Ok(None) => return,
+            Ok(None) => return None,
             Err(refusal) => Some(refusal),
         };
         let mut scratch = local.worker.scratch.borrow_mut().pop().unwrap_or_default();
@@ -173,11 +192,11 @@ pub async fn serve(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) {
             Next::Again => conn.release(),
             Next::Close => {
                 conn.linger(&mut deadline, Duration::ZERO, 0).await;
-                return;
+                return None;
             }
             Next::Linger => {
                 conn.linger(&mut deadline, local.shared.limits.linger, limits::MAX_LINGER).await;
-                return;
+                return None;
             }
         }
     }
@@ -347,7 +366,11 @@ impl Exchange<'_> {
         log.log(&AccessRecord {
             method: request.method.of(bytes),
             path: request.target.of(bytes),
-            protocol: if request.http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            protocol: match (self.facts.http2, request.http10) {
+                (true, _) => "HTTP/2",
+                (false, true) => "HTTP/1.0",
+                (false, false) => "HTTP/1.1",
+            },
             code: outcome.code,
             flags: outcome.flags,
             details: outcome.details,

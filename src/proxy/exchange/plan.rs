@@ -117,7 +117,7 @@ impl Exchange<'_> {
             self.facts.peer.as_ref().map(|peer| ClientCertificate { uri: &peer.uri, hash: &peer.hash, by: &peer.own });
         let client = self.facts.remote.map(|remote| remote.ip());
         let (head, added) = (&mut scratch.request, &mut scratch.added);
-        edge::request(self.facts.role.stance(), client, certificate, head, bytes, added);
+        edge::request(self.facts.role.stance(), self.facts.scheme(), client, certificate, head, bytes, added);
         scratch.request_id = request_id::request(head, bytes, added, || self.local.worker.draw());
         if scratch.target.absolute {
             // The target is the one that counts; what the upstream gets as Host must say the same (RFC 9112 section 3.2.2).
@@ -176,6 +176,14 @@ impl Exchange<'_> {
         let listeners = self.local.listeners.borrow().clone();
         let listener = listeners.iter().find(|listener| listener.port == port);
         let host = self.scratch.target.host.as_str();
+        if let Some(admitted) = &self.facts.admitted
+            && !admitted.iter().any(|pattern| pattern.matches(host))
+        {
+            return Err(Box::new(Reply::misdirected(host)));
+        }
+        if listener.is_some_and(|listener| listener.redirected.iter().any(|pattern| pattern.matches(host))) {
+            return Err(Box::new(Reply::to_https(&self.scratch.target)));
+        }
         let Some(virtual_host) = listener.and_then(|listener| listener.virtual_host(host)) else {
             return Err(Box::new(Reply::no_host(host, port)));
         };

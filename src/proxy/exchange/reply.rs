@@ -4,7 +4,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::model::token::TokenError;
-use crate::model::{ClusterName, DirectResponse, HeaderLookup, HttpRule};
+use crate::model::{
+    ClusterName, DirectResponse, HeaderLookup, HttpRule, Redirect, RedirectFacts, RedirectPath, RedirectPort,
+};
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::{Exchange, Next, Outcome};
@@ -12,7 +14,7 @@ use crate::proxy::filter::{edge, rbac};
 use crate::proxy::http1::Body;
 use crate::proxy::http1::encode::{add_line, add_number, status_digits};
 use crate::proxy::http1::head::Headers;
-use crate::proxy::http1::{Framing, Refusal};
+use crate::proxy::http1::{Framing, Refusal, Target};
 use crate::proxy::transfer::Transfer;
 
 /// An answer of our own.
@@ -122,6 +124,34 @@ impl Reply {
 
     pub fn no_address(host: &str) -> Self {
         Self::new(503, "DF", "dns_resolution_failure", format!("{host} is not in the mesh and has no address"))
+    }
+
+    /// The connection was let in for other hosts.
+    pub fn misdirected(host: &str) -> Self {
+        let sentence =
+            format!("this connection is for other hosts than {host}: open one with {host} as its server name");
+        Self::new(421, "NR", "misdirected_request", sentence)
+    }
+
+    /// Plaintext is not served here; https is.
+    pub fn to_https(target: &Target) -> Self {
+        let redirect = Redirect {
+            path: RedirectPath::Keep,
+            authority: None,
+            port: RedirectPort::ProtocolDefault,
+            scheme: Some("https".into()),
+            status: 301,
+        };
+        let facts = RedirectFacts {
+            scheme: "http",
+            authority: &target.authority,
+            path: target.path(),
+            query: target.query(),
+            port: 80,
+        };
+        let mut reply = Self::bare(301, "direct_response");
+        add_line(&mut reply.lines, "location", &redirect.location(&facts, None));
+        reply
     }
 
     pub fn no_host(host: &str, port: u16) -> Self {

@@ -38,9 +38,10 @@ pub struct ClientCertificate<'a> {
     pub by: &'a str,
 }
 
-/// Edits a request's headers. `added` gets whole lines.
+/// Edits a request's headers. `scheme` is that of the client's connection. `added` gets whole lines.
 pub fn request(
     stance: Stance,
+    scheme: &str,
     client: Option<IpAddr>,
     certificate: Option<ClientCertificate<'_>>,
     head: &mut Head,
@@ -60,9 +61,9 @@ pub fn request(
     if stance == Stance::Gateway {
         forwarded_for(client, head, bytes, added);
         head.remove(Name::ForwardedProto);
-        add_line(added, "x-forwarded-proto", b"http");
+        add_line(added, "x-forwarded-proto", scheme.as_bytes());
     } else if forwarded_proto.is_none() {
-        add_line(added, "x-forwarded-proto", b"http");
+        add_line(added, "x-forwarded-proto", scheme.as_bytes());
     }
 }
 
@@ -132,7 +133,7 @@ mod tests {
     fn edited(stance: Stance, certificate: Option<ClientCertificate<'_>>) -> String {
         let (mut head, mut added, mut written) = (Head::default(), Vec::new(), Vec::new());
         parse_request(MESSAGE, false, &mut head).expect("well-formed");
-        request(stance, "10.9.8.7".parse().ok(), certificate, &mut head, MESSAGE, &mut added);
+        request(stance, "http", "10.9.8.7".parse().ok(), certificate, &mut head, MESSAGE, &mut added);
         write_request(RequestLine { method: b"GET", path_and_query: b"/" }, &head, MESSAGE, &added, &mut written);
         String::from_utf8(written).expect("text")
     }

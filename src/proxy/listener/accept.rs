@@ -16,6 +16,7 @@ use crate::model::AppProtocol;
 use crate::proxy::connection::Conn;
 use crate::proxy::detect::{self, Found};
 use crate::proxy::directory::Resolution;
+use crate::proxy::edge_tls;
 use crate::proxy::exchange::{self, Facts, Role};
 use crate::proxy::http1::Buffer;
 use crate::proxy::instance::Phase;
@@ -132,6 +133,8 @@ async fn serve(local: &Rc<Local>, tcp: TcpStream, origin: Origin) {
         remote: tcp.peer_addr().ok(),
         peer: None,
         server_name: Box::default(),
+        http2: false,
+        admitted: None,
     };
     let role = match origin {
         Origin::Inbound(port, app) => return detect::serve_inbound(local, tcp, port, app).await,
@@ -148,6 +151,11 @@ async fn serve(local: &Rc<Local>, tcp: TcpStream, origin: Origin) {
         Origin::Gateway(port) => Role::Gateway { port },
     };
     let facts = facts(role, &tcp);
+    if let Role::Gateway { port } = facts.role
+        && local.edge_tls.borrow().iter().any(|(secure, _)| *secure == port)
+    {
+        return Box::pin(edge_tls::serve(local, tcp, port, facts)).await;
+    }
     let conn = Conn::new(Stream::Plain(tcp), Buffer::default(), local.worker.clone());
     exchange::serve(local, conn, facts).await;
 }
@@ -170,12 +178,12 @@ async fn serve_redirected(local: &Rc<Local>, mut tcp: TcpStream, original: Socke
     };
     let mut buffer = Buffer::default();
     let is_http = match declared {
-        Some(AppProtocol::Http) => true,
+        Some(AppProtocol::Http | AppProtocol::Http2) => true,
         Some(AppProtocol::Detect) => {
             detect::detect(local, &mut tcp, &mut buffer).await == Found::Plain
                 && detect::looks_like_http(buffer.filled()).unwrap_or(false)
         }
-        Some(AppProtocol::Http2 | AppProtocol::Tls | AppProtocol::Tcp) | None => false,
+        Some(AppProtocol::Tls | AppProtocol::Tcp) | None => false,
     };
     let conn = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
     if is_http {

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::net::BindError;
+use crate::proxy::edge_tls;
 use crate::proxy::instance::Bound;
 use crate::proxy::listener::{Acceptor, GatewayAddresses, Origin, bind};
 use crate::proxy::local::Local;
@@ -128,7 +129,10 @@ impl Ports {
         let mut open: BTreeMap<Place, AbortHandle> = BTreeMap::new();
         let mut sockets = JoinSet::new();
         loop {
-            *acceptor.local.listeners.borrow_mut() = listeners.borrow_and_update().clone();
+            let named = listeners.borrow_and_update().clone();
+            let servers = edge_tls::table(&named, &acceptor.local.edge_tls.borrow());
+            *acceptor.local.edge_tls.borrow_mut() = servers;
+            *acceptor.local.listeners.borrow_mut() = named;
             let current = groups.borrow_and_update().clone();
             open.retain(|place, task| {
                 let kept = current.contains_key(place);

@@ -28,6 +28,8 @@ async fn a_gateway_serves_the_hosts_that_it_is_told_to() {
                 host: HostPattern::parse("*.example.com"),
                 routes: "0/gateway/8080/*.example.com".into(),
             }],
+            tls: Vec::new(),
+            redirected: Vec::new(),
         }],
         gateway_routes: vec![("0/gateway/8080/*.example.com".into(), routes(vec![route_to(&cluster.name)], [cluster]))],
         ..FixedDirectory::default()

@@ -399,23 +399,26 @@ pub async fn edge_with(
     config: &str,
     change: impl FnOnce(&mut ProxyConfig),
 ) -> (Running, SocketAddr) {
-    let mut text = String::from(
-        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: default}\n\
-        spec: {selector: {}, servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]}\n",
-    );
+    let mut text = String::from("");
+    if !config.contains("kind: Gateway") {
+        text += "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: default}\n\
+        spec: {selector: {}, servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]}\n";
+    }
     let mut services: Vec<&str> = apps.iter().map(|(name, _)| *name).collect();
     services.dedup();
     for name in services {
         let endpoints = apps.iter().filter(|(app, _)| *app == name).enumerate();
         text += &format!(
             "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: default}}\n\
-            spec: {{ports: [{{name: http, port: 80}}]}}\n"
+            spec: {{ports: [{{name: {}, port: 80}}]}}\n",
+            port_name(name)
         );
         for (number, (_, address)) in endpoints {
             text += &format!(
                 "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
                 metadata: {{name: {name}-{number}, namespace: default, labels: {{kubernetes.io/service-name: {name}}}}}\n\
-                ports: [{{name: http, port: {}}}]\nendpoints: [{{addresses: ['{}']}}]\n",
+                ports: [{{name: {}, port: {}}}]\nendpoints: [{{addresses: ['{}']}}]\n",
+                port_name(name),
                 address.port(),
                 address.ip()
             );
@@ -432,6 +435,11 @@ pub async fn edge_with(
     let mut bound = running.proxy.bound();
     let address = soon(bound.wait_for(|bound| !bound.is_empty())).await.expect("a port")[0].address;
     (running, address)
+}
+
+/// Services whose names say so speak gRPC.
+fn port_name(service: &str) -> &'static str {
+    if service.starts_with("grpc") { "grpc" } else { "http" }
 }
 
 /// A VirtualService for every host at the gateway, with these HTTP rules.

@@ -2,9 +2,10 @@
 
 mod authz;
 mod authz_matrix;
+mod edge_tls;
 mod edges;
 mod handling;
-mod harness;
+pub(in crate::proxy) mod harness;
 mod http;
 mod mutual_tls;
 mod policies;

@@ -57,7 +57,9 @@ pub async fn connect(
     // Before anything is sent: who cannot prove who they are need not call.
     let tls = match &hop.expected {
         None => None,
-        Some(expected) => Some(directory.credentials().ok_or(ConnectError::NoCertificate)?.client_tls(expected)?),
+        Some(expected) => {
+            Some(directory.credentials().ok_or(ConnectError::NoCertificate)?.client_tls(expected, hop.http2)?)
+        }
     };
     let timeout = cluster.map_or(TIMEOUT, |cluster| cluster.policy.connect_timeout);
     let connecting = tokio::time::timeout(timeout, TcpStream::connect(hop.address));

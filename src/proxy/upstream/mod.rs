@@ -32,6 +32,8 @@ pub struct Hop {
     pub address: SocketAddr,
     /// Who must answer there; `None`: plaintext.
     pub expected: Option<SpiffeId>,
+    /// Whether HTTP/2 is spoken, where the server can.
+    pub http2: bool,
     /// The endpoint, where it is one of a cluster's.
     pub endpoint: Option<Arc<UpstreamEndpoint>>,
 }
@@ -39,7 +41,7 @@ pub struct Hop {
 impl Hop {
     /// An address, in plaintext.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, expected: None, endpoint: None }
+        Self { address, expected: None, http2: false, endpoint: None }
     }
 
     /// An endpoint, as its cluster's policy and its workload say it is talked to. `Err` when it should prove an identity and
@@ -56,12 +58,12 @@ impl Hop {
             (true, Some(identity)) => Some(identity.clone()),
             (true, None) => return Err(ConnectError::NoIdentity(workload.name.clone())),
         };
-        Ok(Self { address: endpoint.address, expected, endpoint: Some(endpoint) })
+        Ok(Self { address: endpoint.address, expected, http2: false, endpoint: Some(endpoint) })
     }
 
     /// What connections to it are pooled under.
     pub fn key(&self) -> PoolKey {
-        PoolKey { address: self.address, expected: self.expected.clone() }
+        PoolKey { address: self.address, expected: self.expected.clone(), http2: self.http2 }
     }
 }
 

@@ -18,6 +18,8 @@ pub struct PoolKey {
     pub address: SocketAddr,
     /// Who has proved to be there; `None`: plaintext.
     pub expected: Option<SpiffeId>,
+    /// Whether HTTP/2 was asked for.
+    pub http2: bool,
 }
 
 /// The idle connections of one proxy on one worker.

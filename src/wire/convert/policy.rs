@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::policy::PortPolicies;
-use crate::model::{Balancer, ClusterPolicy, OutlierPolicy, PoolLimits, Subset, TrafficPolicy, UpstreamTls};
+use crate::model::{Balancer, ClusterPolicy, Http2Use, OutlierPolicy, PoolLimits, Subset, TrafficPolicy, UpstreamTls};
 use crate::resources::Provenance;
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, pairs, port, required, shared_pairs};
 use crate::wire::proto::mesh::v1;
@@ -100,6 +100,12 @@ impl From<&ClusterPolicy> for v1::ClusterPolicy {
             hash: policy.hash.as_ref().map(Into::into),
             limits: Some((&policy.limits).into()),
             outlier: policy.outlier.as_ref().map(Into::into),
+            http2: match policy.http2 {
+                Http2Use::AsDeclared => v1::Http2Use::AsDeclared,
+                Http2Use::Upgrade => v1::Http2Use::Upgrade,
+                Http2Use::AsClient => v1::Http2Use::AsClient,
+            }
+            .into(),
         }
     }
 }
@@ -129,8 +135,17 @@ impl TryFrom<v1::ClusterPolicy> for ClusterPolicy {
         }
         let hash =
             message.hash.map(TryInto::try_into).transpose().map_err(|error: ConvertError| error.within("hash"))?;
+        let http2 = match v1::Http2Use::try_from(message.http2) {
+            Ok(v1::Http2Use::AsDeclared) => Http2Use::AsDeclared,
+            Ok(v1::Http2Use::Upgrade) => Http2Use::Upgrade,
+            Ok(v1::Http2Use::AsClient) => Http2Use::AsClient,
+            Ok(v1::Http2Use::Unspecified) | Err(_) => {
+                return Err(ConvertError::new("http2", Problem::UnknownValue(message.http2)));
+            }
+        };
         Ok(Self {
             balancer,
+            http2,
             hash,
             limits: message.limits.map(PoolLimits::from).unwrap_or_default(),
             outlier: message.outlier.map(OutlierPolicy::from),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::model::authz::Policy;
 use crate::model::token::TokenRule;
 use crate::model::{
-    HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode, Settings,
-    VirtualHost,
+    ClientCertificates, HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode,
+    PrivateKeyPem, ServerTls, Settings, VirtualHost,
 };
 use crate::resources::Provenance;
 use crate::wire::convert::service::app_protocol;
@@ -144,6 +144,7 @@ impl From<&Listener> for v1::Listener {
     fn from(listener: &Listener) -> Self {
         let protocol = match listener.protocol {
             ListenerProtocol::Http => v1::ListenerProtocol::Http,
+            ListenerProtocol::Https => v1::ListenerProtocol::Https,
         };
         let virtual_host =
             |host: &VirtualHost| v1::VirtualHost { host: host.host.to_string(), routes: host.routes.to_string() };
@@ -152,6 +153,8 @@ impl From<&Listener> for v1::Listener {
             protocol: protocol.into(),
             provenance: listener.provenance.iter().map(v1::Provenance::from).collect(),
             virtual_hosts: listener.virtual_hosts.iter().map(virtual_host).collect(),
+            tls: listener.tls.iter().map(v1::ServerTls::from).collect(),
+            redirected: listener.redirected.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -162,6 +165,7 @@ impl TryFrom<v1::Listener> for Listener {
     fn try_from(message: v1::Listener) -> Result<Self, ConvertError> {
         let protocol = match v1::ListenerProtocol::try_from(message.protocol) {
             Ok(v1::ListenerProtocol::Http) => ListenerProtocol::Http,
+            Ok(v1::ListenerProtocol::Https) => ListenerProtocol::Https,
             Ok(v1::ListenerProtocol::Unspecified) | Err(_) => {
                 return Err(ConvertError::new("protocol", Problem::UnknownValue(message.protocol)));
             }
@@ -173,6 +177,58 @@ impl TryFrom<v1::Listener> for Listener {
             virtual_hosts: list("virtual_hosts", message.virtual_hosts, |message| {
                 Ok(VirtualHost { host: host_pattern(message.host)?, routes: non_empty("routes", message.routes)? })
             })?,
+            tls: list("tls", message.tls, ServerTls::try_from)?,
+            redirected: list("redirected", message.redirected, host_pattern)?,
+        })
+    }
+}
+
+impl From<&ServerTls> for v1::ServerTls {
+    fn from(tls: &ServerTls) -> Self {
+        let (chain, key) = match &tls.certificate {
+            Some((chain, key)) => (chain.to_string(), key.reveal().to_owned()),
+            None => (String::new(), String::new()),
+        };
+        let (clients, authorities) = match &tls.clients {
+            ClientCertificates::None => (v1::ClientCertificates::None, String::new()),
+            ClientCertificates::Optional(pem) => (v1::ClientCertificates::Optional, pem.to_string()),
+            ClientCertificates::Required(pem) => (v1::ClientCertificates::Required, pem.to_string()),
+        };
+        Self {
+            hosts: tls.hosts.iter().map(ToString::to_string).collect(),
+            chain,
+            key,
+            clients: clients.into(),
+            authorities,
+            provenance: Some((&tls.provenance).into()),
+        }
+    }
+}
+
+impl TryFrom<v1::ServerTls> for ServerTls {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::ServerTls) -> Result<Self, ConvertError> {
+        let authorities = |pem: String| non_empty("authorities", pem);
+        let clients = match v1::ClientCertificates::try_from(message.clients) {
+            Ok(v1::ClientCertificates::None) => ClientCertificates::None,
+            Ok(v1::ClientCertificates::Optional) => ClientCertificates::Optional(authorities(message.authorities)?),
+            Ok(v1::ClientCertificates::Required) => ClientCertificates::Required(authorities(message.authorities)?),
+            Ok(v1::ClientCertificates::Unspecified) | Err(_) => {
+                return Err(ConvertError::new("clients", Problem::UnknownValue(message.clients)));
+            }
+        };
+        let certificate = match (message.chain.is_empty(), message.key.is_empty()) {
+            (true, true) => None,
+            (false, false) => Some((message.chain.into(), PrivateKeyPem::new(&message.key))),
+            (true, false) => return Err(ConvertError::new("chain", Problem::Missing)),
+            (false, true) => return Err(ConvertError::new("key", Problem::Missing)),
+        };
+        Ok(Self {
+            hosts: list("hosts", message.hosts, host_pattern)?,
+            certificate,
+            clients,
+            provenance: required("provenance", message.provenance, TryInto::try_into)?,
         })
     }
 }

@@ -306,9 +306,10 @@ prop_compose! {
         tls in prop::sample::select(vec![UpstreamTls::Auto, UpstreamTls::Disable, UpstreamTls::IstioMutual]),
         milliseconds in 1u32.., limits in pool_limits(), outlier in option::of(outlier_policy()),
         hash in option::of(hash_policy()),
+        http2 in prop::sample::select(vec![Http2Use::AsDeclared, Http2Use::Upgrade, Http2Use::AsClient]),
     ) -> ClusterPolicy {
         let connect_timeout = Duration::from_millis(milliseconds.into());
-        ClusterPolicy { balancer, hash, limits, outlier, tls, connect_timeout }
+        ClusterPolicy { balancer, hash, limits, http2, outlier, tls, connect_timeout }
     }
 }
 
@@ -432,14 +433,35 @@ fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
         })
 }
 
+fn host_patterns() -> impl Strategy<Value = Vec<HostPattern>> {
+    vec(prop::sample::select(vec!["*", "*.example.com", "a.example.com"]).prop_map(HostPattern::parse), 0..3)
+}
+
+fn server_tls() -> impl Strategy<Value = ServerTls> {
+    let certificate =
+        option::of((text(), text())).prop_map(|pair| pair.map(|(chain, key)| (chain, PrivateKeyPem::new(&key))));
+    let clients = prop_oneof![
+        Just(ClientCertificates::None),
+        text().prop_map(ClientCertificates::Optional),
+        text().prop_map(ClientCertificates::Required)
+    ];
+    (host_patterns(), certificate, clients, provenance())
+        .prop_map(|(hosts, certificate, clients, provenance)| ServerTls { hosts, certificate, clients, provenance })
+}
+
 fn listener() -> impl Strategy<Value = Listener> {
     let host = prop::sample::select(vec!["*", "*.example.com", "a.example.com"]);
     let virtual_host = (host, text()).prop_map(|(host, routes)| VirtualHost { host: HostPattern::parse(host), routes });
-    (1u16.., vec(provenance(), 0..3), vec(virtual_host, 0..3)).prop_map(|(port, provenance, virtual_hosts)| Listener {
+    let protocol = prop::sample::select(vec![ListenerProtocol::Http, ListenerProtocol::Https]);
+    let parts =
+        (1u16.., protocol, vec(provenance(), 0..3), vec(virtual_host, 0..3), vec(server_tls(), 0..3), host_patterns());
+    parts.prop_map(|(port, protocol, provenance, virtual_hosts, tls, redirected)| Listener {
         port,
-        protocol: ListenerProtocol::Http,
+        protocol,
         provenance,
         virtual_hosts,
+        tls,
+        redirected,
     })
 }
 

@@ -457,6 +457,8 @@ pub struct ClusterPolicy {
     pub limits: ::core::option::Option<PoolLimits>,
     #[prost(message, optional, tag = "6")]
     pub outlier: ::core::option::Option<OutlierPolicy>,
+    #[prost(enumeration = "Http2Use", tag = "7")]
+    pub http2: i32,
 }
 /// What is not there is not limited. Durations are in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -778,6 +780,29 @@ pub struct Listener {
     pub provenance: ::prost::alloc::vec::Vec<Provenance>,
     #[prost(message, repeated, tag = "4")]
     pub virtual_hosts: ::prost::alloc::vec::Vec<VirtualHost>,
+    #[prost(message, repeated, tag = "5")]
+    pub tls: ::prost::alloc::vec::Vec<ServerTls>,
+    /// Hosts whose requests are redirected to https.
+    #[prost(string, repeated, tag = "6")]
+    pub redirected: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Sent to the gateway alone whose listener it belongs to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServerTls {
+    #[prost(string, repeated, tag = "1")]
+    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// PEM; empty: the Secret is not there.
+    #[prost(string, tag = "2")]
+    pub chain: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub key: ::prost::alloc::string::String,
+    #[prost(enumeration = "ClientCertificates", tag = "4")]
+    pub clients: i32,
+    /// PEM, for the last two of ClientCertificates.
+    #[prost(string, tag = "5")]
+    pub authorities: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "6")]
+    pub provenance: ::core::option::Option<Provenance>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VirtualHost {
@@ -946,6 +971,38 @@ impl RedirectPort {
             "REDIRECT_PORT_NUMBER" => Some(Self::Number),
             "REDIRECT_PORT_PROTOCOL_DEFAULT" => Some(Self::ProtocolDefault),
             "REDIRECT_PORT_REQUEST" => Some(Self::Request),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Http2Use {
+    Unspecified = 0,
+    AsDeclared = 1,
+    Upgrade = 2,
+    AsClient = 3,
+}
+impl Http2Use {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HTTP2_USE_UNSPECIFIED",
+            Self::AsDeclared => "HTTP2_USE_AS_DECLARED",
+            Self::Upgrade => "HTTP2_USE_UPGRADE",
+            Self::AsClient => "HTTP2_USE_AS_CLIENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HTTP2_USE_UNSPECIFIED" => Some(Self::Unspecified),
+            "HTTP2_USE_AS_DECLARED" => Some(Self::AsDeclared),
+            "HTTP2_USE_UPGRADE" => Some(Self::Upgrade),
+            "HTTP2_USE_AS_CLIENT" => Some(Self::AsClient),
             _ => None,
         }
     }
@@ -1157,6 +1214,7 @@ impl Attribute {
 pub enum ListenerProtocol {
     Unspecified = 0,
     Http = 1,
+    Https = 2,
 }
 impl ListenerProtocol {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1167,6 +1225,7 @@ impl ListenerProtocol {
         match self {
             Self::Unspecified => "LISTENER_PROTOCOL_UNSPECIFIED",
             Self::Http => "LISTENER_PROTOCOL_HTTP",
+            Self::Https => "LISTENER_PROTOCOL_HTTPS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1174,6 +1233,39 @@ impl ListenerProtocol {
         match value {
             "LISTENER_PROTOCOL_UNSPECIFIED" => Some(Self::Unspecified),
             "LISTENER_PROTOCOL_HTTP" => Some(Self::Http),
+            "LISTENER_PROTOCOL_HTTPS" => Some(Self::Https),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ClientCertificates {
+    Unspecified = 0,
+    None = 1,
+    Optional = 2,
+    Required = 3,
+}
+impl ClientCertificates {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CLIENT_CERTIFICATES_UNSPECIFIED",
+            Self::None => "CLIENT_CERTIFICATES_NONE",
+            Self::Optional => "CLIENT_CERTIFICATES_OPTIONAL",
+            Self::Required => "CLIENT_CERTIFICATES_REQUIRED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CLIENT_CERTIFICATES_UNSPECIFIED" => Some(Self::Unspecified),
+            "CLIENT_CERTIFICATES_NONE" => Some(Self::None),
+            "CLIENT_CERTIFICATES_OPTIONAL" => Some(Self::Optional),
+            "CLIENT_CERTIFICATES_REQUIRED" => Some(Self::Required),
             _ => None,
         }
     }

@@ -489,6 +489,8 @@ fn a_listener_takes_force_with_its_routes() {
         protocol: ListenerProtocol::Http,
         provenance: vec![Provenance::new("Gateway", "shop", "gateway")],
         virtual_hosts: vec![VirtualHost { host: HostPattern::Any, routes: routes.as_str().into() }],
+        tls: Vec::new(),
+        redirected: Vec::new(),
     };
     bench.send("8080", Resource::Listener(listener));
     bench.service(SCOPE, REVIEWS, REVIEWS);

@@ -99,6 +99,8 @@ async fn a_gateway_gets_its_listeners_with_their_routes() {
         protocol: ListenerProtocol::Http,
         provenance: vec![Provenance::new("Gateway", "shop", "gateway")],
         virtual_hosts: vec![VirtualHost { host: HostPattern::Any, routes: name.as_str().into() }],
+        tls: Vec::new(),
+        redirected: Vec::new(),
     };
     plane.set(ResourceType::Listener, "8080", &v1::Listener::from(&listener));
     let directory = plane.proxy(ProxyKind::Router, CancellationToken::new());

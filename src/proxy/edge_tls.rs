@@ -1,0 +1,105 @@
+//! TLS at a gateway's ports: which certificate a client is shown, and which requests it may then make.
+//!
+//! The server name chooses among the servers of a port, the most specific host first. What a connection was let in for is what
+//! its requests may ask for: a host of another server, which may demand client certificates, is answered with 421.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::model::listener::most_specific;
+use crate::model::{ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls};
+use crate::proxy::connection::Conn;
+use crate::proxy::detect::{self, Found};
+use crate::proxy::exchange::{self, Facts};
+use crate::proxy::http1::Buffer;
+use crate::proxy::local::Local;
+use crate::proxy::stream::{Replayed, Stream};
+use crate::proxy::upstream;
+use crate::telemetry::Counter;
+use crate::tls::{self, EdgeClients};
+
+/// What a gateway accepts, the preferred first.
+const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+/// A server of a port, ready for handshakes.
+#[derive(Debug)]
+pub struct Server {
+    source: ServerTls,
+    /// The hosts that its connections may ask for.
+    hosts: Arc<[HostPattern]>,
+    /// `Err` with the reason why nobody is served.
+    config: Result<Arc<ServerConfig>, String>,
+}
+
+/// The servers of every port with TLS.
+pub type Table = Vec<(u16, Vec<Rc<Server>>)>;
+
+/// The table for these listeners. A server that has not changed stays as it is, and its clients resume their sessions.
+pub fn table(listeners: &[Listener], before: &Table) -> Table {
+    let known = || before.iter().flat_map(|(_, servers)| servers);
+    let secure = listeners.iter().filter(|listener| listener.protocol == ListenerProtocol::Https);
+    let server = |source: &ServerTls| match known().find(|server| server.source == *source) {
+        Some(same) => same.clone(),
+        None => Rc::new(Server::new(source)),
+    };
+    secure.map(|listener| (listener.port, listener.tls.iter().map(server).collect())).collect()
+}
+
+impl Server {
+    fn new(source: &ServerTls) -> Self {
+        let clients = match &source.clients {
+            ClientCertificates::None => EdgeClients::Anonymous,
+            ClientCertificates::Optional(authorities) => EdgeClients::Optional(authorities),
+            ClientCertificates::Required(authorities) => EdgeClients::Required(authorities),
+        };
+        let config = match &source.certificate {
+            None => Err(format!("the secret of {} is not there", source.provenance)),
+            Some((chain, key)) => tls::edge_server(chain, key.reveal(), clients, ALPN)
+                .map_err(|error| format!("the secret of {}: {error}", source.provenance)),
+        };
+        if let Err(reason) = &config {
+            tracing::warn!("{reason}");
+        }
+        Self { hosts: source.hosts.clone().into(), source: source.clone(), config }
+    }
+}
+
+/// Serves a connection to a port with TLS.
+pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, port: u16, mut facts: Facts) {
+    let mut buffer = Buffer::default();
+    let found = detect::detect(local, &mut tcp, &mut buffer).await;
+    let refuse = |facts: &Facts, reason: &str| {
+        local.shared.registry.count(Counter::HandshakesFailed);
+        detect::refuse(local, facts, "tls_handshake_failed", reason, None);
+    };
+    let server_name = match found {
+        Found::Tls { server_name, .. } => server_name,
+        Found::Ended | Found::Silence => return,
+        Found::Plain | Found::Malformed => return refuse(&facts, "plaintext on a port with TLS"),
+    };
+    facts.server_name = server_name;
+    let name = String::from_utf8_lossy(&facts.server_name).to_ascii_lowercase();
+    let server = {
+        let table = local.edge_tls.borrow();
+        let servers = table.iter().find(|(of, _)| *of == port).map_or(&[][..], |(_, servers)| servers.as_slice());
+        most_specific(servers.iter().map(|server| &*server.hosts), &name).and_then(|place| servers.get(place)).cloned()
+    };
+    let Some(server) = server else { return refuse(&facts, "no server of this port has this name") };
+    let config = match &server.config {
+        Ok(config) => config.clone(),
+        Err(reason) => return refuse(&facts, reason),
+    };
+    let accepting = TlsAcceptor::from(config).accept(Replayed::new(buffer, tcp));
+    let stream = match tokio::time::timeout(local.shared.limits.handshake, accepting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return refuse(&facts, &upstream::handshake_reason(&error)),
+        Err(_) => return refuse(&facts, "the TLS handshake took too long"),
+    };
+    facts.admitted = Some(server.hosts.clone());
+    let conn = Conn::new(Stream::Server(Box::new(stream)), Buffer::default(), local.worker.clone());
+    exchange::serve(local, conn, facts).await;
+}

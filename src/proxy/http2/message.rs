@@ -1,0 +1,154 @@
+//! Heads of HTTP/2 messages as text, and text as heads of HTTP/2 messages.
+
+use std::io;
+use std::mem::MaybeUninit;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TE};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
+
+use crate::proxy::http1::Framing;
+use crate::proxy::limits;
+
+/// Headers that mean something to one HTTP/1.1 connection only; HTTP/2 forbids them (RFC 9113 section 8.2.2).
+const CONNECTION_HEADERS: [&str; 6] =
+    ["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "http2-settings"];
+
+/// Writes a request's head. `has_body`: one follows.
+pub(super) fn write_request(request: &http::request::Parts, has_body: bool, head: &mut Vec<u8>) {
+    head.extend_from_slice(request.method.as_str().as_bytes());
+    head.push(b' ');
+    head.extend_from_slice(request.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    // The authority is what counts; a Host that says something else would give the request two readings.
+    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    if let Some(authority) = authority {
+        line(head, b"host", authority);
+    }
+    fields(&request.headers, authority.is_some(), has_body, head);
+}
+
+/// Writes a response's head. `has_body`: one follows, or would if the request's method had one.
+pub(super) fn write_response(response: &http::response::Parts, has_body: bool, head: &mut Vec<u8>) {
+    let reason = response.status.canonical_reason().unwrap_or_default();
+    head.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", response.status.as_u16()).as_bytes());
+    let without = response.status.is_informational() || matches!(response.status.as_u16(), 204 | 304);
+    if !has_body && !without && !response.headers.contains_key(CONTENT_LENGTH) {
+        line(head, b"content-length", b"0");
+    }
+    fields(&response.headers, false, has_body && !without, head);
+}
+
+fn fields(headers: &HeaderMap, host_is_said: bool, has_body: bool, head: &mut Vec<u8>) {
+    let mut cookies: Vec<&[u8]> = Vec::new();
+    for (name, value) in headers {
+        match name.as_str() {
+            "host" if host_is_said => {}
+            // Pieces of one cookie header, which HTTP/1.1 has as one line (RFC 9113 section 8.2.3).
+            "cookie" => cookies.push(value.as_bytes()),
+            _ => line(head, name.as_str().as_bytes(), value.as_bytes()),
+        }
+    }
+    if !cookies.is_empty() {
+        line(head, b"cookie", &cookies.join(&b"; "[..]));
+    }
+    if has_body && !headers.contains_key(CONTENT_LENGTH) {
+        line(head, b"transfer-encoding", b"chunked");
+    }
+    head.extend_from_slice(b"\r\n");
+}
+
+/// Writes the end of a chunked body.
+pub(super) fn write_end(trailers: Option<&HeaderMap>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers.into_iter().flatten() {
+        line(out, name.as_str().as_bytes(), value.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn line(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    head.extend_from_slice(name);
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value);
+    head.extend_from_slice(b"\r\n");
+}
+
+fn broken<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Reads a request's head that an exchange wrote.
+pub(super) fn read_request(head: &[u8], scheme: &str) -> io::Result<(Request<()>, Framing)> {
+    let mut room = [const { MaybeUninit::uninit() }; limits::MAX_HEADERS * 2];
+    let mut parsed = httparse::Request::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    config.parse_request_with_uninit_headers(&mut parsed, head, &mut room).map_err(broken)?;
+    let (mut headers, framing) = read_fields(parsed.headers)?;
+    let authority = headers.remove(HOST).ok_or_else(|| broken("there is no host"))?;
+    let authority = authority.to_str().map_err(broken)?;
+    let path = parsed.path.unwrap_or("/");
+    let uri: Uri = match path {
+        "*" => Uri::builder().scheme(scheme).authority(authority).path_and_query("*").build().map_err(broken)?,
+        path => format!("{scheme}://{authority}{path}").parse().map_err(broken)?,
+    };
+    if headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/grpc")) {
+        // gRPC demands it of every hop.
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes()).map_err(broken)?;
+    *request.uri_mut() = uri;
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = headers;
+    Ok((request, framing))
+}
+
+/// Reads a response's head that an exchange wrote.
+pub(super) fn read_response(head: &[u8], to_head: bool) -> io::Result<(Response<()>, Framing)> {
+    let mut room = [const { MaybeUninit::uninit() }; limits::MAX_HEADERS * 2];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    config.parse_response_with_uninit_headers(&mut parsed, head, &mut room).map_err(broken)?;
+    let (mut headers, framing) = read_fields(parsed.headers)?;
+    let status = parsed.code.unwrap_or_default();
+    let without_body = to_head || matches!(status, 100..200 | 204 | 304);
+    let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc && framing == Framing::None {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = http::StatusCode::from_u16(status).map_err(broken)?;
+    *response.version_mut() = Version::HTTP_2;
+    *response.headers_mut() = headers;
+    Ok((response, if without_body { Framing::None } else { framing }))
+}
+
+fn read_fields(parsed: &[httparse::Header<'_>]) -> io::Result<(HeaderMap, Framing)> {
+    let mut headers = HeaderMap::with_capacity(parsed.len());
+    let mut framing = Framing::None;
+    for header in parsed {
+        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(broken)?;
+        if name == "transfer-encoding" {
+            framing = Framing::Chunked;
+        }
+        if CONNECTION_HEADERS.contains(&name.as_str()) || name == TE {
+            continue;
+        }
+        if name == CONTENT_LENGTH {
+            let length = std::str::from_utf8(header.value).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+            framing = if length == 0 { Framing::None } else { Framing::Length(length) };
+        }
+        headers.append(name, HeaderValue::from_bytes(header.value).map_err(broken)?);
+    }
+    Ok((headers, framing))
+}
+
+/// Reads a line of trailers.
+pub(super) fn read_trailer(line: &[u8], trailers: &mut HeaderMap) -> io::Result<()> {
+    let colon = line.iter().position(|byte| *byte == b':').ok_or_else(|| broken("a trailer has no colon"))?;
+    let (name, value) = line.split_at_checked(colon).ok_or_else(|| broken("a trailer has no colon"))?;
+    let value = value.get(1..).unwrap_or_default().trim_ascii();
+    let name = HeaderName::from_bytes(name).map_err(broken)?;
+    trailers.append(name, HeaderValue::from_bytes(value).map_err(broken)?);
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! HTTP/2 clients and applications around a gateway and a pair of sidecars.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::{HeaderMap, Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::proxy::tests::harness::{App, Peer, edge, header, rules, soon};
+
+const TO_WEB: &str = "[{route: [{destination: {host: web}}]}]";
+const TO_GRPC: &str = "[{route: [{destination: {host: grpc}}]}]";
+
+/// An application that speaks HTTP/2 and answers with what it got, the path in a trailer.
+async fn echo() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    tokio::spawn(async move {
+                        let te = request.headers().get("te").cloned();
+                        let path = request.uri().path().to_owned();
+                        let mut body = request.into_body();
+                        let mut response = Response::builder().status(200).header("content-type", "application/grpc");
+                        if let Some(te) = te {
+                            response = response.header("x-te", te);
+                        }
+                        let response = response.body(()).expect("a response");
+                        let Ok(mut send) = respond.send_response(response, false) else { return };
+                        while let Some(Ok(data)) = body.data().await {
+                            let _ = body.flow_control().release_capacity(data.len());
+                            if send.send_data(data, false).is_err() {
+                                return;
+                            }
+                        }
+                        let mut trailers = HeaderMap::new();
+                        trailers.insert("grpc-status", "0".parse().expect("a value"));
+                        trailers.insert("x-path", path.parse().expect("a value"));
+                        let _ = send.send_trailers(trailers);
+                    });
+                }
+            });
+        }
+    });
+    (address, connections)
+}
+
+/// A client that speaks HTTP/2 without TLS.
+async fn client(address: SocketAddr) -> SendRequest<Bytes> {
+    let stream = soon(TcpStream::connect(address)).await.expect("a connection");
+    let (send, connection) = soon(h2::client::handshake(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    send
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    trailers: Option<HeaderMap>,
+}
+
+async fn ask(client: &SendRequest<Bytes>, request: Request<()>, body: &[u8]) -> Answer {
+    soon(async {
+        let mut client = client.clone().ready().await.expect("ready");
+        let (response, mut send) = client.send_request(request, body.is_empty()).expect("sent");
+        if !body.is_empty() {
+            send.send_data(Bytes::copy_from_slice(body), true).expect("sent");
+        }
+        let response = response.await.expect("a response");
+        let (parts, mut receive) = response.into_parts();
+        let mut body = Vec::new();
+        while let Some(data) = receive.data().await {
+            let data = data.expect("data");
+            let _ = receive.flow_control().release_capacity(data.len());
+            body.extend_from_slice(&data);
+        }
+        let trailers = receive.trailers().await.expect("trailers");
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body, trailers }
+    })
+    .await
+}
+
+fn get(path: &str) -> Request<()> {
+    Request::get(format!("http://shop.example.com{path}")).header("x-own", "1").body(()).expect("a request")
+}
+
+fn call(path: &str) -> Request<()> {
+    let request = Request::post(format!("http://shop.example.com{path}"));
+    request.header("content-type", "application/grpc").header("te", "trailers").body(()).expect("a request")
+}
+
+#[tokio::test]
+async fn a_client_of_http2_reaches_an_application_of_http1() {
+    let app = App::named("web").await;
+    let (gateway, address) = edge(&[("web", app.address)], &rules(TO_WEB)).await;
+    let client = client(address).await;
+    for number in 0..5 {
+        let answer = ask(&client, get(&format!("/{number}?a=b")), b"").await;
+        assert_eq!((answer.status, &*answer.body), (200, &b"web"[..]));
+        assert!(answer.headers.contains_key("x-envoy-upstream-service-time"));
+        assert!(!answer.headers.contains_key("connection"));
+    }
+    let request = app.last();
+    assert!(request.starts_with("GET /4?a=b HTTP/1.1\r\n"), "{request}");
+    assert_eq!((header(&request, "host"), header(&request, "x-own")), (Some("shop.example.com"), Some("1")));
+    let answer = ask(&client, Request::post("http://shop.example.com/").body(()).expect("a request"), b"hello").await;
+    assert_eq!(answer.status, 200);
+    assert!(app.last().ends_with("5\r\nhello\r\n0\r\n\r\n"), "{}", app.last());
+    gateway.log.line("\"GET /4?a=b HTTP/2\" 200").await;
+    assert_eq!(app.connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_client_of_http1_reaches_an_application_of_http2() {
+    let (app, connections) = echo().await;
+    let (_gateway, address) = edge(&[("grpc", app)], &rules(TO_GRPC)).await;
+    let mut peer = Peer::connect(address).await;
+    for _ in 0..3 {
+        let response = peer.ask("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").await;
+        assert!(response.starts_with("HTTP/1.1 200") && response.contains("hello"), "{response}");
+        assert!(response.ends_with("grpc-status: 0\r\nx-path: /x\r\n\r\n"), "{response}");
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn grpc_passes_with_its_trailers_many_calls_at_once() {
+    let (app, connections) = echo().await;
+    let (_gateway, address) = edge(&[("grpc", app)], &rules(TO_GRPC)).await;
+    let client = client(address).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..60 {
+        let client = client.clone();
+        calls.spawn(async move {
+            let body = vec![b'x'; number * 500 + 1];
+            let answer = ask(&client, call(&format!("/s/{number}")), &body).await;
+            assert_eq!((answer.status, answer.body.len()), (200, body.len()));
+            let trailers = answer.trailers.expect("trailers");
+            assert_eq!(trailers.get("grpc-status").map(|value| value.as_bytes()), Some(&b"0"[..]));
+            assert_eq!(trailers.get("x-path").and_then(|value| value.to_str().ok()), Some(&*format!("/s/{number}")));
+            assert_eq!(answer.headers.get("x-te").map(|value| value.as_bytes()), Some(&b"trailers"[..]));
+        });
+    }
+    while let Some(ended) = soon(calls.join_next()).await {
+        ended.expect("a call");
+    }
+    assert!(connections.load(Ordering::Relaxed) < 60, "calls share connections");
+}
+
+#[tokio::test]
+async fn an_answer_of_our_own_is_one_that_grpc_understands() {
+    let (gateway, address) = edge(&[], &rules(TO_GRPC)).await;
+    let client = client(address).await;
+    let answer = ask(&client, call("/s/m"), b"").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers.get("grpc-status").map(|value| value.as_bytes()), Some(&b"14"[..]));
+    assert!(!answer.headers.contains_key("content-length") && answer.body.is_empty());
+    gateway.log.line("NC cluster_not_found").await;
+    let answer = ask(&client, get("/"), b"").await;
+    assert_eq!(answer.status, 503);
+}
+
+#[tokio::test]
+async fn a_large_body_passes_a_slow_reader_without_being_held() {
+    let body = "0123456789abcdef".repeat(60_000);
+    let whole = body.clone();
+    let app = App::start(move |_| {
+        (format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{whole}", whole.len()).into_bytes(), false)
+    })
+    .await;
+    let (_gateway, address) = edge(&[("web", app.address)], &rules(TO_WEB)).await;
+    let client = client(address).await;
+    let answer = ask(&client, get("/"), b"").await;
+    assert_eq!(answer.body, body.as_bytes());
+    let head = Request::head("http://shop.example.com/").body(()).expect("a request");
+    let answer = ask(&client, head, b"").await;
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_resets_whatever_it_asks_loses_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let silent = listener.local_addr().expect("an address");
+    let (gateway, address) = edge(&[("web", silent)], &rules(TO_WEB)).await;
+    let client = client(address).await;
+    let mut asked = 0_u32;
+    let ended = soon(async {
+        loop {
+            let Ok(mut ready) = client.clone().ready().await else { return true };
+            let Ok((_, mut send)) = ready.send_request(get("/"), false) else { return true };
+            send.send_reset(h2::Reason::CANCEL);
+            asked += 1;
+            if asked > 20_000 {
+                return false;
+            }
+            if asked.is_multiple_of(50) {
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+    .await;
+    assert!(ended, "{asked} requests were begun and reset on one connection");
+    // Others are served.
+    let other = self::client(address).await;
+    let answer = ask(&other, get("/"), b"");
+    assert!(tokio::time::timeout(Duration::from_millis(50), answer).await.is_err(), "it waits for the application");
+    drop(gateway);
+}
