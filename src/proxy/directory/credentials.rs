@@ -72,6 +72,14 @@ impl Credentials {
         Self { renewal_failure: Some(renewal_failure), ..self }
     }
 
+    /// The same certificate, which believes other roots from now on; `None` where these are the roots that it believes.
+    pub fn believing(&self, bundle: &TrustBundle) -> Option<Result<Self, CredentialsError>> {
+        (self.bundle != *bundle).then(|| {
+            let believing = Self::new(self.svid.clone(), bundle.clone())?;
+            Ok(Self { renewal_failure: self.renewal_failure.clone(), ..believing })
+        })
+    }
+
     /// The configuration for connections to a workload that must prove to be `expected`.
     ///
     /// Fails when the certificate has expired, see [`Credentials::check`].
