@@ -31,7 +31,8 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "down" -d 'Stop the built-
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "status" -d 'Show the built-in runtime: its addresses, pods, proxies and traffic'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "apply" -d 'Apply configuration, checked before anything is changed'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "validate" -d 'Check configuration files without applying them'
-complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run an HTTP gateway from files, without a control plane'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run a proxy: a pod\'s sidecar, a gateway, or a gateway from files'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "control-plane" -d 'Run the control plane: watch a cluster, and tell its proxies what is configured'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "completion" -d 'Print a shell\'s completion script'
 complete -c mesh -n "__fish_mesh_using_subcommand up" -l ingress-port -d 'Port of the ingress gateway on 127.0.0.1; 0 takes any [default: 8080, or the next free one]' -r
@@ -68,15 +69,42 @@ complete -c mesh -n "__fish_mesh_using_subcommand validate" -s R -l recursive -d
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
-complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l labels -d 'Labels of the gateway' -r
-complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s n -l namespace -d 'Namespace of the gateway' -r
-complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l bind -d 'Address to listen on' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l labels -d 'Labels of the gateway (with --local)' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s n -l namespace -d 'Namespace of the proxy' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l bind -d 'Address that a gateway listens on' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l workers -d 'Threads that serve requests' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l xds-address -d 'The control plane, as HOST:PORT' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l xds-ca -d 'Roots that may vouch for the control plane' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l token-file -d 'Service account token that proves the proxy' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l pod -d 'Name of the pod' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l pod-ip -d 'Address of the pod' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l inbound -d 'Serve connections to this address for the application behind the other, instead of redirected ones' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l outbound -d 'Be the application\'s HTTP proxy on this address, instead of taking redirected connections' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l outbound-token-file -d 'What the application must know to use --outbound' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l status-address -d 'Address that answers /healthz/ready and /stats/prometheus' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l admin-address -d 'Address that answers the same, /config_dump and /quitquitquit' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l local -d 'Take the configuration from the files alone'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s R -l recursive -d 'Read directories with everything below them'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l json-log -d 'Log requests as JSON'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l router -d 'Be a gateway: listen on the ports that Gateways name'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l kubeconfig -d 'Kubeconfig of the cluster; inside a pod it is not needed' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l xds-address -d 'Address that proxies connect to' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l health-address -d 'Address that answers /ready' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l monitoring-address -d 'Address that answers /metrics' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l ca-dir -d 'Keep the certificate authority in this directory instead of a Secret' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s n -l namespace -d 'Namespace of the control plane, whose objects hold for the whole mesh' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l name -d 'Further name that proxies call the control plane by; may be given several times' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l pod-ip -d 'Address of the pod, which proxies may call it by as well' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l trust-domain -d 'Trust domain of the mesh' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l domain -d 'Domain of the cluster\'s services' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l cluster-id -d 'Name of the cluster, as metrics report it' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l registry-only -d 'Let requests for hosts that the mesh does not know fail'
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l access-log -d 'Have proxies log requests'
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
 json\t'JSON'
 yaml\t'YAML'"

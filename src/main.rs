@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    mesh::net::configure_heap();
     if let Some(code) = mesh::cli::pod_exec::run(std::env::args_os()) {
         return code;
     }

@@ -18,6 +18,7 @@
 mod capture;
 mod destination;
 mod handover;
+mod heap;
 mod listen;
 mod namespace;
 mod netlink;
@@ -28,6 +29,7 @@ mod sys;
 pub use capture::{Capture, SetupError};
 pub use destination::{Destination, original_destination};
 pub use handover::{HandoverError, receive_listener, send_listener};
+pub use heap::{configure_heap, trim_heap};
 pub use listen::{BindError, bind, bind_first_free, bind_group, is_loopback_usable, set_nodelay};
 pub use namespace::{Unsupported, isolate, namespaces_supported};
 

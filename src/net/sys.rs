@@ -34,3 +34,22 @@ pub(super) fn own_received(descriptor: RawFd) -> OwnedFd {
     // `handover`, which passes each number once, straight from the control message.
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
+
+/// Has the C library's allocator keep at most `count` arenas.
+#[cfg(target_env = "gnu")]
+pub(super) fn limit_arenas(count: i32) {
+    // SAFETY: `mallopt` takes two numbers, touches nothing but the allocator's own parameters and takes the allocator's lock.
+    unsafe {
+        nix::libc::mallopt(nix::libc::M_ARENA_MAX, count);
+    }
+}
+
+/// Has the C library's allocator give what is free back to the system.
+#[cfg(target_env = "gnu")]
+pub(super) fn trim_heap() {
+    // SAFETY: `malloc_trim` gives back pages in which nothing is allocated; it takes the allocator's locks and may be called at any
+    // time.
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
+}

@@ -6,8 +6,10 @@ use super::kinds::{self, Kind};
 use super::registry::{self, Entry, REGISTRY};
 
 /// The definitions of every configuration kind, as `apiextensions.k8s.io/v1` objects.
-pub fn crds() -> Vec<Value> {
-    REGISTRY.iter().filter_map(definition).collect()
+///
+/// Each is made when it is asked for: all of them at once are several megabytes.
+pub fn crds() -> impl Iterator<Item = Value> {
+    REGISTRY.iter().filter_map(definition)
 }
 
 /// The structural OpenAPI v3 schema of a kind's objects; `None` for kinds that are no configuration.

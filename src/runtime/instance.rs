@@ -18,7 +18,7 @@ use crate::identity::{Authority, IdentityError, TrustDomain};
 use crate::inject;
 use crate::kube::Connection;
 use crate::model::OutboundMode;
-use crate::net::BindError;
+use crate::net::{self, BindError};
 use crate::proxy::Workers;
 use crate::runtime::admission::{Injection, Validation};
 use crate::runtime::apiserver::{self, ApiServer, Extra, StoreError};
@@ -57,6 +57,9 @@ const SERVER_CERTIFICATE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The block of addresses that a runtime without pods prefers.
 const FIRST_BLOCK: u8 = 64;
+
+/// When memory is given back after the start: when pods are up, and when the first requests have been through.
+const SETTLED: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(20)];
 
 /// How long a part may take to end.
 const STOP: Duration = Duration::from_secs(10);
@@ -232,6 +235,8 @@ impl Runtime {
         for guard in ends {
             guard.disarm();
         }
+        let trim = stop.clone();
+        tokio::spawn(async move { trim.run_until_cancelled(trim_when_settled()).await });
         Ok(Self { state, parts: this, api, controllers, node, serving, stop_pods, stop, notes })
     }
 
@@ -294,6 +299,14 @@ impl Runtime {
         })
         .await;
         bounded("the API server", self.api.close()).await;
+    }
+}
+
+/// Starting takes much more memory than serving: what is free once pods run is given back.
+async fn trim_when_settled() {
+    for after in SETTLED {
+        tokio::time::sleep(after).await;
+        net::trim_heap();
     }
 }
 

@@ -112,6 +112,23 @@ fn plaintext_to_a_pods_address_meets_its_proxy() {
 }
 
 #[test]
+fn a_pods_proxy_counts_requests_under_istios_names() {
+    let runtime = Runtime::demo();
+    let mut address = pod_address(&runtime, "productpage-v1");
+    assert_eq!(runtime.visitor().get("/productpage", &[]).status, 200);
+    address.set_port(15_020);
+    let metrics = Connection::open(address).get("/stats/prometheus", &[]);
+    let received = metrics.body.lines().find(|line| {
+        line.starts_with("istio_requests_total{reporter=\"destination\"")
+            && line.contains("source_workload=\"istio-ingressgateway\"")
+            && line.contains("destination_service=\"productpage.default.svc.cluster.local\"")
+            && line.contains("connection_security_policy=\"mutual_tls\"")
+    });
+    assert!(received.is_some(), "{}", metrics.body);
+    assert_eq!(Connection::open(address).get("/config_dump", &[]).status, 404);
+}
+
+#[test]
 fn between_pods_there_is_nothing_but_tls_1_3() {
     let runtime = Runtime::demo();
     let recorded = relay(&runtime, "ratings", "ratings-v1");

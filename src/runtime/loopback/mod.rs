@@ -5,6 +5,7 @@
 //! pod's HTTP proxy), and isolation between pods of one user.
 
 pub mod addresses;
+mod admin;
 mod ingress;
 mod network;
 

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use rustls::crypto::SecureRandom;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Ingress;
 use super::addresses::{AddressBlock, AddressError, MAX_PODS, PodAddresses};
+use super::{Ingress, admin};
 use crate::control::ControlPlane;
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::proxy::directory::Directory;
@@ -151,13 +151,14 @@ impl LoopbackNetwork {
         let node = NodeId { kind, ip: pod_ip, pod: name.clone(), namespace: namespace.clone() };
         // The connection proves who calls.
         let token = Arc::new(|| None);
-        let directory = XdsClient::start(XdsConfig { node, connect, token }, control);
+        let directory = XdsClient::start(XdsConfig { node, connect, token }, control.clone());
         let registry = Registry::default();
         let mut config = ProxyConfig::new(name.clone(), namespace.clone(), directory.clone());
         config.listeners = listeners;
         config.registry = registry.clone();
         config.access_log = Some(Arc::new(log));
         let proxy = Proxy::start(&self.options.workers, config).map_err(|error| failed(pod, error))?;
+        admin::start(addresses.pod, &directory, &registry, &control);
         let listed = self.options.registries.list(&format!("{namespace}/{name}"), registry);
         let hosted = Hosted { proxy, namespace, directory, _control: ends_control, _listed: listed };
         self.hosted.lock().insert(pod.uid.clone(), hosted);
