@@ -259,7 +259,8 @@ async fn measure() {
         let (n, s) = (round % NAMESPACES, round % SERVICES);
         let namespace = format!("team-{n}");
         let pod = format!("svc-{s}-7d4f9c6b8-{:05}", 1);
-        let health = if (round / (NAMESPACES * SERVICES)) % 2 == 0 { Health::Unhealthy } else { Health::Healthy };
+        let health =
+            if (round / (NAMESPACES * SERVICES)).is_multiple_of(2) { Health::Unhealthy } else { Health::Healthy };
         let endpoint =
             SliceEndpoint { address: address(n, s, 1).into(), pod: Some(Key::new(&namespace, &pod)), health };
         let service = format!("svc-{s}");

@@ -24,6 +24,9 @@ use crate::serve::{self, Limits};
 /// How long connections may take to end once the control plane is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How often the authority's files or Secret are looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// Run the control plane: watch a cluster, and tell its proxies what is configured
 ///
 /// Serves discovery and certificates to proxies over TLS, with a certificate of the mesh's own authority. The authority is that
@@ -104,13 +107,13 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
     let monitoring = listen(args.monitoring_address).await?;
 
     let (token, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let (_roots, distributed) = watch::channel(authority.root_pem());
+    let (roots, distributed) = watch::channel(authority.root_pem());
     tasks.spawn(ca::distribute_roots(connection.client.clone(), distributed, token.clone()));
     let plane = ControlPlane::start(
         Options {
             source: Source::Kubernetes(connection.client.clone()),
             authority,
-            trust_domain,
+            trust_domain: trust_domain.clone(),
             cluster: args.cluster_id.as_str().into(),
             domain: args.domain.as_str().into(),
             root_namespace: args.namespace.as_str().into(),
@@ -130,6 +133,7 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
     for (listener, report) in [(health, Report::Readiness), (monitoring, Report::Monitoring)] {
         tasks.spawn(serve::serve(listener, None, Limits::default(), plane.report(report), token.clone()));
     }
+    tasks.spawn(keep_authority(args, connection, trust_domain, plane.clone(), roots, token.clone()));
     ui.note(format!("serving proxies on {address}"));
     let ready = tokio::select! {
         ready = plane.ready() => ready,
@@ -159,6 +163,40 @@ async fn authority(args: &Args, connection: &Connection, trust_domain: &TrustDom
     match &args.ca_dir {
         Some(dir) => Authority::load_or_create(dir, trust_domain).kind(Kind::CannotCreate),
         None => ca::from_secret(&connection.client, &args.namespace, trust_domain).await.kind(Kind::Unavailable),
+    }
+}
+
+/// Looks again and again whether the authority was replaced where it is kept, and if so has it take force.
+async fn keep_authority(
+    args: Args,
+    connection: Connection,
+    trust_domain: TrustDomain,
+    plane: ControlPlane,
+    roots: watch::Sender<String>,
+    token: CancellationToken,
+) {
+    let mut in_force: Option<Arc<Authority>> = None;
+    loop {
+        match authority(&args, &connection, &trust_domain).await {
+            Ok(found) => {
+                let same = in_force.as_ref().is_some_and(|known| {
+                    known.certificate() == found.certificate() && known.root_pem() == found.root_pem()
+                });
+                if !same {
+                    let found = Arc::new(found);
+                    if in_force.replace(found.clone()).is_some() {
+                        tracing::info!("the certificate authority was replaced");
+                        plane.replace_authority(found.clone());
+                        roots.send_replace(found.root_pem());
+                    }
+                }
+            }
+            // A set that is being replaced may be incomplete for a moment.
+            Err(error) => tracing::warn!(%error, "the certificate authority cannot be read; the old one stays"),
+        }
+        if token.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_none() {
+            return;
+        }
     }
 }
 

@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::identity::{Authority, SpiffeId, TrustDomain};
+use crate::identity::{Authority, SpiffeId, TrustBundle, TrustDomain};
 use crate::model::OutboundMode;
 use crate::serve::{Limits, grpc_server};
 use crate::wire::MAX_MESSAGE_BYTES;
@@ -94,6 +94,7 @@ pub struct ControlPlane {
     snapshots: Snapshots,
     registry: xds::Registry,
     authority: Arc<ArcSwap<Authority>>,
+    roots: watch::Sender<TrustBundle>,
     certificates: ca::Issued,
     trust_domain: TrustDomain,
     tasks: TaskTracker,
@@ -123,13 +124,15 @@ impl ControlPlane {
             cluster: cluster.clone(),
             outbound_mode,
             access_log,
+            bundle: authority.bundle(),
         };
         let inventory = Inventory::new(trust_domain.clone(), cluster, &domain, &root_namespace);
         let (publisher, snapshots) = watch::channel(None);
         let (wanted, wants) = watch::channel(BTreeSet::new());
         let (fetched, keys) = mpsc::channel(KEYS);
         tasks.spawn(keys::keep(wants, fetched, token.clone()));
-        let incoming = push::Incoming { events, keys, wanted };
+        let (roots, believed) = watch::channel(authority.bundle());
+        let incoming = push::Incoming { events, keys, roots: believed, wanted };
         tasks.spawn(push::publish(inventory, Arc::new(mesh), incoming, publisher, token.clone()));
 
         let registry = xds::Registry::default();
@@ -160,7 +163,7 @@ impl ControlPlane {
             }
         });
         tasks.close();
-        Self { connections, snapshots, registry, authority, certificates, trust_domain, tasks, token }
+        Self { connections, snapshots, registry, authority, roots, certificates, trust_domain, tasks, token }
     }
 
     /// Serves proxies of other processes, over TLS, until the control plane ends.
@@ -175,6 +178,19 @@ impl ControlPlane {
         let reviewer = reviews.map(|client| TokenReviewer::new(client, self.trust_domain.clone()));
         let accepted = self.connections.clone();
         server::serve(options, reviewer, self.authority.clone(), accepted, &self.tasks, self.token.clone())
+    }
+
+    /// Signs with another authority from now on, and has proxies believe its roots. Certificates that were signed before hold as
+    /// long as their root is among these: to replace a root, first have both believed, then sign with the new one, then leave the
+    /// old one out when its last certificate has expired.
+    pub fn replace_authority(&self, authority: Arc<Authority>) {
+        let bundle = authority.bundle();
+        self.authority.store(authority);
+        self.roots.send_if_modified(|current| {
+            let differs = *current != bundle;
+            *current = bundle;
+            differs
+        });
     }
 
     /// A connection for a proxy of the same process; the caller vouches that it is `identity`'s. Its other end is served.

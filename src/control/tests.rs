@@ -25,6 +25,7 @@ struct Mesh {
     plane: ControlPlane,
     events: mpsc::Sender<Event>,
     token: CancellationToken,
+    authority: Arc<Authority>,
     _files: tempfile::TempDir,
 }
 
@@ -94,7 +95,7 @@ async fn mesh() -> Mesh {
     let token = CancellationToken::new();
     let options = Options {
         source: Source::Memory(source),
-        authority,
+        authority: authority.clone(),
         trust_domain,
         cluster: "Kubernetes".into(),
         domain: "cluster.local".into(),
@@ -114,7 +115,7 @@ async fn mesh() -> Mesh {
         let of_kind = items.iter().filter(|(_, item)| item.kind() == kind).cloned().collect();
         events.send(Event::Replace(kind, of_kind)).await.unwrap();
     }
-    Mesh { plane, events, token, _files: files }
+    Mesh { plane, events, token, authority: authority, _files: files }
 }
 
 fn node(namespace: &str) -> NodeId {
@@ -419,4 +420,36 @@ async fn a_changed_mode_of_mutual_tls_reaches_the_workload_and_those_who_call_it
     }
     mesh.tell(Event::Delete(Kind::PeerAuthentication, Key::new("shop", "default"))).await;
     until("permissive again", || speaks_tls() == Some(true)).await;
+}
+
+#[tokio::test]
+async fn a_root_is_replaced_while_both_are_believed() {
+    let mesh = mesh().await;
+    let directory = mesh.proxy("shop").await;
+    let domain = TrustDomain::new("cluster.local").unwrap();
+    let believed = |directory: &Directory| directory.credentials().unwrap().bundle.roots(&domain).len();
+    assert_eq!(believed(&directory), 1);
+    let files = tempfile::tempdir().unwrap();
+    let new = Authority::load_or_create(&files.path().join("new"), &domain).unwrap();
+    let old_root = mesh.authority.root_pem();
+    let both = files.path().join("new/root-cert.pem");
+    std::fs::write(&both, old_root.clone() + &new.root_pem()).unwrap();
+    let new = Arc::new(Authority::load_or_create(&files.path().join("new"), &domain).unwrap());
+    let before = directory.credentials().unwrap().svid.chain.clone();
+    mesh.plane.replace_authority(new.clone());
+    until("both roots are believed", || believed(&directory) == 2).await;
+    assert_eq!(directory.credentials().unwrap().svid.chain, before, "the certificate stays until it is due");
+    // Who comes later has a certificate of the new one, and believes both.
+    let later = mesh.proxy("bank").await;
+    assert_eq!(believed(&later), 2);
+    let (old, new) = (directory.credentials().unwrap(), later.credentials().unwrap());
+    // Each proves itself to the other.
+    for (server, client) in [(&old, &new), (&new, &old)] {
+        let (near, far) = tokio::io::duplex(16 << 10);
+        let connector = tokio_rustls::TlsConnector::from(client.client_tls(&server.svid.id).unwrap());
+        let name = rustls::pki_types::ServerName::try_from("web").unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(server.server_tls.clone());
+        let (connected, accepted) = tokio::join!(connector.connect(name, near), acceptor.accept(far));
+        assert!(connected.is_ok() && accepted.is_ok(), "{connected:?} {accepted:?}");
+    }
 }

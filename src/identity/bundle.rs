@@ -58,6 +58,11 @@ impl TrustBundle {
         self.0.get(trust_domain).map_or(&[], Vec::as_slice)
     }
 
+    /// The roots that may vouch for `trust_domain` as PEM text.
+    pub fn pem_of(&self, trust_domain: &TrustDomain) -> String {
+        self.roots(trust_domain).iter().map(|root| pem::encode(root)).collect()
+    }
+
     /// All roots as PEM text, in the order of their domains.
     pub fn to_pem(&self) -> String {
         self.0.values().flatten().map(|root| pem::encode(root)).collect()

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::identity::TrustBundle;
+
 /// What happens to a request for a host that the mesh does not know (`outboundTrafficPolicy`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum OutboundMode {
@@ -25,4 +27,6 @@ pub struct Settings {
     pub outbound_mode: OutboundMode,
     /// Whether requests are logged.
     pub access_log: bool,
+    /// The roots that the mesh believes, where the control plane says; several while one replaces another.
+    pub bundle: Option<TrustBundle>,
 }

@@ -31,6 +31,7 @@ pub fn gateway(world: &World, namespace: &str, labels: Labels) -> Directory {
             cluster: "Kubernetes".into(),
             outbound_mode: OutboundMode::RegistryOnly,
             access_log: true,
+            bundle: None,
         },
         listeners,
         gateway_routes,

@@ -93,6 +93,11 @@ impl Cluster {
         }
     }
 
+    pub async fn delete(&self, object: &Value) {
+        let (api, name) = self.api(object);
+        api.delete(&name, &kube::api::DeleteParams::default()).await.unwrap();
+    }
+
     fn api(&self, object: &Value) -> (Api<DynamicObject>, String) {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let api_version = text("/apiVersion");

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::json;
 
 use crate::cluster::{Cluster, PATIENCE, Process, free, free_on};
@@ -181,4 +182,80 @@ async fn a_proxy_speaks_for_the_pod_that_its_token_is_bound_to_and_says_why_it_w
     proxy.says("the token of pod a does not speak for pod default/b").await;
     drop(plane);
     proxy.says("no control plane; what is held stays in force").await;
+}
+
+/// base64url without padding.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().chain(&[0, 0]).take(3).fold(0_usize, |group, byte| group << 8 | usize::from(*byte));
+        text.extend((0..=chunk.len()).map(|index| char::from(LETTERS[group >> (18 - 6 * index) & 63])));
+    }
+    text
+}
+
+/// Serves a set of keys over HTTP, until the test process ends.
+fn issuer(keys: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let _read = stream.read(&mut head);
+            let _sent =
+                write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{keys}", keys.len());
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_and_tokens_whose_keys_are_elsewhere_hold_between_processes() {
+    let mut mesh = mesh(64).await;
+    eventually(mesh.public, "web.example.com", 200).await;
+    let policy = |name: &str, spec: serde_json::Value| {
+        json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+            "metadata": {"name": name, "namespace": "shop"}, "spec": spec})
+    };
+    let allow =
+        |principal: &str| policy("callers", json!({"rules": [{"from": [{"source": {"principals": [principal]}}]}]}));
+    mesh.cluster.apply(&allow("cluster.local/ns/istio-system/sa/other")).await;
+    eventually(mesh.public, "web.example.com", 403).await;
+    mesh.sidecar.says("AuthorizationPolicy shop/callers, no rule of which allows it").await;
+    mesh.cluster.apply(&allow("cluster.local/ns/istio-system/sa/ingress")).await;
+    eventually(mesh.public, "web.example.com", 200).await;
+    // Plaintext proves nobody.
+    eventually(mesh.web, "web", 403).await;
+
+    let key = Ed25519KeyPair::generate().unwrap();
+    let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": base64(key.public_key().as_ref())}]});
+    let uri = format!("http://{}/keys", issuer(keys.to_string()));
+    mesh.cluster
+        .apply(&json!({"apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
+            "metadata": {"name": "users", "namespace": "istio-system"},
+            "spec": {"selector": {"matchLabels": {"istio": "ingressgateway"}},
+                "jwtRules": [{"issuer": "me", "jwksUri": uri}]}}))
+        .await;
+    let deny = json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+        "metadata": {"name": "signed-in", "namespace": "istio-system"},
+        "spec": {"selector": {"matchLabels": {"istio": "ingressgateway"}}, "action": "DENY",
+            "rules": [{"from": [{"source": {"notRequestPrincipals": ["me/*"]}}]}]}});
+    mesh.cluster.apply(&deny).await;
+    eventually(mesh.public, "web.example.com", 403).await;
+    let part = |value: &serde_json::Value| base64(value.to_string().as_bytes());
+    let signed = format!("{}.{}", part(&json!({"alg": "EdDSA"})), part(&json!({"iss": "me", "sub": "ann"})));
+    let token = format!("{signed}.{}", base64(key.sign(signed.as_bytes()).as_ref()));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let path = format!("/?access_token={token}");
+        match tokio::task::block_in_place(|| get(mesh.public, "web.example.com", &path)).unwrap() {
+            (200, head) => break assert!(head.starts_with("GET / HTTP/1.1"), "the token went on: {head}"),
+            other => assert!(Instant::now() < deadline, "{other:?}\n{}", mesh.plane.said()),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (status, _) =
+        tokio::task::block_in_place(|| get(mesh.public, "web.example.com", "/?access_token=a.b.c")).unwrap();
+    assert_eq!(status, 401);
 }

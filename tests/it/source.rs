@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use kube::client::Body;
-use mesh::control::{ControlPlane, Options, Source};
-use mesh::identity::{Authority, TrustDomain};
+use mesh::control::{ControlPlane, Options, Source, ca};
+use mesh::identity::{Authority, AuthorityFiles, TrustDomain};
 use mesh::model::OutboundMode;
 use mesh::proxy::directory::{Directory, Resolution};
 use mesh::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory};
@@ -243,4 +243,35 @@ async fn a_watch_whose_past_is_forgotten_starts_from_a_list() {
     until("the list is in force", || mesh.rules() == Some(2)).await;
     mesh.modify_rules(3).await;
     until("it is watched again", || mesh.rules() == Some(3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clusters_authority_is_made_once_and_a_plugged_in_one_is_whole_or_an_error() {
+    let cluster = Cluster::start().await;
+    let trust_domain = TrustDomain::new("cluster.local").unwrap();
+    let client = cluster.client();
+    let (first, second) = tokio::join!(
+        ca::from_secret(&client, "istio-system", &trust_domain),
+        ca::from_secret(&client, "istio-system", &trust_domain)
+    );
+    let made = first.unwrap().root_pem();
+    assert_eq!(second.unwrap().root_pem(), made, "two that start at once agree");
+    assert_eq!(ca::from_secret(&client, "istio-system", &trust_domain).await.unwrap().root_pem(), made);
+
+    let own = AuthorityFiles::generate(&trust_domain).unwrap();
+    let secret = |files: &[(&str, &str)]| {
+        let data: serde_json::Map<String, serde_json::Value> =
+            files.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cacerts", "namespace": "istio-system"},
+            "stringData": data})
+    };
+    let named = own.named();
+    cluster.apply(&secret(&named)).await;
+    let plugged = ca::from_secret(&client, "istio-system", &trust_domain).await.unwrap();
+    assert_eq!(Some(plugged.root_pem().as_str()), own.root.as_deref());
+    // A part of it is an error, never a reason to go back to another root.
+    cluster.delete(&secret(&[])).await;
+    cluster.apply(&secret(&named[1..])).await;
+    let error = ca::from_secret(&client, "istio-system", &trust_domain).await.unwrap_err().to_string();
+    assert!(error.contains("istio-system/cacerts") && error.contains("ca-key.pem"), "{error}");
 }

@@ -116,6 +116,7 @@ impl Snapshot {
             cluster: self.mesh.cluster.clone(),
             outbound_mode: self.mesh.outbound_mode,
             access_log: self.mesh.access_log,
+            bundle: Some(self.mesh.bundle.clone()),
         };
         Encoded::new(&v1::Settings::from(&settings))
     }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::compile::{KeySource, World};
+use crate::identity::TrustBundle;
 use crate::model::OutboundMode;
 use crate::wire::{Encoded, ResourceType};
 
@@ -47,6 +48,8 @@ pub struct MeshSettings {
     pub outbound_mode: OutboundMode,
     /// Whether requests are logged.
     pub access_log: bool,
+    /// The roots that proxies believe.
+    pub bundle: TrustBundle,
 }
 
 /// Resources with their names: one for a name that exists, none for one that does not, any number for a wildcard.
@@ -104,7 +107,7 @@ impl Snapshot {
         }
     }
 
-    fn next(&self, inventory: &Inventory, affected: &Affected) -> Self {
+    fn next(&self, inventory: &Inventory, mesh: Arc<MeshSettings>, affected: &Affected) -> Self {
         let oldest = self.generation.saturating_sub(IDLE_GENERATIONS);
         let inherited = |(question, known): (&Question, &Remembered)| {
             let wanted = known.asked_in.load(Ordering::Relaxed) >= oldest;
@@ -116,7 +119,7 @@ impl Snapshot {
             world: inventory.world(),
             pods: inventory.pods(),
             created: inventory.created(),
-            mesh: self.mesh.clone(),
+            mesh,
             answers: Mutex::new(answers),
         }
     }
@@ -149,6 +152,8 @@ pub struct Incoming {
     pub events: mpsc::Receiver<Event>,
     /// Keys that were fetched.
     pub keys: mpsc::Receiver<Fetched>,
+    /// The roots that proxies are to believe.
+    pub roots: watch::Receiver<TrustBundle>,
     /// The keys that are to be fetched.
     pub wanted: watch::Sender<BTreeSet<KeySource>>,
 }
@@ -156,12 +161,12 @@ pub struct Incoming {
 /// Publishes a snapshot for what happens, until there is nobody who tells.
 pub async fn publish(
     mut inventory: Inventory,
-    mesh: Arc<MeshSettings>,
+    mut mesh: Arc<MeshSettings>,
     incoming: Incoming,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     token: CancellationToken,
 ) {
-    let Incoming { mut events, mut keys, wanted } = incoming;
+    let Incoming { mut events, mut keys, mut roots, wanted } = incoming;
     let mut affected = Affected::default();
     let mut earliest = Instant::now();
     loop {
@@ -172,6 +177,11 @@ pub async fn publish(
                 None => return,
             },
             Some((source, set)) = keys.recv() => inventory.insert_keys(source, set, &mut affected),
+            Ok(()) = roots.changed() => {
+                let bundle = roots.borrow_and_update().clone();
+                mesh = Arc::new(MeshSettings { bundle, ..(*mesh).clone() });
+                affected.types.insert(ResourceType::Settings);
+            }
         }
         // What comes before the earliest moment to publish again is published with it.
         loop {
@@ -201,7 +211,7 @@ pub async fn publish(
         let next = match current {
             None => Snapshot::first(&inventory, mesh.clone()),
             Some(_) if affected.is_empty() => continue,
-            Some(current) => current.next(&inventory, &affected),
+            Some(current) => current.next(&inventory, mesh.clone(), &affected),
         };
         tracing::debug!(generation = next.generation, ?affected, "published");
         affected = Affected::default();

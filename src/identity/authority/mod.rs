@@ -168,6 +168,11 @@ impl Authority {
         self.bundle.to_pem()
     }
 
+    /// The certificate that it signs with.
+    pub fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.path.first()
+    }
+
     /// The trust domain whose identities this authority signs.
     pub fn trust_domain(&self) -> &TrustDomain {
         &self.trust_domain

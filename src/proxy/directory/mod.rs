@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, watch};
 
+use crate::identity::TrustBundle;
 use crate::model::{InboundPolicy, Listener, OutboundMode, Service, Settings};
 use crate::wire;
 
@@ -233,6 +234,7 @@ fn initial_settings() -> Settings {
         cluster: "".into(),
         outbound_mode: OutboundMode::RegistryOnly,
         access_log: true,
+        bundle: None,
     }
 }
 
@@ -251,6 +253,16 @@ impl Shared {
             connected: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             asks,
+        }
+    }
+
+    /// The mesh believes these roots from now on. The certificate in use stays, and so do connections that are open.
+    pub(in crate::proxy) fn believe(&self, bundle: &TrustBundle) {
+        let Some(current) = self.credentials.load_full() else { return };
+        match current.believing(bundle) {
+            Some(Ok(believing)) => self.credentials.store(Some(Arc::new(believing))),
+            Some(Err(error)) => tracing::warn!(%error, "the mesh's new roots cannot be used; the old ones stay"),
+            None => {}
         }
     }
 

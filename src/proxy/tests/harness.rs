@@ -264,6 +264,7 @@ pub fn settings(outbound_mode: OutboundMode) -> Settings {
         cluster: "Kubernetes".into(),
         outbound_mode,
         access_log: true,
+        bundle: None,
     }
 }
 

@@ -151,7 +151,11 @@ impl Renewal {
         }
         let root = chain.last().filter(|_| chain.len() > 1);
         let root = root.ok_or_else(|| unusable(&"there is no root with it"))?;
-        let bundle = TrustBundle::from_pem(svid.id.trust_domain(), root).map_err(|error| unusable(&error))?;
+        let bundle = match &self.shared.settings.load().bundle {
+            // What the mesh believes is said once for all, and may be more than the root of this certificate.
+            Some(bundle) => bundle.clone(),
+            None => TrustBundle::from_pem(svid.id.trust_domain(), root).map_err(|error| unusable(&error))?,
+        };
         Credentials::new(svid, bundle).map_err(|error| unusable(&error))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::identity::{TrustBundle, TrustDomain};
 use crate::model::authz::Policy;
 use crate::model::token::TokenRule;
 use crate::model::{
@@ -25,6 +26,7 @@ impl From<&Settings> for v1::Settings {
             cluster: settings.cluster.to_string(),
             outbound_mode: outbound_mode.into(),
             access_log: settings.access_log,
+            trust_roots: settings.bundle.iter().flat_map(trust_roots).collect(),
         }
     }
 }
@@ -46,8 +48,22 @@ impl TryFrom<v1::Settings> for Settings {
             cluster: message.cluster.into(),
             outbound_mode,
             access_log: message.access_log,
+            bundle: bundle(message.trust_roots)?,
         })
     }
+}
+
+fn trust_roots(bundle: &TrustBundle) -> impl Iterator<Item = v1::TrustRoots> {
+    bundle.trust_domains().map(|domain| v1::TrustRoots { trust_domain: domain.to_string(), pem: bundle.pem_of(domain) })
+}
+
+fn bundle(messages: Vec<v1::TrustRoots>) -> Result<Option<TrustBundle>, ConvertError> {
+    let bundles = list("trust_roots", messages, |message| {
+        let domain =
+            TrustDomain::new(&message.trust_domain).map_err(|error| ConvertError::new("trust_domain", error))?;
+        TrustBundle::from_pem(&domain, &message.pem).map_err(|error| ConvertError::new("pem", error))
+    })?;
+    Ok(bundles.into_iter().reduce(|all, more| all.union(&more)))
 }
 
 impl From<MtlsMode> for v1::MtlsMode {

@@ -474,6 +474,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             cluster,
             outbound_mode,
             access_log,
+            bundle: None,
         },
     )
 }
@@ -616,4 +617,25 @@ fn addresses_identities_and_hosts_are_checked() {
         let message = v1::Listener { port: 80, protocol: 1, virtual_hosts, ..v1::Listener::default() };
         assert_eq!(Listener::try_from(message).unwrap_err().field, "virtual_hosts[0].host", "{host}");
     }
+}
+
+#[test]
+fn the_roots_of_every_trust_domain_arrive() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = |name: &str| {
+        let domain = crate::identity::TrustDomain::new(name).unwrap();
+        crate::identity::Authority::load_or_create(&directory.path().join(name), &domain).unwrap().bundle()
+    };
+    let settings = Settings {
+        scope: "s".into(),
+        trust_domain: "a.org".into(),
+        cluster: "c".into(),
+        outbound_mode: OutboundMode::AllowAny,
+        access_log: false,
+        bundle: Some(bundle("a.org").union(&bundle("b.org"))),
+    };
+    let message = v1::Settings::from(&settings);
+    assert_eq!(Settings::try_from(message.clone()).unwrap(), settings);
+    let broken = v1::TrustRoots { trust_domain: "a.org".into(), pem: "no certificate".into() };
+    assert!(Settings::try_from(v1::Settings { trust_roots: vec![broken], ..message }).is_err());
 }

@@ -15,7 +15,7 @@ pub struct Provenance {
     #[prost(string, tag = "5")]
     pub source: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Settings {
     #[prost(string, tag = "1")]
     pub scope: ::prost::alloc::string::String,
@@ -27,6 +27,17 @@ pub struct Settings {
     pub outbound_mode: i32,
     #[prost(bool, tag = "5")]
     pub access_log: bool,
+    #[prost(message, repeated, tag = "6")]
+    pub trust_roots: ::prost::alloc::vec::Vec<TrustRoots>,
+}
+/// The roots that may vouch for identities of a trust domain.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrustRoots {
+    #[prost(string, tag = "1")]
+    pub trust_domain: ::prost::alloc::string::String,
+    /// Certificates.
+    #[prost(string, tag = "2")]
+    pub pem: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Workload {

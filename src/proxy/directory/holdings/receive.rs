@@ -45,6 +45,9 @@ impl Holdings {
 
     fn apply_settings(&mut self, version: Arc<str>, settings: Settings, now: Instant) {
         self.settings = Slot::Held { version, value: () };
+        if let Some(bundle) = &settings.bundle {
+            self.shared.believe(bundle);
+        }
         let settings = Arc::new(settings);
         match &self.scope {
             Some(scope) if *scope == settings.scope => {
