@@ -161,7 +161,7 @@ fn the_shell_does_what_scripts_expect() {
         ("{ echo x; echo y; } | tail -1", "y\n"),
         ("for a in \"$@\"; do echo \"<$a>\"; done; echo $#", "<one>\n<two words>\n2\n"),
         ("f() { echo \"f:$1\"; return 3; }; f a; echo $?", "f:a\n3\n"),
-        ("echo text > /tmp.txt; cat < /tmp.txt; cat /tmp.txt | tr a-z A-Z", "text\ntext\nTEXT\n"),
+        ("echo text > /tmp.txt; cat < /tmp.txt; cat /tmp.txt | tr a-z A-Z", "text\nTEXT\n"),
         ("cat <<EOF\nhello $1\nEOF\necho after", "hello one\nafter\n"),
         ("cat <<'EOF'\n$1\nEOF", "$1\n"),
         ("echo err 2>&1 >/dev/null; echo $(echo nested $(echo deep))", "nested deep\n"),

@@ -128,6 +128,9 @@ impl FakeApi {
                 })));
             }
             ("POST", "") => state.create(id, body.clone())?,
+            ("POST", _) if sub == "token" => {
+                return Err(Failure(404, "NotFound", format!("{id:?}: there are no tokens here")));
+            }
             ("PUT", _) if sub == "finalize" => state.finalize(&id, body)?,
             ("PUT", _) => state.replace(&id, body.clone())?,
             ("PATCH", _) => {

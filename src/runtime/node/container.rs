@@ -247,12 +247,9 @@ impl ContainerTask {
     async fn before_stop(&self, grace: Duration) -> Duration {
         let Some(hook) = self.plan.pre_stop.as_deref().filter(|_| !grace.is_zero()) else { return grace };
         let began = Instant::now();
-        match timeout(grace, self.place.succeeds(hook)).await {
-            Ok(Err(reason)) => {
-                let (_, pod, _) = &self.pod;
-                tracing::warn!(%pod, container = %self.plan.name, "its preStop hook failed: {reason}");
-            }
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(reason)) = timeout(grace, self.place.succeeds(hook)).await {
+            let (_, pod, _) = &self.pod;
+            tracing::warn!(%pod, container = %self.plan.name, "its preStop hook failed: {reason}");
         }
         // As in Kubernetes, a hook that used all of the time leaves a little for the container.
         grace.saturating_sub(began.elapsed()).max(AFTER_HOOK.min(grace))

@@ -207,11 +207,12 @@ mod tests {
             finished: Timestamp::from_second(101).unwrap(),
         };
         let waits = Phase::Waiting { reason: "CrashLoopBackOff", message: Some("restarting".to_owned()) };
-        let crashed = Record { phase: waits, last: Some(ended), restarts: 1, ..created.clone() };
+        let crashed = Record { phase: waits, last: Some(ended), restarts: 1, ..created };
         let reasons = |before: &Record, after: &Record| -> Vec<&'static str> {
             let notes = between(&plan, std::slice::from_ref(before), std::slice::from_ref(after));
             notes.into_iter().map(|note| note.reason).collect()
         };
+        let created = Record::waiting("ContainerCreating", None, container);
         assert_eq!(reasons(&created, &running), ["Pulled", "Created", "Started"]);
         assert_eq!(reasons(&running, &crashed), ["BackOff"]);
         assert_eq!(reasons(&created, &crashed), ["Pulled", "Created", "Started", "BackOff"]);

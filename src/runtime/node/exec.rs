@@ -14,7 +14,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::Method;
 use parking_lot::Mutex;
-use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -48,15 +47,20 @@ impl ContainerPlace {
         let mut child = self.spawner.spawn(process).await?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let drain = async {
-            for pipe in [
-                stdout.map(|pipe| Box::new(pipe) as Box<dyn AsyncRead + Send + Unpin>),
-                stderr.map(|pipe| Box::new(pipe) as _),
-            ] {
-                if let Some(mut pipe) = pipe {
-                    tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+            let (mut out, mut err) = (tokio::io::sink(), tokio::io::sink());
+            let from_out = async {
+                match stdout {
+                    Some(mut pipe) => tokio::io::copy(&mut pipe, &mut out).await,
+                    None => Ok(0),
                 }
-            }
-            io::Result::Ok(())
+            };
+            let from_err = async {
+                match stderr {
+                    Some(mut pipe) => tokio::io::copy(&mut pipe, &mut err).await,
+                    None => Ok(0),
+                }
+            };
+            tokio::join!(from_out, from_err)
         };
         let (_drained, status) = tokio::join!(drain, child.wait());
         Ok(status?.code().unwrap_or(128))

@@ -158,13 +158,10 @@ pub(super) fn ls(call: &mut Call<'_>) -> io::Result<u8> {
     let mut code = 0;
     for path in paths {
         let place = call.files.outside(path);
-        let about = match fs::metadata(&place) {
-            Ok(about) => about,
-            Err(_) => {
-                writeln!(call.err, "ls: {path}: No such file or directory")?;
-                code = 1;
-                continue;
-            }
+        let Ok(about) = fs::metadata(&place) else {
+            writeln!(call.err, "ls: {path}: No such file or directory")?;
+            code = 1;
+            continue;
         };
         let mut names: Vec<(String, fs::Metadata)> = if about.is_dir() && !flags.contains('d') {
             let entries = fs::read_dir(&place)?.flatten();

@@ -47,7 +47,7 @@ pub(super) fn nc(call: &mut Call<'_>) -> io::Result<u8> {
         Ok(stream) => stream,
         Err(error) => return call.usage(1, format_args!("{host} ({port}): {error}")),
     };
-    if verbose || scan && verbose {
+    if verbose {
         writeln!(call.err, "{host} ({port}) open")?;
     }
     if scan {

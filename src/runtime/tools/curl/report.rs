@@ -23,7 +23,7 @@ pub(super) fn format(format: &str, report: &Report, done: &Done, failure: Option
         let after = rest.get(c.len_utf8()..).unwrap_or_default();
         let (shown, next) = match c {
             '%' if after.starts_with('%') => ("%".to_owned(), after.get(1..)),
-            '%' => match braced(after, "{").or_else(|| braced(after, "header{").map(|(name, next)| (name, next))) {
+            '%' => match braced(after, "{").or_else(|| braced(after, "header{")) {
                 Some(("stderr", next)) => {
                     to_err = true;
                     (String::new(), Some(next))

@@ -109,9 +109,8 @@ fn read_commands(shell: &mut Shell, call: &mut Call<'_>, prompt: bool) -> io::Re
         match parse::script(&pending) {
             Ok(list) => {
                 pending.clear();
-                match shell.list(&list) {
-                    Err(Stop::Exit(code)) => return Ok(code),
-                    Ok(_) | Err(_) => {}
+                if let Err(Stop::Exit(code)) = shell.list(&list) {
+                    return Ok(code);
                 }
             }
             Err(error) if error.is_incomplete() && !ended => {}

@@ -20,7 +20,7 @@ pub(super) enum Node {
         stages: Vec<Stage>,
     },
     /// `a && b || c`: the first, then what follows on success (`true`) or failure.
-    Chain(Box<Node>, Vec<(bool, Node)>),
+    Chain(Box<Self>, Vec<(bool, Self)>),
     If {
         arms: Vec<(List, List)>,
         otherwise: List,
@@ -46,7 +46,7 @@ pub(super) enum Node {
     /// A function, and the text of its definition.
     Function {
         name: String,
-        body: Box<Node>,
+        body: Box<Self>,
         text: String,
     },
     /// The text of a compound command, and its redirections.
