@@ -75,9 +75,6 @@ impl Credentials {
         Self { renewal_failure: Some(renewal_failure), ..self }
     }
 
-<<<<<<< HEAD
-    /// The configuration for connections to a workload that must prove to be `expected`, with or without HTTP/2.
-=======
     /// The same certificate, which believes other roots from now on; `None` where these are the roots that it believes.
     pub fn believing(&self, bundle: &TrustBundle) -> Option<Result<Self, CredentialsError>> {
         (self.bundle != *bundle).then(|| {
@@ -86,8 +83,7 @@ impl Credentials {
         })
     }
 
-    /// The configuration for connections to a workload that must prove to be `expected`.
->>>>>>> policy
+    /// The configuration for connections to a workload that must prove to be `expected`, with or without HTTP/2.
     ///
     /// Fails when the certificate has expired, see [`Credentials::check`].
     pub fn client_tls(&self, expected: &SpiffeId, http2: bool) -> Result<Arc<ClientConfig>, CredentialsError> {
