@@ -76,8 +76,8 @@ struct Row {
 pub fn run(ui: &Ui, args: Args) -> CliResult {
     block_on(async {
         let source = match &args.address {
-            Some(address) => From::Address(address.trim_end_matches('/').to_owned()),
-            None => From::Cluster(args.target.connect(ui).await?),
+            Some(address) => Origin::Address(address.trim_end_matches('/').to_owned()),
+            None => Origin::Cluster(args.target.connect(ui).await?),
         };
         let mut shown: Option<Vec<Row>> = None;
         let mut drawn = 0;
@@ -102,12 +102,12 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
 }
 
 /// Where the answer comes from.
-enum From {
+enum Origin {
     Cluster(Connection),
     Address(String),
 }
 
-impl From {
+impl Origin {
     async fn ask(&self) -> CliResult<Proxies> {
         match self {
             Self::Cluster(connection) => proxies(connection).await,

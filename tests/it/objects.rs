@@ -91,12 +91,14 @@ fn the_demos_proxies_are_in_sync_and_checks_pass() {
     let runtime = Runtime::demo();
     let waited = runtime.mesh(&["wait", "--for", "distribution"]);
     assert!(stdout(&waited).contains("is in force in"), "{}{}", stdout(&waited), stderr(&waited));
-    let json = runtime.mesh(&["proxy-status", "-o", "json"]);
-    let rows: Vec<Value> = serde_json::from_slice(&json.stdout).unwrap();
+    let rows = eventually("every proxy is in sync", || {
+        let json = runtime.mesh(&["proxy-status", "-o", "json"]);
+        let rows: Vec<Value> = serde_json::from_slice(&json.stdout).unwrap();
+        rows.iter().all(|row| row["status"] == "SYNCED").then_some(rows)
+    });
     for app in ["productpage", "reviews", "details", "ratings", "istio-ingressgateway"] {
         assert!(rows.iter().any(|row| row["pod"].as_str().unwrap().starts_with(app)), "{app}: {rows:#?}");
     }
-    assert!(rows.iter().all(|row| row["status"] == "SYNCED"), "{rows:#?}");
     let pod = rows[0]["pod"].as_str().unwrap();
     let table = runtime.mesh(&["proxy-status", pod, "--exit-code"]);
     let table = stdout(&table);
