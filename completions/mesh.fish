@@ -44,6 +44,7 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "wait" -d 'Wait until obje
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy-status" -d 'Show how far each proxy is with the configuration'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "ps" -d 'Show how far each proxy is with the configuration'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "validate" -d 'Check configuration files without applying them'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "analyze" -d 'Find what is accepted and does not work'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run a proxy: a pod\'s sidecar, a gateway, or a gateway from files'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "control-plane" -d 'Run the control plane: watch a cluster, and tell its proxies what is configured'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version of the program, of the cluster and of what is installed there'
@@ -302,6 +303,33 @@ complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s R -l recursive -d 'Read directories with everything below them'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s k -l use-kube -d 'Whether the cluster is looked at [default: if there is one]' -r -f -a "true\t''
+false\t''"
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s n -l namespace -d 'Namespace to show' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s S -l suppress -d 'Don\'t show a code for a resource: CODE=RESOURCE, * for anything; may be given several times' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l analyzer -d 'Run this analyzer only; may be given several times' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l failure-threshold -d 'Level from which the command fails: Info, Warning or Error' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l output-threshold -d 'Level from which messages are shown: Info, Warning or Error' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s o -l output -d 'Form of the result' -r -f -a "log\t'A line for each message'
+json\t'JSON'
+yaml\t'YAML'
+sarif\t'SARIF 2.1.0, for code scanners'
+junit\t'JUnit\'s XML, for build servers'"
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l color -d 'Whether levels are coloured [default: on a terminal]' -r -f -a "true\t''
+false\t''"
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l meshConfigFile -d 'File with the mesh\'s settings, instead of the cluster\'s' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s i -l istioNamespace -d 'Namespace of the control plane' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s r -l revision -d 'Revision of the control plane' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s L -l list-analyzers -d 'List the analyzers'
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s A -l all-namespaces -d 'Show every namespace'
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s v -l verbose -d 'Say what is looked at'
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l ignore-unknown -d 'Don\'t fail for what can\'t be read'
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l labels -d 'Labels of the gateway (with --local)' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s n -l namespace -d 'Namespace of the proxy' -r

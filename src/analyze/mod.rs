@@ -15,6 +15,7 @@ mod analyzers;
 mod annotation_table;
 pub mod codes;
 mod hosts;
+mod installation;
 mod message;
 mod object;
 mod report;
@@ -23,10 +24,15 @@ mod shadow;
 mod snapshot;
 
 #[cfg(test)]
+mod documentation;
+#[cfg(test)]
+mod own_tests;
+#[cfg(test)]
 mod tests;
 
 pub use analyzers::{ANALYZERS, Analyzer};
 pub use codes::{CODES, Code, Level};
+pub use installation::installation;
 pub use message::{Found, Message};
 pub use object::Object;
 pub use report::{junit, sarif};

@@ -14,8 +14,8 @@ pub type Labels<'o> = BTreeMap<&'o str, &'o str>;
 /// Where an object comes from.
 #[derive(Clone, Debug)]
 enum Origin {
-    /// A document, or an item of one that is a list.
-    File { document: Arc<Document>, item: Option<usize> },
+    /// A document.
+    File { document: Arc<Document> },
     /// A cluster.
     Cluster { value: Box<Value> },
 }
@@ -56,17 +56,24 @@ const CLUSTER_SCOPED: &[&str] = &[
 impl Object {
     /// The objects of a document: itself, or its items if it is a list. Values that are no objects are left out.
     pub fn of_document(document: Document, default_namespace: &str, cluster: Option<&Arc<str>>) -> Vec<Self> {
-        let document = Arc::new(document);
-        let is_list = document.value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
-        let items = document.value.get("items").and_then(Value::as_array).filter(|_| is_list).map(Vec::len);
-        let places: Vec<Option<usize>> = items.map_or_else(|| vec![None], |count| (0..count).map(Some).collect());
-        places
-            .into_iter()
-            .filter_map(|item| {
-                let origin = Origin::File { document: Arc::clone(&document), item };
-                Self::new(origin, default_namespace, cluster)
-            })
-            .collect()
+        let object = |document| Self::new(Origin::File { document: Arc::new(document) }, default_namespace, cluster);
+        document.into_items().into_iter().filter_map(object).collect()
+    }
+
+    /// The pod that a workload will have; it stands where its template does.
+    pub fn pod_of(workload: &Self) -> Option<Self> {
+        let template = workload.at("/spec/template")?;
+        let mut value = serde_json::json!({"apiVersion": "v1", "kind": "Pod"});
+        value["metadata"] = template.get("metadata").cloned().unwrap_or_else(|| serde_json::json!({}));
+        value["spec"] = template.get("spec").cloned().unwrap_or_default();
+        Some(Self {
+            origin: Origin::Cluster { value: Box::new(value) },
+            kind: "Pod".into(),
+            group: "".into(),
+            namespace: Arc::clone(&workload.namespace),
+            name: Arc::clone(&workload.name),
+            cluster: workload.cluster.clone(),
+        })
     }
 
     /// An object of a cluster.
@@ -105,17 +112,7 @@ impl Object {
     pub fn source(&self, path: &Path) -> Option<SourcePosition> {
         match &self.origin {
             Origin::Cluster { .. } => None,
-            Origin::File { document, item: None } => Some(document.source(path)),
-            Origin::File { document, item: Some(index) } => {
-                let mut whole = Path::root().key("items").index(*index);
-                for segment in path.segments() {
-                    match segment {
-                        crate::yaml::Segment::Key(key) => whole.push_key(key),
-                        crate::yaml::Segment::Index(index) => whole.push_index(*index),
-                    }
-                }
-                Some(document.source(&whole))
-            }
+            Origin::File { document } => Some(document.source(path)),
         }
     }
 
@@ -179,10 +176,7 @@ impl Origin {
     fn value(&self) -> &Value {
         match self {
             Self::Cluster { value } => value,
-            Self::File { document, item: None } => &document.value,
-            Self::File { document, item: Some(index) } => {
-                document.value.get("items").and_then(|items| items.get(index)).unwrap_or(&Value::Null)
-            }
+            Self::File { document } => &document.value,
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Options {
     pub istio_namespace: String,
     /// The control plane's revision.
     pub revision: String,
+    /// Whether workloads stand for the pods that they will have, as they do in files that nothing runs yet.
+    pub workloads_have_pods: bool,
 }
 
 impl Default for Options {
@@ -25,6 +27,7 @@ impl Default for Options {
             default_namespace: "default".to_owned(),
             istio_namespace: "istio-system".to_owned(),
             revision: "default".to_owned(),
+            workloads_have_pods: false,
         }
     }
 }
@@ -41,8 +44,20 @@ pub struct Snapshot {
     /// The object that the networks are part of, and the networks.
     pub mesh_networks: Option<Value>,
     namespaces_with_ambient: HashSet<String>,
+    /// Pods, and those that workloads will have.
+    pods: Vec<Object>,
     pods_by_namespace: HashMap<Arc<str>, Vec<usize>>,
+    /// By key, then by value.
+    pods_by_label: HashMap<String, HashMap<String, Vec<usize>>>,
+    /// By kind, namespace and name.
+    names: HashMap<Arc<str>, Names>,
 }
+
+/// Kinds whose objects have pods, by a template.
+const WORKLOADS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"];
+
+/// Places of a kind's objects by namespace and name.
+type Names = HashMap<Arc<str>, HashMap<Arc<str>, usize>>;
 
 /// A name that no other object of a cluster has: cluster, kind, group, namespace, name.
 type Identity = (Option<Arc<str>>, Arc<str>, Arc<str>, Arc<str>, Arc<str>);
@@ -72,13 +87,25 @@ impl Snapshot {
         for object in all {
             kinds.entry(Arc::clone(&object.kind)).or_default().push(object);
         }
+        let mut names: HashMap<Arc<str>, Names> = HashMap::new();
+        for (kind, objects) in &kinds {
+            let of_kind = names.entry(Arc::clone(kind)).or_default();
+            for (index, object) in objects.iter().enumerate() {
+                let in_namespace = of_kind.entry(Arc::clone(&object.namespace)).or_default();
+                // Of several clusters' objects, or of several groups', the first.
+                in_namespace.entry(Arc::clone(&object.name)).or_insert(index);
+            }
+        }
         let mut snapshot = Self {
             options,
             kinds,
             mesh_config: Value::Null,
             mesh_networks: None,
             namespaces_with_ambient: HashSet::new(),
+            pods: Vec::new(),
             pods_by_namespace: HashMap::new(),
+            pods_by_label: HashMap::new(),
+            names,
         };
         let map = if snapshot.options.revision == "default" {
             "istio".to_owned()
@@ -101,11 +128,18 @@ impl Snapshot {
             })
             .map(|namespace| namespace.name.to_string())
             .collect();
-        let mut pods: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
-        for (index, pod) in snapshot.all("Pod").iter().enumerate() {
-            pods.entry(Arc::clone(&pod.namespace)).or_default().push(index);
+        let mut pods = snapshot.all("Pod").to_vec();
+        if snapshot.options.workloads_have_pods {
+            pods.extend(WORKLOADS.iter().flat_map(|kind| snapshot.all(kind)).filter_map(Object::pod_of));
         }
-        snapshot.pods_by_namespace = pods;
+        for (index, pod) in pods.iter().enumerate() {
+            snapshot.pods_by_namespace.entry(Arc::clone(&pod.namespace)).or_default().push(index);
+            for (key, value) in pod.labels() {
+                let values = snapshot.pods_by_label.entry(key.to_owned()).or_default();
+                values.entry(value.to_owned()).or_default().push(index);
+            }
+        }
+        snapshot.pods = pods;
         snapshot
     }
 
@@ -143,7 +177,8 @@ impl Snapshot {
 
     /// One object.
     pub fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<&Object> {
-        self.all(kind).iter().find(|object| &*object.namespace == namespace && &*object.name == name)
+        let index = self.names.get(kind)?.get(namespace)?.get(name)?;
+        self.all(kind).get(*index)
     }
 
     /// Every object.
@@ -151,20 +186,33 @@ impl Snapshot {
         self.kinds.values().flatten()
     }
 
-    /// The pods of a namespace.
+    /// Every pod, and those that workloads will have.
+    pub fn pods(&self) -> &[Object] {
+        &self.pods
+    }
+
+    /// The same of a namespace.
     pub fn pods_in<'s>(&'s self, namespace: &str) -> impl Iterator<Item = &'s Object> {
-        let pods = self.all("Pod");
+        let pods = self.pods();
         let indexes = self.pods_by_namespace.get(namespace).map_or(&[][..], Vec::as_slice);
         indexes.iter().filter_map(move |index| pods.get(*index))
     }
 
     /// The pods that have these labels, in `namespace`, or anywhere.
-    pub fn selected<'s>(&'s self, selector: &'s Labels<'s>, namespace: Option<&'s str>) -> Vec<&'s Object> {
-        let fits = |pod: &&Object| selects(selector, &pod.labels());
-        match namespace {
-            Some(namespace) => self.pods_in(namespace).filter(fits).collect(),
-            None => self.all("Pod").iter().filter(fits).collect(),
-        }
+    pub fn selected<'s>(&'s self, selector: &Labels<'_>, namespace: Option<&str>) -> Vec<&'s Object> {
+        // The label that the fewest pods have leads to them.
+        let lists = selector.iter().map(|(key, value)| {
+            self.pods_by_label.get(*key).and_then(|values| values.get(*value)).map_or(&[][..], Vec::as_slice)
+        });
+        let candidates: Vec<&Object> = match lists.min_by_key(|list| list.len()) {
+            Some(list) => list.iter().filter_map(|index| self.pods.get(*index)).collect(),
+            None => self.pods.iter().collect(),
+        };
+        candidates
+            .into_iter()
+            .filter(|pod| namespace.is_none_or(|namespace| *pod.namespace == *namespace))
+            .filter(|pod| selector.len() < 2 || selects(selector, &pod.labels()))
+            .collect()
     }
 
     /// The namespace whose objects hold for the whole mesh.
@@ -197,10 +245,9 @@ impl Snapshot {
         }
         let labels = super::object::map(value, &format!("{pointer}/metadata/labels"));
         let annotations = super::object::map(value, &format!("{pointer}/metadata/annotations"));
-        for chosen in [labels.get("sidecar.istio.io/inject"), annotations.get("sidecar.istio.io/inject")] {
-            if let Some(chosen) = chosen {
-                return chosen.eq_ignore_ascii_case("true");
-            }
+        let chosen = [labels.get("sidecar.istio.io/inject"), annotations.get("sidecar.istio.io/inject")];
+        if let Some(chosen) = chosen.into_iter().flatten().next() {
+            return chosen.eq_ignore_ascii_case("true");
         }
         self.find("Namespace", "", namespace).is_some_and(|namespace| namespace.label("istio-injection") == "enabled")
     }

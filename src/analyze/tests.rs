@@ -17,27 +17,6 @@ fn read(file: &str, cluster: Option<&Arc<str>>) -> Vec<Object> {
     loaded.documents.into_iter().flat_map(|document| Object::of_document(document, "", cluster)).collect()
 }
 
-/// What the upstream test adds to every case.
-const INGRESS: &str = "
-apiVersion: v1
-kind: Service
-metadata: {name: istio-ingressgateway, namespace: istio-system}
-spec:
-  ports:
-  - {name: http2, port: 80, protocol: TCP, targetPort: 80}
-  - {name: https, port: 443, protocol: TCP, targetPort: 443}
-  - {name: tcp, port: 31400, protocol: TCP, targetPort: 31400}
-  - {name: tls, port: 15443, protocol: TCP, targetPort: 15443}
-  selector: {istio: ingressgateway}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: istio-ingressgateway, namespace: istio-system, labels: {istio: ingressgateway}}
-spec:
-  containers:
-  - {name: istio-proxy}
-";
-
 fn counted(pairs: impl IntoIterator<Item = (String, String)>) -> BTreeMap<(String, String), usize> {
     let mut counted = BTreeMap::new();
     for pair in pairs {
@@ -57,9 +36,7 @@ fn upstreams_cases_give_the_same_messages() {
         let files = |field: &str| -> Vec<String> {
             case[field].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
         };
-        let ingress = yaml::load("ingress", INGRESS.as_bytes()).documents;
-        let mut objects: Vec<Object> =
-            ingress.into_iter().flat_map(|document| Object::of_document(document, "", None)).collect();
+        let mut objects = installation("istio-system");
         objects.extend(files("inputFiles").iter().flat_map(|file| read(file, None)));
         for (number, field) in ["cluster1InputFiles", "cluster2InputFiles"].into_iter().enumerate() {
             let cluster: Arc<str> = format!("cluster{}", number + 1).into();

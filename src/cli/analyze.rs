@@ -2,13 +2,13 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::analyze::{
-    ANALYZERS, Analyzer, Level, Message, Object, Options, Snapshot, Suppression, Wanted, analyze, junit, parsed, sarif,
+    ANALYZERS, Analyzer, Level, Message, Object, Options, Snapshot, Suppression, Wanted, analyze, installation, junit,
+    parsed, sarif,
 };
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::input::{Files, count};
@@ -22,8 +22,9 @@ use crate::yaml::Document;
 ///
 /// Reads files, a cluster, or files laid over a cluster, as they would be once
 /// applied. Messages have the codes and severities of istioctl's; codes that
-/// start with MSH are this mesh's own. With files, and no cluster in reach,
-/// every namespace is shown unless -n names one.
+/// start with MSH are this mesh's own. With files and no cluster in reach, every
+/// namespace is shown unless -n names one, and what looks for kinds of which the
+/// files hold none is skipped (-v says what).
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  mesh analyze -k=false config/\n  mesh analyze -A\n  mesh analyze new.yaml -S \"IST0102=Namespace frod\" -o sarif"
@@ -174,21 +175,36 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         (None, Some(_)) => Some(default_namespace.clone()),
         (None, None) => None,
     };
-    let options =
-        Options { default_namespace, istio_namespace: args.istio_namespace.clone(), revision: args.revision.clone() };
+    let options = Options {
+        default_namespace,
+        istio_namespace: args.istio_namespace.clone(),
+        revision: args.revision.clone(),
+        workloads_have_pods: connection.is_none(),
+    };
     let files =
         documents.into_iter().flat_map(|document| Object::of_document(document, &options.default_namespace, None));
-    let objects: Vec<Object> =
-        live.into_iter().filter_map(|value| Object::of_cluster(value, None::<&Arc<str>>)).chain(files).collect();
-    if args.verbose {
-        ui.note(format!("{} and {}", count(objects.len(), "object"), count(analyzers.len(), "analyzer")));
-        for analyzer in &analyzers {
-            ui.note(format!("  {}", analyzer.name));
-        }
-    }
+    // Without a cluster, files are taken to be meant for a default installation.
+    let installed = if connection.is_some() { Vec::new() } else { installation(&options.istio_namespace) };
+    let live = live.into_iter().filter_map(|value| Object::of_cluster(value, None));
+    let objects: Vec<Object> = installed.into_iter().chain(live).chain(files).collect();
+    let total = objects.len();
     let mut snapshot = Snapshot::new(options, objects);
     if let Some(file) = &args.mesh_config_file {
         snapshot = snapshot.with_mesh_config(settings(file)?);
+    }
+    // What is not in the files may well be in the cluster that they are meant for.
+    let files_alone = connection.is_none() && args.analyzer.is_empty();
+    let (skipped, analyzers): (Vec<&Analyzer>, Vec<&Analyzer>) =
+        analyzers.into_iter().partition(|analyzer| files_alone && analyzer.lacks(&snapshot).is_some());
+    if args.verbose {
+        ui.note(format!("{} and {}:", count(total, "object"), count(analyzers.len(), "analyzer")));
+        for analyzer in &analyzers {
+            ui.note(format!("  {}", analyzer.name));
+        }
+        for analyzer in skipped {
+            let kind = analyzer.lacks(&snapshot).unwrap_or_default();
+            ui.note(format!("  {}: skipped, since the files hold no {kind}", analyzer.name));
+        }
     }
     let wanted = Wanted { namespace: shown, threshold: args.output_threshold, suppressed: args.suppress.clone() };
     let messages = wanted.of(analyze(&snapshot, analyzers));

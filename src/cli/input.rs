@@ -135,7 +135,7 @@ fn cannot_read(path: &Path, error: &io::Error) -> CliError {
 impl Input {
     fn load(&mut self, name: &str, bytes: &[u8]) {
         let loaded = yaml::load(name, bytes);
-        self.documents.extend(loaded.documents);
+        self.documents.extend(loaded.documents.into_iter().flat_map(Document::into_items));
         self.unreadable.extend(loaded.errors);
         self.sources.insert(name.to_owned(), String::from_utf8_lossy(bytes).into_owned());
     }

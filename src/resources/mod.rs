@@ -44,6 +44,8 @@ pub mod virtual_service;
 pub mod workload_entry;
 
 #[cfg(test)]
+mod kind_tests;
+#[cfg(test)]
 mod policy_tests;
 #[cfg(test)]
 mod tests;

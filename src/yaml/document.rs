@@ -108,6 +108,29 @@ impl Document {
         SourcePosition::new(Arc::clone(&self.name), self.locate_nearest(path))
     }
 
+    /// The objects of the document: itself, or the items of a Kubernetes list (a `List`, or any `…List` with `items`), each as
+    /// a document of its own that knows its place.
+    pub fn into_items(self) -> Vec<Self> {
+        let is_list = self.value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+        if !is_list || !self.value.get("items").is_some_and(Value::is_array) {
+            return vec![self];
+        }
+        let Self { name, mut value, located, .. } = self;
+        let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) else { return Vec::new() };
+        let places = match located.children {
+            Children::Mapping(mut entries) => entries.remove("items").map(|items| items.children),
+            _ => None,
+        };
+        let Some(Children::Sequence(places)) = places else { return Vec::new() };
+        let named = |(value, located): (Value, Located)| Self {
+            name: Arc::clone(&name),
+            start_line: located.value.line,
+            value,
+            located,
+        };
+        items.into_iter().zip(places).map(named).collect()
+    }
+
     fn descend(&self, path: &Path) -> Option<&Located> {
         path.segments().iter().try_fold(&self.located, |here, segment| here.child(segment))
     }

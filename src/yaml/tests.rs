@@ -85,6 +85,19 @@ fn an_address_in_brackets_is_a_string() {
 }
 
 #[test]
+fn a_list_is_its_items() {
+    let list = load("t.yaml", b"apiVersion: v1\nkind: List\nitems:\n- kind: A\n- kind: B\n  x: {z: 1}\n");
+    let items: Vec<_> = list.documents.into_iter().flat_map(super::Document::into_items).collect();
+    assert_eq!(items.iter().map(|item| item.value["kind"].clone()).collect::<Vec<_>>(), ["A", "B"]);
+    assert_eq!(items[1].locate(&path("x.z")), Some(Position { line: 6, column: 7 }));
+    assert_eq!(items[1].start_line, 5);
+    for single in ["kind: List", "kind: List\nitems: 1", "kind: ListOf\nitems: [1]", "[1]"] {
+        let loaded = load("t.yaml", single.as_bytes());
+        assert_eq!(loaded.documents.into_iter().flat_map(super::Document::into_items).count(), 1, "{single}");
+    }
+}
+
+#[test]
 fn keys_become_strings() {
     assert_eq!(
         value("80: a\non: b\n0x10: c\n1.5: d\nno: e\n'y': f\n"),

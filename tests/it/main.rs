@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod analyze;
 mod cluster;
 mod control_plane;
 mod crash;

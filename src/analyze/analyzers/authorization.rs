@@ -27,7 +27,7 @@ fn workloads(snapshot: &Snapshot, policy: &Object, found: &mut Found) {
     let selected =
         |pod: &Object| selects(&selector, &pod.labels()) && (snapshot.is_in_mesh(pod) || snapshot.is_ambient(pod));
     let any = if everywhere {
-        snapshot.all("Pod").iter().any(selected)
+        snapshot.pods().iter().any(selected)
     } else {
         snapshot.pods_in(&policy.namespace).any(selected)
     };

@@ -36,7 +36,7 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
 /// What is said of a port in different Services, and by which.
 type Said<'o> = BTreeMap<String, BTreeMap<String, BTreeSet<&'o str>>>;
 
-fn named<'o>(says: &BTreeMap<String, BTreeSet<&'o str>>) -> String {
+fn named(says: &BTreeMap<String, BTreeSet<&str>>) -> String {
     let names: BTreeSet<&str> = says.values().flatten().copied().collect();
     names.into_iter().collect::<Vec<_>>().join(", ")
 }

@@ -19,10 +19,9 @@ pub fn unchecked_servers(snapshot: &Snapshot, found: &mut Found) {
     for rule in snapshot.all("DestinationRule") {
         let selects = rule.at("/spec/workloadSelector").is_some();
         let unchecked = |tls: &Value| {
-            matches!(text(tls, "/mode"), "SIMPLE" | "MUTUAL")
-                && text(tls, "/caCertificates").is_empty()
-                // The secret of a gateway, or of selected sidecars, may hold the authorities.
-                && !(selects && !text(tls, "/credentialName").is_empty())
+            // The secret of a gateway, or of selected sidecars, may hold the authorities.
+            let by_secret = selects && !text(tls, "/credentialName").is_empty();
+            matches!(text(tls, "/mode"), "SIMPLE" | "MUTUAL") && text(tls, "/caCertificates").is_empty() && !by_secret
         };
         let host = rule.text("/spec/host");
         if let Some(tls) = rule.at("/spec/trafficPolicy/tls").filter(|tls| unchecked(tls)) {
@@ -58,19 +57,13 @@ const TOPOLOGY: &[&str] = &[
 pub fn subsets(snapshot: &Snapshot, found: &mut Found) {
     let hosts = Hosts::new(snapshot);
     let nodes: BTreeMap<&str, &Object> = snapshot.all("Node").iter().map(|node| (&*node.name, node)).collect();
-    let pods: Vec<BTreeMap<&str, &str>> = snapshot
-        .all("Pod")
-        .iter()
-        .map(|pod| {
-            let mut labels = pod.labels();
-            if let Some(node) = nodes.get(pod.text("/spec/nodeName")) {
-                let known = node.labels();
-                let set = TOPOLOGY.iter().filter_map(|name| known.get_key_value(name));
-                labels.extend(set.filter(|(_, value)| !value.is_empty()));
-            }
-            labels
-        })
-        .collect();
+    // A pod's labels, and where its node is.
+    let labels_of = |pod: &'_ Object| -> Vec<(String, String)> {
+        let own = pod.labels();
+        let node = nodes.get(pod.text("/spec/nodeName")).map(|node| node.labels()).unwrap_or_default();
+        let place = node.iter().filter(|(key, value)| TOPOLOGY.contains(key) && !value.is_empty());
+        own.iter().chain(place).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
     for rule in snapshot.all("DestinationRule") {
         let exported = rule.texts("/spec/exportTo");
         let host = rule.text("/spec/host");
@@ -86,17 +79,21 @@ pub fn subsets(snapshot: &Snapshot, found: &mut Found) {
             "ServiceEntry" => known.object.map("/spec/workloadSelector/labels"),
             _ => known.object.map("/spec/selector"),
         };
+        let pods: Vec<Vec<(String, String)>> = snapshot.selected(&base, None).into_iter().map(&labels_of).collect();
+        let any = |labels: &BTreeMap<&str, &str>| {
+            pods.iter().any(|pod| {
+                labels.iter().all(|(key, value)| pod.iter().any(|(held, with)| held == key && with == value))
+            })
+        };
         // Endpoints that are listed have their labels in the list.
         let listed: Vec<_> = items(known.object.value(), "/spec/endpoints").iter().map(|e| map(e, "/labels")).collect();
         for (index, subset) in rule.items("/spec/subsets").iter().enumerate() {
-            let mut wanted = base.clone();
             let labels = map(subset, "/labels");
             if labels.is_empty() {
                 continue;
             }
-            wanted.extend(&labels);
             let in_list = listed.iter().any(|endpoint| crate::analyze::object::selects(&labels, endpoint));
-            if !in_list && !pods.iter().any(|pod| crate::analyze::object::selects(&wanted, pod)) {
+            if !in_list && !any(&labels) {
                 let name = text(subset, "/name");
                 let text = format!("The subset {name} selects no pod: requests for it fail.");
                 found.at(DESTINATION_RULE_SUBSET_NOT_SELECT_PODS, rule, &place!["spec", "subsets", index], text);

@@ -13,6 +13,13 @@ use crate::analyze::snapshot::Snapshot;
 /// A port, an address and a host that a Gateway claims.
 type Claim<'s> = (u64, &'s str, &'s str);
 
+/// With whom a Gateway is in conflict, and about which hosts.
+#[derive(Default)]
+struct Conflict<'s> {
+    others: BTreeSet<usize>,
+    hosts: BTreeSet<&'s str>,
+}
+
 /// All pairs, from both sides.
 pub fn run(snapshot: &Snapshot, found: &mut Found) {
     let gateways: Vec<(&Object, Labels<'_>)> =
@@ -33,19 +40,19 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
             }
         }
     }
-    let mut conflicts: BTreeMap<(usize, u64), (BTreeSet<usize>, BTreeSet<&str>)> = BTreeMap::new();
+    let mut conflicts: BTreeMap<(usize, u64), Conflict<'_>> = BTreeMap::new();
     for ((port, _, host), users) in claims.iter().filter(|(_, users)| users.len() > 1) {
         for &one in users {
             for &other in users.iter().filter(|other| **other != one) {
                 if share_pods(snapshot, &gateways, one, other) {
-                    let (others, hosts) = conflicts.entry((one, *port)).or_default();
-                    others.insert(other);
-                    hosts.insert(host);
+                    let conflict = conflicts.entry((one, *port)).or_default();
+                    conflict.others.insert(other);
+                    conflict.hosts.insert(host);
                 }
             }
         }
     }
-    for ((one, port), (others, hosts)) in conflicts {
+    for ((one, port), Conflict { others, hosts }) in conflicts {
         let Some((gateway, _)) = gateways.get(one) else { continue };
         let names: Vec<String> =
             others.iter().filter_map(|other| gateways.get(*other)).map(|(other, _)| other.full_name()).collect();

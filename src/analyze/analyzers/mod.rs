@@ -25,6 +25,7 @@ mod selection;
 mod service_clusters;
 mod service_entry;
 mod service_port;
+mod shadowed;
 mod sidecar;
 mod telemetry;
 mod virtual_service_claims;
@@ -51,6 +52,8 @@ pub struct Analyzer {
     run: Run,
     /// Whether it runs unless it is asked for.
     pub default: bool,
+    /// Kinds whose absence it takes for a fault.
+    needs: &'static [&'static str],
 }
 
 #[derive(Clone, Copy)]
@@ -60,6 +63,18 @@ enum Run {
 }
 
 impl Analyzer {
+    /// Whether what it takes for a fault may as well stand in files that were not named: it looks for objects of a kind of
+    /// which there is none at all.
+    pub fn lacks(&self, snapshot: &Snapshot) -> Option<&'static str> {
+        // What is there beside the files is no sign that the files hold any.
+        let written = |object: &Object| object.is_from_file() || *object.namespace != *snapshot.options.istio_namespace;
+        let is_there = |kind: &str| match kind {
+            "Pod" => snapshot.pods().iter().any(written),
+            kind => snapshot.all(kind).iter().any(written),
+        };
+        self.needs.iter().copied().find(|kind| !is_there(kind))
+    }
+
     /// Looks.
     pub fn run(&self, snapshot: &Snapshot, found: &mut Found) {
         match self.run {
@@ -70,11 +85,17 @@ impl Analyzer {
 }
 
 const fn row(name: &'static str, about: &'static str, run: fn(&Snapshot, &mut Found)) -> Analyzer {
-    Analyzer { name, about, kind: "", run: Run::All(run), default: true }
+    Analyzer { name, about, kind: "", run: Run::All(run), default: true, needs: &[] }
+}
+
+impl Analyzer {
+    const fn needs(self, needs: &'static [&'static str]) -> Self {
+        Self { needs, ..self }
+    }
 }
 
 const fn schema_of(name: &'static str, kind: &'static str) -> Analyzer {
-    Analyzer { name, about: "Breaks of the kind's rules", kind, run: Run::Kind(schema::run), default: true }
+    Analyzer { name, about: "Breaks of the kind's rules", kind, run: Run::Kind(schema::run), default: true, needs: &[] }
 }
 
 /// Every analyzer, under the name that Istio gives it where it has one.
@@ -89,7 +110,8 @@ pub const ANALYZERS: &[Analyzer] = &[
         ..row("annotations.AlphaAnalyzer", "Annotations that are not stable yet", annotations::stability)
     },
     row("applicationUID.Analyzer", "Applications that run as the proxy's user", application_uid::run),
-    row("auth.AuthorizationPoliciesAnalyzer", "Policies that select nothing", authorization::run),
+    row("auth.AuthorizationPoliciesAnalyzer", "Policies that select nothing", authorization::run)
+        .needs(&["Pod", "Namespace"]),
     row("authn.BlockedCIDRsAnalyzer", "Keys that may be fetched from anywhere", blocked_cidrs::run),
     row("conditions.ConditionAnalyzer", "Objects whose status is negative", conditions::run),
     row("deployment.MultiServiceAnalyzer", "Services of one Deployment that disagree", deployment::run),
@@ -103,13 +125,17 @@ pub const ANALYZERS: &[Analyzer] = &[
         "destinationrule.SubsetSelectPodAnalyzer",
         "Hosts that are not known and empty subsets",
         destination_rule::subsets,
-    ),
+    )
+    .needs(&["Service", "Pod"]),
     row("envoyfilter.EnvoyPatchAnalyzer", "Changes that depend on others", envoy_filter::run),
     row("externalcontrolplane.ExternalControlPlaneAnalyzer", "Webhooks that lead nowhere", external_control_plane::run),
     row("gateway.CertificateAnalyzer", "Gateways that share a certificate", gateway_certificate::run),
-    row("gateway.ConflictingGatewayAnalyzer", "Gateways that claim the same hosts", gateway_conflict::run),
-    row("gateway.IngressGatewayPortAnalyzer", "Ports that no Service opens", gateway_port::run),
-    row("gateway.SecretAnalyzer", "Secrets that are missing or can't be used", gateway_secret::run),
+    row("gateway.ConflictingGatewayAnalyzer", "Gateways that claim the same hosts", gateway_conflict::run)
+        .needs(&["Pod"]),
+    row("gateway.IngressGatewayPortAnalyzer", "Ports that no Service opens", gateway_port::run)
+        .needs(&["Pod", "Service"]),
+    row("gateway.SecretAnalyzer", "Secrets that are missing or can't be used", gateway_secret::run)
+        .needs(&["Pod", "Secret"]),
     row("injection.Analyzer", "Namespaces and pods without proxies", injection::run),
     row("injection.ImageAnalyzer", "Pods with another proxy than would be injected", injection_image::run),
     row("injection.ImageAutoAnalyzer", "Pods that rely on injection and are not injected", injection_auto::run),
@@ -124,11 +150,12 @@ pub const ANALYZERS: &[Analyzer] = &[
         service_entry::protocols,
     ),
     row("services.MultiClusterServiceAnalyzer", "Services that differ between clusters", service_clusters::run),
-    row("sidecar.SelectorAnalyzer", "Sidecars that select nothing, or a pod together", sidecar::run),
+    row("sidecar.SelectorAnalyzer", "Sidecars that select nothing, or a pod together", sidecar::run).needs(&["Pod"]),
     row("telemetry.DefaultSelectorAnalyzer", "Several Telemetries of one namespace", telemetry::namespaces),
     row("telemetry.LightstepAnalyzer", "Tracing by Lightstep", telemetry::lightstep),
     row("telemetry.ProviderAnalyzer", "Access logging without a provider", telemetry::providers),
-    row("telemetry.SelectorAnalyzer", "Telemetries that select nothing, or a pod together", telemetry::selectors),
+    row("telemetry.SelectorAnalyzer", "Telemetries that select nothing, or a pod together", telemetry::selectors)
+        .needs(&["Pod"]),
     row(
         "virtualservice.ConflictingMeshGatewayHostsAnalyzer",
         "Hosts that several VirtualServices claim",
@@ -138,15 +165,18 @@ pub const ANALYZERS: &[Analyzer] = &[
         "virtualservice.DestinationHostAnalyzer",
         "Destinations that are not there",
         virtual_service_destination::hosts,
-    ),
-    row("virtualservice.DestinationRuleAnalyzer", "Subsets that are not there", virtual_service_destination::subsets),
+    )
+    .needs(&["Service"]),
+    row("virtualservice.DestinationRuleAnalyzer", "Subsets that are not there", virtual_service_destination::subsets)
+        .needs(&["DestinationRule"]),
     row(
         "virtualservice.GatewayAnalyzer",
         "Gateways that are not there, or serve other hosts",
         virtual_service_gateway::run,
-    ),
+    )
+    .needs(&["Gateway"]),
     row("virtualservice.JWTClaimRouteAnalyzer", "Routes on claims that nobody reads", virtual_service_claims::run),
-    row("webhook.Analyzer", "Injection webhooks that are ambiguous or lead nowhere", webhook::run),
+    row("webhook.Analyzer", "Injection webhooks that are ambiguous or lead nowhere", webhook::run).needs(&["Service"]),
     schema_of("schema.ValidationAnalyzer.AuthorizationPolicy", "AuthorizationPolicy"),
     schema_of("schema.ValidationAnalyzer.DestinationRule", "DestinationRule"),
     schema_of("schema.ValidationAnalyzer.EnvoyFilter", "EnvoyFilter"),
@@ -165,6 +195,7 @@ pub const ANALYZERS: &[Analyzer] = &[
     row("mesh.EnforcementAnalyzer", "What this mesh does not do yet", own::not_in_force),
     row("mesh.DestinationRuleAnalyzer", "Several DestinationRules for one host", own::destination_rules),
     row("mesh.NamespaceAnalyzer", "Rules for another namespace's services", own::other_namespaces),
+    row("mesh.RouteAnalyzer", "Rules that never get a request", shadowed::run),
     row("mesh.RegexAnalyzer", "Regular expressions that look like something else", own::regexes),
     row("mesh.ServiceEntryAnalyzer", "ServiceEntries with others' addresses", own::service_entries),
 ];

@@ -113,8 +113,10 @@ fn each_regex(value: &Value, place: &Path, depth: usize, visit: &mut impl FnMut(
 /// What is said of an expression that does not mean what it looks like.
 fn looks_like(regex: &str) -> Option<String> {
     let star = regex.match_indices('*').find(|(at, _)| {
-        let before = regex.get(..*at).and_then(|before| before.chars().next_back());
-        before.is_some_and(|before| before == '/' || before == '-' || before == '_' || before.is_ascii_alphanumeric())
+        let mut before = regex.get(..*at).unwrap_or_default().chars().rev();
+        let repeated = before.next().is_some_and(|c| matches!(c, '/' | '-' | '_') || c.is_ascii_alphanumeric());
+        // A class, as in `\d*`, is meant to be repeated.
+        repeated && before.next() != Some('\\')
     });
     if let Some((at, _)) = star {
         let repeated = regex.get(..at).and_then(|before| before.chars().next_back()).unwrap_or_default();

@@ -1,0 +1,224 @@
+//! Rules that earlier rules leave nothing for, found by asking the proxies' own decision.
+//!
+//! For each match there is a request that holds what the match asks for and nothing else that anybody could have meant. If an
+//! earlier rule takes it, the match never gets one. Regular expressions have no such request, and are left out.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::analyze::Found;
+use crate::analyze::codes::ROUTE_NEVER_MATCHES;
+use crate::analyze::hosts::qualified;
+use crate::analyze::message::place;
+use crate::analyze::shadow::{Shadow, shadows};
+use crate::analyze::snapshot::Snapshot;
+use crate::compile::{Scope, World, routes};
+use crate::model::matching::{HeaderLookup, StringMatch};
+use crate::model::route::{Decision, HttpRule, RequestFacts, RequestMatch, Routes, decide};
+use crate::model::{AppProtocol, Service, ServicePort};
+use crate::resources::{Object, Provenance, VirtualService};
+
+/// A word that nobody writes.
+const ANYTHING: &str = "~anything~";
+
+/// The port of requests where no match says another.
+const PORT: u16 = 80;
+
+/// The most matches of one VirtualService that are looked at.
+const MOST: usize = 500;
+
+/// All of them that Istio's own codes do not name.
+pub fn run(snapshot: &Snapshot, found: &mut Found) {
+    for object in snapshot.all("VirtualService") {
+        let Ok(parsed) = Object::<VirtualService>::from_value(object.value()) else { continue };
+        let known: BTreeSet<_> = shadows(&parsed.spec)
+            .into_iter()
+            .map(|shadow| match shadow {
+                Shadow::Rule { place, .. } | Shadow::Match { place, .. } => place,
+            })
+            .collect();
+        let Some(routes) = compiled(&parsed) else { continue };
+        for (index, earlier) in shadowed(&routes) {
+            let rule = place!["spec", "http", index];
+            let matches = parsed.spec.http.get(index).map_or(0, |rule| rule.matches.len());
+            let said = known.contains(&rule)
+                || (0..matches).all(|at| known.contains(&place!["spec", "http", index, "match", at]));
+            if !said {
+                let text =
+                    format!("The rule http[{index}] never gets a request: {earlier} takes all that it could match.");
+                found.at(ROUTE_NEVER_MATCHES, object, &rule, text);
+            }
+        }
+    }
+}
+
+/// The rules of a VirtualService for one of its hosts, as if it held for sidecars, wherever it does.
+fn compiled(object: &Object<VirtualService>) -> Option<Routes> {
+    let mut object = object.clone();
+    object.spec.gateways.clear();
+    object.spec.export_to.clear();
+    for conditions in object.spec.http.iter_mut().flat_map(|rule| &mut rule.matches) {
+        conditions.gateways.clear();
+    }
+    let host = qualified(object.spec.hosts.first()?.as_str(), &object.meta.namespace).replace('*', "any");
+    let namespace: Arc<str> = object.meta.namespace.as_str().into();
+    let service = Service {
+        host: host.as_str().into(),
+        name: "any".into(),
+        namespace: Arc::clone(&namespace),
+        addresses: Vec::new(),
+        ports: vec![ServicePort { number: PORT, name: "http".into(), protocol: AppProtocol::Http }],
+        provenance: Provenance::new("Service", Arc::clone(&namespace), "any"),
+    };
+    let mut world = World::new("cluster.local", "istio-system");
+    world.virtual_services.push(Arc::new(object));
+    Some(routes(&world, &Scope { namespace }, &service))
+}
+
+/// The rules that never get a request, by their place in the VirtualService, and who gets it instead.
+fn shadowed(routes: &Routes) -> BTreeMap<usize, String> {
+    let matches: usize = routes.http.iter().map(|rule| rule.matches.len()).sum();
+    if matches > MOST {
+        return BTreeMap::new();
+    }
+    let mut found = BTreeMap::new();
+    for rule in &routes.http {
+        let Some(index) = index(rule) else { continue };
+        let takers: Option<Vec<String>> =
+            rule.matches.iter().map(|conditions| taker(routes, rule, conditions)).collect();
+        if let Some(first) = takers.and_then(|takers| takers.into_iter().next()) {
+            found.entry(index).or_insert(first);
+        }
+    }
+    found
+}
+
+/// `http[3]` as a number.
+fn index(rule: &HttpRule) -> Option<usize> {
+    rule.provenance.rule.as_deref()?.strip_prefix("http[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// The rule that takes every request that `conditions` of `rule` ask for; none if it is the rule itself.
+fn taker(routes: &Routes, rule: &HttpRule, conditions: &RequestMatch) -> Option<String> {
+    let mut takers: BTreeSet<String> = BTreeSet::new();
+    for request in requests(routes, conditions)? {
+        let facts = RequestFacts {
+            method: &request.method,
+            path: &request.path,
+            query: &request.query,
+            scheme: request.scheme,
+            authority: &request.authority,
+            headers: &request.headers,
+            port: conditions.port.unwrap_or(PORT),
+            source_labels: &request.labels,
+            source_namespace: &request.namespace,
+        };
+        let (Decision::Forward { rule: taken, matched, .. } | Decision::Answer { rule: taken, matched }) =
+            decide(routes, &facts, 0)
+        else {
+            return None;
+        };
+        if taken.provenance.rule == rule.provenance.rule {
+            return None;
+        }
+        // That a header is not there is true of this request, and need not be of all that the conditions take.
+        let absent = matched.is_some_and(|matched| {
+            matched.without_headers.iter().any(|header| !conditions.without_headers.contains(header))
+        });
+        if absent {
+            return None;
+        }
+        takers.extend(taken.provenance.rule.as_deref().map(str::to_owned));
+    }
+    let takers: Vec<String> = takers.into_iter().collect();
+    (!takers.is_empty()).then(|| takers.join(" and "))
+}
+
+/// A request that conditions ask for.
+struct Request {
+    method: Vec<u8>,
+    path: Vec<u8>,
+    query: Vec<u8>,
+    scheme: &'static str,
+    authority: Vec<u8>,
+    headers: Headers,
+    labels: BTreeMap<Arc<str>, Arc<str>>,
+    namespace: String,
+}
+
+struct Headers(BTreeMap<String, Vec<u8>>);
+
+impl HeaderLookup for Headers {
+    fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.0.get(name).map(|value| Cow::Borrowed(value.as_slice()))
+    }
+}
+
+/// Requests that together stand for all that the conditions take; none where that can't be told.
+fn requests(routes: &Routes, conditions: &RequestMatch) -> Option<Vec<Request>> {
+    if !conditions.unsupported.is_empty() {
+        return None;
+    }
+    let text = |wanted: &Option<StringMatch>, start: &str| match wanted {
+        Some(wanted) => example(wanted),
+        None => Some(format!("{start}{ANYTHING}").into_bytes()),
+    };
+    let mut headers = BTreeMap::new();
+    for (name, wanted) in &conditions.headers {
+        headers.insert(name.to_string(), example(wanted)?);
+    }
+    let mut query: Vec<Vec<u8>> = Vec::new();
+    for (name, wanted) in &conditions.query {
+        query.push([name.as_bytes(), b"=", &example(wanted)?].concat());
+    }
+    // What others look at and these conditions do not may be there, or not.
+    let mut more_headers = headers.clone();
+    let mut more_query = query.clone();
+    for other in routes.http.iter().flat_map(|rule| &rule.matches) {
+        for (name, _) in other.headers.iter().chain(&other.without_headers) {
+            let excluded = conditions.without_headers.iter().any(|(excluded, _)| excluded == name);
+            if !excluded {
+                more_headers.entry(name.to_string()).or_insert_with(|| ANYTHING.into());
+            }
+        }
+        for (name, _) in &other.query {
+            if !conditions.query.iter().any(|(known, _)| known == name) {
+                more_query.push([name.as_bytes(), b"=", ANYTHING.as_bytes()].concat());
+            }
+        }
+    }
+    let schemes: &[&'static str] = match &conditions.scheme {
+        None => &["http", "https"],
+        Some(wanted) if wanted.matches(b"https") => &["https"],
+        Some(wanted) if wanted.matches(b"http") => &["http"],
+        Some(_) => return None,
+    };
+    let mut found = Vec::new();
+    for scheme in schemes {
+        for (headers, query) in [(&headers, &query), (&more_headers, &more_query)] {
+            found.push(Request {
+                method: text(&conditions.method, "")?,
+                path: text(&conditions.path, "/")?,
+                query: query.join(&b'&'),
+                scheme,
+                authority: text(&conditions.authority, "")?,
+                headers: Headers(headers.clone()),
+                labels: conditions.source_labels.iter().cloned().collect(),
+                namespace: conditions.source_namespace.as_deref().unwrap_or(ANYTHING).to_owned(),
+            });
+        }
+    }
+    Some(found)
+}
+
+/// A value that the match takes, and that stands for all of them; none where there is no such value.
+fn example(wanted: &StringMatch) -> Option<Vec<u8>> {
+    match wanted {
+        StringMatch::Exact(text) => Some(text.to_vec()),
+        StringMatch::Prefix(text) => Some([text, ANYTHING.as_bytes()].concat()),
+        StringMatch::Present => Some(ANYTHING.into()),
+        // A value in one spelling does not stand for the others, and an expression's values for nothing.
+        StringMatch::ExactIgnoringCase(_) | StringMatch::PrefixIgnoringCase(_) | StringMatch::Regex(_) => None,
+    }
+}
