@@ -108,7 +108,18 @@ where
         let event = match event {
             Ok(event) => event,
             Err(error) => {
-                tracing::warn!(?kind, %error, "a watch ended; it is opened again");
+                // Not the same as a kind of which there are no objects: policies that cannot be read are not policies that are
+                // not there.
+                let unknown =
+                    matches!(&error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404);
+                if unknown {
+                    tracing::warn!(
+                        ?kind,
+                        "the API server does not know this kind yet: install its definition; it is waited for"
+                    );
+                } else {
+                    tracing::warn!(?kind, %error, "a watch ended; it is opened again");
+                }
                 continue;
             }
         };

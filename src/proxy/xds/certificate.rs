@@ -83,6 +83,9 @@ impl Renewal {
                     tracing::info!(id = %credentials.svid.id, "certificate obtained");
                     self.failure.store(None);
                     self.shared.credentials.store(Some(Arc::new(credentials)));
+                    if let Some(bundle) = &self.shared.settings.load().bundle {
+                        self.shared.believe(bundle);
+                    }
                     self.shared.update_ready();
                     backoff.reset();
                 }

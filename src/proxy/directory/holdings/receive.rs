@@ -16,7 +16,14 @@ impl Holdings {
     /// A resource, as the control plane sent it.
     pub(in crate::proxy) fn apply(&mut self, name: &Arc<str>, version: Arc<str>, resource: Resource, now: Instant) {
         match resource {
-            Resource::Settings(settings) => self.apply_settings(version, settings, now),
+            Resource::Settings(settings) => {
+                let bundle = settings.bundle.clone();
+                self.apply_settings(version, settings, now);
+                // Afterwards, so that a certificate that comes at the same moment meets either the settings or this.
+                if let Some(bundle) = &bundle {
+                    self.shared.believe(bundle);
+                }
+            }
             Resource::InboundPolicy(policy) => {
                 self.inbound = Slot::Held { version, value: () };
                 self.shared.inbound.store(Some(Arc::new(policy)));
@@ -45,9 +52,6 @@ impl Holdings {
 
     fn apply_settings(&mut self, version: Arc<str>, settings: Settings, now: Instant) {
         self.settings = Slot::Held { version, value: () };
-        if let Some(bundle) = &settings.bundle {
-            self.shared.believe(bundle);
-        }
         let settings = Arc::new(settings);
         match &self.scope {
             Some(scope) if *scope == settings.scope => {
