@@ -44,6 +44,7 @@ mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod validation;
 mod verbs;
 mod view;
