@@ -59,6 +59,25 @@ enum Queued {
     ClientGone,
 }
 
+/// Whether a cluster is sent HTTP/2, given what the client speaks.
+pub(super) fn sends_http2(cluster: &Cluster, client: bool) -> bool {
+    let declared = cluster.service.port(cluster.name.port).map(|port| port.protocol);
+    match cluster.policy.http2 {
+        Http2Use::AsClient => client,
+        Http2Use::Upgrade if declared == Some(AppProtocol::Http) => true,
+        Http2Use::Upgrade | Http2Use::AsDeclared => as_declared(declared, client),
+    }
+}
+
+fn as_declared(declared: Option<AppProtocol>, client: bool) -> bool {
+    match declared {
+        Some(AppProtocol::Http2) => true,
+        Some(AppProtocol::Http) => false,
+        // Nobody has said: what the client speaks.
+        _ => client,
+    }
+}
+
 /// Takes note of how a try ended.
 fn report(plan: &Plan, hop: &Hop, report: Report) {
     if let (Goal::Cluster(cluster), Some(endpoint)) = (&plan.goal, &hop.endpoint) {
@@ -299,27 +318,13 @@ impl Exchange<'_> {
 
     /// Whether the request is sent on as HTTP/2.
     fn sends_http2(&self, plan: &Plan) -> bool {
-        let declared = match &plan.goal {
-            Goal::Cluster(cluster) => {
-                let declared = cluster.service.port(cluster.name.port).map(|port| port.protocol);
-                match cluster.policy.http2 {
-                    Http2Use::AsClient => return self.facts.http2,
-                    Http2Use::Upgrade if declared == Some(AppProtocol::Http) => return true,
-                    Http2Use::Upgrade | Http2Use::AsDeclared => declared,
-                }
+        match (&plan.goal, &self.facts.role) {
+            (Goal::Cluster(cluster), _) => sends_http2(cluster, self.facts.http2),
+            (Goal::Address(_) | Goal::Answer, Role::Inbound { port, .. }) => {
+                let service = self.own.as_ref().and_then(|own| own.service(*port));
+                as_declared(service.map(|service| service.protocol), self.facts.http2)
             }
-            Goal::Address(_) | Goal::Answer => match self.facts.role {
-                Role::Inbound { port, .. } => {
-                    self.own.as_ref().and_then(|own| own.service(port)).map(|service| service.protocol)
-                }
-                _ => None,
-            },
-        };
-        match declared {
-            Some(AppProtocol::Http2) => true,
-            Some(AppProtocol::Http) => false,
-            // Nobody has said: what the client speaks.
-            _ => self.facts.http2,
+            (Goal::Address(_) | Goal::Answer, _) => self.facts.http2,
         }
     }
 

@@ -9,10 +9,13 @@ use tokio::sync::mpsc;
 use crate::proxy::connection::Conn;
 use crate::proxy::directory::Cluster;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::forward::sends_http2;
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::http1::body::{Body, Step};
-use crate::proxy::http1::{Framing, Head, HeadEnd, RequestLine, find_head, parse_response, write_request};
+use crate::proxy::http1::{Buffer, Framing, Head, HeadEnd, RequestLine, find_head, parse_response, write_request};
+use crate::proxy::http2;
 use crate::proxy::local::Local;
+use crate::proxy::stream::Stream;
 use crate::proxy::tee::{Piece, Tee};
 use crate::proxy::timer::Deadline;
 use crate::proxy::upstream::{self, Active, Hop};
@@ -34,6 +37,7 @@ impl Exchange<'_> {
             let bytes = self.conn.head();
             let mut copy = Copy {
                 cluster: cluster.clone(),
+                http2: sends_http2(cluster, self.facts.http2),
                 method: self.scratch.request.method.of(bytes).into(),
                 head: Vec::new(),
             };
@@ -54,6 +58,7 @@ impl Exchange<'_> {
 /// A copy of a request.
 struct Copy {
     cluster: Arc<Cluster>,
+    http2: bool,
     method: Box<[u8]>,
     head: Vec<u8>,
 }
@@ -64,14 +69,8 @@ impl Copy {
         let shared = &local.shared;
         let endpoint = upstream::pick(&self.cluster, &[], local.worker.draw(), None)?;
         let _active = Active::begin(&endpoint.state);
-        let hop = Hop::to(&self.cluster, endpoint).ok()?;
-        let mut conn = match local.pool.take(&hop.key()) {
-            Some(conn) => conn,
-            None => {
-                let handshake = shared.limits.handshake;
-                upstream::connect(&hop, Some(&self.cluster), &shared.directory, handshake, &local.worker).await.ok()?
-            }
-        };
+        let hop = Hop { http2: self.http2, ..Hop::to(&self.cluster, endpoint).ok()? };
+        let mut conn = self.connection(local, &hop).await?;
         conn.carry();
         let mut deadline = Deadline::default();
         conn.output().extend_from_slice(&self.head);
@@ -95,10 +94,35 @@ impl Copy {
             }
         }
         discard(&mut conn, head.framing).await?;
-        if !head.close && head.framing != Framing::UntilClose && conn.window().is_empty() {
+        if !conn.stream().is_multiplexed()
+            && !head.close
+            && head.framing != Framing::UntilClose
+            && conn.window().is_empty()
+        {
             local.pool.give(hop.key(), conn, &shared.limits, Some(&self.cluster.policy.limits));
         }
         Some(())
+    }
+
+    async fn connection(&self, local: &Rc<Local>, hop: &Hop) -> Option<Conn> {
+        let shared = &local.shared;
+        let on_stream =
+            |stream| Conn::new(Stream::Http2Client(Box::new(stream)), Buffer::default(), local.worker.clone());
+        if hop.http2
+            && let Some(stream) = local.links.take(&hop.key(), Some(&self.cluster.policy.limits))
+        {
+            return Some(on_stream(stream));
+        }
+        if let Some(conn) = local.pool.take(&hop.key()) {
+            return Some(conn);
+        }
+        let handshake = shared.limits.handshake;
+        let connecting = upstream::connect(hop, Some(&self.cluster), &shared.directory, handshake, &local.worker);
+        let conn = connecting.await.ok()?;
+        if !(hop.http2 && conn.stream().speaks_http2()) {
+            return Some(conn);
+        }
+        http2::connect(&local.links, conn, hop.key(), handshake).await.ok().map(on_stream)
     }
 }
 
