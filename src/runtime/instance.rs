@@ -186,7 +186,7 @@ impl Runtime {
         let ends = [stop.clone().drop_guard(), stop_pods.clone().drop_guard()];
         let api_url = format!("https://{api_address}");
         let connection = Connection::new(api.client("system:mesh"), "mesh", api_url.as_str());
-        seed::seed(&connection).await?;
+        seed::seed(&connection, &state).await?;
 
         let control = ControlPlane::start(
             control::Options {

@@ -1,11 +1,16 @@
 //! What a runtime starts with: the definitions of the mesh's kinds, and the objects of `istio-system`.
 
+use ::kube::core::GroupVersionKind;
 use serde_json::Value;
 
 use crate::kube::{self, ApplyOptions, Connection, ObjectRef};
 use crate::resources;
 use crate::runtime::samples::manifests::Manifest;
+use crate::runtime::state::{StateDir, StateError};
 use crate::yaml;
+
+/// Which definitions were applied, each with a digest.
+const APPLIED: &str = "definitions";
 
 /// The namespace of the control plane and the ingress gateway.
 const SYSTEM: Manifest = Manifest {
@@ -19,22 +24,49 @@ pub enum SeedError {
     /// A manifest of this program cannot be read.
     #[error("{0}")]
     Manifest(yaml::Error),
+    /// The data directory cannot be written.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The API server refuses one.
     #[error(transparent)]
     Api(#[from] kube::Error),
 }
 
 /// Brings the definitions up to date and creates what is missing in `istio-system`; what is there stays as its users made it.
-pub async fn seed(connection: &Connection) -> Result<(), SeedError> {
-    for definition in resources::crds() {
-        kube::apply(connection, &definition, ApplyOptions { force: true, dry_run: false }).await?;
-    }
+pub async fn seed(connection: &Connection, state: &StateDir) -> Result<(), SeedError> {
+    define(connection, state).await?;
     for object in objects(&SYSTEM)? {
         if kube::get(connection, &ObjectRef::of(&object)?).await?.is_none() {
             kube::apply(connection, &object, ApplyOptions::default()).await?;
         }
     }
     Ok(())
+}
+
+/// Applies the definitions that the server does not have as this program makes them. They are large, and a start is to be quick.
+async fn define(connection: &Connection, state: &StateDir) -> Result<(), SeedError> {
+    let applied = std::fs::read_to_string(state.path(APPLIED)).unwrap_or_default();
+    let mut all = String::new();
+    for definition in resources::crds() {
+        let name = definition.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let digest = twox_hash::XxHash64::oneshot(0, &serde_json::to_vec(&definition).unwrap_or_default());
+        let line = format!("{name} {digest:016x}");
+        if !applied.lines().any(|known| known == line) || !is_served(connection, &definition).await {
+            kube::apply(connection, &definition, ApplyOptions { force: true, dry_run: false }).await?;
+        }
+        all.push_str(&line);
+        all.push('\n');
+    }
+    if all != applied {
+        state.write_private(APPLIED, all.as_bytes())?;
+    }
+    Ok(())
+}
+
+async fn is_served(connection: &Connection, definition: &Value) -> bool {
+    let text = |path: &str| definition.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let kind = GroupVersionKind::gvk(text("/spec/group"), text("/spec/versions/0/name"), text("/spec/names/kind"));
+    ::kube::discovery::pinned_kind(&connection.client, &kind).await.is_ok()
 }
 
 /// The objects of a manifest, in its order.

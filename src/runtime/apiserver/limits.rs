@@ -40,3 +40,6 @@ pub const WARNINGS: usize = 32;
 pub const SESSIONS: usize = 128;
 /// Longest life of a service account token, seconds.
 pub const TOKEN_SECONDS: i64 = 48 * 3600;
+
+/// How long a writer that is told of a conflict waits for the write that it conflicts with to be on the disk.
+pub const SETTLE: Duration = Duration::from_secs(1);

@@ -189,6 +189,35 @@ impl Store {
     }
 
     async fn write(&self, key: Key, expect: Expect, value: Option<Value>) -> Result<Arc<Object>, WriteError> {
+        let written = self.try_write(key.clone(), expect, value).await;
+        if matches!(written, Err(WriteError::Conflict)) {
+            self.settled(&key).await;
+        }
+        written
+    }
+
+    /// Waits until readers find the object as the next writer finds it: who is told of a conflict can read what it conflicts with.
+    async fn settled(&self, key: &Key) {
+        let version = |object: Option<Arc<Object>>| object.map(|object| object.version);
+        let settles = async {
+            loop {
+                let mut wake = {
+                    let mut state = self.shared.state.lock();
+                    if version(state.get(key)) == version(state.latest(key)) {
+                        return;
+                    }
+                    state.subscribe(&key.resource).1
+                };
+                if wake.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // A commit that fails wakes nobody; then there is nothing to wait for.
+        let _ = tokio::time::timeout(limits::SETTLE, settles).await;
+    }
+
+    async fn try_write(&self, key: Key, expect: Expect, value: Option<Value>) -> Result<Arc<Object>, WriteError> {
         let closed = || WriteError::Store(Arc::new(StoreError::Closed));
         let _permit = self.permits.acquire().await.map_err(|_| closed())?;
         let (done, committed) = oneshot::channel();
