@@ -197,7 +197,7 @@ impl Store {
     }
 
     /// Waits until readers find the object as the next writer finds it: who is told of a conflict can read what it conflicts with.
-    async fn settled(&self, key: &Key) {
+    pub async fn settled(&self, key: &Key) {
         let version = |object: Option<Arc<Object>>| object.map(|object| object.version);
         let settles = async {
             loop {

@@ -58,6 +58,7 @@ async fn attempt(
     check_namespace(call, &name)?;
     let key = Key::new(&call.resource.key, &call.place.namespace, &name);
     if call.server.store.latest(&key).is_some() {
+        call.server.store.settled(&key).await;
         return Err(Failure::already_exists(about));
     }
     prepare(call, &mut object)?;
