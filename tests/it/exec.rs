@@ -263,7 +263,7 @@ fn an_archive_unpacks_where_it_is_told_and_nowhere_else() {
     assert_eq!(std::fs::read(to.path().join("in/d/e/f")).unwrap(), vec![7; 1_000]);
     assert_eq!(std::fs::read_to_string(to.path().join("in").join(&long)).unwrap(), "x");
     // A name that leads out is left out.
-    let mut evil = packed.stdout.clone();
+    let mut evil = packed.stdout;
     evil[..2].copy_from_slice(b"..");
     evil[2..9].copy_from_slice(b"/out\0\0\0");
     std::fs::write(to.path().join("a.tar"), evil).unwrap();
