@@ -50,8 +50,8 @@ fn options() -> Result<Options, String> {
 
 async fn compare(options: &Options) -> Result<(), String> {
     let (v1, v2) = (Backend::start("v1").await?, Backend::start("v2").await?);
-    let mut peers = Peer::all(v1.address, v2.address)?;
-    for peer in &mut peers {
+    let peers = Peer::all(v1.address, v2.address)?;
+    for peer in &peers {
         peer.check().await.map_err(|error| format!("{}: {error}", peer.name))?;
     }
     let mut rows = Vec::new();

@@ -83,7 +83,7 @@ impl Peer {
     }
 
     /// Whether it does the work.
-    pub async fn check(&mut self) -> Result<(), String> {
+    pub async fn check(&self) -> Result<(), String> {
         if self.process.is_none() {
             return Ok(());
         }
