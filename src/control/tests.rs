@@ -115,7 +115,7 @@ async fn mesh() -> Mesh {
         let of_kind = items.iter().filter(|(_, item)| item.kind() == kind).cloned().collect();
         events.send(Event::Replace(kind, of_kind)).await.unwrap();
     }
-    Mesh { plane, events, token, authority: authority, _files: files }
+    Mesh { plane, events, token, authority, _files: files }
 }
 
 fn node(namespace: &str) -> NodeId {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -20,6 +21,10 @@ const SELF_MADE: &str = "istio-ca-secret";
 /// Type of the Secret of a made authority.
 const SELF_MADE_TYPE: &str = "istio.io/ca-root";
 
+/// How long is waited for a Secret that another replica makes.
+const WAITS: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(2)];
+
 /// Why a cluster gives no authority.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -34,6 +39,14 @@ pub enum SecretError {
         name: &'static str,
         /// What the API server said.
         source: Box<kube::Error>,
+    },
+    /// It was made, and is not there.
+    #[error("Secret {namespace}/{name} was made and is not there: somebody deletes it")]
+    Vanished {
+        /// Namespace of the Secret.
+        namespace: String,
+        /// Its name.
+        name: &'static str,
     },
     /// What is there cannot be used. It is not replaced: workloads may still trust it.
     #[error(transparent)]
@@ -75,8 +88,15 @@ pub async fn from_secret(
         Err(kube::Error::Api(status)) if status.code == 409 => {}
         Err(error) => return Err(failed("create", SELF_MADE)(error)),
     }
-    let secret = api.get(SELF_MADE).await.map_err(failed("read", SELF_MADE))?;
-    Ok(read(&secret, namespace, SELF_MADE, trust_domain)?)
+    // One that another replica is just making may be refused to us before it can be read.
+    let mut waits = WAITS.iter();
+    loop {
+        match (api.get_opt(SELF_MADE).await.map_err(failed("read", SELF_MADE))?, waits.next()) {
+            (Some(secret), _) => return Ok(read(&secret, namespace, SELF_MADE, trust_domain)?),
+            (None, Some(wait)) => tokio::time::sleep(*wait).await,
+            (None, None) => return Err(SecretError::Vanished { namespace: namespace.to_owned(), name: SELF_MADE }),
+        }
+    }
 }
 
 fn read(
