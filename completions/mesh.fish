@@ -43,6 +43,10 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "get" -d 'Show objects'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "wait" -d 'Wait until objects are ready, gone, or in force'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy-status" -d 'Show how far each proxy is with the configuration'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "ps" -d 'Show how far each proxy is with the configuration'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "check" -d 'Check a cluster and the mesh in it'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "logs" -d 'Print what pods logged'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "kube-inject" -d 'Write sidecars into files, and print them'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "check-inject" -d 'Tell whether a pod gets a sidecar, and what decides'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "validate" -d 'Check configuration files without applying them'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run a proxy: a pod\'s sidecar, a gateway, or a gateway from files'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "control-plane" -d 'Run the control plane: watch a cluster, and tell its proxies what is configured'
@@ -298,6 +302,44 @@ complete -c mesh -n "__fish_mesh_using_subcommand ps" -l exit-code -d 'Exit with
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand check" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand check" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand check" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand check" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand check" -l pre -d 'Only whether a mesh can be installed'
+complete -c mesh -n "__fish_mesh_using_subcommand check" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand check" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -s c -l container -d 'The container' -r
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -l tail -d 'How many lines, from the end' -r
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -l proxy -d 'The proxy: its access log'
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -l previous -d 'Of the run before this one'
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -s r -l revision -d 'The revision of the control plane' -r
+complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -l image -d 'Image of the proxy' -r
+complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -s i -l istio-namespace -d 'Namespace of the control plane' -r
+complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -s l -l labels -d 'Labels of a pod that is not there yet' -r
+complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s R -l recursive -d 'Read directories with everything below them'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s h -l help -d 'Print help'
