@@ -596,7 +596,7 @@ impl Shell {
             Some(Source::File(file)) => first_line(file),
             Some(Source::Text(text)) => Ok(text.lines().next().map(str::to_owned)),
             // Byte by byte: what follows the line belongs to the next command.
-            None => first_line(io::stdin().lock()),
+            None => duplicate(io::stdin()).and_then(first_line),
         };
         let Ok(Some(line)) = line else { return Ok(1) };
         let mut rest = line.trim();
