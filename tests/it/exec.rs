@@ -1,10 +1,10 @@
 //! What guides type after `kubectl exec`: through a runtime, and the commands by themselves.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::harness::{Connection, MESH, Runtime, eventually, stderr, stdout};
+use crate::harness::{MESH, Runtime, eventually, stderr, stdout};
 
 /// Two clients of httpbin: one in the mesh, one not.
 const APPS: &str = r#"
@@ -118,31 +118,6 @@ fn files_are_copied_into_a_pod_and_back() {
     assert_eq!(stdout(&exec(&runtime, "foo/curl", &["cat", "/tmp/a.txt"])), "some text\n");
     runtime.kubectl_ok(&["cp", "-c", "curl", "foo/curl:tmp/a.txt", &path(&to)], None);
     assert_eq!(std::fs::read_to_string(to).unwrap(), "some text\n");
-}
-
-#[test]
-fn a_port_is_forwarded() {
-    let Some(runtime) = apps() else { return };
-    let mut forward = Command::new("kubectl")
-        .env("KUBECONFIG", runtime.path("kubeconfig"))
-        .env("HOME", runtime.directory())
-        .args(["port-forward", "-n", "foo", "pod/httpbin", ":8080"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(forward.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let port = line.split(" -> ").next().and_then(|text| text.rsplit(':').next()).unwrap().to_owned();
-    let mut visitor = Connection::open(format!("127.0.0.1:{port}").parse().unwrap());
-    for _ in 0..3 {
-        let answer = visitor.get("/status/418", &[]);
-        assert_eq!(answer.status, 418, "{answer:?}");
-    }
-    assert_eq!(visitor.get("/bytes/100000", &[]).body.len(), 100_000);
-    forward.kill().unwrap();
-    forward.wait().unwrap();
 }
 
 /// Runs a command as a process of a pod does, without a runtime.

@@ -126,11 +126,12 @@ fn the_projects_own_samples_are_sound() {
 }
 
 #[test]
-fn a_kind_that_is_not_in_force_is_refused_rather_than_ignored() {
-    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: deny}\nspec: {}\n";
+fn a_policy_that_is_not_in_force_is_refused_rather_than_ignored() {
+    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: ask}\n\
+                  spec: {action: CUSTOM, provider: {name: opa}, rules: [{}]}\n";
     let (output, said) = validate(policy);
     assert_eq!(output.status.code(), Some(65), "{said}");
-    assert!(said.contains("AuthorizationPolicy") && said.contains("not in force"), "{said}");
+    assert!(said.contains("spec.action") && said.contains("not in force"), "{said}");
 }
 
 #[test]

@@ -28,7 +28,6 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use super::columns::{list, string};
 use super::failure::Failure;
 use super::terminal::Terminal;
-use super::tunnel;
 use super::verbs::Call;
 use crate::serve::{self, Body};
 
@@ -221,7 +220,7 @@ fn message(channel: u8, content: &[u8]) -> Message {
 }
 
 /// The end of a session that went as it should.
-pub(super) fn goodbye() -> Message {
+fn goodbye() -> Message {
     Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }
 
@@ -375,7 +374,7 @@ fn outcome(code: io::Result<i32>) -> Value {
 }
 
 /// Protocols of port forwarding.
-pub(super) const FORWARDS: [&str; 3] = [tunnel::PROTOCOL, "v4.channel.k8s.io", "portforward.k8s.io"];
+pub(super) const FORWARDS: [&str; 2] = ["v4.channel.k8s.io", "portforward.k8s.io"];
 
 /// Answers `portforward`.
 pub(super) fn forward(call: &Call, parts: &Parts) -> Result<Response<Body>, Failure> {
@@ -385,12 +384,8 @@ pub(super) fn forward(call: &Call, parts: &Parts) -> Result<Response<Body>, Fail
     let ports: Result<Vec<u16>, _> = call.query.all("ports").flat_map(|all| all.split(',')).map(str::parse).collect();
     let ports = ports.map_err(|_| Failure::bad_request("ports are numbers from 1 to 65535"))?;
     let (namespace, pod) = (call.place.namespace.clone(), call.place.name.clone());
-    Ok(handshake.serve(call, move |socket, protocol| async move {
-        let dial = move |port| streams.dial(&namespace, &pod, port);
-        match protocol {
-            Some(tunnel::PROTOCOL) => tunnel::serve(socket, dial).await,
-            _ => channels(socket, &ports, dial).await,
-        }
+    Ok(handshake.serve(call, move |socket, _| async move {
+        channels(socket, &ports, move |port| streams.dial(&namespace, &pod, port)).await;
     }))
 }
 

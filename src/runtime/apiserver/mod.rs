@@ -44,7 +44,6 @@ mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod tunnel;
 mod validation;
 mod verbs;
 mod view;

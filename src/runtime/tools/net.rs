@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::Call;
@@ -58,11 +59,12 @@ pub(super) fn nc(call: &mut Call<'_>) -> io::Result<u8> {
 
 fn converse(call: &mut Call<'_>, stream: TcpStream, wait: Option<Duration>) -> io::Result<u8> {
     let mut sending = stream.try_clone()?;
+    // A handle of its own: the process's own one is locked for as long as a command runs.
+    let mut input = std::fs::File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let limit = wait.unwrap_or(LINGER);
     // Standard input is read by a thread of its own; the process ends without it when the other side has closed.
     let _sender = std::thread::Builder::new().spawn(move || -> io::Result<()> {
         let mut buffer = [0; 8192];
-        let mut input = io::stdin();
         loop {
             let length = input.read(&mut buffer)?;
             let Some(chunk) = buffer.get(..length).filter(|chunk| !chunk.is_empty()) else { break };

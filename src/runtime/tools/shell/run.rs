@@ -1,9 +1,7 @@
 //! Runs commands.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
 use std::io::{self, BufReader, Write};
-use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
 use super::parse::is_name;
@@ -597,9 +595,8 @@ impl Shell {
         let line = match streams.input {
             Some(Source::File(file)) => first_line(file),
             Some(Source::Text(text)) => Ok(text.lines().next().map(str::to_owned)),
-            // Byte by byte, past the library's buffer: what follows the line belongs to the next command, and whoever runs this
-            // one may hold the buffer's lock.
-            None => io::stdin().as_fd().try_clone_to_owned().map(File::from).and_then(first_line),
+            // Byte by byte: what follows the line belongs to the next command.
+            None => duplicate(io::stdin()).and_then(first_line),
         };
         let Ok(Some(line)) = line else { return Ok(1) };
         let mut rest = line.trim();
