@@ -22,13 +22,13 @@ spec:
     spec:
       restartPolicy: Never
       initContainers:
-      - {name: prepare, image: "busybox:1.36", command: [sh, -c, "echo prepared > /work/note"], volumeMounts: [{name: work, mountPath: /work}]}
+      - {name: prepare, image: "busybox:1.36", command: [sh, -c, "echo prepared > /data/note"], volumeMounts: [{name: work, mountPath: /data}]}
       containers:
       - name: main
         image: busybox
-        command: [sh, -c, "cat /work/note /etc/settings/greeting; echo; echo $WORD; cat /var/run/secrets/kubernetes.io/serviceaccount/namespace"]
+        command: [sh, -c, "cat /data/note /etc/settings/greeting; echo; echo $WORD; cat /var/run/secrets/kubernetes.io/serviceaccount/namespace"]
         env: [{name: WORD, valueFrom: {secretKeyRef: {name: password, key: word}}}]
-        volumeMounts: [{name: work, mountPath: /work}, {name: settings, mountPath: /etc/settings}]
+        volumeMounts: [{name: work, mountPath: /data}, {name: settings, mountPath: /etc/settings}]
       volumes: [{name: work, emptyDir: {}}, {name: settings, configMap: {name: settings}}]
 ---
 apiVersion: batch/v1
