@@ -14,24 +14,30 @@
 mod authentication;
 mod authorization;
 mod endpoints;
+mod external;
 mod handling;
 mod inbound;
 mod listeners;
 mod names;
 mod objects;
+mod origination;
 mod policy;
 mod routes;
 mod selection;
+mod streams;
 mod world;
 
+#[cfg(test)]
+mod external_tests;
 #[cfg(test)]
 mod tests;
 
 pub use authentication::{KeySource, key_sources};
 pub use endpoints::{endpoints, slice_service, workload};
+pub use external::External;
 pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
-pub use names::{qualify, resolve};
+pub use names::{endpoints_of, qualify, resolve, service_of};
 pub use objects::service;
 pub use policy::traffic_policy;
 pub use routes::routes;

@@ -10,7 +10,7 @@ use crate::compile::endpoints::{endpoints, slice_service, workload};
 use crate::compile::handling::base64;
 use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
-use crate::model::{AppProtocol, Endpoints, Service, ServicePort, Workload};
+use crate::model::{AppProtocol, Endpoints, Resolution, Service, ServicePort, Workload};
 use crate::resources::{Findings, Object, Provenance, Resource, SourcePosition};
 use crate::yaml::{Document, Path};
 
@@ -45,6 +45,7 @@ pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> O
         namespace: namespace.into(),
         addresses,
         ports: ports.collect(),
+        resolution: Resolution::Endpoints,
     })
 }
 
@@ -69,6 +70,8 @@ impl World {
                 world.secrets.insert(name, Arc::new(secret));
                 continue;
             }
+            add(document, &mut world.service_entries)?;
+            add(document, &mut world.workload_entries)?;
             add(document, &mut world.virtual_services)?;
             add(document, &mut world.destination_rules)?;
             add(document, &mut world.gateways)?;
@@ -76,6 +79,8 @@ impl World {
             add(document, &mut world.request_authentications)?;
             add(document, &mut world.authorization_policies)?;
         }
+        oldest_first(&mut world.service_entries);
+        oldest_first(&mut world.workload_entries);
         world.add_endpoints(&documents, trust_domain);
         oldest_first(&mut world.virtual_services);
         oldest_first(&mut world.destination_rules);
@@ -93,6 +98,7 @@ impl World {
             .filter_map(|document| workload(&document.value, trust_domain))
             .map(|pod| ((pod.namespace.clone(), pod.name.clone()), Arc::new(pod)))
             .collect();
+        self.add_external(pods.values(), trust_domain);
         let find = |namespace: &str, name: &str| pods.get(&(namespace.into(), name.into())).cloned();
         for document in documents {
             let Some((namespace, name)) = slice_service(&document.value) else { continue };

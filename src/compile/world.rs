@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::compile::authentication::KeySource;
+use crate::compile::external::External;
 use crate::model::{Endpoints, PrivateKeyPem, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
 use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
-use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
+use crate::resources::{
+    DestinationRule, Gateway, Object, PeerAuthentication, ServiceEntry, VirtualService, WorkloadEntry,
+};
 
 /// The clients that see the same configuration: so far, those of one namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,6 +31,12 @@ pub struct World {
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
     /// Endpoints by fully qualified host.
     pub endpoints: BTreeMap<Arc<str>, Arc<Endpoints>>,
+    /// Services that ServiceEntries add, by host, oldest first; of one host several namespaces may each have their own.
+    pub external: BTreeMap<Arc<str>, Vec<Arc<External>>>,
+    /// Oldest first.
+    pub service_entries: Vec<Arc<Object<ServiceEntry>>>,
+    /// Oldest first.
+    pub workload_entries: Vec<Arc<Object<WorkloadEntry>>>,
     /// Oldest first.
     pub virtual_services: Vec<Arc<Object<VirtualService>>>,
     /// Oldest first.
@@ -74,6 +83,9 @@ impl World {
             root_namespace: root_namespace.into(),
             services: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            external: BTreeMap::new(),
+            service_entries: Vec::new(),
+            workload_entries: Vec::new(),
             virtual_services: Vec::new(),
             destination_rules: Vec::new(),
             gateways: Vec::new(),
@@ -109,6 +121,12 @@ pub trait Visibility {
 }
 
 impl Visibility for VirtualService {
+    fn exported_to(&self) -> &[ExportTo] {
+        &self.export_to
+    }
+}
+
+impl Visibility for ServiceEntry {
     fn exported_to(&self) -> &[ExportTo] {
         &self.export_to
     }

@@ -18,4 +18,5 @@ mod refusals;
 mod runtime_refusals;
 mod samples;
 mod source;
+mod streams;
 mod workloads;

@@ -12,7 +12,7 @@ use crate::cli::proxy::{Args, DRAIN, ROOT_NAMESPACE};
 use crate::cli::ui::Ui;
 use crate::compile::World;
 use crate::identity::TrustDomain;
-use crate::model::Labels;
+use crate::model::{Labels, ListenerProtocol};
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, standalone};
 use crate::telemetry::{AccessLog, AccessLogFormat};
 
@@ -39,10 +39,14 @@ async fn serve(ui: &Ui, args: Args, world: &World) -> CliResult {
     let labels: Labels = args.labels.into_iter().collect();
     let namespace = args.namespace.unwrap_or_else(|| ROOT_NAMESPACE.to_owned());
     let directory = standalone::gateway(world, &namespace, labels);
-    let ports = directory.listeners().borrow().len();
+    let listeners = directory.listeners();
+    let ports = listeners.borrow().len();
     if ports == 0 {
-        return Err(CliError::message(Kind::Data, "no HTTP server of a Gateway in these files selects the gateway")
-            .hint("--labels names the gateway's labels; a Gateway's selector has to be among them"));
+        return Err(CliError::message(
+            Kind::Data,
+            "no server of a Gateway in these files that is in force selects the gateway",
+        )
+        .hint("--labels names the gateway's labels; a Gateway's selector has to be among them"));
     }
     let format = if args.json_log { AccessLogFormat::Json } else { AccessLogFormat::Text };
     let log = Arc::new(AccessLog::start(format, std::io::stdout()).kind(Kind::Io)?);
@@ -67,7 +71,14 @@ async fn serve(ui: &Ui, args: Args, world: &World) -> CliResult {
         .hint(format!("another program may have a port of the Gateways on {address}")));
     }
     for open in proxy.bound().borrow().iter() {
-        ui.note(format!("listening on http://{}", open.address));
+        let listeners = listeners.borrow();
+        let protocol = listeners.iter().find(|listener| listener.port == open.port).map(|listener| listener.protocol);
+        let scheme = match protocol {
+            Some(ListenerProtocol::Tls) => "https",
+            Some(ListenerProtocol::Tcp) => "tcp",
+            Some(ListenerProtocol::Http) | None => "http",
+        };
+        ui.note(format!("listening on {scheme}://{}", open.address));
     }
     tokio::select! {
         _ = interrupted.recv() => {}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, Scope};
-use crate::model::{Endpoints, Listener, Settings, TunnelProtocol, VirtualHost, Workload};
+use crate::model::{Endpoint, Endpoints, Listener, Settings, TunnelProtocol, VirtualHost, Workload};
 use crate::wire::name::{EndpointsName, RoutesName, SELF, ServiceName, TrafficPolicyName, WILDCARD};
 use crate::wire::proto::mesh::v1;
 use crate::wire::{Encoded, MAX_ENDPOINTS_PER_CHUNK, ResourceType, ServiceRecord, name};
@@ -72,22 +72,31 @@ impl Snapshot {
                 let TrafficPolicyName { scope, host } = name.parse().map_err(|_| Refusal::NoName)?;
                 admitted(&scope)?;
                 let compiled = || {
-                    let service = self.world.services.get(&host)?;
-                    let policy = compile::traffic_policy(&self.world, &subject.scope(), service);
+                    let service = compile::service_of(&self.world, &subject.scope(), &host)?;
+                    let policy = compile::traffic_policy(&self.world, &subject.scope(), service, subject.is_gateway);
                     Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
                 };
-                Ok(self.remember(scoped(&host), || own(compiled())))
+                // What is told to a gateway holds what only gateways are told: Secrets of their namespace.
+                let of_gateways = || Question::Gateways(kind, subject.pod.namespace.clone(), host.clone());
+                let question = if subject.is_gateway { of_gateways() } else { scoped(&host) };
+                Ok(self.remember(question, || own(compiled())))
             }
             ResourceType::Endpoints => {
-                let EndpointsName { host, chunk } = name.parse().map_err(|_| Refusal::NoName)?;
-                let question = Question::Endpoints(host.clone(), chunk);
-                Ok(self.remember(question, || own(self.endpoints(&host, chunk))))
+                let EndpointsName { namespace, host, chunk } = name.parse().map_err(|_| Refusal::NoName)?;
+                let Some(namespace) = namespace else {
+                    let question = Question::Endpoints(host.clone(), chunk);
+                    return Ok(self.remember(question, || own(self.endpoints(&host, chunk))));
+                };
+                let all = self.world.external.get(&host).into_iter().flatten();
+                let mut visible = all.filter(|known| known.is_visible(&subject.pod.namespace));
+                let found = visible.find(|known| known.service.namespace == namespace);
+                Ok(own(found.and_then(|known| part(&host, &known.endpoints.endpoints, chunk))))
             }
             ResourceType::Routes => match name.parse().map_err(|_| Refusal::NoName)? {
                 RoutesName::Service { scope, host } => {
                     admitted(&scope)?;
                     let compiled = || {
-                        let service = self.world.services.get(&host)?;
+                        let service = compile::service_of(&self.world, &subject.scope(), &host)?;
                         let routes = compile::routes(&self.world, &subject.scope(), service);
                         Some(Encoded::new(&v1::Routes::from(&routes)))
                     };
@@ -137,7 +146,8 @@ impl Snapshot {
     fn service(&self, subject: &Subject, authority: &str) -> Option<Encoded> {
         let service = compile::resolve(&self.world, &subject.scope(), authority)?;
         let host = service.host.clone();
-        let count = self.world.endpoints.get(&host).map_or(0, |endpoints| endpoints.endpoints.len());
+        let count = compile::endpoints_of(&self.world, service).len();
+        let namespace = (!self.world.services.contains_key(&host)).then(|| service.namespace.clone());
         // There is always a first chunk, so that a service's first endpoint does not change the service.
         let chunks = u32::try_from(count.div_ceil(MAX_ENDPOINTS_PER_CHUNK).max(1)).unwrap_or(u32::MAX);
         let scope = subject.scope.clone();
@@ -146,7 +156,9 @@ impl Snapshot {
             routes: RoutesName::Service { scope: scope.clone(), host: host.clone() }.to_string().into(),
             traffic_policy: TrafficPolicyName { scope, host: host.clone() }.to_string().into(),
             endpoints: (0..chunks)
-                .map(|chunk| EndpointsName { host: host.clone(), chunk }.to_string().into())
+                .map(|chunk| {
+                    EndpointsName { namespace: namespace.clone(), host: host.clone(), chunk }.to_string().into()
+                })
                 .collect(),
         };
         Some(Encoded::new(&v1::Service::from(&record)))
@@ -155,13 +167,7 @@ impl Snapshot {
     fn endpoints(&self, host: &Arc<str>, chunk: u32) -> Option<Encoded> {
         self.world.services.get(host)?;
         let all = self.world.endpoints.get(host).map_or(&[][..], |endpoints| &endpoints.endpoints);
-        let wanted = usize::try_from(chunk).ok()?;
-        let part = match (all.chunks(MAX_ENDPOINTS_PER_CHUNK).nth(wanted), chunk) {
-            (Some(part), _) => part.to_vec(),
-            (None, 0) => Vec::new(),
-            (None, _) => return None,
-        };
-        Some(Encoded::new(&v1::Endpoints::from(&Endpoints { host: host.clone(), endpoints: part })))
+        part(host, all, chunk)
     }
 
     fn gateway(&self, subject: &Subject) -> Option<GatewayWorkload> {
@@ -202,4 +208,15 @@ impl Snapshot {
             })
             .collect()
     }
+}
+
+/// One chunk of a service's endpoints; the first is always there.
+fn part(host: &Arc<str>, all: &[Arc<Endpoint>], chunk: u32) -> Option<Encoded> {
+    let wanted = usize::try_from(chunk).ok()?;
+    let part = match (all.chunks(MAX_ENDPOINTS_PER_CHUNK).nth(wanted), chunk) {
+        (Some(part), _) => part.to_vec(),
+        (None, 0) => Vec::new(),
+        (None, _) => return None,
+    };
+    Some(Encoded::new(&v1::Endpoints::from(&Endpoints { host: host.clone(), endpoints: part })))
 }

@@ -62,6 +62,8 @@ enum Question {
     Own(ResourceType, Key, Arc<str>),
     /// The same for every client of a namespace: the name, and the host in it.
     Scoped(ResourceType, Arc<str>, Arc<str>),
+    /// The same for every gateway of a namespace, and for nobody else.
+    Gateways(ResourceType, Arc<str>, Arc<str>),
     /// A chunk of endpoints, the same for everybody.
     Endpoints(Arc<str>, u32),
 }
@@ -70,7 +72,9 @@ impl Question {
     fn is_touched(&self, affected: &Affected) -> bool {
         match self {
             Self::Own(kind, pod, _) => affected.types.contains(kind) || affected.pods.contains(pod),
-            Self::Scoped(kind, _, host) => affected.types.contains(kind) || affected.hosts.contains(host),
+            Self::Scoped(kind, _, host) | Self::Gateways(kind, _, host) => {
+                affected.types.contains(kind) || affected.hosts.contains(host)
+            }
             Self::Endpoints(host, _) => affected.hosts.contains(host),
         }
     }

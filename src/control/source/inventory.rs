@@ -64,6 +64,8 @@ pub struct Inventory {
     /// The services whose endpoints refer to something, and what each refers to.
     referrers: HashMap<Reference, BTreeSet<Key>>,
     references: HashMap<Key, Vec<Reference>>,
+    /// Whether the services of ServiceEntries have to be made anew.
+    external_is_stale: bool,
     unlisted: BTreeSet<Kind>,
     trust_domain: TrustDomain,
     cluster: Arc<str>,
@@ -82,6 +84,7 @@ impl Inventory {
             pods_by_address: HashMap::new(),
             referrers: HashMap::new(),
             references: HashMap::new(),
+            external_is_stale: false,
             unlisted: Kind::ALL.into(),
             trust_domain,
             cluster,
@@ -127,6 +130,13 @@ impl Inventory {
 
     /// Takes in what happened and adds to `affected` whom it touches.
     pub fn apply(&mut self, event: Event, affected: &mut Affected) {
+        self.take_in(event, affected);
+        if std::mem::take(&mut self.external_is_stale) {
+            self.renew_external(affected);
+        }
+    }
+
+    fn take_in(&mut self, event: Event, affected: &mut Affected) {
         match event {
             Event::Apply(key, item) => self.insert(key, item, affected),
             Event::Delete(kind, key) => self.remove(kind, &key, affected),
@@ -160,6 +170,8 @@ impl Inventory {
             Kind::PeerAuthentication => of(&self.world.peer_authentications),
             Kind::RequestAuthentication => of(&self.world.request_authentications),
             Kind::AuthorizationPolicy => of(&self.world.authorization_policies),
+            Kind::ServiceEntry => of(&self.world.service_entries),
+            Kind::WorkloadEntry => of(&self.world.workload_entries),
             Kind::Secret => self.world.secrets.keys().map(|(namespace, name)| Key::new(namespace, name)).collect(),
         }
     }
@@ -193,6 +205,14 @@ impl Inventory {
             Item::AuthorizationPolicy(object) => {
                 put(&mut Arc::make_mut(&mut self.world).authorization_policies, object);
                 touch(affected, Kind::AuthorizationPolicy);
+            }
+            Item::ServiceEntry(object) => {
+                put(&mut Arc::make_mut(&mut self.world).service_entries, object);
+                self.external_is_stale = true;
+            }
+            Item::WorkloadEntry(object) => {
+                put(&mut Arc::make_mut(&mut self.world).workload_entries, object);
+                self.external_is_stale = true;
             }
             Item::Secret(secret) => {
                 let name = (key.namespace, key.name);
@@ -236,6 +256,7 @@ impl Inventory {
                         }
                     }
                     self.assemble_referrers(key, &gone.workload.addresses, affected);
+                    self.note_pod();
                 }
             }
             Kind::VirtualService => take(&mut Arc::make_mut(world).virtual_services, key, kind, affected),
@@ -250,6 +271,14 @@ impl Inventory {
             Kind::PeerAuthentication => {
                 take(&mut Arc::make_mut(world).peer_authentications, key, kind, affected);
                 self.assemble_namespace(&key.namespace, affected);
+            }
+            Kind::ServiceEntry => {
+                take(&mut Arc::make_mut(world).service_entries, key, kind, affected);
+                self.external_is_stale = true;
+            }
+            Kind::WorkloadEntry => {
+                take(&mut Arc::make_mut(world).workload_entries, key, kind, affected);
+                self.external_is_stale = true;
             }
             Kind::Secret => {
                 if Arc::make_mut(world).secrets.remove(&(key.namespace.clone(), key.name.clone())).is_some() {
@@ -319,6 +348,27 @@ impl Inventory {
         affected.pods.insert(key.clone());
         Arc::make_mut(&mut self.pods).insert(key.clone(), Arc::new(placed));
         self.assemble_referrers(&key, &addresses, affected);
+        self.note_pod();
+    }
+
+    /// A pod has changed: services of ServiceEntries that select pods may have other endpoints now.
+    fn note_pod(&mut self) {
+        self.external_is_stale |= self.world.external.values().flatten().any(|known| known.selects());
+    }
+
+    /// Makes the services of ServiceEntries anew. Those that come out the same touch nobody.
+    fn renew_external(&mut self, affected: &mut Affected) {
+        let before = self.world.external.clone();
+        let pods = self.pods.clone();
+        let world = Arc::make_mut(&mut self.world);
+        world.add_external(pods.values().map(|placed| &placed.workload), &self.trust_domain);
+        let hosts: BTreeSet<&Arc<str>> = before.keys().chain(world.external.keys()).collect();
+        let changed = hosts.into_iter().filter(|host| before.get(*host) != world.external.get(*host));
+        let changed: Vec<Arc<str>> = changed.cloned().collect();
+        if !changed.is_empty() {
+            affected.types.extend([ResourceType::Service, ResourceType::Routes, ResourceType::TrafficPolicy]);
+            affected.hosts.extend(changed);
+        }
     }
 
     fn workload(&self, key: &Key, pod: &PodItem) -> Workload {
@@ -427,6 +477,7 @@ impl Inventory {
             };
             let fresh = || Endpoint {
                 address: listed.address,
+                name: None,
                 ports: Vec::new(),
                 weight: 1,
                 health: listed.health,
@@ -579,8 +630,8 @@ fn touch(affected: &mut Affected, kind: Kind) {
         Kind::PeerAuthentication | Kind::RequestAuthentication | Kind::AuthorizationPolicy => {
             &[ResourceType::InboundPolicy]
         }
-        Kind::Secret => &[ResourceType::Listener],
-        Kind::Service | Kind::EndpointSlice | Kind::Pod => &[],
+        Kind::Secret => &[ResourceType::Listener, ResourceType::TrafficPolicy],
+        Kind::Service | Kind::EndpointSlice | Kind::Pod | Kind::ServiceEntry | Kind::WorkloadEntry => &[],
     };
     affected.types.extend(types);
 }

@@ -19,7 +19,8 @@ use jiff::Timestamp;
 use crate::compile::TlsSecret;
 use crate::model::{Health, Labels, Locality, Service};
 use crate::resources::{
-    AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, VirtualService,
+    AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, ServiceEntry,
+    VirtualService, WorkloadEntry,
 };
 
 pub(super) use inventory::inbound_services;
@@ -71,11 +72,15 @@ pub enum Kind {
     AuthorizationPolicy,
     /// Kubernetes Secret that holds something for TLS.
     Secret,
+    /// Istio ServiceEntry.
+    ServiceEntry,
+    /// Istio WorkloadEntry.
+    WorkloadEntry,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -86,6 +91,8 @@ impl Kind {
         Self::RequestAuthentication,
         Self::AuthorizationPolicy,
         Self::Secret,
+        Self::ServiceEntry,
+        Self::WorkloadEntry,
     ];
 }
 
@@ -160,6 +167,10 @@ pub enum Item {
     AuthorizationPolicy(Arc<Object<AuthorizationPolicy>>),
     /// What a Secret holds for TLS.
     Secret(Arc<TlsSecret>),
+    /// A ServiceEntry.
+    ServiceEntry(Arc<Object<ServiceEntry>>),
+    /// A WorkloadEntry.
+    WorkloadEntry(Arc<Object<WorkloadEntry>>),
 }
 
 impl Item {
@@ -176,6 +187,8 @@ impl Item {
             Self::RequestAuthentication(_) => Kind::RequestAuthentication,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
             Self::Secret(_) => Kind::Secret,
+            Self::ServiceEntry(_) => Kind::ServiceEntry,
+            Self::WorkloadEntry(_) => Kind::WorkloadEntry,
         }
     }
 }

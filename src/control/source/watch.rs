@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Resource,
-    VirtualService,
+    ServiceEntry, VirtualService, WorkloadEntry,
 };
 
 use super::{Event, Item, Key, Kind, project};
@@ -41,6 +41,8 @@ pub(in crate::control) fn watch(
     spawn.mesh::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication);
     spawn.mesh::<RequestAuthentication>(Kind::RequestAuthentication, Item::RequestAuthentication);
     spawn.mesh::<AuthorizationPolicy>(Kind::AuthorizationPolicy, Item::AuthorizationPolicy);
+    spawn.mesh::<ServiceEntry>(Kind::ServiceEntry, Item::ServiceEntry);
+    spawn.mesh::<WorkloadEntry>(Kind::WorkloadEntry, Item::WorkloadEntry);
 }
 
 struct Spawn<'a> {

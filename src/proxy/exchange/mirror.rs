@@ -69,7 +69,8 @@ impl Copy {
         let shared = &local.shared;
         let endpoint = upstream::pick(&self.cluster, &[], local.worker.draw(), None)?;
         let _active = Active::begin(&endpoint.state);
-        let hop = Hop { http2: self.http2, ..Hop::to(&self.cluster, endpoint).ok()? };
+        let hop = Hop::to(&self.cluster, endpoint).ok()?.looked_up(local).await.ok()?;
+        let hop = Hop { http2: self.http2, ..hop };
         let mut conn = self.connection(local, &hop).await?;
         conn.carry();
         let mut deadline = Deadline::default();

@@ -304,7 +304,7 @@ pub fn route_to(cluster: &ClusterName) -> HttpRule {
 }
 
 pub fn routes(rules: Vec<HttpRule>, clusters: impl IntoIterator<Item = Arc<Cluster>>) -> Arc<RoutesInForce> {
-    Arc::new(RoutesInForce::new(Arc::new(Routes { name: "routes".into(), http: rules }), clusters))
+    Arc::new(RoutesInForce::new(Arc::new(Routes { name: "routes".into(), http: rules, ..Routes::default() }), clusters))
 }
 
 /// Service `name`, whose port 9080 leads to these addresses.
