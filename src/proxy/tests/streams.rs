@@ -10,7 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::edge_tls::{Authority, GATEWAY, secure};
-use super::harness::{App, Peer, edge, edge_with, soon};
+use super::harness::{App, Peer, Running, any_port, edge, edge_with, header, inbound, settings, soon, start};
+use crate::model::{AppProtocol, MtlsMode, OutboundMode};
+use crate::proxy::Bind;
+use crate::proxy::directory::FixedDirectory;
 use crate::tls;
 
 /// A server that says its name to whoever connects, and then repeats what it is told.
@@ -291,4 +294,37 @@ async fn terminated_http_and_passed_through_names_share_a_port() {
     let mut response = String::new();
     soon(stream.read_to_string(&mut response)).await.expect("an answer");
     assert!(response.ends_with("web"), "{response}");
+}
+
+/// A sidecar in front of an application on a port of which nobody has said what is spoken.
+fn undeclared(app: SocketAddr) -> Running {
+    let free = std::net::TcpListener::bind(any_port()).and_then(|listener| listener.local_addr()).expect("a port");
+    let known = FixedDirectory {
+        settings: settings(OutboundMode::AllowAny),
+        inbound: Some(inbound("db", MtlsMode::Permissive, free.port(), AppProtocol::Detect, None)),
+        ..FixedDirectory::default()
+    };
+    start(known, vec![Bind::InboundExplicit { bind: free, app }])
+}
+
+#[tokio::test]
+async fn where_nobody_says_what_is_spoken_whoever_speaks_first_does() {
+    let greeter = Greeter::start("220 ready").await;
+    let proxy = undeclared(greeter.address);
+    // The server speaks first: the client is silent until it does.
+    let mut peer = proxy.connect().await;
+    assert_eq!(peer.bytes(9).await, "220 ready");
+    peer.send("QUIT").await;
+    assert_eq!(peer.bytes(4).await, "QUIT");
+    // The client speaks first, and no HTTP.
+    let mut peer = proxy.connect().await;
+    soon(peer.stream.write_all(b"\x00\x00\x00\x08")).await.expect("written");
+    assert_eq!(peer.bytes(13).await, "220 ready\x00\x00\x00\x08");
+    // HTTP is told from the rest by its first words, and routed as such.
+    let app = App::named("web").await;
+    let proxy = undeclared(app.address);
+    let mut peer = proxy.connect().await;
+    peer.send("G").await;
+    let response = peer.ask("ET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(response.ends_with("web") && header(&response, "x-envoy-upstream-service-time").is_some(), "{response}");
 }
