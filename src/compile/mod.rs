@@ -13,6 +13,7 @@
 
 mod authentication;
 mod authorization;
+mod claims;
 mod endpoints;
 mod handling;
 mod inbound;
@@ -28,6 +29,7 @@ mod world;
 mod tests;
 
 pub use authentication::{KeySource, key_sources};
+pub use claims::{Claimant, Claims};
 pub use endpoints::{endpoints, slice_service, workload};
 pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
@@ -35,4 +37,4 @@ pub use names::{qualify, resolve};
 pub use objects::service;
 pub use policy::traffic_policy;
 pub use routes::routes;
-pub use world::{Scope, TlsSecret, Visibility, World, oldest_first};
+pub use world::{Scope, TlsSecret, Visibility, World, oldest_first, put_in_order, take_out};

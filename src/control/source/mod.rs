@@ -6,6 +6,7 @@
 //!
 //! It refuses to compile anything, and to answer before every kind has been listed: half of a world looks like a whole one.
 
+mod affected;
 mod inventory;
 mod project;
 mod watch;
@@ -22,8 +23,9 @@ use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, VirtualService,
 };
 
+pub use affected::Affected;
 pub(super) use inventory::inbound_services;
-pub use inventory::{Affected, Inventory, Placed};
+pub use inventory::{Inventory, Placed};
 pub(super) use watch::watch;
 
 /// Names an object of some kind.
