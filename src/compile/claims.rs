@@ -148,9 +148,11 @@ mod tests {
     use super::*;
 
     fn object(name: &str, hosts: &[&str]) -> Arc<Object<VirtualService>> {
+        // Sidecars are not told what to do with every host there is.
+        let gateways = if hosts == ["*"] { ["edge"] } else { ["mesh"] };
         let value = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
             "metadata": {"name": name, "namespace": "shop"},
-            "spec": {"hosts": hosts, "gateways": ["mesh"], "http": [{"route": [{"destination": {"host": "web"}}]}]}});
+            "spec": {"hosts": hosts, "gateways": gateways, "http": [{"route": [{"destination": {"host": "web"}}]}]}});
         Arc::new(Object::from_value(&value).unwrap())
     }
 
