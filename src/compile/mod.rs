@@ -13,6 +13,7 @@
 
 mod authentication;
 mod authorization;
+mod claims;
 mod endpoints;
 mod external;
 mod handling;
@@ -33,6 +34,7 @@ mod external_tests;
 mod tests;
 
 pub use authentication::{KeySource, key_sources};
+pub use claims::{Claimant, Claims};
 pub use endpoints::{endpoints, slice_service, workload};
 pub use external::External;
 pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
@@ -41,4 +43,4 @@ pub use names::{endpoints_of, qualify, resolve, service_of};
 pub use objects::service;
 pub use policy::traffic_policy;
 pub use routes::routes;
-pub use world::{Scope, TlsSecret, Visibility, World, oldest_first};
+pub use world::{Scope, TlsSecret, Visibility, World, oldest_first, put_in_order, take_out};

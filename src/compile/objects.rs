@@ -72,8 +72,11 @@ impl World {
             }
             add(document, &mut world.service_entries)?;
             add(document, &mut world.workload_entries)?;
-            add(document, &mut world.virtual_services)?;
-            add(document, &mut world.destination_rules)?;
+            if let Some(object) = read(document)? {
+                world.virtual_services.insert(object);
+            } else if let Some(object) = read(document)? {
+                world.destination_rules.insert(object);
+            }
             add(document, &mut world.gateways)?;
             add(document, &mut world.peer_authentications)?;
             add(document, &mut world.request_authentications)?;
@@ -82,8 +85,6 @@ impl World {
         oldest_first(&mut world.service_entries);
         oldest_first(&mut world.workload_entries);
         world.add_endpoints(&documents, trust_domain);
-        oldest_first(&mut world.virtual_services);
-        oldest_first(&mut world.destination_rules);
         oldest_first(&mut world.gateways);
         oldest_first(&mut world.peer_authentications);
         oldest_first(&mut world.request_authentications);
@@ -132,11 +133,16 @@ fn secret(value: &Value) -> Option<(SecretName, TlsSecret)> {
 
 /// Adds the document's object, if it is of this kind.
 fn add<T: Resource>(document: &Document, objects: &mut Vec<Arc<Object<T>>>) -> Result<(), Findings> {
+    objects.extend(read(document)?);
+    Ok(())
+}
+
+/// The document's object, if it is of this kind.
+fn read<T: Resource>(document: &Document) -> Result<Option<Arc<Object<T>>>, Findings> {
     let is = |field: &str, wanted: &dyn Fn(&str) -> bool| {
         document.value.get(field).and_then(Value::as_str).is_some_and(wanted)
     };
-    if is("kind", &|kind| kind == T::KIND) && is("apiVersion", &|version| version.split('/').next() == Some(T::GROUP)) {
-        objects.push(Arc::new(Object::from_document(document)?));
-    }
-    Ok(())
+    let is_it =
+        is("kind", &|kind| kind == T::KIND) && is("apiVersion", &|version| version.split('/').next() == Some(T::GROUP));
+    if is_it { Ok(Some(Arc::new(Object::from_document(document)?))) } else { Ok(None) }
 }

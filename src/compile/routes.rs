@@ -8,8 +8,7 @@ use crate::compile::streams;
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::matching::WholeMatch;
 use crate::model::{
-    Action, ClusterName, Handling, HostPattern, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch,
-    WeightedCluster,
+    Action, ClusterName, Handling, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch, WeightedCluster,
 };
 use crate::resources::values::{self, GatewayRef};
 use crate::resources::virtual_service::{Destination, HttpDestination, HttpMatch, HttpRoute};
@@ -68,22 +67,15 @@ pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
 
 /// The VirtualServices whose hosts cover a service's host, the most specific first, the oldest first among equals.
 fn covering<'w>(world: &'w World, scope: &Scope, service: &Service) -> Vec<&'w Object<VirtualService>> {
-    let mut found: Vec<((u8, usize), &Object<VirtualService>)> = Vec::new();
-    for object in &world.virtual_services {
-        if !Entry::Mesh.admits(object) || !is_visible(object, &scope.namespace) {
-            continue;
+    let mut found: Vec<&Object<VirtualService>> = Vec::new();
+    for object in world.virtual_services.covering(&service.host).flatten() {
+        let holds = Entry::Mesh.admits(object) && is_visible(object, &scope.namespace);
+        // One may claim the host under several patterns.
+        if holds && !found.iter().any(|known| std::ptr::eq(*known, &**object)) {
+            found.push(object);
         }
-        let patterns = object
-            .spec
-            .hosts
-            .iter()
-            .map(|host| HostPattern::parse(&qualify(host.as_str(), &object.meta.namespace, &world.domain)));
-        let matching = patterns.filter(|pattern| pattern.matches(&service.host));
-        found.extend(matching.map(|pattern| pattern.precedence()).max().map(|precedence| (precedence, &**object)));
     }
-    // Stable: equals stay in the order of their age.
-    found.sort_by(|(a, _), (b, _)| b.cmp(a));
-    found.into_iter().map(|(_, object)| object).collect()
+    found
 }
 
 fn to_itself(service: &Service, port: u16) -> HttpRule {

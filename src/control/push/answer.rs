@@ -46,75 +46,91 @@ pub enum Refusal {
     NoName,
 }
 
-impl Snapshot {
-    /// The resources that `name` means to `subject`; none where there is no such thing.
-    pub fn answer(&self, subject: &Subject, kind: ResourceType, name: &Arc<str>) -> Result<Answer, Refusal> {
-        let own =
-            |answer: Option<Encoded>| -> Answer { answer.map(|encoded| (name.clone(), encoded)).into_iter().collect() };
+impl Question {
+    /// What `name` asks for where `subject` says it.
+    pub fn parse(subject: &Subject, kind: ResourceType, name: &str) -> Result<Self, Refusal> {
         let admitted = |scope: &name::Scope| if *scope == subject.scope { Ok(()) } else { Err(Refusal::ForeignScope) };
-        let scoped = |host: &Arc<str>| Question::Scoped(kind, subject.pod.namespace.clone(), host.clone());
-        let of_pod = || Question::Own(kind, subject.pod.clone(), name.clone());
+        let scoped = |scope: &name::Scope, host: Arc<str>| {
+            admitted(scope).map(|()| Self::Scoped(kind, subject.pod.namespace.clone(), host))
+        };
         match kind {
-            ResourceType::Settings if **name == *SELF => Ok(own(Some(self.settings(subject)))),
-            ResourceType::InboundPolicy if **name == *SELF => {
-                Ok(self.remember(of_pod(), || own(self.inbound_policy(subject))))
+            ResourceType::Settings | ResourceType::InboundPolicy if *name == *SELF => {
+                Ok(Self::Own(kind, subject.pod.clone()))
             }
-            ResourceType::Listener if **name == *WILDCARD && subject.is_gateway => {
-                Ok(self.remember(of_pod(), || self.listeners(subject)))
+            ResourceType::Listener if *name == *WILDCARD && subject.is_gateway => {
+                Ok(Self::Own(kind, subject.pod.clone()))
             }
             ResourceType::Settings | ResourceType::InboundPolicy | ResourceType::Listener => Err(Refusal::NoName),
             ResourceType::Service => {
                 let ServiceName { scope, authority } = name.parse().map_err(|_| Refusal::NoName)?;
-                admitted(&scope)?;
-                Ok(self.remember(scoped(&authority), || own(self.service(subject, &authority))))
+                scoped(&scope, authority)
             }
             ResourceType::TrafficPolicy => {
                 let TrafficPolicyName { scope, host } = name.parse().map_err(|_| Refusal::NoName)?;
-                admitted(&scope)?;
-                let compiled = || {
-                    let service = compile::service_of(&self.world, &subject.scope(), &host)?;
-                    let policy = compile::traffic_policy(&self.world, &subject.scope(), service, subject.is_gateway);
-                    Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
-                };
                 // What is told to a gateway holds what only gateways are told: Secrets of their namespace.
-                let of_gateways = || Question::Gateways(kind, subject.pod.namespace.clone(), host.clone());
-                let question = if subject.is_gateway { of_gateways() } else { scoped(&host) };
-                Ok(self.remember(question, || own(compiled())))
+                if subject.is_gateway {
+                    return admitted(&scope).map(|()| Self::Gateways(kind, subject.pod.namespace.clone(), host));
+                }
+                scoped(&scope, host)
             }
             ResourceType::Endpoints => {
                 let EndpointsName { namespace, host, chunk } = name.parse().map_err(|_| Refusal::NoName)?;
-                let Some(namespace) = namespace else {
-                    let question = Question::Endpoints(host.clone(), chunk);
-                    return Ok(self.remember(question, || own(self.endpoints(&host, chunk))));
-                };
-                let all = self.world.external.get(&host).into_iter().flatten();
-                let mut visible = all.filter(|known| known.is_visible(&subject.pod.namespace));
-                let found = visible.find(|known| known.service.namespace == namespace);
-                Ok(own(found.and_then(|known| part(&host, &known.endpoints.endpoints, chunk))))
+                Ok(match namespace {
+                    None => Self::Endpoints(host, chunk),
+                    Some(namespace) => Self::External(subject.pod.namespace.clone(), namespace, host, chunk),
+                })
             }
             ResourceType::Routes => match name.parse().map_err(|_| Refusal::NoName)? {
-                RoutesName::Service { scope, host } => {
-                    admitted(&scope)?;
-                    let compiled = || {
-                        let service = compile::service_of(&self.world, &subject.scope(), &host)?;
-                        let routes = compile::routes(&self.world, &subject.scope(), service);
-                        Some(Encoded::new(&v1::Routes::from(&routes)))
-                    };
-                    Ok(self.remember(scoped(&host), || own(compiled())))
-                }
+                RoutesName::Service { scope, host } => scoped(&scope, host),
                 RoutesName::Gateway { scope, port, host } => {
-                    admitted(&scope)?;
-                    let compiled = || {
-                        let workload = self.gateway(subject)?;
-                        let exists = compile::listeners(&self.world, &workload).iter().any(|listener| {
-                            listener.port == port && listener.virtual_hosts.iter().any(|known| known.host == host)
-                        });
-                        let routes = exists.then(|| compile::gateway_routes(&self.world, &workload, port, &host))?;
-                        Some(Encoded::new(&v1::Routes::from(&routes)))
-                    };
-                    Ok(self.remember(of_pod(), || own(compiled())))
+                    admitted(&scope).map(|()| Self::VirtualHost(subject.pod.clone(), port, host))
                 }
             },
+        }
+    }
+}
+
+impl Snapshot {
+    /// The resources that `name` means to `subject`, whose question is `question`; none where there is no such thing.
+    pub fn answer(&self, subject: &Subject, question: &Question, name: &Arc<str>) -> Answer {
+        if *question == Question::Own(ResourceType::Listener, subject.pod.clone()) {
+            return self.remember(question, || self.listeners(subject));
+        }
+        self.remember(question, || {
+            self.compile(subject, question).map(|encoded| (name.clone(), encoded)).into_iter().collect()
+        })
+    }
+
+    fn compile(&self, subject: &Subject, question: &Question) -> Option<Encoded> {
+        match question {
+            Question::Own(ResourceType::Settings, _) => Some(self.settings(subject)),
+            Question::Own(..) => self.inbound_policy(subject),
+            Question::Scoped(ResourceType::Service, _, authority) => self.service(subject, authority),
+            Question::Scoped(ResourceType::TrafficPolicy, _, host) | Question::Gateways(_, _, host) => {
+                let service = compile::service_of(&self.world, &subject.scope(), host)?;
+                let policy = compile::traffic_policy(&self.world, &subject.scope(), service, subject.is_gateway);
+                Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
+            }
+            Question::Scoped(_, _, host) => {
+                let service = compile::service_of(&self.world, &subject.scope(), host)?;
+                let routes = compile::routes(&self.world, &subject.scope(), service);
+                Some(Encoded::new(&v1::Routes::from(&routes)))
+            }
+            Question::VirtualHost(_, port, host) => {
+                let workload = self.gateway(subject)?;
+                let exists = compile::listeners(&self.world, &workload).iter().any(|listener| {
+                    listener.port == *port && listener.virtual_hosts.iter().any(|known| known.host == *host)
+                });
+                let routes = exists.then(|| compile::gateway_routes(&self.world, &workload, *port, host))?;
+                Some(Encoded::new(&v1::Routes::from(&routes)))
+            }
+            Question::Endpoints(host, chunk) => self.endpoints(host, *chunk),
+            Question::External(viewer, namespace, host, chunk) => {
+                let all = self.world.external.get(host).into_iter().flatten();
+                let mut visible = all.filter(|known| known.is_visible(viewer));
+                let found = visible.find(|known| known.service.namespace == *namespace)?;
+                part(host, &found.endpoints.endpoints, *chunk)
+            }
         }
     }
 

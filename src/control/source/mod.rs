@@ -6,6 +6,7 @@
 //!
 //! It refuses to compile anything, and to answer before every kind has been listed: half of a world looks like a whole one.
 
+mod affected;
 mod inventory;
 mod project;
 mod watch;
@@ -23,8 +24,9 @@ use crate::resources::{
     VirtualService, WorkloadEntry,
 };
 
+pub use affected::Affected;
 pub(super) use inventory::inbound_services;
-pub use inventory::{Affected, Inventory, Placed};
+pub use inventory::{Inventory, Placed};
 pub(super) use watch::watch;
 
 /// Names an object of some kind.
