@@ -13,6 +13,7 @@
 
 mod authentication;
 mod authorization;
+mod delegate;
 mod endpoints;
 mod handling;
 mod inbound;

@@ -140,6 +140,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.http[].route[].headers",
             "spec.http[].redirect",
             "spec.http[].directResponse",
+            "spec.http[].delegate",
             "spec.http[].rewrite",
             "spec.http[].timeout",
             "spec.http[].retries.attempts",
@@ -231,7 +232,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             never("spec.tls", "TLS connections go where they would without the rule"),
             never("spec.tcp", "TCP connections go where they would without the rule"),
-            never("spec.http[].delegate", "the rule never takes a request"),
             variables("spec.http[].headers.request.set{}"),
             variables("spec.http[].headers.request.add{}"),
             variables("spec.http[].headers.response.set{}"),
