@@ -14,6 +14,7 @@
 mod authentication;
 mod authorization;
 mod claims;
+mod delegate;
 mod endpoints;
 mod external;
 mod handling;

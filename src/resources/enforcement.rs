@@ -147,6 +147,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.http[].route[].headers",
             "spec.http[].redirect",
             "spec.http[].directResponse",
+            "spec.http[].delegate",
             "spec.http[].rewrite",
             "spec.http[].timeout",
             "spec.http[].retries.attempts",
@@ -267,7 +268,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             // Istio does not use it either.
             warn("spec.tcp[].match[].sourceSubnet", "the client's address does not count: use an AuthorizationPolicy"),
-            never("spec.http[].delegate", "the rule never takes a request"),
             variables("spec.http[].headers.request.set{}"),
             variables("spec.http[].headers.request.add{}"),
             variables("spec.http[].headers.response.set{}"),

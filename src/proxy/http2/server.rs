@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request};
 use tokio::task::JoinSet;
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts};
 use crate::proxy::http1::Buffer;
+use crate::proxy::http2::flood::Guard;
 use crate::proxy::http2::frames::{Incoming, Outgoing};
 use crate::proxy::http2::io::Io;
 use crate::proxy::http2::{
@@ -41,14 +42,16 @@ pub async fn serve(local: &Rc<Local>, conn: Conn, facts: Facts) {
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
         .reset_stream_duration(RESET_REMEMBERED);
-    let shaking = tokio::time::timeout(local.shared.limits.request_head, builder.handshake::<_, Bytes>(Io(conn)));
+    let guard = Rc::new(Guard::new());
+    let io = Io::guarded(conn, guard.clone());
+    let shaking = tokio::time::timeout(local.shared.limits.request_head, builder.handshake::<_, Bytes>(io));
     let Ok(Ok(mut connection)) = shaking.await else {
         local.shared.registry.count(Counter::RequestsRefused);
         return;
     };
     // Dropping it ends the streams' tasks.
     let mut streams = JoinSet::new();
-    while let Some((request, respond)) = next(local, &mut connection, &mut streams).await {
+    while let Some((request, respond)) = next(local, &mut connection, &guard, &mut streams).await {
         let stream = ServerStream::new(request, respond, address);
         let conn = Conn::new(Stream::Http2Server(Box::new(stream)), Buffer::default(), local.worker.clone());
         let (local, facts) = (local.clone(), Facts { http2: true, ..facts.clone() });
@@ -60,6 +63,7 @@ pub async fn serve(local: &Rc<Local>, conn: Conn, facts: Facts) {
 async fn next(
     local: &Local,
     connection: &mut Connection<Io, Bytes>,
+    guard: &Guard,
     streams: &mut JoinSet<()>,
 ) -> Option<(Request<RecvStream>, SendResponse<Bytes>)> {
     let seat = local.seats.take();
@@ -70,6 +74,7 @@ async fn next(
         loop {
             if local.seats.draining() && !told {
                 told = true;
+                was_busy = true;
                 connection.graceful_shutdown();
             }
             seat.wait(cx.waker());
@@ -77,6 +82,13 @@ async fn next(
                 Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Some(accepted)),
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),
                 Poll::Pending => {}
+            }
+            if guard.is_exceeded() {
+                // It is told why as far as it listens, and not waited for.
+                local.shared.registry.count(Counter::FloodsCut);
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let _ = connection.poll_accept(cx);
+                return Poll::Ready(None);
             }
             while let Poll::Ready(Some(ended)) = streams.poll_join_next(cx) {
                 if ended.is_err_and(|error| error.is_panic()) {
@@ -88,13 +100,19 @@ async fn next(
             if busy {
                 idle.clear();
             } else if was_busy {
-                idle.set(local.shared.limits.idle_downstream);
+                // Who was told has yet to say that it knows; one that never does is not waited for.
+                let limits = &local.shared.limits;
+                idle.set(if told { limits.linger } else { limits.idle_downstream });
             }
             was_busy = busy;
-            if idle.poll_passed(cx).is_pending() || told {
+            if idle.poll_passed(cx).is_pending() {
                 return Poll::Pending;
             }
+            if told {
+                return Poll::Ready(None);
+            }
             told = true;
+            was_busy = true;
             connection.graceful_shutdown();
         }
     })
