@@ -424,7 +424,7 @@ fn database(ports: &str) -> String {
 #[test]
 fn connections_to_a_service_go_by_its_rules_and_else_to_itself() {
     let ports = "{name: tcp, port: 5432}, {name: tls, port: 8443}, {name: http, port: 80}";
-    let rules = "{hosts: [db], tcp: [{match: [{port: 5432}], route: [{destination: {host: db, subset: v2}}]}], \
+    let rules = "{hosts: [db.shop.svc.cluster.local], tcp: [{match: [{port: 5432}], route: [{destination: {host: db, subset: v2}}]}], \
         tls: [{match: [{sniHosts: [db.shop.svc.cluster.local], port: 8443}], route: [{destination: {host: db, port: {number: 5432}}}]}]}";
     let world = world(&(database(ports) + &object("VirtualService", "shop", "db", rules)));
     let own = "db.shop.svc.cluster.local";

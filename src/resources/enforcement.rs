@@ -61,10 +61,6 @@ const fn warn(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Warning, instead }
 }
 
-const fn never(path: &'static str, instead: &'static str) -> Row {
-    Row { path, when: When::Set, consequence: Consequence::NeverMatches, instead }
-}
-
 /// Values with `%`, which Envoy reads as commands of its log format.
 const fn variables(path: &'static str) -> Row {
     let instead = "`%` stands for itself, and nothing is put in its place";

@@ -648,10 +648,7 @@ fn upstreams_samples_are_read() {
             }
         }
     }
-    assert_eq!(
-        refused.into_iter().collect::<Vec<_>>(),
-        ["DestinationRule spec.trafficPolicy.portLevelSettings[0].tls.mode"]
-    );
+    assert!(refused.is_empty(), "{refused:?}");
 }
 
 // === anything at all ===
