@@ -32,7 +32,7 @@ pub use endpoints::{endpoints, slice_service, workload};
 pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
 pub use names::{qualify, resolve};
-pub use objects::service;
+pub use objects::{secret_entry, service};
 pub use policy::traffic_policy;
 pub use routes::routes;
 pub use world::{Scope, TlsSecret, Visibility, World, oldest_first};

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use crate::compile::endpoints::{endpoints, slice_service, workload};
-use crate::compile::handling::base64;
 use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
 use crate::model::{AppProtocol, Endpoints, Service, ServicePort, Workload};
@@ -115,13 +116,18 @@ fn secret(value: &Value) -> Option<(SecretName, TlsSecret)> {
         return None;
     }
     let text = |path: &str| value.pointer(path).and_then(Value::as_str);
-    let entry = |name: &str| {
-        let plain = value.get("stringData").and_then(|data| data.get(name)).and_then(Value::as_str);
-        let encoded = value.get("data").and_then(|data| data.get(name)).and_then(Value::as_str);
-        plain.map(|text| text.as_bytes().to_vec()).or_else(|| base64(encoded?))
-    };
     let name = (text("/metadata/namespace").unwrap_or("default").into(), text("/metadata/name")?.into());
-    Some((name, TlsSecret::read(entry)?))
+    Some((name, TlsSecret::read(|name| secret_entry(value, name))?))
+}
+
+/// An entry of a Kubernetes Secret as it is in a file: `stringData` goes before `data`, which is base64 on one or more lines.
+#[must_use]
+pub fn secret_entry(secret: &Value, name: &str) -> Option<Vec<u8>> {
+    let text = |field: &str| secret.get(field).and_then(|data| data.get(name)).and_then(Value::as_str);
+    match text("stringData") {
+        Some(plain) => Some(plain.as_bytes().to_vec()),
+        None => BASE64_STANDARD.decode(text("data")?.replace(['\r', '\n'], "")).ok(),
+    }
 }
 
 /// Adds the document's object, if it is of this kind.

@@ -58,6 +58,7 @@ pub use extension::{TrafficExtension, WasmPlugin};
 pub use finding::{Finding, Findings, Severity};
 pub use gateway::Gateway;
 pub use kinds::Kind;
+pub use rules::virtual_service::GRPC_STATUSES;
 pub use object::{DRY_RUN, Meta, Object, Resource};
 pub use peer_authentication::PeerAuthentication;
 pub use provenance::{Provenance, SourcePosition};
