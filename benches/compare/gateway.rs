@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::load::{Connection, Target};
 use crate::peers::Peer;
-use crate::process::{Process, envoy, free, haproxy, mesh};
+use crate::process::{Process, envoy, free, haproxy};
 
 const HOST: &str = "shop.example.com";
 
 /// Every gateway that this machine has, before these two versions.
-pub fn all(v1: SocketAddr, v2: SocketAddr) -> Result<Vec<Peer>, String> {
+pub fn all(mesh: &Path, v1: SocketAddr, v2: SocketAddr) -> Result<Vec<Peer>, String> {
     let target = |address| Target { address, host: HOST.to_owned(), lines: String::new() };
     let mut peers = vec![Peer { name: "direct", target: target(v1), processes: Vec::new(), server: None }];
     let mut add = |name, address, process| {
@@ -19,7 +19,7 @@ pub fn all(v1: SocketAddr, v2: SocketAddr) -> Result<Vec<Peer>, String> {
     };
 
     let address = free()?;
-    let process = Process::start(&mesh(), &mesh_files(address, v1, v2)?, |path| {
+    let process = Process::start(mesh, &mesh_files(address, v1, v2)?, |path| {
         vec!["proxy".into(), "--local".into(), "-f".into(), path.display().to_string()]
     })?;
     add("mesh", address, process);

@@ -1,7 +1,7 @@
 //! The same work through mesh, Envoy, HAProxy and nothing at all, side by side.
 //!
-//! `cargo bench --profile dist --bench compare -- [--rounds N] [--seconds N] [--scenario NAME]... [-o json]`. Every proxy is a
-//! process of its own with one worker; what counts is its own CPU time per request and its memory, not the throughput of a
+//! `cargo bench --profile dist --bench compare -- [--rounds N] [--seconds N] [--scenario NAME]... [--mesh FILE] [-o json]`. Every
+//! proxy is a process of its own with one worker; what counts is its own CPU time per request and its memory, not the throughput of a
 //! machine that the load shares. Peers take turns within a round, and ratios are taken within the round; what is printed are
 //! medians. Before anything is measured, each peer has to show that it does the work: rules and refusals in force, a line of
 //! log per request, mutual TLS with the same cipher suite.
@@ -15,6 +15,7 @@ mod plane;
 mod process;
 mod report;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::backend::{Backend, Speaks};
@@ -73,6 +74,8 @@ struct Options {
     time: Duration,
     scenarios: Vec<&'static str>,
     json: bool,
+    /// The executable under test.
+    mesh: PathBuf,
 }
 
 fn main() -> Result<(), String> {
@@ -99,8 +102,14 @@ fn main() -> Result<(), String> {
 
 /// `cargo bench` passes `--bench`, which says nothing here.
 fn options() -> Result<Options, String> {
-    let usage = || "write --rounds N, --seconds N, --scenario NAME or -o json".to_owned();
-    let mut options = Options { rounds: 3, time: Duration::from_secs(3), scenarios: Vec::new(), json: false };
+    let usage = || "write --rounds N, --seconds N, --scenario NAME, --mesh FILE or -o json".to_owned();
+    let mut options = Options {
+        rounds: 3,
+        time: Duration::from_secs(3),
+        scenarios: Vec::new(),
+        json: false,
+        mesh: env!("CARGO_BIN_EXE_mesh").into(),
+    };
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(argument) = arguments.next() {
         let value = arguments.next().ok_or_else(usage)?;
@@ -114,6 +123,7 @@ fn options() -> Result<Options, String> {
                 let (_, name, _) = known.ok_or_else(|| format!("{value}: there are {names}"))?;
                 options.scenarios.push(name);
             }
+            ("--mesh", _) => options.mesh = value.into(),
             ("-o", _) if value == "json" => options.json = true,
             _ => return Err(format!("{argument} {value}: {}", usage())),
         }
@@ -127,7 +137,7 @@ async fn scenario(kind: Kind, options: &Options) -> Result<Vec<Row>, String> {
             // What stands behind speaks HTTP/1.1 either way.
             let v1 = Backend::start("v1", Speaks::Http1).await?;
             let v2 = Backend::start("v2", Speaks::Http1).await?;
-            let peers = gateway::all(v1.address, v2.address)?;
+            let peers = gateway::all(&options.mesh, v1.address, v2.address)?;
             for peer in &peers {
                 gateway::check(peer).await.map_err(|error| format!("{}: {error}", peer.name))?;
             }
@@ -135,12 +145,12 @@ async fn scenario(kind: Kind, options: &Options) -> Result<Vec<Row>, String> {
         }
         Kind::Pair(speaks) => {
             let app = Backend::start("app", speaks).await?;
-            let (peers, _plane) = pairs(&app, speaks).await?;
+            let (peers, _plane) = pairs(options, &app, speaks).await?;
             rounds(&peers, options, &work(speaks)).await
         }
         Kind::Handshakes => {
             let app = Backend::start("app", Speaks::Http1).await?;
-            let (peers, _plane) = pairs(&app, Speaks::Http1).await?;
+            let (peers, _plane) = pairs(options, &app, Speaks::Http1).await?;
             let mut rows = Vec::new();
             for round in 1..=options.rounds {
                 for peer in &peers {
@@ -159,7 +169,7 @@ async fn scenario(kind: Kind, options: &Options) -> Result<Vec<Row>, String> {
         }
         Kind::Idle => {
             let app = Backend::start("app", Speaks::Http1).await?;
-            let (peers, _plane) = pairs(&app, Speaks::Http1).await?;
+            let (peers, _plane) = pairs(options, &app, Speaks::Http1).await?;
             tokio::time::sleep(SETTLE).await;
             let pairs = peers.iter().filter(|peer| !peer.processes.is_empty());
             Ok(pairs.map(|peer| Row::memory(peer.name, peer.resident(), peer.processes.len())).collect())
@@ -168,7 +178,7 @@ async fn scenario(kind: Kind, options: &Options) -> Result<Vec<Row>, String> {
             let app = Backend::start("app", Speaks::Http1).await?;
             let mut rows = Vec::new();
             for (count, name) in SERVICES.into_iter().zip(["10", "1,000", "10,000"]) {
-                let (peer, _plane) = pair::mesh_among(app.address, count).await?;
+                let (peer, _plane) = pair::mesh_among(&options.mesh, app.address, count).await?;
                 pair::check(&peer, Speaks::Http1).await.map_err(|error| format!("{name} services: {error}"))?;
                 tokio::time::sleep(SETTLE).await;
                 let caller = peer.processes.first().ok_or("there is no sidecar")?;
@@ -187,8 +197,8 @@ fn work(speaks: Speaks) -> Work {
 }
 
 /// Every pair of sidecars, each of which has shown that it does the work.
-async fn pairs(app: &Backend, speaks: Speaks) -> Result<(Vec<Peer>, plane::Plane), String> {
-    let (peers, plane) = pair::all(app.address, speaks).await?;
+async fn pairs(options: &Options, app: &Backend, speaks: Speaks) -> Result<(Vec<Peer>, plane::Plane), String> {
+    let (peers, plane) = pair::all(&options.mesh, app.address, speaks).await?;
     let mut agreed: Option<(&str, String)> = None;
     for peer in peers.iter().filter(|peer| peer.server.is_some()) {
         pair::check(peer, speaks).await.map_err(|error| format!("{}: {error}", peer.name))?;

@@ -20,11 +20,11 @@ use crate::process::{Process, envoy, free, haproxy};
 const HOST: &str = "web.shop.svc.cluster.local";
 
 /// Every pair that this machine has, before this application. The plane has to live as long as they do.
-pub async fn all(app: SocketAddr, speaks: Speaks) -> Result<(Vec<Peer>, Plane), String> {
+pub async fn all(program: &Path, app: SocketAddr, speaks: Speaks) -> Result<(Vec<Peer>, Plane), String> {
     let target = |address| Target { address, host: HOST.to_owned(), lines: String::new() };
     let mut peers = vec![Peer { name: "direct", target: target(app), processes: Vec::new(), server: None }];
     let called = Called { sidecar: free()?, speaks };
-    let plane = Plane::start(called, 0).await?;
+    let plane = Plane::start(program, called, 0).await?;
     plane.certify("server")?;
     let tls = probe(&plane)?;
     let mut add = |name, target, processes, address| {
@@ -61,9 +61,9 @@ pub async fn all(app: SocketAddr, speaks: Speaks) -> Result<(Vec<Peer>, Plane), 
 }
 
 /// mesh's pair alone, in a mesh with so many services that nobody calls.
-pub async fn mesh_among(app: SocketAddr, others: usize) -> Result<(Peer, Plane), String> {
+pub async fn mesh_among(program: &Path, app: SocketAddr, others: usize) -> Result<(Peer, Plane), String> {
     let called = Called { sidecar: free()?, speaks: Speaks::Http1 };
-    let plane = Plane::start(called, others).await?;
+    let plane = Plane::start(program, called, others).await?;
     let tls = probe(&plane)?;
     let (target, processes) = mesh(&plane, called, app)?;
     let server = Some(Server { address: called.sidecar, tls });

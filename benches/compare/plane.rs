@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Speaks;
-use crate::process::{Process, free, mesh};
+use crate::process::{Process, free};
 
 /// Where the caller and the called are.
 pub const NAMESPACE: &str = "shop";
@@ -38,6 +38,7 @@ const PODS: usize = 2;
 
 /// A control plane at work.
 pub struct Plane {
+    mesh: PathBuf,
     address: SocketAddr,
     files: tempfile::TempDir,
     token: CancellationToken,
@@ -59,7 +60,7 @@ pub struct Called {
 
 impl Plane {
     /// Starts one that knows the called service, and so many others.
-    pub async fn start(called: Called, others: usize) -> Result<Self, String> {
+    pub async fn start(mesh: &Path, called: Called, others: usize) -> Result<Self, String> {
         let files = tempfile::tempdir().map_err(said)?;
         let trust_domain = TrustDomain::new("cluster.local").map_err(said)?;
         let authority = Arc::new(Authority::load_or_create(&files.path().join("ca"), &trust_domain).map_err(said)?);
@@ -94,7 +95,7 @@ impl Plane {
         if !plane.ready().await {
             return Err("the control plane has stopped".to_owned());
         }
-        Ok(Self { address, files, token, _events: events })
+        Ok(Self { mesh: mesh.to_owned(), address, files, token, _events: events })
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -118,7 +119,7 @@ impl Plane {
             arguments.extend([flag.to_owned(), value]);
         }
         arguments.extend_from_slice(more);
-        Process::start(&mesh(), &[], |_| arguments.clone())
+        Process::start(&self.mesh, &[], |_| arguments.clone())
     }
 
     /// Makes `name.pem` beside the roots, a certificate of the workload `name` from the mesh's authority and its key, and answers

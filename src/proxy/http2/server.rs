@@ -53,7 +53,8 @@ pub async fn serve(local: &Rc<Local>, conn: Conn, facts: Facts) {
         let stream = ServerStream::new(request, respond, address);
         let conn = Conn::new(Stream::Http2Server(Box::new(stream)), Buffer::default(), local.worker.clone());
         let (local, facts) = (local.clone(), Facts { http2: true, ..facts.clone() });
-        streams.spawn_local(async move { exchange::serve_stream(&local, conn, facts).await });
+        // Boxed: the runtime moves a task several times before it stands still, and this one is large.
+        streams.spawn_local(Box::pin(async move { exchange::serve_stream(&local, conn, facts).await }));
     }
 }
 
