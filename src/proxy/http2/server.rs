@@ -17,7 +17,7 @@ use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts};
 use crate::proxy::http1::Buffer;
 use crate::proxy::http2::frames::{Incoming, Outgoing};
-use crate::proxy::http2::io::Io;
+use crate::proxy::http2::io::{Gathered, Io, gather};
 use crate::proxy::http2::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_LOCAL_RESETS, MAX_PENDING_RESETS, MAX_RESET_STREAMS, MAX_SEND_BUFFER,
     MAX_STREAMS, RESET_REMEMBERED, STREAM_WINDOW, message, stream_error,
@@ -41,18 +41,20 @@ pub async fn serve(local: &Rc<Local>, conn: Conn, facts: Facts) {
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
         .reset_stream_duration(RESET_REMEMBERED);
-    let shaking = tokio::time::timeout(local.shared.limits.request_head, builder.handshake::<_, Bytes>(Io(conn)));
+    let (io, gathered) = gather(conn);
+    let shaking = tokio::time::timeout(local.shared.limits.request_head, builder.handshake::<_, Bytes>(io));
     let Ok(Ok(mut connection)) = shaking.await else {
         local.shared.registry.count(Counter::RequestsRefused);
         return;
     };
     // Dropping it ends the streams' tasks.
     let mut streams = JoinSet::new();
-    while let Some((request, respond)) = next(local, &mut connection, &mut streams).await {
+    while let Some((request, respond)) = next(local, &mut connection, &gathered, &mut streams).await {
         let stream = ServerStream::new(request, respond, address);
         let conn = Conn::new(Stream::Http2Server(Box::new(stream)), Buffer::default(), local.worker.clone());
         let (local, facts) = (local.clone(), Facts { http2: true, ..facts.clone() });
-        streams.spawn_local(async move { exchange::serve_stream(&local, conn, facts).await });
+        // Boxed: the runtime moves a task several times before it stands still, and this one is large.
+        streams.spawn_local(Box::pin(async move { exchange::serve_stream(&local, conn, facts).await }));
     }
 }
 
@@ -60,6 +62,7 @@ pub async fn serve(local: &Rc<Local>, conn: Conn, facts: Facts) {
 async fn next(
     local: &Local,
     connection: &mut Connection<Io, Bytes>,
+    gathered: &Gathered,
     streams: &mut JoinSet<()>,
 ) -> Option<(Request<RecvStream>, SendResponse<Bytes>)> {
     let seat = local.seats.take();
@@ -77,6 +80,9 @@ async fn next(
                 Poll::Ready(Some(Ok(accepted))) => return Poll::Ready(Some(accepted)),
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),
                 Poll::Pending => {}
+            }
+            if let Poll::Ready(Err(_)) = gathered.poll_send(cx) {
+                return Poll::Ready(None);
             }
             while let Poll::Ready(Some(ended)) = streams.poll_join_next(cx) {
                 if ended.is_err_and(|error| error.is_panic()) {
