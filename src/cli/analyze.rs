@@ -128,19 +128,6 @@ const MORE_KINDS: &[ListedKind] = &[
         kind: "ValidatingWebhookConfiguration",
         plural: "validatingwebhookconfigurations",
     },
-    ListedKind {
-        group: "gateway.networking.k8s.io",
-        versions: &["v1", "v1beta1"],
-        kind: "Gateway",
-        plural: "gateways",
-    },
-    ListedKind {
-        group: "gateway.networking.k8s.io",
-        versions: &["v1", "v1beta1"],
-        kind: "HTTPRoute",
-        plural: "httproutes",
-    },
-    ListedKind { group: "gateway.networking.k8s.io", versions: &["v1"], kind: "GRPCRoute", plural: "grpcroutes" },
 ];
 
 /// Kinds of the table that no analyzer looks at.
