@@ -9,7 +9,7 @@ use super::registry::{self, Entry, Family, REGISTRY};
 /// for kinds of a group of Kubernetes' own.
 const GATEWAY_API: [(&str, &str); 3] = [
     ("api-approved.kubernetes.io", "https://github.com/kubernetes-sigs/gateway-api/pull/4530"),
-    ("gateway.networking.k8s.io/bundle-version", "v1.5.0"),
+    ("gateway.networking.k8s.io/bundle-version", "v1.6.0"),
     ("gateway.networking.k8s.io/channel", "experimental"),
 ];
 
