@@ -207,7 +207,7 @@ pub(super) fn direct_response(response: &resource::DirectResponse) -> DirectResp
 }
 
 /// Text that becomes part of a path or a target: what a target cannot hold is percent-encoded.
-fn path_text(text: &str) -> Box<str> {
+pub(super) fn path_text(text: &str) -> Box<str> {
     let mut written = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_graphic() && byte != b'#' {

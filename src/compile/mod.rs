@@ -14,6 +14,7 @@
 mod authentication;
 mod authorization;
 mod endpoints;
+pub mod gateway_api;
 mod handling;
 mod inbound;
 mod listeners;

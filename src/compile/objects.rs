@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::compile::endpoints::{endpoints, slice_service, workload};
 use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
-use crate::model::{AppProtocol, Endpoints, Service, ServicePort, Workload};
+use crate::model::{AppProtocol, Endpoints, Labels, Service, ServicePort, Workload};
 use crate::resources::{Findings, Object, Provenance, Resource, SourcePosition};
 use crate::yaml::{Document, Path};
 
@@ -66,6 +66,10 @@ impl World {
                 world.services.insert(service.host.clone(), Arc::new(service));
                 continue;
             }
+            if let Some((name, labels)) = namespace(&document.value) {
+                world.namespaces.insert(name, labels);
+                continue;
+            }
             if let Some((name, secret)) = secret(&document.value) {
                 world.secrets.insert(name, Arc::new(secret));
                 continue;
@@ -76,6 +80,11 @@ impl World {
             add(document, &mut world.peer_authentications)?;
             add(document, &mut world.request_authentications)?;
             add(document, &mut world.authorization_policies)?;
+            add(document, &mut world.gateway_classes)?;
+            add(document, &mut world.edge_gateways)?;
+            add(document, &mut world.http_routes)?;
+            add(document, &mut world.grpc_routes)?;
+            add(document, &mut world.reference_grants)?;
         }
         world.add_endpoints(&documents, trust_domain);
         oldest_first(&mut world.virtual_services);
@@ -84,6 +93,11 @@ impl World {
         oldest_first(&mut world.peer_authentications);
         oldest_first(&mut world.request_authentications);
         oldest_first(&mut world.authorization_policies);
+        oldest_first(&mut world.gateway_classes);
+        oldest_first(&mut world.edge_gateways);
+        oldest_first(&mut world.http_routes);
+        oldest_first(&mut world.grpc_routes);
+        oldest_first(&mut world.reference_grants);
         Ok(world)
     }
 
@@ -105,6 +119,17 @@ impl World {
             self.endpoints.insert(host.clone(), Arc::new(Endpoints { host, endpoints: all }));
         }
     }
+}
+
+/// A Namespace's name and labels. Like the API server, it adds the label that has its name.
+fn namespace(value: &Value) -> Option<(Arc<str>, Labels)> {
+    if value.get("kind")? != "Namespace" || value.get("apiVersion")? != "v1" {
+        return None;
+    }
+    let name = value.pointer("/metadata/name")?.as_str()?;
+    let labels = value.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    let labels = labels.filter_map(|(key, value)| Some((key.as_str().into(), value.as_str()?.into())));
+    Some((name.into(), labels.chain([("kubernetes.io/metadata.name".into(), name.into())]).collect()))
 }
 
 /// Namespace and name.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::compile::gateway_api;
 use crate::compile::handling;
 use crate::compile::names::qualify;
 use crate::compile::world::{Scope, World, is_visible};
@@ -52,11 +53,17 @@ impl Entry<'_> {
 /// The routes of `service`, as sidecars of `scope` see them.
 ///
 /// The VirtualService with the most specific host that covers the service wins, the oldest among equals; the others have no say.
-/// A service without one is routed to itself, port by port.
+/// A service without one has the rules of the HTTPRoutes and GRPCRoutes that name it; ports that none of them is attached to
+/// are routed to themselves.
 pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
     let http = match winner(world, scope, service) {
         Some(object) => rules(world, object, Entry::Mesh, Some(service)),
-        None => service.ports.iter().map(|port| to_itself(service, port.number)).collect(),
+        None => {
+            let (mut rules, ports) = gateway_api::service_rules(world, scope, service);
+            let free = service.ports.iter().filter(|port| !ports.contains(&port.number));
+            rules.extend(free.map(|port| to_itself(service, port.number)));
+            rules
+        }
     };
     Routes { name: format!("{}/{}", scope.namespace, service.host).into(), http }
 }

@@ -13,6 +13,7 @@
 
 pub mod ca;
 mod connection;
+mod gateway_api;
 mod keys;
 mod push;
 mod report;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::identity::{Authority, SpiffeId, TrustBundle, TrustDomain};
+use crate::kube::Connection;
 use crate::model::OutboundMode;
 use crate::serve::{Limits, grpc_server};
 use crate::wire::MAX_MESSAGE_BYTES;
@@ -110,6 +112,10 @@ impl ControlPlane {
         let Options { source, authority, trust_domain, cluster, domain, root_namespace, outbound_mode, access_log } =
             options;
         let tasks = TaskTracker::new();
+        let cluster_api = match &source {
+            Source::Kubernetes(client) => Some(Connection::new(client.clone(), "", "the API server")),
+            Source::Memory(_) => None,
+        };
         let events = match source {
             Source::Kubernetes(client) => {
                 let (sender, events) = mpsc::channel(EVENTS);
@@ -135,6 +141,9 @@ impl ControlPlane {
         let incoming = push::Incoming { events, keys, roots: believed, wanted };
         tasks.spawn(push::publish(inventory, Arc::new(mesh), incoming, publisher, token.clone()));
 
+        if let Some(connection) = cluster_api {
+            tasks.spawn(gateway_api::keep(connection, snapshots.clone(), token.clone()));
+        }
         let registry = xds::Registry::default();
         let discovery = xds::Discovery {
             snapshots: snapshots.clone(),

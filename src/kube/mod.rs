@@ -25,7 +25,7 @@ pub use error::Error;
 pub use list::{Selection, list};
 pub use lock::{HELD_FOR, Lock, lock};
 pub use object::ObjectRef;
-pub use patch::merge;
+pub use patch::{merge, merge_status};
 pub use read::get;
 pub use ready::{Readiness, readiness, wait_ready};
 pub use table::{LogOptions, ServerTable, logs, read_path, table};

@@ -248,8 +248,21 @@ impl PathRewrite {
     }
 }
 
+/// Puts whole segments in front of the rest of a path, with one slash between them.
+fn replace_segments(replacement: &[u8], rest: &[u8]) -> Vec<u8> {
+    let replacement = match replacement {
+        [kept @ .., b'/'] if rest.starts_with(b"/") => kept,
+        all => all,
+    };
+    let written = [replacement, rest].concat();
+    if written.is_empty() { b"/".to_vec() } else { written }
+}
+
 /// Replaces the part of `path` that was matched.
 pub(super) fn replace_matched(replacement: &[u8], path: &[u8], matched: Option<&StringMatch>) -> Vec<u8> {
+    if let Some(StringMatch::Segments(prefix)) = matched {
+        return replace_segments(replacement, path.get(prefix.len()..).unwrap_or_default());
+    }
     let rest = match matched {
         Some(StringMatch::Prefix(prefix) | StringMatch::PrefixIgnoringCase(prefix)) => path.get(prefix.len()..),
         Some(StringMatch::Present) | None => path.get(1..),

@@ -9,6 +9,7 @@ mod crash;
 mod demo;
 mod exec;
 mod gateway;
+mod gateway_api;
 mod harness;
 mod house;
 mod install;

@@ -124,6 +124,11 @@ impl Snapshot {
         }
     }
 
+    /// What there was to compile.
+    pub fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
     /// The pod, if there is one of that name.
     pub fn pod(&self, key: &Key) -> Option<&Arc<Placed>> {
         self.pods.get(key)

@@ -25,6 +25,9 @@ pub struct Placed {
     pub hosts: BTreeSet<Arc<str>>,
 }
 
+/// The namespace in the keys of objects of the cluster as a whole.
+const CLUSTER_SCOPE: &str = "default";
+
 /// Whom changes touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Affected {
@@ -161,6 +164,12 @@ impl Inventory {
             Kind::RequestAuthentication => of(&self.world.request_authentications),
             Kind::AuthorizationPolicy => of(&self.world.authorization_policies),
             Kind::Secret => self.world.secrets.keys().map(|(namespace, name)| Key::new(namespace, name)).collect(),
+            Kind::Namespace => self.world.namespaces.keys().map(|name| Key::new(CLUSTER_SCOPE, name)).collect(),
+            Kind::GatewayClass => of(&self.world.gateway_classes),
+            Kind::EdgeGateway => of(&self.world.edge_gateways),
+            Kind::HttpRoute => of(&self.world.http_routes),
+            Kind::GrpcRoute => of(&self.world.grpc_routes),
+            Kind::ReferenceGrant => of(&self.world.reference_grants),
         }
     }
 
@@ -193,6 +202,27 @@ impl Inventory {
             Item::AuthorizationPolicy(object) => {
                 put(&mut Arc::make_mut(&mut self.world).authorization_policies, object);
                 touch(affected, Kind::AuthorizationPolicy);
+            }
+            Item::Namespace(labels) => {
+                if self.world.namespaces.get(&key.name) != Some(&labels) {
+                    Arc::make_mut(&mut self.world).namespaces.insert(key.name, labels);
+                    self.touch_edge(affected);
+                }
+            }
+            Item::GatewayClass(object) => {
+                renew(&mut self.world, |world| &mut world.gateway_classes, object, Kind::GatewayClass, affected);
+            }
+            Item::EdgeGateway(object) => {
+                renew(&mut self.world, |world| &mut world.edge_gateways, object, Kind::EdgeGateway, affected);
+            }
+            Item::HttpRoute(object) => {
+                renew(&mut self.world, |world| &mut world.http_routes, object, Kind::HttpRoute, affected);
+            }
+            Item::GrpcRoute(object) => {
+                renew(&mut self.world, |world| &mut world.grpc_routes, object, Kind::GrpcRoute, affected);
+            }
+            Item::ReferenceGrant(object) => {
+                renew(&mut self.world, |world| &mut world.reference_grants, object, Kind::ReferenceGrant, affected);
             }
             Item::Secret(secret) => {
                 let name = (key.namespace, key.name);
@@ -251,11 +281,28 @@ impl Inventory {
                 take(&mut Arc::make_mut(world).peer_authentications, key, kind, affected);
                 self.assemble_namespace(&key.namespace, affected);
             }
+            Kind::Namespace => {
+                if Arc::make_mut(world).namespaces.remove(&key.name).is_some() {
+                    self.touch_edge(affected);
+                }
+            }
+            Kind::GatewayClass => take(&mut Arc::make_mut(world).gateway_classes, key, kind, affected),
+            Kind::EdgeGateway => take(&mut Arc::make_mut(world).edge_gateways, key, kind, affected),
+            Kind::HttpRoute => take(&mut Arc::make_mut(world).http_routes, key, kind, affected),
+            Kind::GrpcRoute => take(&mut Arc::make_mut(world).grpc_routes, key, kind, affected),
+            Kind::ReferenceGrant => take(&mut Arc::make_mut(world).reference_grants, key, kind, affected),
             Kind::Secret => {
                 if Arc::make_mut(world).secrets.remove(&(key.namespace.clone(), key.name.clone())).is_some() {
                     touch(affected, kind);
                 }
             }
+        }
+    }
+
+    /// Which routes attach to a gateway may depend on the labels of their namespaces.
+    fn touch_edge(&self, affected: &mut Affected) {
+        if !self.world.edge_gateways.is_empty() {
+            touch(affected, Kind::EdgeGateway);
         }
     }
 
@@ -563,6 +610,28 @@ fn put<T>(objects: &mut Vec<Arc<Object<T>>>, object: Arc<Object<T>>) {
     oldest_first(objects);
 }
 
+/// Puts an object in the place of the one of its name. A change of its status alone touches nobody: the control plane writes
+/// these itself.
+fn renew<T: Clone + PartialEq>(
+    world: &mut Arc<World>,
+    objects: impl Fn(&mut World) -> &mut Vec<Arc<Object<T>>>,
+    object: Arc<Object<T>>,
+    kind: Kind,
+    affected: &mut Affected,
+) {
+    let objects = objects(Arc::make_mut(world));
+    let same = |known: &Arc<Object<T>>| {
+        let (before, now) = (&known.meta, &object.meta);
+        is(known, &now.namespace, &now.name)
+            && known.spec == object.spec
+            && (before.generation, before.creation_time) == (now.generation, now.creation_time)
+    };
+    if !objects.iter().any(same) {
+        put(objects, object);
+        touch(affected, kind);
+    }
+}
+
 fn take<T>(objects: &mut Vec<Arc<Object<T>>>, key: &Key, kind: Kind, affected: &mut Affected) {
     let before = objects.len();
     objects.retain(|known| !is(known, &key.namespace, &key.name));
@@ -580,7 +649,10 @@ fn touch(affected: &mut Affected, kind: Kind) {
             &[ResourceType::InboundPolicy]
         }
         Kind::Secret => &[ResourceType::Listener],
-        Kind::Service | Kind::EndpointSlice | Kind::Pod => &[],
+        Kind::GatewayClass | Kind::EdgeGateway | Kind::HttpRoute | Kind::GrpcRoute | Kind::ReferenceGrant => {
+            &[ResourceType::Routes, ResourceType::Listener]
+        }
+        Kind::Service | Kind::EndpointSlice | Kind::Pod | Kind::Namespace => &[],
     };
     affected.types.extend(types);
 }
