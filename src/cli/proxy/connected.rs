@@ -20,11 +20,10 @@ use crate::cli::proxy::{DRAIN, ROOT_NAMESPACE};
 use crate::cli::ui::Ui;
 use crate::identity::{TrustBundle, TrustDomain};
 use crate::net;
-use crate::proxy::directory::Directory;
 use crate::proxy::xds::{NodeId, ProxyKind, RootsSource, TokenSource, XdsClient, XdsConfig, over_tls};
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, admin};
-use crate::serve::{self, Body, Limits, full, handler};
-use crate::telemetry::{AccessLog, AccessLogFormat, Registry};
+use crate::serve::{self, Body, Limits, handler};
+use crate::telemetry::{AccessLog, AccessLogFormat};
 
 /// Largest token and root file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -132,11 +131,10 @@ async fn serve(ui: &Ui, args: super::Args) -> CliResult {
     let directory = XdsClient::start(config, token.clone());
     let proxy_config =
         ProxyConfig { listeners, access_log: Some(log), ..ProxyConfig::new(name, namespace, directory.clone()) };
-    let registry = proxy_config.registry.clone();
     let proxy = Proxy::start(&workers, proxy_config).kind(Kind::CannotCreate)?;
     let (quit, mut quitting) = mpsc::channel(1);
     for (listener, surface) in [(status, Surface::Status), (admin, Surface::Admin)] {
-        let service = surface.service(directory.clone(), registry.clone(), quit.clone());
+        let service = surface.service(proxy.subject(), quit.clone());
         tasks.spawn(serve::serve(listener, None, Limits::default(), service, token.clone()));
     }
     let mut readiness = directory.ready();
@@ -245,8 +243,7 @@ enum Surface {
 impl Surface {
     fn service(
         self,
-        directory: Directory,
-        registry: Registry,
+        subject: admin::Subject,
         quit: mpsc::Sender<()>,
     ) -> impl tower::Service<
         Request<Incoming>,
@@ -262,13 +259,12 @@ impl Surface {
                 (Self::Status, _) => "",
             };
             let asked = admin::Request { method: request.method(), path };
-            let answer = admin::handle(asked, &directory, &registry);
+            let answer = admin::handle(asked, &subject);
             if answer.quit {
                 // A second word is not needed.
                 let _full = quit.try_send(());
             }
-            let response = Response::builder().status(answer.status).header("content-type", answer.content_type);
-            let response = response.body(full(answer.body)).unwrap_or_else(|_| Response::new(full("")));
+            let response = answer.into_http();
             async move { response }
         })
     }

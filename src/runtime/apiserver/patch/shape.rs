@@ -98,6 +98,20 @@ static ATOMIC_MAPS: &[(&str, &str)] = &[
     ("Event", "involvedObject"),
 ];
 
+/// Fields of the built-in kinds that are objects and no pointers to objects.
+static ALWAYS_THERE: &[&str] = &[
+    "metadata",
+    "spec",
+    "status",
+    "strategy",
+    "updateStrategy",
+    "template",
+    "jobTemplate",
+    "resources",
+    "loadBalancer",
+    "names",
+];
+
 /// Keys of server-side apply that have a default.
 static KEY_DEFAULTS: &[(&str, &str)] = &[("protocol", "TCP")];
 
@@ -152,6 +166,17 @@ impl<'a> Shape<'a> {
         match self {
             Self::Custom(schema) => schema.items.as_deref().map_or(Self::Unknown, Self::Custom),
             other => other.clone(),
+        }
+    }
+
+    /// Whether an object of this kind holds the place even where nothing is in it: a field of Kubernetes' own types that is no
+    /// pointer.
+    pub(crate) fn always_there(&self) -> bool {
+        match self {
+            Self::Builtin { path, .. } => {
+                path.is_empty() || ALWAYS_THERE.contains(&path.rsplit('.').next().unwrap_or_default())
+            }
+            Self::Custom(_) | Self::Unknown => false,
         }
     }
 
