@@ -170,3 +170,48 @@ fn an_apply_is_shown_before_it_is_done_and_waited_for_after() {
     let held = table(&runtime, &["proxy-config", "route", "deploy/reviews-v2"]);
     assert!(held.contains("timeout 2s"), "{held}");
 }
+
+#[test]
+fn a_pod_and_its_service_are_described_from_the_objects_that_say_so() {
+    let runtime = visited();
+    let pod = table(&runtime, &["describe", "pod", "deploy/reviews-v2"]);
+    for said in [
+        "spiffe://cluster.local/ns/default/sa/bookinfo-reviews",
+        "PERMISSIVE: mutual TLS and plaintext  (the mesh's default)",
+        "Service reviews.default.svc.cluster.local",
+        "9080 http HTTP → pod port 9080",
+        "v2  version=v2  1 endpoint, this pod among them",
+        "end-user=jason → reviews.default:9080/v2  (VirtualService default/reviews http[0])",
+    ] {
+        assert!(pod.contains(said), "{said:?} is not in\n{pod}");
+    }
+    let page = table(&runtime, &["describe", "svc", "productpage"]);
+    assert!(page.contains("Gateway default/bookinfo-gateway") && page.contains("/productpage"), "{page}");
+    let report = json(&runtime, &["describe", "service", "reviews.default"]);
+    assert_eq!(report["subsets"].as_array().unwrap().len(), 3, "{report}");
+    assert_eq!(text(&report["routes"][0]["from"]), "VirtualService default/reviews http[0]");
+    let missing = runtime.mesh(&["describe", "service", "absent"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("Service default/absent is not on"), "{}", stderr(&missing));
+}
+
+#[test]
+fn a_report_holds_what_helps_and_nothing_secret() {
+    let runtime = visited();
+    let secret = "{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {password: hunter2}}";
+    assert!(with_input(&runtime, &["apply", "-f", "-"], secret).status.success());
+    let path = runtime.path("report.tar.gz");
+    let written = runtime.mesh(&["bug-report", "--output-file", &path]);
+    assert!(written.status.success(), "{}", stderr(&written));
+    let tar = Command::new("tar").args(["-xzOf", &path]).output().unwrap();
+    assert!(tar.status.success(), "{}", stderr(&tar));
+    let all = stdout(&tar);
+    for held in ["kind: VirtualService", "name: s\n", "\"outbound_mode\": \"ALLOW_ANY\"", "spiffe://cluster.local"] {
+        assert!(all.contains(held), "{held:?} is not in the report");
+    }
+    for secret in ["hunter2", "aHVudGVyMg", "PRIVATE KEY", "eyJ"] {
+        assert!(!all.contains(secret), "{secret:?} is in the report");
+    }
+    let again = runtime.mesh(&["bug-report", "--output-file", &path]);
+    assert_eq!(again.status.code(), Some(73), "a file that was there was overwritten");
+}

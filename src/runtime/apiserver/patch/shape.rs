@@ -77,6 +77,9 @@ static KINDS: &[(&str, &[Row])] = &[
     ("CustomResourceDefinition", &[row("status.conditions", "", &["type"])]),
 ];
 
+/// Of every kind: a reference to an owner is one thing.
+const OWNERS: &str = "metadata.ownerReferences";
+
 /// Maps that are replaced as a whole by server-side apply.
 static ATOMIC_MAPS: &[(&str, &str)] = &[
     ("Service", "spec.selector"),
@@ -222,7 +225,7 @@ impl<'a> Shape<'a> {
     pub(crate) fn atomic_map(&self) -> bool {
         match self {
             Self::Builtin { kind, path } => {
-                ATOMIC_MAPS.iter().any(|(name, pattern)| name == kind && fits(pattern, path))
+                path == OWNERS || ATOMIC_MAPS.iter().any(|(name, pattern)| name == kind && fits(pattern, path))
             }
             Self::Custom(schema) => schema.atomic_map,
             Self::Unknown => false,
