@@ -109,12 +109,12 @@ impl FromStr for Pair {
 }
 
 pub(super) fn run(ui: &Ui, args: super::Args) -> CliResult {
-    logging::start();
+    let level = logging::start();
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().kind(Kind::Io)?;
-    executor.block_on(serve(ui, args))
+    executor.block_on(serve(ui, args, level))
 }
 
-async fn serve(ui: &Ui, args: super::Args) -> CliResult {
+async fn serve(ui: &Ui, args: super::Args, level: logging::Level) -> CliResult {
     let mut interrupted = signal(SignalKind::interrupt()).kind(Kind::Io)?;
     let mut terminated = signal(SignalKind::terminate()).kind(Kind::Io)?;
     let connected = &args.connected;
@@ -134,7 +134,7 @@ async fn serve(ui: &Ui, args: super::Args) -> CliResult {
     let proxy = Proxy::start(&workers, proxy_config).kind(Kind::CannotCreate)?;
     let (quit, mut quitting) = mpsc::channel(1);
     for (listener, surface) in [(status, Surface::Status), (admin, Surface::Admin)] {
-        let service = surface.service(proxy.subject(), quit.clone());
+        let service = surface.service(proxy.subject(), level.clone(), quit.clone());
         tasks.spawn(serve::serve(listener, None, Limits::default(), service, token.clone()));
     }
     let mut readiness = directory.ready();
@@ -244,6 +244,7 @@ impl Surface {
     fn service(
         self,
         subject: admin::Subject,
+        level: logging::Level,
         quit: mpsc::Sender<()>,
     ) -> impl tower::Service<
         Request<Incoming>,
@@ -259,7 +260,10 @@ impl Surface {
                 (Self::Status, _) => "",
             };
             let asked = admin::Request { method: request.method(), path };
-            let answer = admin::handle(asked, &subject);
+            let answer = match path {
+                "/logging" => logged(request.method(), request.uri().query().unwrap_or_default(), &level),
+                _ => admin::handle(asked, &subject),
+            };
             if answer.quit {
                 // A second word is not needed.
                 let _full = quit.try_send(());
@@ -267,6 +271,20 @@ impl Surface {
             let response = answer.into_http();
             async move { response }
         })
+    }
+}
+
+/// `GET /logging`, `POST /logging?level=FILTER`, `POST /logging?reset`.
+fn logged(method: &http::Method, query: &str, level: &logging::Level) -> admin::Response {
+    let answer = match (method, query.split_once('=').unwrap_or((query, ""))) {
+        (&http::Method::POST, ("level", filter)) => level.set(filter),
+        (&http::Method::POST, ("reset", _)) => level.reset(),
+        (&http::Method::GET, _) => Ok(level.get()),
+        _ => Err("the level is read by GET, and set by POST with level=FILTER or reset".to_owned()),
+    };
+    match answer {
+        Ok(now) => admin::Response::text(http::StatusCode::OK, now + "\n"),
+        Err(why) => admin::Response::text(http::StatusCode::BAD_REQUEST, why + "\n"),
     }
 }
 

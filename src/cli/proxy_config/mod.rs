@@ -99,6 +99,18 @@ enum View {
         #[command(flatten)]
         source: Source,
     },
+    /// How much the proxy says about itself, and changing it
+    #[command(visible_alias = "o")]
+    Log {
+        #[command(flatten)]
+        source: Source,
+        /// A level (trace, debug, info, warn, error), or MODULE=LEVEL,…
+        #[arg(long, value_name = "LEVEL", conflicts_with = "reset")]
+        level: Option<String>,
+        /// Back to what it said at its start
+        #[arg(short, long)]
+        reset: bool,
+    },
     /// All of it
     #[command(visible_alias = "a")]
     All {
@@ -178,8 +190,12 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         | View::Endpoint { source, .. }
         | View::Secret { source }
         | View::Policy { source }
+        | View::Log { source, .. }
         | View::All { source } => source,
     };
+    if let View::Log { level, reset, .. } = &args.view {
+        return log(ui, source, level.as_deref(), *reset);
+    }
     let dump = source.read(ui)?;
     let output = source.output;
     match &args.view {
@@ -210,6 +226,8 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         }
         View::Secret { .. } => show(ui, output, dump.certificates, rows::secrets),
         View::Policy { .. } => show(ui, output, dump.policies, rows::policies),
+        // It asks for something else, above.
+        View::Log { .. } => Ok(()),
         View::All { .. } => all(ui, output, &dump),
     }
 }
@@ -243,6 +261,37 @@ fn all(ui: &Ui, output: Format, dump: &Dump) -> CliResult {
     let texts: Vec<String> = filled.map(|(title, rows)| format!("{title}\n{}", rows_of_text(&rows))).collect();
     ui.text(&texts.join("\n"));
     Ok(())
+}
+
+/// Shows or changes what the proxy says about itself.
+fn log(ui: &Ui, source: &Source, level: Option<&str>, reset: bool) -> CliResult {
+    let (method, path) = match level {
+        Some(level) if level.chars().all(|c| c.is_ascii_alphanumeric() || ":_=,-".contains(c)) => {
+            (http::Method::POST, format!("/logging?level={level}"))
+        }
+        Some(level) => return Err(CliError::message(Kind::Usage, format!("{level:?} is no level"))),
+        None if reset => (http::Method::POST, "/logging?reset".to_owned()),
+        None => (http::Method::GET, "/logging".to_owned()),
+    };
+    let pod = source.pod.as_deref().ok_or_else(|| CliError::message(Kind::Usage, "a file has no log: name a pod"))?;
+    block_on(async {
+        let connection = source.target.connect(ui).await?;
+        let namespace = source.namespace.clone().unwrap_or_else(|| connection.namespace.clone());
+        let pod = pods::one(&connection, pod, &namespace).await?;
+        let answer = kube::ask_port(&connection, &pod, source.proxy_admin_port, method, &path).await?;
+        let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
+        match answer.status {
+            http::StatusCode::NOT_FOUND => {
+                let error = format!("the proxy of {pod} shares a process with others: it has no level of its own");
+                Err(CliError::message(Kind::Failed, error))
+            }
+            status if status.is_success() => {
+                ui.line(said);
+                Ok(())
+            }
+            status => Err(CliError::message(Kind::Failed, format!("the proxy of {pod} answers {status}: {said}"))),
+        }
+    })
 }
 
 impl Source {

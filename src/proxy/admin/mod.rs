@@ -83,7 +83,8 @@ pub struct Response {
 }
 
 impl Response {
-    fn text(status: StatusCode, body: impl Into<String>) -> Self {
+    /// An answer in words.
+    pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
         Self { status, content_type: "text/plain; charset=utf-8", body: body.into(), quit: false }
     }
 
