@@ -85,7 +85,7 @@ const EXAMPLES: &str = "Examples:
 
 /// Runs until it is told to stop.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
-    logging::start();
+    let _level = logging::start();
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().kind(Kind::Io)?;
     executor.block_on(serve(ui, args))
 }

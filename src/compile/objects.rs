@@ -49,7 +49,42 @@ pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> O
     })
 }
 
+/// An object that a world is made of: from a file, which tells its place, or from a cluster.
+#[derive(Clone, Copy)]
+struct Item<'d> {
+    value: &'d Value,
+    document: Option<&'d Document>,
+}
+
+impl Item<'_> {
+    fn place(&self) -> Option<SourcePosition> {
+        self.document.map(|document| document.source(&Path::root()))
+    }
+
+    fn object<T: Resource>(&self) -> Result<Option<Object<T>>, Findings> {
+        match self.document {
+            Some(document) => Object::from_document(document).map(Some),
+            // It is there, and the control plane leaves it out as well.
+            None => Ok(Object::from_value(self.value).ok()),
+        }
+    }
+}
+
 impl World {
+    /// A world of the objects of a cluster, as its API server shows them, each with its `apiVersion` and `kind`. What the mesh does
+    /// not look at, and what it cannot read, is left out.
+    pub fn from_values<'v>(
+        domain: &str,
+        root_namespace: &str,
+        trust_domain: &TrustDomain,
+        values: impl IntoIterator<Item = &'v Value>,
+    ) -> Self {
+        let items = values.into_iter().map(|value| Item { value, document: None }).collect();
+        let world = Self::from_items(domain, root_namespace, trust_domain, items);
+        // Only documents are refused.
+        world.unwrap_or_else(|_| Self::new(domain, root_namespace))
+    }
+
     /// A world of the objects in these documents; kinds that the mesh does not look at are left out. Fails with what is wrong
     /// with an object that it does look at.
     pub fn from_documents<'d>(
@@ -58,19 +93,27 @@ impl World {
         trust_domain: &TrustDomain,
         documents: impl IntoIterator<Item = &'d Document>,
     ) -> Result<Self, Findings> {
-        let documents: Vec<&Document> = documents.into_iter().collect();
+        let items = documents.into_iter().map(|document| Item { value: &document.value, document: Some(document) });
+        Self::from_items(domain, root_namespace, trust_domain, items.collect())
+    }
+
+    fn from_items(
+        domain: &str,
+        root_namespace: &str,
+        trust_domain: &TrustDomain,
+        documents: Vec<Item<'_>>,
+    ) -> Result<Self, Findings> {
         let mut world = Self::new(domain, root_namespace);
         for document in &documents {
-            let place = || Some(document.source(&Path::root()));
-            if let Some(service) = service(&document.value, domain, place()) {
+            if let Some(service) = service(document.value, domain, document.place()) {
                 world.services.insert(service.host.clone(), Arc::new(service));
                 continue;
             }
-            if let Some((name, labels)) = namespace(&document.value) {
+            if let Some((name, labels)) = namespace(document.value) {
                 world.namespaces.insert(name, labels);
                 continue;
             }
-            if let Some((name, secret)) = secret(&document.value) {
+            if let Some((name, secret)) = secret(document.value) {
                 world.secrets.insert(name, Arc::new(secret));
                 continue;
             }
@@ -102,19 +145,19 @@ impl World {
     }
 
     /// Adds the endpoints that EndpointSlices give the services that are there.
-    fn add_endpoints(&mut self, documents: &[&Document], trust_domain: &TrustDomain) {
+    fn add_endpoints(&mut self, documents: &[Item<'_>], trust_domain: &TrustDomain) {
         let pods: BTreeMap<(Arc<str>, Arc<str>), Arc<Workload>> = documents
             .iter()
-            .filter_map(|document| workload(&document.value, trust_domain))
+            .filter_map(|document| workload(document.value, trust_domain))
             .map(|pod| ((pod.namespace.clone(), pod.name.clone()), Arc::new(pod)))
             .collect();
         let find = |namespace: &str, name: &str| pods.get(&(namespace.into(), name.into())).cloned();
         for document in documents {
-            let Some((namespace, name)) = slice_service(&document.value) else { continue };
+            let Some((namespace, name)) = slice_service(document.value) else { continue };
             let host: Arc<str> = format!("{name}.{namespace}.svc.{}", self.domain).into();
             let Some(service) = self.services.get(&host) else { continue };
             let mut all = self.endpoints.get(&host).map_or(Vec::new(), |held| held.endpoints.clone());
-            all.extend(endpoints(&document.value, service, find).into_iter().map(Arc::new));
+            all.extend(endpoints(document.value, service, find).into_iter().map(Arc::new));
             all.sort_by(|a, b| (&a.workload.uid, a.address).cmp(&(&b.workload.uid, b.address)));
             self.endpoints.insert(host.clone(), Arc::new(Endpoints { host, endpoints: all }));
         }
@@ -156,12 +199,12 @@ pub fn secret_entry(secret: &Value, name: &str) -> Option<Vec<u8>> {
 }
 
 /// Adds the document's object, if it is of this kind.
-fn add<T: Resource>(document: &Document, objects: &mut Vec<Arc<Object<T>>>) -> Result<(), Findings> {
+fn add<T: Resource>(document: &Item<'_>, objects: &mut Vec<Arc<Object<T>>>) -> Result<(), Findings> {
     let is = |field: &str, wanted: &dyn Fn(&str) -> bool| {
         document.value.get(field).and_then(Value::as_str).is_some_and(wanted)
     };
     if is("kind", &|kind| kind == T::KIND) && is("apiVersion", &|version| version.split('/').next() == Some(T::GROUP)) {
-        objects.push(Arc::new(Object::from_document(document)?));
+        objects.extend(document.object()?.map(Arc::new));
     }
     Ok(())
 }

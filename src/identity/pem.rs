@@ -21,6 +21,11 @@ pub(super) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, I
     Ok(found)
 }
 
+/// The first certificate in a PEM text; `None` where there is none that can be read.
+pub fn first_certificate(text: &str) -> Option<CertificateDer<'static>> {
+    certificates(text).ok()?.into_iter().next()
+}
+
 /// `certificate` as one PEM section that ends in a line feed.
 pub(super) fn encode(certificate: &CertificateDer<'_>) -> String {
     let mut text = String::with_capacity(certificate.len() * 4 / 3 + 96);

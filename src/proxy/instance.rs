@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::net::BindError;
+use crate::proxy::admin::{Subject, Way};
 use crate::proxy::directory::Directory;
 use crate::proxy::filter::stats::Stats;
 use crate::proxy::http2::Links;
@@ -111,6 +112,7 @@ pub struct Bound {
 pub struct Proxy {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    ways: Arc<[Way]>,
     bound: watch::Receiver<Vec<Bound>>,
     phase: watch::Sender<Phase>,
     /// Closed when every worker has let go.
@@ -159,7 +161,7 @@ impl Proxy {
                 move |worker: &Rc<Worker>| worker::spawn(part.run(worker.clone()))
             })
             .map_err(|source| ProxyError::Start { name, source })?;
-        Ok(Self { shared, addresses: opened.addresses, bound, phase, alive })
+        Ok(Self { shared, addresses: opened.addresses, ways: opened.ways.into(), bound, phase, alive })
     }
 
     /// Name of the pod.
@@ -185,6 +187,16 @@ impl Proxy {
     /// What it has counted.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    /// What its own surface tells about it.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            directory: self.shared.directory.clone(),
+            registry: self.shared.registry.clone(),
+            ways: self.ways.clone(),
+            bound: self.bound.clone(),
+        }
     }
 
     /// Open client connections.
@@ -218,6 +230,7 @@ struct Opening {
     workers: NonZeroUsize,
     per_worker: Vec<Vec<(std::net::TcpListener, Origin)>>,
     addresses: Vec<SocketAddr>,
+    ways: Vec<Way>,
     gateways: Vec<GatewayAddresses>,
 }
 
@@ -238,7 +251,7 @@ impl OpenError {
 impl Opening {
     fn new(workers: NonZeroUsize) -> Self {
         let per_worker = (0..workers.get()).map(|_| Vec::new()).collect();
-        Self { workers, per_worker, addresses: Vec::new(), gateways: Vec::new() }
+        Self { workers, per_worker, addresses: Vec::new(), ways: Vec::new(), gateways: Vec::new() }
     }
 
     fn open(&mut self, bind: Bind) -> Result<(), OpenError> {
@@ -262,6 +275,13 @@ impl Opening {
         };
         if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
             self.addresses.push(address);
+            self.ways.extend(match &origin {
+                Origin::Inbound(_, app) => Some(Way::Inbound { address, app: *app }),
+                Origin::Outbound(_) => Some(Way::Outbound { address }),
+                Origin::InboundRedirected(_) => Some(Way::InboundRedirected { address }),
+                Origin::OutboundRedirected(_) => Some(Way::OutboundRedirected { address }),
+                Origin::Gateway(_) => None,
+            });
             let origin = match origin {
                 // A port that was left to the system to choose is the port that callers know.
                 Origin::Inbound(0, app) => Origin::Inbound(address.port(), app),

@@ -200,19 +200,37 @@ where
         }
         connection.await
     } else {
-        let mut builder = hyper::server::conn::http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_time)
-            .max_headers(limits.header_count)
-            .max_header_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX))
-            .keep_alive(true);
-        let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
+        let mut connection = pin!(http1(limits).serve_connection(io, service).with_upgrades());
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = token.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         connection.await
+    }
+}
+
+#[allow(clippy::disallowed_methods)]
+fn http1(limits: &Limits) -> hyper::server::conn::http1::Builder {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_headers(limits.header_count)
+        .max_header_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX))
+        .keep_alive(true);
+    builder
+}
+
+/// Serves HTTP/1.1 on one stream that was not accepted by a listener of ours, until either side ends it.
+pub async fn serve_stream<I, S>(io: I, limits: Limits, service: S)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let served = http1(&limits).serve_connection(TokioIo::new(io), TowerToHyperService::new(service)).await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection ended");
     }
 }
 

@@ -20,11 +20,10 @@ use crate::cli::proxy::{DRAIN, ROOT_NAMESPACE};
 use crate::cli::ui::Ui;
 use crate::identity::{TrustBundle, TrustDomain};
 use crate::net;
-use crate::proxy::directory::Directory;
 use crate::proxy::xds::{NodeId, ProxyKind, RootsSource, TokenSource, XdsClient, XdsConfig, over_tls};
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, admin};
-use crate::serve::{self, Body, Limits, full, handler};
-use crate::telemetry::{AccessLog, AccessLogFormat, Registry};
+use crate::serve::{self, Body, Limits, handler};
+use crate::telemetry::{AccessLog, AccessLogFormat};
 
 /// Largest token and root file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -110,12 +109,12 @@ impl FromStr for Pair {
 }
 
 pub(super) fn run(ui: &Ui, args: super::Args) -> CliResult {
-    logging::start();
+    let level = logging::start();
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().kind(Kind::Io)?;
-    executor.block_on(serve(ui, args))
+    executor.block_on(serve(ui, args, level))
 }
 
-async fn serve(ui: &Ui, args: super::Args) -> CliResult {
+async fn serve(ui: &Ui, args: super::Args, level: logging::Level) -> CliResult {
     let mut interrupted = signal(SignalKind::interrupt()).kind(Kind::Io)?;
     let mut terminated = signal(SignalKind::terminate()).kind(Kind::Io)?;
     let connected = &args.connected;
@@ -132,11 +131,10 @@ async fn serve(ui: &Ui, args: super::Args) -> CliResult {
     let directory = XdsClient::start(config, token.clone());
     let proxy_config =
         ProxyConfig { listeners, access_log: Some(log), ..ProxyConfig::new(name, namespace, directory.clone()) };
-    let registry = proxy_config.registry.clone();
     let proxy = Proxy::start(&workers, proxy_config).kind(Kind::CannotCreate)?;
     let (quit, mut quitting) = mpsc::channel(1);
     for (listener, surface) in [(status, Surface::Status), (admin, Surface::Admin)] {
-        let service = surface.service(directory.clone(), registry.clone(), quit.clone());
+        let service = surface.service(proxy.subject(), level.clone(), quit.clone());
         tasks.spawn(serve::serve(listener, None, Limits::default(), service, token.clone()));
     }
     let mut readiness = directory.ready();
@@ -245,8 +243,8 @@ enum Surface {
 impl Surface {
     fn service(
         self,
-        directory: Directory,
-        registry: Registry,
+        subject: admin::Subject,
+        level: logging::Level,
         quit: mpsc::Sender<()>,
     ) -> impl tower::Service<
         Request<Incoming>,
@@ -262,15 +260,31 @@ impl Surface {
                 (Self::Status, _) => "",
             };
             let asked = admin::Request { method: request.method(), path };
-            let answer = admin::handle(asked, &directory, &registry);
+            let answer = match path {
+                "/logging" => logged(request.method(), request.uri().query().unwrap_or_default(), &level),
+                _ => admin::handle(asked, &subject),
+            };
             if answer.quit {
                 // A second word is not needed.
                 let _full = quit.try_send(());
             }
-            let response = Response::builder().status(answer.status).header("content-type", answer.content_type);
-            let response = response.body(full(answer.body)).unwrap_or_else(|_| Response::new(full("")));
+            let response = answer.into_http();
             async move { response }
         })
+    }
+}
+
+/// `GET /logging`, `POST /logging?level=FILTER`, `POST /logging?reset`.
+fn logged(method: &http::Method, query: &str, level: &logging::Level) -> admin::Response {
+    let answer = match (method, query.split_once('=').unwrap_or((query, ""))) {
+        (&http::Method::POST, ("level", filter)) => level.set(filter),
+        (&http::Method::POST, ("reset", _)) => level.reset(),
+        (&http::Method::GET, _) => Ok(level.get()),
+        _ => Err("the level is read by GET, and set by POST with level=FILTER or reset".to_owned()),
+    };
+    match answer {
+        Ok(now) => admin::Response::text(http::StatusCode::OK, now + "\n"),
+        Err(why) => admin::Response::text(http::StatusCode::BAD_REQUEST, why + "\n"),
     }
 }
 

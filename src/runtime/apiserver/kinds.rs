@@ -494,6 +494,12 @@ pub static REVIEWS: &[Review] = &[
     Review {
         group: "authorization.k8s.io",
         version: "v1",
+        kind: "SelfSubjectRulesReview",
+        plural: "selfsubjectrulesreviews",
+    },
+    Review {
+        group: "authorization.k8s.io",
+        version: "v1",
         kind: "SubjectAccessReview",
         plural: "subjectaccessreviews",
     },

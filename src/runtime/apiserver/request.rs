@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 
 /// What a request does, as authorization and clients name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,8 +181,20 @@ impl Query {
             None => Ok(false),
             Some("All") => Ok(true),
             Some(other) => {
-                Err(Failure::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")))
+                let cause = Cause::unsupported("dryRun", &serde_json::json!([other]), &["All".to_owned()]);
+                Err(Failure::invalid_option(self.options_kind(), cause))
             }
+        }
+    }
+
+    /// What Kubernetes calls the parameters of a request that has these.
+    fn options_kind(&self) -> &'static str {
+        if self.get("propagationPolicy").is_some() || self.get("gracePeriodSeconds").is_some() {
+            "DeleteOptions"
+        } else if self.get("force").is_some() {
+            "PatchOptions"
+        } else {
+            "CreateOptions"
         }
     }
 }

@@ -45,6 +45,29 @@ impl FieldSet {
         set
     }
 
+    /// Every field that `value` sets where there was nothing, with the maps and lists that came up with it. What a kind of
+    /// Kubernetes' own always holds, even where it is empty, did not come up.
+    fn of_new(value: &Value, shape: &Shape<'_>) -> Self {
+        let mut set = Self::of(value, shape);
+        match value {
+            Value::Object(map) if !shape.atomic_map() => {
+                for (name, value) in map {
+                    if let Some(below) = set.below.get_mut(&format!("f:{name}")) {
+                        *below = Self::of_new(value, &shape.field(name));
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (step, item) in steps(items, &shape.list()).iter().flatten().zip(items) {
+                    set.below.insert(step.clone(), Self { member: true, ..Self::of_new(item, &shape.item()) });
+                }
+            }
+            _ => {}
+        }
+        set.member |= !set.below.is_empty() && !shape.always_there();
+        set
+    }
+
     /// The fields that differ between `old` and `new`: those new or changed in `new`, and those gone from it.
     pub(crate) fn changes(old: &Value, new: &Value, shape: &Shape<'_>) -> (Self, Self) {
         let (mut set, mut gone) = (Self::default(), Self::default());
@@ -65,7 +88,7 @@ impl FieldSet {
                     let below = shape.field(name);
                     let changed = match old.get(name) {
                         Some(old) => Self::changes(old, value, &below),
-                        None => (Self::of(value, &below), Self::default()),
+                        None => (Self::of_new(value, &below), Self::default()),
                     };
                     add(format!("f:{name}"), changed);
                 }
@@ -85,7 +108,7 @@ impl FieldSet {
                     let known = old_steps.iter().position(|known| known == step).and_then(|at| old.get(at));
                     let changed = match known {
                         Some(old) => Self::changes(old, value, &item),
-                        None => (Self { member: true, ..Self::of(value, &item) }, Self::default()),
+                        None => (Self { member: true, ..Self::of_new(value, &item) }, Self::default()),
                     };
                     add(step.clone(), changed);
                 }
