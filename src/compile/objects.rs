@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::compile::endpoints::{endpoints, slice_service, workload};
 use crate::compile::handling::base64;
+use crate::compile::mesh_config::MeshConfig;
 use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
 use crate::model::{AppProtocol, Endpoints, Service, ServicePort, Workload};
@@ -69,6 +70,10 @@ impl World {
                 world.secrets.insert(name, Arc::new(secret));
                 continue;
             }
+            if let Some(config) = mesh_config(&document.value, root_namespace) {
+                world.mesh = Arc::new(config);
+                continue;
+            }
             if let Some(object) = read(document)? {
                 world.virtual_services.insert(object);
             } else if let Some(object) = read(document)? {
@@ -123,6 +128,22 @@ fn secret(value: &Value) -> Option<(SecretName, TlsSecret)> {
     };
     let name = (text("/metadata/namespace").unwrap_or("default").into(), text("/metadata/name")?.into());
     Some((name, TlsSecret::read(entry)?))
+}
+
+/// The mesh's settings, where this is the ConfigMap that holds them. Those that cannot be read are left out, and said.
+fn mesh_config(value: &Value, root_namespace: &str) -> Option<MeshConfig> {
+    let text = |path: &str| value.pointer(path).and_then(Value::as_str);
+    let is_it = text("/kind")? == "ConfigMap"
+        && text("/metadata/name")? == MeshConfig::NAME
+        && text("/metadata/namespace").unwrap_or("default") == root_namespace;
+    let settings = text("/data/mesh").filter(|_| is_it)?;
+    match MeshConfig::parse(settings) {
+        Ok(config) => Some(config),
+        Err(error) => {
+            tracing::warn!(%error, "ConfigMap {root_namespace}/{} is not in force", MeshConfig::NAME);
+            None
+        }
+    }
 }
 
 /// Adds the document's object, if it is of this kind.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::compile::authentication::KeySource;
 use crate::compile::claims::Claims;
+use crate::compile::mesh_config::MeshConfig;
 use crate::model::{Endpoints, PrivateKeyPem, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
 use crate::resources::request_authentication::RequestAuthentication;
@@ -25,6 +26,8 @@ pub struct World {
     pub domain: Arc<str>,
     /// Namespace whose objects hold for the whole mesh: `istio-system`.
     pub root_namespace: Arc<str>,
+    /// The mesh's settings.
+    pub mesh: Arc<MeshConfig>,
     /// Services by fully qualified host.
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
     /// Endpoints by fully qualified host.
@@ -73,6 +76,7 @@ impl World {
         Self {
             domain: domain.into(),
             root_namespace: root_namespace.into(),
+            mesh: Arc::default(),
             services: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             virtual_services: Claims::new(domain),

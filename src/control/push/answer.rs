@@ -124,8 +124,8 @@ impl Snapshot {
             scope: subject.scope.as_str().into(),
             trust_domain: self.mesh.trust_domain.clone(),
             cluster: self.mesh.cluster.clone(),
-            outbound_mode: self.mesh.outbound_mode,
-            access_log: self.mesh.access_log,
+            outbound_mode: self.world.mesh.outbound_mode.unwrap_or(self.mesh.outbound_mode),
+            access_log: self.world.mesh.access_log.unwrap_or(self.mesh.access_log),
             bundle: Some(self.mesh.bundle.clone()),
         };
         Encoded::new(&v1::Settings::from(&settings))
@@ -140,7 +140,9 @@ impl Snapshot {
             ..(*placed.workload).clone()
         };
         let services = inbound_services(&self.world, &self.created, placed);
-        let policy = compile::inbound_policy(&self.world, Arc::new(workload), services, &self.mesh.trust_domains);
+        let aliases = self.world.mesh.trust_domain_aliases.iter();
+        let domains: Vec<Arc<str>> = self.mesh.trust_domains.iter().chain(aliases).cloned().collect();
+        let policy = compile::inbound_policy(&self.world, Arc::new(workload), services, &domains);
         Some(Encoded::new(&v1::InboundPolicy::from(&policy)))
     }
 

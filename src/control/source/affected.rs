@@ -98,6 +98,12 @@ impl Affected {
         self.gateways = true;
     }
 
+    /// What the mesh's settings have a say in.
+    pub fn touch_mesh(&mut self) {
+        self.touch_type(ResourceType::Settings);
+        self.touch_type(ResourceType::InboundPolicy);
+    }
+
     /// The endpoints of a host.
     pub fn touch_endpoints(&mut self, host: &Arc<str>) {
         self.touch_hosts(ResourceType::Endpoints, [HostPattern::Exact(host.clone())]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::{self, KeySource, World};
+use crate::compile::{self, KeySource, MeshConfig, World};
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::model::{
     Endpoint, Endpoints, Health, InboundService, Labels, Locality, MtlsMode, Service, TunnelProtocol, Workload,
@@ -49,6 +49,8 @@ pub struct Inventory {
     referrers: HashMap<Reference, BTreeSet<Key>>,
     references: HashMap<Key, Vec<Reference>>,
     unlisted: BTreeSet<Kind>,
+    /// The object that the mesh's settings are from.
+    mesh_config: Option<Key>,
     trust_domain: TrustDomain,
     cluster: Arc<str>,
 }
@@ -67,6 +69,7 @@ impl Inventory {
             referrers: HashMap::new(),
             references: HashMap::new(),
             unlisted: Kind::ALL.into(),
+            mesh_config: None,
             trust_domain,
             cluster,
         }
@@ -145,6 +148,7 @@ impl Inventory {
             Kind::RequestAuthentication => of(&self.world.request_authentications),
             Kind::AuthorizationPolicy => of(&self.world.authorization_policies),
             Kind::Secret => self.world.secrets.keys().map(|(namespace, name)| Key::new(namespace, name)).collect(),
+            Kind::MeshConfig => self.mesh_config.iter().cloned().collect(),
         }
     }
 
@@ -189,6 +193,10 @@ impl Inventory {
                     self.touch_demands(Kind::AuthorizationPolicy, &key, affected);
                 }
             }
+            Item::MeshConfig(config) => {
+                self.mesh_config = Some(key);
+                self.replace_mesh(config, affected);
+            }
             Item::Secret(secret) => {
                 let name = (key.namespace, key.name);
                 if self.world.secrets.get(&name) != Some(&secret) {
@@ -197,6 +205,24 @@ impl Inventory {
                 }
             }
         }
+    }
+
+    fn replace_mesh(&mut self, config: Arc<MeshConfig>, affected: &mut Affected) {
+        if self.world.mesh == config {
+            return;
+        }
+        for reason in &config.refused {
+            tracing::error!(reason, "a setting of the mesh is not in force");
+        }
+        if let Some(domain) = config.trust_domain.as_ref().filter(|domain| ***domain != *self.trust_domain.as_str()) {
+            tracing::warn!(
+                configured = &**domain,
+                in_force = %self.trust_domain,
+                "the trust domain is the one that the control plane was started with"
+            );
+        }
+        Arc::make_mut(&mut self.world).mesh = config;
+        affected.touch_mesh();
     }
 
     fn touch_demands(&mut self, kind: Kind, key: &Key, affected: &mut Affected) {
@@ -269,6 +295,11 @@ impl Inventory {
             Kind::PeerAuthentication => {
                 if take(&mut Arc::make_mut(&mut self.world).peer_authentications, key) {
                     self.touch_demands(kind, key, affected);
+                }
+            }
+            Kind::MeshConfig => {
+                if self.mesh_config.take_if(|known| known == key).is_some() {
+                    self.replace_mesh(Arc::default(), affected);
                 }
             }
             Kind::Secret => {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::TlsSecret;
+use crate::compile::{MeshConfig, TlsSecret};
 use crate::model::{Health, Labels, Locality, Service};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, VirtualService,
@@ -73,11 +73,13 @@ pub enum Kind {
     AuthorizationPolicy,
     /// Kubernetes Secret that holds something for TLS.
     Secret,
+    /// The ConfigMap with the mesh's settings.
+    MeshConfig,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -88,6 +90,7 @@ impl Kind {
         Self::RequestAuthentication,
         Self::AuthorizationPolicy,
         Self::Secret,
+        Self::MeshConfig,
     ];
 }
 
@@ -162,6 +165,8 @@ pub enum Item {
     AuthorizationPolicy(Arc<Object<AuthorizationPolicy>>),
     /// What a Secret holds for TLS.
     Secret(Arc<TlsSecret>),
+    /// The mesh's settings.
+    MeshConfig(Arc<MeshConfig>),
 }
 
 impl Item {
@@ -178,6 +183,7 @@ impl Item {
             Self::RequestAuthentication(_) => Kind::RequestAuthentication,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
             Self::Secret(_) => Kind::Secret,
+            Self::MeshConfig(_) => Kind::MeshConfig,
         }
     }
 }
