@@ -19,6 +19,7 @@ use crate::identity::{Authority, TrustDomain};
 use crate::kube::{ConnectOptions, Connection, Environment, connect};
 use crate::model::OutboundMode;
 use crate::net;
+use crate::resources::values;
 use crate::serve::{self, Limits};
 
 /// How long connections may take to end once the control plane is told to stop.
@@ -73,6 +74,9 @@ pub struct Args {
     /// Let requests for hosts that the mesh does not know fail
     #[arg(long)]
     registry_only: bool,
+    /// Longest life of a workload's certificate; proxies renew it at half of that
+    #[arg(long, env = "MAX_WORKLOAD_CERT_TTL", default_value = "24h", value_name = "TIME")]
+    max_cert_ttl: values::Duration,
     /// Have proxies log requests
     #[arg(long)]
     access_log: bool,
@@ -122,6 +126,7 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
         },
         token.clone(),
     );
+    plane.limit_certificates(args.max_cert_ttl.get());
     let address = listener.local_addr().kind(Kind::Io)?;
     let served = plane.serve(ServerOptions {
         names: names(&args),

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use crate::compile::endpoints::{endpoints, slice_service, workload};
+use crate::compile::mesh_config::MeshConfig;
 use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
 use crate::model::{AppProtocol, Endpoints, Labels, Service, ServicePort, Workload};
@@ -117,8 +118,15 @@ impl World {
                 world.secrets.insert(name, Arc::new(secret));
                 continue;
             }
-            add(document, &mut world.virtual_services)?;
-            add(document, &mut world.destination_rules)?;
+            if let Some(config) = mesh_config(&document.value, root_namespace) {
+                world.mesh = Arc::new(config);
+                continue;
+            }
+            if let Some(object) = read(document)? {
+                world.virtual_services.insert(object);
+            } else if let Some(object) = read(document)? {
+                world.destination_rules.insert(object);
+            }
             add(document, &mut world.gateways)?;
             add(document, &mut world.peer_authentications)?;
             add(document, &mut world.request_authentications)?;
@@ -130,8 +138,6 @@ impl World {
             add(document, &mut world.reference_grants)?;
         }
         world.add_endpoints(&documents, trust_domain);
-        oldest_first(&mut world.virtual_services);
-        oldest_first(&mut world.destination_rules);
         oldest_first(&mut world.gateways);
         oldest_first(&mut world.peer_authentications);
         oldest_first(&mut world.request_authentications);
@@ -198,13 +204,34 @@ pub fn secret_entry(secret: &Value, name: &str) -> Option<Vec<u8>> {
     }
 }
 
+/// The mesh's settings, where this is the ConfigMap that holds them. Those that cannot be read are left out, and said.
+fn mesh_config(value: &Value, root_namespace: &str) -> Option<MeshConfig> {
+    let text = |path: &str| value.pointer(path).and_then(Value::as_str);
+    let is_it = text("/kind")? == "ConfigMap"
+        && text("/metadata/name")? == MeshConfig::NAME
+        && text("/metadata/namespace").unwrap_or("default") == root_namespace;
+    let settings = text("/data/mesh").filter(|_| is_it)?;
+    match MeshConfig::parse(settings) {
+        Ok(config) => Some(config),
+        Err(error) => {
+            tracing::warn!(%error, "ConfigMap {root_namespace}/{} is not in force", MeshConfig::NAME);
+            None
+        }
+    }
+}
+
 /// Adds the document's object, if it is of this kind.
 fn add<T: Resource>(document: &Item<'_>, objects: &mut Vec<Arc<Object<T>>>) -> Result<(), Findings> {
+    objects.extend(read(document)?);
+    Ok(())
+}
+
+/// The document's object, if it is of this kind.
+fn read<T: Resource>(document: &Item<'_>) -> Result<Option<Arc<Object<T>>>, Findings> {
     let is = |field: &str, wanted: &dyn Fn(&str) -> bool| {
         document.value.get(field).and_then(Value::as_str).is_some_and(wanted)
     };
-    if is("kind", &|kind| kind == T::KIND) && is("apiVersion", &|version| version.split('/').next() == Some(T::GROUP)) {
-        objects.extend(document.object()?.map(Arc::new));
-    }
-    Ok(())
+    let is_it =
+        is("kind", &|kind| kind == T::KIND) && is("apiVersion", &|version| version.split('/').next() == Some(T::GROUP));
+    if is_it { Ok(document.object()?.map(Arc::new)) } else { Ok(None) }
 }

@@ -8,8 +8,7 @@ use crate::compile::names::qualify;
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::matching::WholeMatch;
 use crate::model::{
-    Action, ClusterName, Handling, HostPattern, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch,
-    WeightedCluster,
+    Action, ClusterName, Handling, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch, WeightedCluster,
 };
 use crate::resources::values::{self, GatewayRef};
 use crate::resources::virtual_service::{Destination, HttpDestination, HttpMatch, HttpRoute};
@@ -70,21 +69,8 @@ pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
 
 /// The VirtualService that decides for a service's host.
 fn winner<'w>(world: &'w World, scope: &Scope, service: &Service) -> Option<&'w Object<VirtualService>> {
-    let mut best: Option<(HostPattern, &Object<VirtualService>)> = None;
-    for object in &world.virtual_services {
-        if !Entry::Mesh.admits(object) || !is_visible(object, &scope.namespace) {
-            continue;
-        }
-        for host in &object.spec.hosts {
-            let pattern = HostPattern::parse(&qualify(host.as_str(), &object.meta.namespace, &world.domain));
-            let wins = pattern.matches(&service.host)
-                && best.as_ref().is_none_or(|(found, _)| pattern.precedence() > found.precedence());
-            if wins {
-                best = Some((pattern, object));
-            }
-        }
-    }
-    best.map(|(_, object)| object)
+    let mut candidates = world.virtual_services.covering(&service.host).flatten();
+    candidates.find(|object| Entry::Mesh.admits(object) && is_visible(object, &scope.namespace)).map(|object| &**object)
 }
 
 fn to_itself(service: &Service, port: u16) -> HttpRule {

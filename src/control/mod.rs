@@ -25,6 +25,7 @@ mod xds;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::DuplexStream;
@@ -98,6 +99,7 @@ pub struct ControlPlane {
     authority: Arc<ArcSwap<Authority>>,
     roots: watch::Sender<TrustBundle>,
     certificates: ca::Issued,
+    longest: ca::Longest,
     trust_domain: TrustDomain,
     tasks: TaskTracker,
     token: CancellationToken,
@@ -119,7 +121,7 @@ impl ControlPlane {
         let events = match source {
             Source::Kubernetes(client) => {
                 let (sender, events) = mpsc::channel(EVENTS);
-                source::watch(&client, &domain, &sender, &tasks, &token);
+                source::watch(&client, &domain, &root_namespace, &sender, &tasks, &token);
                 events
             }
             Source::Memory(events) => events,
@@ -153,7 +155,9 @@ impl ControlPlane {
         };
         let authority = Arc::new(ArcSwap::new(authority));
         let certificates = ca::Issued::default();
-        let signing = ca::Certificates { authority: authority.clone(), issued: certificates.clone() };
+        let longest = ca::Longest::default();
+        let signing =
+            ca::Certificates { authority: authority.clone(), issued: certificates.clone(), longest: longest.clone() };
         let (connections, mut incoming) = mpsc::channel::<Accepted>(CONNECTIONS);
         let incoming =
             futures_util::stream::poll_fn(move |cx| incoming.poll_recv(cx).map(|next| next.map(Ok::<_, io::Error>)));
@@ -172,7 +176,7 @@ impl ControlPlane {
             }
         });
         tasks.close();
-        Self { connections, snapshots, registry, authority, roots, certificates, trust_domain, tasks, token }
+        Self { connections, snapshots, registry, authority, roots, certificates, longest, trust_domain, tasks, token }
     }
 
     /// Serves proxies of other processes, over TLS, until the control plane ends.
@@ -200,6 +204,11 @@ impl ControlPlane {
             *current = bundle;
             differs
         });
+    }
+
+    /// Signs no certificate for longer than this from now on; 1 s to 24 h, to the second.
+    pub fn limit_certificates(&self, longest: Duration) {
+        self.longest.set(longest);
     }
 
     /// A connection for a proxy of the same process; the caller vouches that it is `identity`'s. Its other end is served.

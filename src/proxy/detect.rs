@@ -205,7 +205,7 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
     let foreign_tls = matches!(found, Found::Tls { .. } | Found::Malformed) && !terminates;
     if opaque || foreign_tls {
         // A connection over mesh TLS to an opaque port, and one whose TLS is the application's, are bytes to us.
-        let said = rbac::decide(&policy, &connection_facts(&facts, port), true);
+        let said = rbac::decide_connection(&policy, &connection_facts(&facts, port));
         if !said.allowed {
             local.shared.registry.count(Counter::RequestsDenied);
             refuse(local, &facts, rbac::DENIED_DETAIL, rbac::DENIED, Some(&said.because));

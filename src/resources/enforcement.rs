@@ -332,12 +332,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             refuse("spec.targetRef", "nothing would ask the policy: select workloads by their labels"),
             refuse("spec.targetRefs", "nothing would ask the policy: select workloads by their labels"),
-            Row {
-                path: "spec.action",
-                when: When::Not(&["ALLOW", "DENY", "AUDIT"]),
-                consequence: Consequence::Refused,
-                instead: "its provider would not be asked, and everything that it matches would be denied",
-            },
         ],
     ),
     ("ServiceEntry", &[warn("kind", "its hosts are not known to the mesh")]),

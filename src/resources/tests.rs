@@ -267,8 +267,9 @@ fn what_is_wrong_around_the_spec_is_found() {
         ))
     };
     assert!(policy("{action: DENY, rules: [{}]}").is_empty());
-    let custom = policy("{action: CUSTOM, provider: {name: opa}, rules: [{}]}");
-    assert!(custom.iter().any(|error| error.contains("its provider would not be asked")), "{custom:?}");
+    assert!(policy("{action: CUSTOM, provider: {name: opa}, rules: [{}]}").is_empty());
+    let attached = policy("{targetRefs: [{kind: Service, name: web}], rules: [{}]}");
+    assert!(attached.iter().any(|error| error.contains("nothing would ask the policy")), "{attached:?}");
     assert!(errors("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n").is_empty());
 }
 

@@ -16,6 +16,7 @@ mod house;
 mod install;
 mod label_namespace;
 mod objects;
+mod outages;
 mod refusals;
 mod runtime_refusals;
 mod samples;

@@ -143,11 +143,11 @@ fn the_projects_own_samples_are_sound() {
 
 #[test]
 fn a_policy_that_is_not_in_force_is_refused_rather_than_ignored() {
-    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: ask}\n\
-                  spec: {action: CUSTOM, provider: {name: opa}, rules: [{}]}\n";
+    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: attached}\n\
+                  spec: {targetRefs: [{kind: Service, name: web}], rules: [{}]}\n";
     let (output, said) = validate(policy);
     assert_eq!(output.status.code(), Some(65), "{said}");
-    assert!(said.contains("spec.action") && said.contains("not in force"), "{said}");
+    assert!(said.contains("spec.targetRefs") && said.contains("not in force"), "{said}");
 }
 
 #[test]

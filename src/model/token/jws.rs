@@ -83,7 +83,9 @@ impl<'t> Jws<'t> {
             claims,
             payload,
             signed: signed.as_bytes(),
-            signature: BASE64_URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed("its signature cannot be read"))?,
+            signature: BASE64_URL_SAFE_NO_PAD
+                .decode(signature)
+                .map_err(|_| malformed("its signature cannot be read"))?,
         })
     }
 }

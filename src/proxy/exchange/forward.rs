@@ -15,7 +15,7 @@ use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::wait::{Answer, Ended, Wait, client_gone, through};
 use crate::proxy::exchange::{Exchange, Next, Outcome, Role};
 use crate::proxy::filter::edge::{self, Stance};
-use crate::proxy::filter::peer;
+use crate::proxy::filter::{headers, peer};
 use crate::proxy::http1::encode::{add_line, add_number};
 use crate::proxy::http1::{
     Body, Buffer, Framing, Head, Name, Refusal, RequestLine, parse_response, write_request, write_response,
@@ -429,6 +429,12 @@ impl Exchange<'_> {
         let added = &mut scratch.added_back;
         if let Some(cookie) = self.cookie.take() {
             add_line(added, "set-cookie", cookie.as_bytes());
+        }
+        for (name, _) in &self.granted {
+            headers::remove(name, &mut scratch.response, head, added);
+        }
+        for (name, value) in self.granted.drain(..) {
+            add_line(added, &name, &value);
         }
         edge::response(stance, millis(upstream_time), &mut scratch.response, added);
         let mut response = response_transfer(&mut scratch.response, scratch.request.http10, added);

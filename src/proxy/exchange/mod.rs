@@ -5,6 +5,8 @@
 
 mod admit;
 mod affinity;
+mod call;
+mod consult;
 mod forward;
 mod handle;
 mod head;
@@ -20,6 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::identity::SpiffeId;
@@ -182,6 +185,7 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
             delayed: false,
             exhausted: false,
             cookie: None,
+            granted: Vec::new(),
             because: String::new(),
             started: Instant::now(),
             own: local.shared.directory.inbound(),
@@ -218,6 +222,8 @@ struct Exchange<'a> {
     exhausted: bool,
     /// A cookie that the client gets with its response.
     cookie: Option<String>,
+    /// Headers that providers of authorization want the client to get.
+    granted: Vec<(String, Bytes)>,
     /// The policies that had a say, for the log.
     because: String,
     started: Instant,

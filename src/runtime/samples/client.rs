@@ -104,7 +104,8 @@ impl ProxyAddress {
         let authorization = match userinfo {
             Some(userinfo) => {
                 let mut value =
-                    HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(userinfo.as_bytes()))).map_err(|_| refuse())?;
+                    HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(userinfo.as_bytes())))
+                        .map_err(|_| refuse())?;
                 value.set_sensitive(true);
                 Some(value)
             }

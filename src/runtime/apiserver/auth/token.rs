@@ -209,7 +209,8 @@ mod tests {
         for broken in ["", "a.b", "a.b.c", &token[..token.len() - 3], &token.replace('.', "")] {
             assert!(tokens.verify(broken, &[], now).is_err(), "{broken}");
         }
-        let none = token.replacen(&BASE64.encode(r#"{"alg":"ES256","typ":"JWT"}"#), &BASE64.encode(r#"{"alg":"none"}"#), 1);
+        let none =
+            token.replacen(&BASE64.encode(r#"{"alg":"ES256","typ":"JWT"}"#), &BASE64.encode(r#"{"alg":"none"}"#), 1);
         assert!(tokens.verify(&none, &[], now).is_err());
     }
 
