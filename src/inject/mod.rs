@@ -7,7 +7,10 @@
 //! a gateway's image `auto` apart.
 //! Refuses: pods on the host's network, and the namespaces that keep the cluster itself running.
 
+mod annotation;
+mod capture;
 mod decision;
+mod probes;
 mod sidecar;
 mod template;
 mod workload;
@@ -15,8 +18,10 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
-pub use decision::{Decision, Reason, decide, decide_for};
-pub use sidecar::{InjectError, Outcome, SIDECAR, Settings, inject};
+pub use capture::NAME as CAPTURE;
+pub use decision::{Decision, Reason, decide, decide_for, decide_selected};
+pub use probes::VARIABLE as APPLICATION_PROBES;
+pub use sidecar::{Host, InjectError, Outcome, SIDECAR, Settings, inject};
 pub use template::{inject_object, pod_of};
 pub use workload::{Standing, decide_for_pod, sidecar_revision, standing};
 

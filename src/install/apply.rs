@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::install::foreign::{self, is_ours, is_shared};
 use crate::install::order::{KINDS, Stage, rank};
 use crate::install::plan::{Plan, Platform};
+use crate::install::webhook;
 use crate::install::{COMPONENT, DEFAULT_REVISION, Error, MANAGED_BY, REVISION, VERSION, render};
 use crate::kube::{self, ApplyOptions, Connection, Deleted, ObjectRef, Outcome, Selection};
 use crate::yaml;
@@ -144,7 +145,8 @@ impl Work<'_> {
                 return Ok(false);
             }
         }
-        let applied = kube::apply(self.connection, object, ApplyOptions { dry_run, ..FORCED }).await?;
+        let object = over_present(self.connection, &reference, object).await?;
+        let applied = kube::apply(self.connection, &object, ApplyOptions { dry_run, ..FORCED }).await?;
         for text in &applied.warnings {
             (self.report)(Event::Warning { object: &reference, text });
         }
@@ -239,6 +241,17 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// An object as it is to be applied, given what is there.
+pub(super) async fn over_present(
+    connection: &Connection,
+    reference: &ObjectRef,
+    object: &Value,
+) -> Result<Value, Error> {
+    let closes = reference.kind == "ValidatingWebhookConfiguration";
+    let present = if closes { kube::get(connection, reference).await? } else { None };
+    Ok(webhook::over_present(object, present.as_ref()))
 }
 
 /// An installation owns what it installs.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::install::apply::RECORD;
+use crate::install::apply::{RECORD, over_present};
 use crate::install::compare::normalise;
 use crate::install::plan::{Plan, Platform};
 use crate::install::{COMPONENT, DEFAULT_REVISION, Error, MANAGED_BY, Settings, render, revision_of};
@@ -101,7 +101,8 @@ async fn judge(connection: &Connection, reference: &ObjectRef, object: &Value) -
         return Ok(Verdict::NotReady(reason.to_owned()));
     }
     // What applying again would change is what somebody else has changed.
-    let applied = kube::apply(connection, object, ApplyOptions { force: true, dry_run: true }).await?;
+    let object = over_present(connection, reference, object).await?;
+    let applied = kube::apply(connection, &object, ApplyOptions { force: true, dry_run: true }).await?;
     let same = normalise(present) == normalise(applied.object);
     Ok(if same { Verdict::Good } else { Verdict::Changed })
 }

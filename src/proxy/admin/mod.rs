@@ -2,12 +2,16 @@
 //!
 //! It changes nothing by GET, shows no key and no token, and answers text and JSON that no browser takes for HTML.
 
+mod application;
+
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::model::Action;
 use crate::proxy::directory::{Directory, Resolution, RoutesInForce};
 use crate::telemetry::Registry;
+
+pub use application::{Application, ApplicationError};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
