@@ -16,6 +16,8 @@ mod template;
 mod workload;
 
 #[cfg(test)]
+mod kubelet_tests;
+#[cfg(test)]
 mod tests;
 
 pub use capture::NAME as CAPTURE;

@@ -95,7 +95,19 @@ pub async fn install(
         return Ok(work.summary);
     }
     work.namespaces(&objects).await?;
-    let lock = kube::lock(connection, plan.namespace(), &lock_name(plan), &options.holder).await?;
+    let lease = ObjectRef {
+        api_version: "coordination.k8s.io/v1".to_owned(),
+        kind: "Lease".to_owned(),
+        namespace: Some(plan.namespace().to_owned()),
+        name: lock_name(plan),
+    };
+    let lock = kube::lock(connection, plan.namespace(), &lease.name, &options.holder, |error| {
+        if let kube::Error::Held { holder, since, .. } = error {
+            let reason = format!("is held by {holder} since {since}; if they have died, it is free within 15 s");
+            (work.report)(Event::Waiting(&[(lease.clone(), reason)]));
+        }
+    });
+    let lock = lock.await?;
     let outcome = work.converge(&objects).await;
     lock.release().await;
     outcome?;
@@ -295,6 +307,8 @@ fn record(plan: &Plan) -> Value {
             "version": VERSION,
             "profile": plan.profile(),
             "settings": yaml::to_string(&Value::Object(plan.recorded())),
+            "files": plan.said.0,
+            "set": json!(plan.said.1).to_string(),
         },
     })
 }

@@ -69,7 +69,7 @@ pub(super) fn entries(injector: &Injector<'_>, revision: &str, default: bool, ev
     entries
 }
 
-/// A webhook as it is to be applied over the one that is there: one that the control plane has closed stays closed, so that
+/// A webhook as it is to be applied over the one that is there: one that the control plane has closed stays as it is, so that
 /// installing again opens no gap.
 pub(super) fn over_present(object: &Value, present: Option<&Value>) -> Value {
     let mut object = object.clone();
@@ -82,8 +82,11 @@ pub(super) fn over_present(object: &Value, present: Option<&Value>) -> Value {
         let name = entry.get("name");
         let Some(same) = present.into_iter().flatten().find(|known| known.get("name") == name) else { continue };
         let served = same.pointer("/clientConfig/caBundle").and_then(Value::as_str).is_some_and(|pem| !pem.is_empty());
-        if let (true, Some(policy), Some(entry)) = (served, same.get("failurePolicy").cloned(), entry.as_object_mut()) {
-            entry.insert("failurePolicy".to_owned(), policy);
+        // What is not applied keeps the value that somebody else has given it.
+        if let (true, Some("Fail"), Some(entry)) =
+            (served, same.get("failurePolicy").and_then(Value::as_str), entry.as_object_mut())
+        {
+            entry.remove("failurePolicy");
         }
     }
     object
@@ -112,7 +115,7 @@ mod tests {
             "webhooks": [{"name": "a", "failurePolicy": "Ignore", "timeoutSeconds": 10}]});
         let present = |bundle: &str| json!({"webhooks": [{"name": "a", "failurePolicy": "Fail", "clientConfig": {"caBundle": bundle}}]});
         let closed = over_present(&object, Some(&present("eA==")));
-        assert_eq!(closed["webhooks"][0], json!({"name": "a", "failurePolicy": "Fail", "timeoutSeconds": 10}));
+        assert_eq!(closed["webhooks"][0], json!({"name": "a", "timeoutSeconds": 10}));
         assert_eq!(over_present(&object, Some(&present(""))), object);
         assert_eq!(over_present(&object, None), object);
     }

@@ -40,3 +40,7 @@ pub use redirect::{APPLICATION_SOURCE, Extent, Redirect};
 #[cfg(test)]
 #[path = "capture_tests.rs"]
 mod capture_tests;
+
+#[cfg(test)]
+#[path = "redirect_tests.rs"]
+mod redirect_tests;

@@ -210,7 +210,7 @@ async fn two_installers_of_a_revision_are_kept_apart_and_the_second_is_told_who_
     let connection = &cluster.connection;
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}});
     kube::apply(connection, &namespace, ApplyOptions::default()).await.unwrap();
-    let held = kube::lock(connection, "istio-system", "mesh-install", "bob@there (pid 7)").await.unwrap();
+    let held = kube::lock(connection, "istio-system", "mesh-install", "bob@there (pid 7)", |_| ()).await.unwrap();
     let (outcome, _) = run(connection, &plan("minimal", &[]), &options()).await;
     let error = outcome.unwrap_err().to_string();
     assert!(
@@ -219,6 +219,24 @@ async fn two_installers_of_a_revision_are_kept_apart_and_the_second_is_told_who_
     );
     held.release().await;
     installed(connection, &plan("minimal", &[])).await;
+}
+
+#[tokio::test]
+async fn what_an_installer_that_was_killed_holds_is_waited_for() {
+    let cluster = cluster();
+    let connection = &cluster.connection;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}});
+    kube::apply(connection, &namespace, ApplyOptions::default()).await.unwrap();
+    let renewed = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(14);
+    let left = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "mesh-install", "namespace": "istio-system"},
+        "spec": {"holderIdentity": "bob@there (pid 7)", "leaseDurationSeconds": 15,
+            "acquireTime": renewed.strftime("%FT%T%.6fZ").to_string(),
+            "renewTime": renewed.strftime("%FT%T%.6fZ").to_string()}});
+    kube::apply(connection, &left, ApplyOptions::default()).await.unwrap();
+    let (outcome, told) = run(connection, &plan("minimal", &[]), &options()).await;
+    outcome.unwrap();
+    assert!(told.contains(&"waiting Lease istio-system/mesh-install".to_owned()), "{told:#?}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod gateway;
 mod harness;
 mod house;
 mod install;
+mod kubernetes;
 mod label_namespace;
 mod objects;
 mod refusals;
