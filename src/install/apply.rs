@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::install::foreign::{self, is_ours, is_shared};
@@ -15,6 +16,9 @@ use crate::yaml;
 
 /// The component of the record of an installation.
 pub(super) const RECORD: &str = "Record";
+
+/// Questions to the server at one time.
+const QUESTIONS: usize = 8;
 
 /// The label of webhooks that are tags.
 pub(super) const TAG: &str = "istio.io/tag";
@@ -83,6 +87,7 @@ pub async fn install(
     report: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, Error> {
     let objects = render(plan)?;
+    permitted(connection, &objects).await?;
     if plan.platform == Platform::Kubernetes && !options.replace_istio {
         let found = foreign::find(connection, plan, &objects).await?;
         if !found.is_empty() {
@@ -112,6 +117,25 @@ pub async fn install(
     lock.release().await;
     outcome?;
     Ok(work.summary)
+}
+
+/// Refuses, before anything is changed, what would be refused half-way: for each kind, and each namespace that it is in.
+async fn permitted(connection: &Connection, objects: &[Value]) -> Result<(), Error> {
+    let mut kinds: Vec<ObjectRef> = Vec::new();
+    for object in objects {
+        let object = ObjectRef::of(object)?;
+        if !kinds.iter().any(|known| known.kind == object.kind && known.namespace == object.namespace) {
+            kinds.push(object);
+        }
+    }
+    let questions = kinds.iter().flat_map(|kind| ["get", "create", "patch"].map(|verb| (kind, verb)));
+    let answers = stream::iter(questions).map(|(kind, verb)| kube::lacks(connection, kind, verb));
+    let answers: Vec<Option<String>> = answers.buffered(QUESTIONS).try_collect().await?;
+    let missing: Vec<String> = answers.into_iter().flatten().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::NotPermitted { server: connection.server.clone(), missing })
 }
 
 /// The Lease that keeps two installers of a revision apart.

@@ -248,3 +248,32 @@ fn the_tour_on_a_real_cluster() {
                  mutatingwebhookconfigurations,validatingwebhookconfigurations";
     eventually("nothing is left", || cluster.kubectl(&[&left[..], &[kinds]].concat(), "").is_empty());
 }
+
+#[test]
+fn who_may_not_install_is_told_what_is_missing_before_anything_is_changed() {
+    let Ok(kubeconfig) = std::env::var("MESH_E2E_KUBECONFIG") else {
+        println!("skipped: MESH_E2E_KUBECONFIG does not name a cluster's kubeconfig");
+        return;
+    };
+    let cluster = Cluster { kubeconfig };
+    let account = "{apiVersion: v1, kind: ServiceAccount, metadata: {name: mesh-e2e-nobody, namespace: default}}";
+    cluster.apply(account);
+    let token = cluster.kubectl(&["create", "token", "mesh-e2e-nobody", "-n", "default"], "");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kubeconfig");
+    let view = cluster.kubectl(&["config", "view", "--raw", "--minify", "-o", "json"], "");
+    let mut config: Value = serde_json::from_str(&view).unwrap();
+    config["users"][0]["user"] = serde_json::json!({"token": token.trim()});
+    std::fs::write(&path, config.to_string()).unwrap();
+    let nobody = Cluster { kubeconfig: path.display().to_string() };
+    let refused = nobody.run(MESH, &["install", "--profile", "minimal", "-y", "--revision", "nobody"], "");
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(77), "{said}");
+    for permission in
+        ["create deployments.apps in namespace istio-system", "create clusterroles.rbac.authorization.k8s.io"]
+    {
+        assert!(said.contains(permission), "{said}");
+    }
+    assert!(said.contains("nothing was changed"), "{said}");
+    cluster.kubectl(&["delete", "serviceaccount", "mesh-e2e-nobody", "-n", "default"], "");
+}
