@@ -138,7 +138,9 @@ impl Layers {
         if let Some(error) = loaded.errors.first() {
             return Err(wrong(error.to_string()));
         }
-        let set = set.iter().map(|text| text.parse().map_err(|reason| wrong(format!("--set {text}: {reason}"))));
+        let set = set
+            .iter()
+            .map(|text| text.parse::<Assignment>().map_err(|reason| wrong(format!("--set {text}: {reason}"))));
         let profile = Some(profile.to_owned()).filter(|name| !name.is_empty());
         Ok(Self { profile, files: loaded.documents, set: set.collect::<Result<_, _>>()? })
     }
@@ -146,7 +148,10 @@ impl Layers {
     /// These, and what is said later over them.
     #[must_use]
     pub fn then(mut self, later: Self) -> Self {
-        self.profile = later.profile.or(self.profile);
+        if later.profile.is_some() {
+            self.set.retain(|set| set.path != [Step::Key("profile".to_owned())]);
+            self.profile = later.profile;
+        }
         self.files.extend(later.files);
         self.set.extend(later.set);
         self

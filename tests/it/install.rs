@@ -472,3 +472,22 @@ fn a_default_kubeconfig_beside_a_runtime_makes_a_change_ambiguous() {
     assert!(said.contains(".kube/config") && said.contains("--context") && said.contains("--runtime"), "{said}");
     assert!(mesh_at(&home, &["verify-install", "--runtime"]).status.code() != Some(64));
 }
+
+#[tokio::test]
+async fn what_was_said_at_installation_is_remembered_for_the_upgrade() {
+    let cluster = cluster();
+    let connection = &cluster.connection;
+    assert!(install::recorded_layers(connection, "default").await.unwrap().is_none());
+    let said = Layers {
+        profile: Some("minimal".to_owned()),
+        set: vec!["values.global.tag=7".parse().unwrap(), "values.pilot.traceSampling=5".parse().unwrap()],
+        ..Layers::default()
+    };
+    installed(connection, &Plan::of(&said, Platform::Kubernetes).unwrap()).await;
+    let later = Layers { set: vec!["values.pilot.traceSampling=9".parse().unwrap()], ..Layers::default() };
+    let layers = install::recorded_layers(connection, "default").await.unwrap().unwrap().then(later);
+    let tree = layers.tree().unwrap();
+    assert_eq!(tree["profile"], "minimal");
+    assert_eq!(tree["values"]["global"]["tag"], 7);
+    assert_eq!(tree["values"]["pilot"]["traceSampling"], 9);
+}
