@@ -106,6 +106,7 @@ impl From<install::Error> for CliError {
         let kind = match &error {
             E::Assignment { .. } | E::Ambient { .. } | E::Profile { .. } => Kind::Usage,
             E::File { .. } | E::Settings(_) | E::Overlay { .. } | E::Manifest { .. } => Kind::Data,
+            E::NotPermitted { .. } => Kind::Permission,
             E::Foreign { .. } | E::NotInstalled { .. } | E::NotReady { .. } | E::Tag(_) | E::Cluster(_) => Kind::Failed,
         };
         match error {

@@ -1,7 +1,7 @@
 //! The control plane: what is configured becomes what each proxy is told.
 //!
 //! `source/` watches and projects, `push/` compiles for a generation what somebody asks for, `xds/` answers proxies, `ca/`
-//! certifies them. It runs over a Kubernetes API, ours or another, and serves proxies of the same process over connections
+//! certifies them, `webhook/` answers the API server. It runs over a Kubernetes API, ours or another, and serves proxies of the same process over connections
 //! whose identity the runtime vouches for ([`ControlPlane::connect_in_memory`]), and those of other processes over TLS
 //! ([`ControlPlane::serve`]).
 //!
@@ -20,6 +20,7 @@ mod report;
 mod server;
 pub mod source;
 mod token;
+mod webhook;
 mod xds;
 
 use std::collections::BTreeSet;
@@ -48,6 +49,7 @@ use token::TokenReviewer;
 
 pub use report::Report;
 pub use server::{ServerError, ServerOptions};
+pub use webhook::WebhookOptions;
 pub use xds::{Nack, ProxyStatus};
 
 /// Events that have not been taken in; more wait where they come from.
@@ -100,6 +102,7 @@ pub struct ControlPlane {
     roots: watch::Sender<TrustBundle>,
     certificates: ca::Issued,
     longest: ca::Longest,
+    asked: webhook::Asked,
     trust_domain: TrustDomain,
     tasks: TaskTracker,
     token: CancellationToken,
@@ -176,7 +179,19 @@ impl ControlPlane {
             }
         });
         tasks.close();
-        Self { connections, snapshots, registry, authority, roots, certificates, longest, trust_domain, tasks, token }
+        Self {
+            connections,
+            snapshots,
+            registry,
+            authority,
+            roots,
+            certificates,
+            longest,
+            asked: webhook::Asked::default(),
+            trust_domain,
+            tasks,
+            token,
+        }
     }
 
     /// Serves proxies of other processes, over TLS, until the control plane ends.

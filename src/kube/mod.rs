@@ -6,6 +6,7 @@
 //!
 //! It refuses to print, to guess between two clusters when something is to be changed, and to write to a kubeconfig.
 
+mod access;
 mod apply;
 mod connect;
 mod error;
@@ -20,6 +21,7 @@ mod table;
 mod version;
 mod wait;
 
+pub use access::lacks;
 pub use apply::{Applied, ApplyOptions, Deleted, Outcome, apply, delete};
 pub use connect::{ConnectOptions, Connection, Environment, Target, connect};
 pub use error::Error;

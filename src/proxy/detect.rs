@@ -211,7 +211,8 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
             refuse(local, &facts, rbac::DENIED_DETAIL, rbac::DENIED, Some(&said.because));
             return;
         }
-        pass_through(local, conn, Hop::plain(app), &facts).await;
+        let hop = Hop::application(app, local.shared.application_source);
+        pass_through(local, conn, hop, &facts).await;
     } else {
         exchange::serve(local, conn, facts).await;
     }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::net::BindError;
+use crate::net::{APPLICATION_SOURCE, BindError};
 use crate::proxy::admin::{Subject, Way};
 use crate::proxy::directory::Directory;
 use crate::proxy::filter::stats::Stats;
@@ -123,6 +123,7 @@ impl Proxy {
     /// Binds the proxy's addresses and serves them on every worker.
     pub fn start(workers: &Workers, config: ProxyConfig) -> Result<Self, ProxyError> {
         let name = config.name.clone();
+        let captures = config.listeners.iter().any(|bind| matches!(bind, Bind::InboundTransparent { .. }));
         let mut opened = Opening::new(workers.count());
         for bind in config.listeners {
             opened.open(bind).map_err(|error| error.of(&name))?;
@@ -134,6 +135,7 @@ impl Proxy {
             registry: config.registry,
             access_log: config.access_log,
             limits: config.limits,
+            application_source: captures.then_some(APPLICATION_SOURCE.into()),
             http10: config.http10,
             connections: AtomicUsize::new(0),
             addresses: opened.addresses.clone(),

@@ -14,6 +14,7 @@ mod gateway_api;
 mod harness;
 mod house;
 mod install;
+mod kubernetes;
 mod label_namespace;
 mod objects;
 mod outages;

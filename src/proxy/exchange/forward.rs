@@ -230,7 +230,10 @@ impl Exchange<'_> {
 
     fn hop(&self, plan: &Plan, tried: &[SocketAddr], key: Option<u64>) -> Result<Hop, Box<Reply>> {
         match &plan.goal {
-            Goal::Address(address) => Ok(Hop::plain(*address)),
+            Goal::Address(address) => Ok(match self.facts.role {
+                Role::Inbound { .. } => Hop::application(*address, self.local.shared.application_source),
+                _ => Hop::plain(*address),
+            }),
             // Answered before it gets here.
             Goal::Answer => Err(Box::new(Reply::no_route(&self.scratch.target.host))),
             Goal::Cluster(cluster) => {
