@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::finding::{Findings, Severity};
+use super::header_text;
 use crate::yaml::{Path, Segment};
 
 /// What happens to an object that uses a field that is not in force.
@@ -42,8 +43,8 @@ pub enum When {
     Not(&'static [&'static str]),
     /// Entries whose key starts like this.
     KeyStarts(&'static str),
-    /// Texts with this character.
-    Contains(char),
+    /// Values of headers with a variable that is not known.
+    UnknownVariable,
 }
 
 /// A field of one object that is not in force.
@@ -67,8 +68,8 @@ const fn never(path: &'static str, instead: &'static str) -> Row {
 
 /// Values with `%`, which Envoy reads as commands of its log format.
 const fn variables(path: &'static str) -> Row {
-    let instead = "`%` stands for itself, and nothing is put in its place";
-    Row { path, when: When::Contains('%'), consequence: Consequence::Warning, instead }
+    let instead = "a `%` that begins no variable that is known stands for itself";
+    Row { path, when: When::UnknownVariable, consequence: Consequence::Warning, instead }
 }
 
 const fn refuse(path: &'static str, instead: &'static str) -> Row {
@@ -577,7 +578,7 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
                 other => !is_in_force(other),
             }
         }
-        When::Contains(character) => value.as_str().is_some_and(|text| text.contains(character)),
+        When::UnknownVariable => value.as_str().is_some_and(header_text::has_unknown),
         When::KeyStarts(prefix) => matches!(path.last(), Some(Segment::Key(key)) if key.starts_with(prefix)),
     }
 }

@@ -24,6 +24,7 @@ pub mod extension;
 pub mod field;
 mod finding;
 pub mod gateway;
+pub mod header_text;
 mod hosts;
 pub mod kinds;
 mod object;

@@ -71,6 +71,7 @@ async fn serve(ui: &Ui, files: &Files, seen: Option<Stamp>, args: Args, world: &
     let config = ProxyConfig {
         listeners: vec![Bind::Gateway { addresses: Arc::new(move |port| vec![SocketAddr::new(address, port)]) }],
         access_log: Some(log),
+        http10: args.http10,
         ..ProxyConfig::new("gateway", namespace, gateway.directory().clone())
     };
     let proxy = Proxy::start(&workers, config).kind(Kind::CannotCreate)?;

@@ -47,6 +47,9 @@ pub struct Args {
     /// Threads that serve requests
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
+    /// Serve HTTP/1.0 as well
+    #[arg(long)]
+    http10: bool,
     /// Log requests as JSON
     #[arg(long)]
     json_log: bool,
