@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::ui::Ui;
@@ -45,6 +47,10 @@ impl OptionalFiles {
     }
 }
 
+/// A state of files: their names, the times of their last changes, their sizes, and which files they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp(Vec<(PathBuf, SystemTime, u64, u64)>);
+
 /// Input that was read: documents that are sound, and what is wrong with the rest.
 #[derive(Debug, Default)]
 pub struct Input {
@@ -80,6 +86,23 @@ impl Files {
             return Err(CliError::message(Kind::Data, format!("no object in {}", named.join(", "))));
         }
         Ok(input)
+    }
+
+    /// Whether they can be read a second time: standard input can't.
+    pub fn can_be_read_again(&self) -> bool {
+        self.files.iter().all(|path| path.as_os_str() != "-")
+    }
+
+    /// What tells one state of the files from another, without reading them. `None` while one of them can't be looked at.
+    pub fn stamp(&self) -> Option<Stamp> {
+        let mut stamp = Vec::new();
+        for path in &self.files {
+            for file in self.expand(path).ok()? {
+                let metadata = fs::metadata(&file).ok()?;
+                stamp.push((file, metadata.modified().ok()?, metadata.len(), metadata.ino()));
+            }
+        }
+        Some(Stamp(stamp))
     }
 
     fn expand(&self, path: &Path) -> CliResult<Vec<PathBuf>> {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use crate::compile::names::qualify;
 use crate::model::handling::RETRY_CONDITIONS;
 use crate::model::{
-    AbortStatus, ClusterName, Cors, DirectResponse, Fault, Handling, HeaderChanges, HeaderEdits, Mirror, PathRewrite,
-    Redirect, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution,
+    AbortStatus, ClusterName, Cors, DirectResponse, Fault, Handling, HeaderChanges, HeaderEdits, HeaderText, Mirror,
+    PathRewrite, Redirect, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution,
 };
 use crate::resources::GRPC_STATUSES;
 use crate::resources::virtual_service::{
@@ -140,7 +140,7 @@ pub(super) fn header_edits(headers: Option<&Headers>) -> HeaderEdits {
 fn header_changes(changes: &resource::HeaderChanges) -> HeaderChanges {
     let values = |values: &std::collections::BTreeMap<String, String>| {
         let lowered = values.iter().map(|(name, value)| (name.to_ascii_lowercase().into(), value.as_str().into()));
-        lowered.filter(|(name, _): &(Box<str>, Box<str>)| HeaderChanges::permits(name)).collect()
+        lowered.filter(|(name, _): &(Box<str>, HeaderText)| HeaderChanges::permits(name)).collect()
     };
     let removed = changes.remove.iter().map(|name| name.to_ascii_lowercase());
     HeaderChanges {

@@ -14,6 +14,7 @@
 mod authentication;
 mod authorization;
 mod claims;
+mod delegate;
 mod endpoints;
 pub mod gateway_api;
 mod handling;

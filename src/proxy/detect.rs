@@ -64,6 +64,7 @@ pub async fn detect(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer) -> 
     let mut acceptor = Acceptor::default();
     let mut fed = 0;
     let seat = local.seats.take();
+    let mut hurried = false;
     loop {
         match buffer.filled().first() {
             Some(&TLS_HANDSHAKE) => match client_hello(&mut acceptor, buffer.filled(), &mut fed) {
@@ -78,10 +79,13 @@ pub async fn detect(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer) -> 
             if let Poll::Ready(read) = poll_read(tcp, local, buffer, cx) {
                 return Poll::Ready(Some(read.unwrap_or(0)));
             }
-            if local.seats.draining() {
-                return Poll::Ready(Some(0));
+            if !local.seats.draining() {
+                seat.wait(cx.waker());
+            } else if !hurried {
+                hurried = true;
+                let limits = &local.shared.limits;
+                deadline.bring_forward(limits.detection.saturating_sub(limits.idle_draining));
             }
-            seat.wait(cx.waker());
             deadline.poll_passed(cx).map(|()| None)
         })
         .await;

@@ -330,13 +330,13 @@ impl Part {
         let mut phase = self.phase.clone();
         let acceptor = Acceptor { local: local.clone(), tasks: Rc::default(), phase: self.phase };
         // Dropping these sets and the acceptor's ends every task of the proxy on this worker.
-        let (mut sockets, mut gateways) = (JoinSet::new(), JoinSet::new());
+        let (mut sockets, mut keepers) = (JoinSet::new(), JoinSet::new());
         for (socket, origin) in self.sockets {
-            sockets.spawn_local(acceptor.clone().run(socket, origin));
+            sockets.spawn_local(acceptor.clone().run(socket, origin, std::future::pending()));
         }
         for ports in self.gateways {
-            gateways.spawn_local(ports.clone().keep(local.clone()));
-            gateways.spawn_local(ports.serve(acceptor.clone()));
+            keepers.spawn_local(ports.clone().keep(local.clone()));
+            sockets.spawn_local(ports.serve(acceptor.clone()));
         }
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -352,9 +352,9 @@ impl Part {
         }
         local.seats.drain();
         let emptied = async {
+            keepers.shutdown().await;
             // Each takes what waits in its queue, and ends.
             while sockets.join_next().await.is_some() {}
-            gateways.shutdown().await;
             acceptor.finish().await;
         };
         tokio::select! {

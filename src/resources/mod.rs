@@ -26,6 +26,7 @@ mod finding;
 pub mod gateway;
 pub mod gateway_api;
 mod gateway_api_enforcement;
+pub mod header_text;
 mod hosts;
 pub mod kinds;
 mod object;

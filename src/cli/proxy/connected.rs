@@ -144,8 +144,12 @@ async fn serve(ui: &Ui, args: super::Args, level: logging::Level) -> CliResult {
 
     let (token, tasks) = (CancellationToken::new(), TaskTracker::new());
     let directory = XdsClient::start(config, token.clone());
-    let proxy_config =
-        ProxyConfig { listeners, access_log: Some(log), ..ProxyConfig::new(name, namespace, directory.clone()) };
+    let proxy_config = ProxyConfig {
+        listeners,
+        access_log: Some(log),
+        http10: args.http10,
+        ..ProxyConfig::new(name, namespace, directory.clone())
+    };
     let proxy = Proxy::start(&workers, proxy_config).kind(Kind::CannotCreate)?;
     let (quit, mut quitting) = mpsc::channel(1);
     for (listener, surface) in surfaces {
