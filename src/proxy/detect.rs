@@ -259,15 +259,8 @@ async fn terminate(
 
 /// SHA-256, in hexadecimal.
 fn fingerprint(certificate: &[u8]) -> String {
-    let provider = tls::provider();
-    let mut suites = provider.cipher_suites.iter().filter_map(rustls::SupportedCipherSuite::tls13);
-    let sha256 = suites.find_map(|suite| {
-        let hash = suite.common.hash_provider;
-        (hash.algorithm() == rustls::crypto::hash::HashAlgorithm::SHA256).then_some(hash)
-    });
-    let digest = sha256.map(|sha256| sha256.hash(certificate));
-    let digest = digest.as_ref().map(AsRef::<[u8]>::as_ref).unwrap_or_default();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Copies bytes between a client and an address, in plaintext.

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::input::{Files, count};
-use crate::cli::proxy::{Args, DRAIN, ROOT_NAMESPACE};
+use crate::cli::proxy::{Args, DRAIN, ROOT_NAMESPACE, idle};
 use crate::cli::ui::Ui;
 use crate::compile::World;
 use crate::identity::TrustDomain;
@@ -72,6 +72,7 @@ async fn serve(ui: &Ui, args: Args, world: &World) -> CliResult {
     tokio::select! {
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
+        never = idle::settle_when_idle() => match never {},
     }
     if !proxy.drain(DRAIN).await {
         ui.warn(format!("some requests did not end within {} s and were cut", DRAIN.as_secs()));
