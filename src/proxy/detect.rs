@@ -12,7 +12,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use rustls::server::Acceptor;
@@ -23,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::model::{AppProtocol, InboundPolicy, MtlsMode, authz};
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
-use crate::proxy::filter::{peer, rbac};
+use crate::proxy::filter::rbac;
 use crate::proxy::http1::Buffer;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
@@ -251,7 +250,7 @@ async fn terminate(
         uri: identity.to_string(),
         hash: fingerprint(certificate),
         own: policy.workload.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
-        party: Arc::new(peer::identify(&identity, None)),
+        party: local.peers.identify(&identity, None),
         identity,
     };
     Ok((Stream::Server(Box::new(stream)), peer))

@@ -15,7 +15,6 @@ use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::wait::{Answer, Ended, Wait, client_gone, through};
 use crate::proxy::exchange::{Exchange, Next, Outcome, Role};
 use crate::proxy::filter::edge::{self, Stance};
-use crate::proxy::filter::peer;
 use crate::proxy::http1::encode::{add_line, add_number};
 use crate::proxy::http1::{
     Body, Buffer, Framing, Head, Name, Refusal, RequestLine, parse_response, write_request, write_response,
@@ -366,10 +365,7 @@ impl Exchange<'_> {
                 && let Some(own) = &self.own
             {
                 let cluster = &self.local.shared.directory.settings().cluster;
-                let announced = peer::announce(&peer::party_of(&own.workload, cluster, false));
-                if !announced.is_empty() {
-                    add_line(&mut scratch.added, peer::HEADER, &announced);
-                }
+                self.local.peers.announce(own, cluster, &mut scratch.added);
             }
         }
         let output = lease.conn.output();
