@@ -247,9 +247,9 @@ async fn terminate(
     let identity = tls::peer_id(certificates).ok_or("the client's certificate names no workload")?;
     let certificate = certificates.and_then(|chain| chain.first()).ok_or("the client presented no certificate")?;
     let peer = MeshPeer {
-        uri: identity.to_string(),
-        hash: fingerprint(certificate),
-        own: policy.workload.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
+        uri: identity.as_str().into(),
+        hash: fingerprint(certificate).into(),
+        own: policy.workload.identity.as_ref().map(|own| own.as_str().into()).unwrap_or_default(),
         party: local.peers.identify(&identity, None),
         identity,
     };
