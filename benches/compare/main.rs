@@ -30,7 +30,7 @@ const MOST_STOLEN: f64 = 0.05;
 const MOST_REPEATS: usize = 3;
 
 /// How long a process is left alone before its idle memory is read.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(25);
 
 /// Services in the mesh that the sidecar does not call.
 const SERVICES: [usize; 3] = [10, 1_000, 10_000];

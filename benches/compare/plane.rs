@@ -166,7 +166,7 @@ fn pod(name: &str, address: [u8; 4]) -> (Key, Item) {
 fn service(name: &str, port: &str, target: u16, pods: &[(String, [u8; 4])]) -> Result<[(Key, Item); 2], String> {
     let value = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {"ports": [{"name": port, "port": 80}]}});
-    let service = Arc::new(compile::service(&value, "cluster.local", None).map_err(said)?);
+    let service = Arc::new(compile::service(&value, "cluster.local", None).ok_or("a service is not understood")?);
     let endpoint = |(pod, address): &(String, [u8; 4])| SliceEndpoint {
         address: (*address).into(),
         pod: Some(Key::new(NAMESPACE, pod)),

@@ -14,8 +14,8 @@
 //! It refuses to guess: a connection that was not redirected has no original destination, and a machine without user namespaces
 //! is reported with the switch that would allow them ([`namespaces_supported`]).
 //!
-//! `unsafe` lives in `sys` alone, for what only the C library can do: running code between fork and exec, and owning a file
-//! descriptor that came over a socket.
+//! `unsafe` lives in `sys` alone, for what only the C library can do: running code between fork and exec, owning a file
+//! descriptor that came over a socket, and giving memory back.
 
 mod capture;
 mod destination;
@@ -32,7 +32,7 @@ mod sys;
 pub use capture::{Capture, SetupError};
 pub use destination::{Destination, original_destination};
 pub use handover::{HandoverError, receive_listener, send_listener};
-pub use heap::{configure_heap, trim_heap};
+pub use heap::{configure_heap, settle, trim_heap};
 pub use listen::{BindError, bind, bind_first_free, bind_group, is_loopback_usable, set_nodelay, socket_from};
 pub use namespace::{Unsupported, isolate, namespaces_supported};
 pub use redirect::{APPLICATION_SOURCE, Extent, Redirect};

@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::net::{APPLICATION_SOURCE, BindError};
 use crate::proxy::admin::{Subject, Way};
 use crate::proxy::directory::Directory;
+use crate::proxy::filter::peer::Peers;
 use crate::proxy::filter::stats::Stats;
 use crate::proxy::http2::Links;
 use crate::proxy::limits::Limits;
@@ -321,6 +322,7 @@ impl Part {
             links: Links::default(),
             names: Names::default(),
             stats: Stats::default(),
+            peers: Peers::default(),
             listeners: RefCell::new(Arc::from([])),
             edge_tls: RefCell::default(),
             log: RefCell::new(self.log),

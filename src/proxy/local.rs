@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::model::Listener;
 use crate::proxy::directory::Directory;
 use crate::proxy::edge_tls;
+use crate::proxy::filter::peer::Peers;
 use crate::proxy::filter::stats::Stats;
 use crate::proxy::http2::Links;
 use crate::proxy::limits::Limits;
@@ -72,6 +73,8 @@ pub struct Local {
     pub names: Names,
     /// Cells found before.
     pub stats: Stats,
+    /// Peers known before.
+    pub peers: Peers,
     /// The ports of a gateway, as they are in force on this worker.
     pub(super) listeners: RefCell<Arc<[Listener]>>,
     /// What its ports with TLS show.

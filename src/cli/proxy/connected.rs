@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::logging;
-use crate::cli::proxy::{DRAIN, ROOT_NAMESPACE};
+use crate::cli::proxy::{DRAIN, ROOT_NAMESPACE, idle};
 use crate::cli::ui::Ui;
 use crate::identity::{TrustBundle, TrustDomain};
 use crate::inject::APPLICATION_PROBES;
@@ -162,6 +162,7 @@ async fn serve(ui: &Ui, args: super::Args, level: logging::Level) -> CliResult {
             _ = interrupted.recv() => {}
             _ = terminated.recv() => {}
             _ = quitting.recv() => {}
+            never = idle::settle_when_idle() => match never {},
         }
     });
     // What `wait_for` answers with is a lock on the value, which the client writes: it must not be kept.

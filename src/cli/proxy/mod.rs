@@ -1,6 +1,7 @@
 //! `mesh proxy`: a proxy as a process of its own, told what to do by a control plane or by files.
 
 mod connected;
+mod idle;
 mod local;
 
 use std::net::{IpAddr, Ipv4Addr};

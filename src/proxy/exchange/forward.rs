@@ -369,10 +369,7 @@ impl Exchange<'_> {
                 && let Some(own) = &self.own
             {
                 let cluster = &self.local.shared.directory.settings().cluster;
-                let announced = peer::announce(&peer::party_of(&own.workload, cluster, false));
-                if !announced.is_empty() {
-                    add_line(&mut scratch.added, peer::HEADER, &announced);
-                }
+                self.local.peers.announce(own, cluster, &mut scratch.added);
             }
         }
         let output = lease.conn.output();

@@ -87,11 +87,11 @@ pub struct MeshPeer {
     /// Who it is.
     pub identity: SpiffeId,
     /// The same, as text.
-    pub uri: String,
+    pub uri: Arc<str>,
     /// SHA-256 of its certificate, in hexadecimal.
-    pub hash: String,
+    pub hash: Arc<str>,
     /// Who we are to it.
-    pub own: String,
+    pub own: Arc<str>,
     /// What telemetry knows of it; more, once it has announced itself.
     pub party: Arc<Party>,
 }
