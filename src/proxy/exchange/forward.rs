@@ -15,7 +15,7 @@ use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::wait::{Answer, Ended, Wait, client_gone, through};
 use crate::proxy::exchange::{Exchange, Next, Outcome, Role};
 use crate::proxy::filter::edge::{self, Stance};
-use crate::proxy::filter::{headers, peer};
+use crate::proxy::filter::headers;
 use crate::proxy::http1::encode::{add_line, add_number};
 use crate::proxy::http1::{
     Body, Buffer, Framing, Head, Name, Refusal, RequestLine, parse_response, write_request, write_response,
