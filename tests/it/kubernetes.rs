@@ -7,7 +7,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -174,11 +174,12 @@ impl Cluster {
         let mut command = Command::new("kubectl");
         command.args(arguments).env("KUBECONFIG", &self.kubeconfig).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        said.read_line(&mut line).unwrap();
         // `Forwarding from 127.0.0.1:43210 -> 15014`
         let address = line.split_whitespace().nth(2).unwrap_or_else(|| panic!("kubectl said {line:?}"));
-        Forward { url: format!("http://{address}"), child }
+        Forward { url: format!("http://{address}"), child, _said: said }
     }
 
     fn remove_application(&self) {
@@ -192,6 +193,8 @@ impl Cluster {
 struct Forward {
     url: String,
     child: Child,
+    /// Open as long as it may say something.
+    _said: BufReader<ChildStdout>,
 }
 
 impl Drop for Forward {
