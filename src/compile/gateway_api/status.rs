@@ -195,7 +195,11 @@ fn count<T: Route>(world: &World, gateway: &Object<Gateway>, index: usize, route
 }
 
 /// What is said of a route, parent by parent; nothing of parents that are not the mesh's.
-fn parents<'a, T: Route>(world: &World, route: &Object<T>, backends: impl Iterator<Item = Target<'a>>) -> Vec<Value> {
+fn parents<'a, T: Route>(
+    world: &World,
+    route: &Object<T>,
+    mut backends: impl Iterator<Item = Target<'a>>,
+) -> Vec<Value> {
     let generation = route.meta.generation;
     let fault = backends.find_map(|target| {
         let fault = target.cluster(world, T::KIND, &route.meta.namespace).err()?;
