@@ -360,6 +360,8 @@ junit\t'JUnit\'s XML, for build servers'"
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l color -d 'Whether levels are coloured [default: on a terminal]' -r -f -a "true\t''
 false\t''"
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l meshConfigFile -d 'File with the mesh\'s settings, instead of the cluster\'s' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l remote-contexts -d 'Contexts of clusters to look at besides, for what has to be the same in all of them; may be given several times' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l timeout -d 'How long reading a cluster may take' -r
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s i -l istioNamespace -d 'Namespace of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s r -l revision -d 'Revision of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
