@@ -393,7 +393,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__control__subcmd__plane)
-            opts="-n -h -V --kubeconfig --context --xds-address --health-address --monitoring-address --ca-dir --namespace --name --pod-ip --trust-domain --domain --cluster-id --registry-only --access-log --help --version"
+            opts="-n -h -V --kubeconfig --context --xds-address --health-address --monitoring-address --ca-dir --namespace --name --pod-ip --trust-domain --domain --cluster-id --registry-only --max-cert-ttl --access-log --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -448,6 +448,10 @@ _mesh() {
                     return 0
                     ;;
                 --cluster-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-cert-ttl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

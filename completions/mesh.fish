@@ -407,6 +407,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l pod-ip -d 'A
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l trust-domain -d 'Trust domain of the mesh' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l domain -d 'Domain of the cluster\'s services' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l cluster-id -d 'Name of the cluster, as metrics report it' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l max-cert-ttl -d 'Longest life of a workload\'s certificate; proxies renew it at half of that' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l registry-only -d 'Let requests for hosts that the mesh does not know fail'
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l access-log -d 'Have proxies log requests'
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s h -l help -d 'Print help (see more with \'--help\')'
