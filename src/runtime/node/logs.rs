@@ -69,7 +69,7 @@ pub enum LogError {
 /// What part of a log to read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogQuery {
-    /// Wait for further lines until the container's pod is gone.
+    /// Wait for further lines until the container's run has ended.
     pub follow: bool,
     /// Only the last lines.
     pub tail_lines: Option<usize>,
@@ -81,7 +81,7 @@ pub struct LogQuery {
     pub until: Option<Timestamp>,
 }
 
-/// Where a follower is: `(file generation, pod still there)`; each change wakes it.
+/// Where a follower is: the file's generation, and whether somebody still writes; each change wakes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Progress {
     generation: u64,
@@ -150,6 +150,7 @@ impl LogStore {
         let mut runs = log.runs.lock();
         *runs = (Some(Timestamp::now()), runs.0);
         drop(runs);
+        log.progress.send_modify(|progress| progress.open = true);
         Ok(LogWriter { log, file: None, size: 0 })
     }
 
@@ -345,6 +346,13 @@ pub(super) struct LogWriter {
     log: Log,
     file: Option<File>,
     size: u64,
+}
+
+impl Drop for LogWriter {
+    /// Who follows a run ends with it, as with kubelet.
+    fn drop(&mut self) {
+        self.log.progress.send_modify(|progress| progress.open = false);
+    }
 }
 
 impl LogWriter {
