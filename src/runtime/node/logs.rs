@@ -583,6 +583,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_follower_ends_with_the_run_and_the_next_run_has_followers_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LogStore::open(root.path()).unwrap();
+        let follow = || store.read("default", "web", None, LogQuery { follow: true, ..LogQuery::default() }).unwrap();
+        let mut writer = store.writer("default", "web", "u1", "app").unwrap();
+        writer.write("stdout", b"first\n").unwrap();
+        let follower = follow();
+        drop(writer);
+        assert_eq!(text(follower).await, "first\n");
+        let mut writer = store.writer("default", "web", "u1", "app").unwrap();
+        let mut follower = follow();
+        assert_eq!(follower.next().await.unwrap().unwrap(), "first\n");
+        writer.write("stdout", b"second\n").unwrap();
+        assert_eq!(follower.next().await.unwrap().unwrap(), "second\n");
+    }
+
+    #[tokio::test]
     async fn a_log_stays_within_two_files() {
         let root = tempfile::tempdir().unwrap();
         let store = LogStore::open(root.path()).unwrap();
