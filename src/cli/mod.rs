@@ -11,7 +11,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub mod analyze;
 pub mod apply;
+pub mod await_proxy;
 pub mod bug_report;
+pub mod capture;
 pub mod check;
 pub mod check_inject;
 pub mod completion;
@@ -96,6 +98,10 @@ enum Command {
     BugReport(bug_report::Args),
     Version(version::Args),
     Completion(completion::Args),
+    #[command(hide = true)]
+    Capture(capture::Args),
+    #[command(hide = true)]
+    AwaitProxy(await_proxy::Args),
 }
 
 /// The command line's definition, for completions and documentation.
@@ -172,6 +178,8 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::BugReport(args) => bug_report::run(ui, args),
         Command::Version(args) => version::run(ui, args),
         Command::Completion(args) => completion::run(ui, args),
+        Command::Capture(args) => capture::run(ui, args),
+        Command::AwaitProxy(args) => await_proxy::run(&args),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -15,9 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::net::BindError;
+use crate::net::{APPLICATION_SOURCE, BindError};
 use crate::proxy::admin::{Subject, Way};
 use crate::proxy::directory::Directory;
+use crate::proxy::filter::peer::Peers;
 use crate::proxy::filter::stats::Stats;
 use crate::proxy::http2::Links;
 use crate::proxy::limits::Limits;
@@ -123,6 +124,7 @@ impl Proxy {
     /// Binds the proxy's addresses and serves them on every worker.
     pub fn start(workers: &Workers, config: ProxyConfig) -> Result<Self, ProxyError> {
         let name = config.name.clone();
+        let captures = config.listeners.iter().any(|bind| matches!(bind, Bind::InboundTransparent { .. }));
         let mut opened = Opening::new(workers.count());
         for bind in config.listeners {
             opened.open(bind).map_err(|error| error.of(&name))?;
@@ -134,6 +136,7 @@ impl Proxy {
             registry: config.registry,
             access_log: config.access_log,
             limits: config.limits,
+            application_source: captures.then_some(APPLICATION_SOURCE.into()),
             http10: config.http10,
             connections: AtomicUsize::new(0),
             addresses: opened.addresses.clone(),
@@ -319,6 +322,7 @@ impl Part {
             links: Links::default(),
             names: Names::default(),
             stats: Stats::default(),
+            peers: Peers::default(),
             listeners: RefCell::new(Arc::from([])),
             edge_tls: RefCell::default(),
             log: RefCell::new(self.log),
@@ -328,13 +332,13 @@ impl Part {
         let mut phase = self.phase.clone();
         let acceptor = Acceptor { local: local.clone(), tasks: Rc::default(), phase: self.phase };
         // Dropping these sets and the acceptor's ends every task of the proxy on this worker.
-        let (mut sockets, mut gateways) = (JoinSet::new(), JoinSet::new());
+        let (mut sockets, mut keepers) = (JoinSet::new(), JoinSet::new());
         for (socket, origin) in self.sockets {
-            sockets.spawn_local(acceptor.clone().run(socket, origin));
+            sockets.spawn_local(acceptor.clone().run(socket, origin, std::future::pending()));
         }
         for ports in self.gateways {
-            gateways.spawn_local(ports.clone().keep(local.clone()));
-            gateways.spawn_local(ports.serve(acceptor.clone()));
+            keepers.spawn_local(ports.clone().keep(local.clone()));
+            sockets.spawn_local(ports.serve(acceptor.clone()));
         }
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -350,9 +354,9 @@ impl Part {
         }
         local.seats.drain();
         let emptied = async {
+            keepers.shutdown().await;
             // Each takes what waits in its queue, and ends.
             while sockets.join_next().await.is_some() {}
-            gateways.shutdown().await;
             acceptor.finish().await;
         };
         tokio::select! {

@@ -38,21 +38,43 @@ pub struct Connection {
     pub certificates: Option<Arc<[CertificateDer<'static>]>>,
 }
 
+/// The TLS configuration of a server.
+#[derive(Clone)]
+pub enum Tls {
+    /// It speaks plaintext.
+    Off,
+    /// Every connection has the same.
+    Fixed(Arc<ServerConfig>),
+    /// A connection has the one that is current when it begins: certificates are renewed while the server runs.
+    Current(Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>),
+}
+
+impl Tls {
+    fn config(&self) -> Option<Arc<ServerConfig>> {
+        match self {
+            Self::Off => None,
+            Self::Fixed(config) => Some(config.clone()),
+            Self::Current(current) => Some(current()),
+        }
+    }
+}
+
+impl From<Option<Arc<ServerConfig>>> for Tls {
+    fn from(config: Option<Arc<ServerConfig>>) -> Self {
+        config.map_or(Self::Off, Self::Fixed)
+    }
+}
+
 /// Serves `service` on `listener` until `token` is cancelled, then drains for at most [`Limits::drain`] and returns.
 ///
 /// With `tls`, the protocol is the one ALPN chose (HTTP/1.1 where it chose none); without, HTTP/2 is recognised by its preface.
 /// A connection that fails its handshake, or says nothing for [`Limits::header_time`], is closed and disturbs no other.
-pub async fn serve<S>(
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    limits: Limits,
-    service: S,
-    token: CancellationToken,
-) where
+pub async fn serve<S>(listener: TcpListener, tls: impl Into<Tls>, limits: Limits, service: S, token: CancellationToken)
+where
     S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let limits = Arc::new(limits);
+    let (tls, limits) = (tls.into(), Arc::new(limits));
     let permits = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     // Cut is cancelled when draining took too long.
@@ -77,7 +99,7 @@ pub async fn serve<S>(
                 continue;
             }
         };
-        let (tls, limits, service) = (tls.clone(), Arc::clone(&limits), service.clone());
+        let (tls, limits, service) = (tls.config(), Arc::clone(&limits), service.clone());
         let (token, cut) = (token.clone(), cut.clone());
         connections.spawn(async move {
             let _permit = permit;

@@ -448,12 +448,13 @@ impl RuleDump {
     }
 }
 
-/// A value's condition: `/exact`, `/prefix*`, `regex EXPRESSION`, `*`.
+/// A value's condition: `/exact`, `/prefix*`, `/segments[/*]`, `regex EXPRESSION`, `*`.
 fn value(expected: &StringMatch) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match expected {
         StringMatch::Exact(exact) | StringMatch::ExactIgnoringCase(exact) => text(exact),
         StringMatch::Prefix(prefix) | StringMatch::PrefixIgnoringCase(prefix) => text(prefix) + "*",
+        StringMatch::Segments(prefix) => text(prefix) + "[/*]",
         StringMatch::Regex(expression) => format!("regex {}", expression.as_str()),
         StringMatch::Present => "*".to_owned(),
     }

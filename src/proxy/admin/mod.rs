@@ -2,6 +2,7 @@
 //!
 //! It changes nothing by GET, shows no key and no token, and answers text and JSON that no browser takes for HTML.
 
+mod application;
 mod dump;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use crate::proxy::directory::Directory;
 use crate::serve::{self, Body};
 use crate::telemetry::Registry;
 
+pub use application::{Application, ApplicationError};
 pub use dump::{
     CertificateDump, ClusterDump, Dump, EndpointDump, ListenerDump, PolicyDump, RouteDump, RuleDump, Settings,
     TargetDump, UnknownDump,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::Method;
+use percent_encoding::percent_decode_str;
 
 use super::failure::{Cause, Failure};
 
@@ -200,26 +201,7 @@ impl Query {
 
 /// Undoes percent-encoding; what is not valid stays as it is.
 fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first == b'%'
-            && let [high, low, after @ ..] = rest
-            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
-        {
-            out.push(high * 16 + low);
-            rest = after;
-            continue;
-        }
-        out.push(*first);
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::addresses::{AddressBlock, AddressError, MAX_PODS, PodAddresses};
 use super::forward::Forwarder;
 use super::names::Names;
 use super::{Ingress, admin as reachable};
+use crate::compile::gateway_api::GATEWAY_NAME;
 use crate::control::ControlPlane;
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::proxy::directory::Directory;
@@ -193,9 +194,9 @@ impl LoopbackNetwork {
     fn gateway(&self, pod: &PodSpecLite, addresses: PodAddresses) -> Bind {
         let (label, value) = INGRESS_LABEL;
         let is_ingress = pod.labels.get(label).is_some_and(|found| found == value);
-        let holds = is_ingress && self.options.ingress.lend(&pod.uid);
-        let ingress = Arc::clone(&self.options.ingress);
-        Bind::Gateway { addresses: Arc::new(move |port| ingress.addresses(addresses.pod, port, holds)) }
+        let may = pod.labels.contains_key(GATEWAY_NAME) || (is_ingress && self.options.ingress.lend(&pod.uid));
+        let (ingress, uid) = (Arc::clone(&self.options.ingress), pod.uid.clone());
+        Bind::Gateway { addresses: Arc::new(move |port| ingress.addresses(addresses.pod, port, &uid, may)) }
     }
 
     fn release(&self, uid: &str) {

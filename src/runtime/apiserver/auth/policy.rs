@@ -67,6 +67,14 @@ static GRANTS: &[Grant] = &[
         resources: &["*/status"],
         namespace: "",
     },
+    // What it deploys for Gateways.
+    Grant {
+        account: ISTIOD,
+        verbs: &["get", "create", "update", "patch"],
+        groups: &["", "apps", "gateway.networking.k8s.io"],
+        resources: &["deployments", "services", "serviceaccounts", "gatewayclasses"],
+        namespace: "",
+    },
     Grant {
         account: ISTIOD,
         verbs: &["create"],
