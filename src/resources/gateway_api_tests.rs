@@ -36,7 +36,10 @@ fn definitions_are_the_projects_own_field_by_field() {
                 let fields = ["name", "jsonPath", "type", "priority"];
                 columns.into_iter().map(|column| fields.map(|field| column[field].clone())).collect()
             };
-            assert_eq!(columns(ours), columns(theirs), "{name} {version}");
+            // An older version may show nothing but names.
+            if theirs["storage"] == true || !columns(theirs).is_empty() {
+                assert_eq!(columns(ours), columns(theirs), "{name} {version}");
+            }
             let leaves = |version: &Value| {
                 let mut leaves = Leaves::new();
                 let schema = &version["schema"]["openAPIV3Schema"];

@@ -151,7 +151,9 @@ fn a_port_is_forwarded() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(forward.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // Kept: kubectl goes on writing there, and would end with it.
+    let mut said = BufReader::new(forward.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
     let port = line.split(" -> ").next().and_then(|text| text.rsplit(':').next()).unwrap().to_owned();
     let mut visitor = Connection::open(format!("127.0.0.1:{port}").parse().unwrap());
     for _ in 0..3 {
@@ -166,6 +168,7 @@ fn a_port_is_forwarded() {
     }
     forward.kill().unwrap();
     forward.wait().unwrap();
+    drop(said);
 }
 
 /// Runs a command as a process of a pod does, without a runtime.

@@ -5,9 +5,9 @@
 //! `mesh/proxy` of this version (`MESH_E2E_HUB` and `MESH_E2E_TAG` name another), `busybox`, and `mesh-e2e/client:1` with curl in it,
 //! and whose Service addresses this machine reaches; with kubectl on the path.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -168,10 +168,40 @@ impl Cluster {
             .map(|(_, body)| body.trim().to_owned())
     }
 
+    /// The monitoring port of the control plane, on this machine.
+    fn forward_monitoring(&self) -> Forward {
+        let arguments = ["port-forward", "-n", "istio-system", "deploy/istiod", ":15014"];
+        let mut command = Command::new("kubectl");
+        command.args(arguments).env("KUBECONFIG", &self.kubeconfig).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        // `Forwarding from 127.0.0.1:43210 -> 15014`
+        let address = line.split_whitespace().nth(2).unwrap_or_else(|| panic!("kubectl said {line:?}"));
+        Forward { url: format!("http://{address}"), child, _said: said }
+    }
+
     fn remove_application(&self) {
         let namespaces = ["mesh-e2e", "mesh-e2e-outside"];
         let gone = ["delete", "namespace", "--ignore-not-found", "--wait", namespaces[0], namespaces[1]];
         self.kubectl(&gone, "");
+    }
+}
+
+/// A forwarded port, until it is dropped.
+struct Forward {
+    url: String,
+    child: Child,
+    /// Open as long as it may say something.
+    _said: BufReader<ChildStdout>,
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -197,7 +227,7 @@ fn the_tour_on_a_real_cluster() {
     let install = ["install", "--profile", "demo", "-y", "--set", &image[0], "--set", &image[1]];
     cluster.mesh(&install);
     let again = cluster.run(MESH, &install, "");
-    assert!(stderr(&again).contains("0 created, 0 changed, 0 removed"), "{}{}", stdout(&again), stderr(&again));
+    assert!(stdout(&again).contains("0 created, 0 changed, 0 removed"), "{}{}", stdout(&again), stderr(&again));
     cluster.mesh(&["verify-install"]);
 
     cluster.kubectl(&["create", "namespace", "mesh-e2e"], "");
@@ -211,11 +241,13 @@ fn the_tour_on_a_real_cluster() {
     cluster.kubectl(&[&ready[..], &["mesh-e2e-outside"]].concat(), "");
     cluster.mesh(&["check"]);
 
+    let forward = cluster.forward_monitoring();
     eventually("every proxy is in sync", || {
-        let output = cluster.run(MESH, &["proxy-status", "-o", "json"], "");
+        let output = cluster.run(MESH, &["proxy-status", "-o", "json", "--address", &forward.url], "");
         let Ok(Value::Array(proxies)) = serde_json::from_str(&stdout(&output)) else { return false };
-        proxies.len() >= 5 && proxies.iter().all(|proxy| proxy.to_string().contains("SYNCED"))
+        proxies.len() >= 5 && proxies.iter().all(|proxy| proxy["status"] == "SYNCED")
     });
+    drop(forward);
     eventually("the gateway leads to v1", || cluster.ingress().as_deref() == Some("version=v1"));
     eventually("so does the sidecar", || cluster.fetch("mesh-e2e").as_deref() == Some("version=v1"));
     cluster.apply(&ROUTING.replace("SUBSET", "v2"));
@@ -247,6 +279,8 @@ fn the_tour_on_a_real_cluster() {
     let kinds = "all,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,crds,\
                  mutatingwebhookconfigurations,validatingwebhookconfigurations";
     eventually("nothing is left", || cluster.kubectl(&[&left[..], &[kinds]].concat(), "").is_empty());
+    let roots = ["get", "configmaps", "-A", "--field-selector", "metadata.name=istio-ca-root-cert", "-o", "name"];
+    assert_eq!(cluster.kubectl(&roots, ""), "");
 }
 
 #[test]

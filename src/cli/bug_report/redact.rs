@@ -20,7 +20,7 @@ const COPIES: [&str; 1] = ["kubectl.kubernetes.io/last-applied-configuration"];
 static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let forms = [
         // A JSON web token.
-        r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+        r"eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",
         // Anything in PEM but a certificate, which everybody may see.
         r"(?s)-----BEGIN [A-Z ]*KEY-----.*?-----END [A-Z ]*KEY-----",
         r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}",

@@ -24,7 +24,8 @@ fn a_pod_gets_its_sidecar_as_a_patch_of_what_was_sent() {
     let answer = inject(&asked, &inject::Settings::default());
     let Answer::Allowed { patch: Some(patch), .. } = &answer else { panic!("{answer:?}") };
     let mut patched = object.clone();
-    json_patch::patch(&mut patched, &serde_json::from_value(patch.clone()).unwrap()).unwrap();
+    let operations: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
+    json_patch::patch(&mut patched, &operations).unwrap();
     let names: Vec<&Value> =
         patched["spec"]["initContainers"].as_array().unwrap().iter().map(|container| &container["name"]).collect();
     assert_eq!(names, ["istio-init", "istio-proxy"]);

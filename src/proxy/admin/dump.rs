@@ -12,7 +12,7 @@ use super::{Subject, Way};
 use crate::identity;
 use crate::model::{
     Action, ClientCertificates, ClusterPolicy, Handling, HttpRule, InboundPolicy, Listener, MtlsMode, OutboundMode,
-    RequestMatch, StringMatch, UpstreamTls,
+    RequestMatch, RetryPolicy, StringMatch, UpstreamTls,
 };
 use crate::proxy::directory::{Cluster, Directory, Resolution, RoutesInForce};
 use crate::resources::Provenance;
@@ -488,7 +488,7 @@ fn conditions(conditions: &RequestMatch) -> String {
 fn handling(handling: &Handling) -> Vec<String> {
     let mut words = Vec::new();
     words.extend(handling.timeout.map(|timeout| format!("timeout {timeout:?}")));
-    if handling.retry.attempts > 0 {
+    if handling.retry != RetryPolicy::default() {
         words.push(format!("retries {}", handling.retry.attempts));
     }
     if let Some(fault) = &handling.fault {

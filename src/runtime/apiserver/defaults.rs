@@ -82,6 +82,14 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
             default(spec, "failedJobsHistoryLimit", || 1.into());
             template(&mut spec["jobTemplate"]["spec"]);
         }
+        "HorizontalPodAutoscaler" => {
+            let spec = &mut object["spec"];
+            default(spec, "minReplicas", || 1.into());
+            default(spec, "metrics", || {
+                json!([{"type": "Resource", "resource": {
+                        "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}])
+            });
+        }
         "Service" => service(object, old),
         "Secret" => {
             secret(object);

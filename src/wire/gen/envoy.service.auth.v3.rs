@@ -82,7 +82,7 @@ pub struct TlsSession {
     #[prost(string, tag = "1")]
     pub sni: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CheckResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<Status>,
@@ -91,7 +91,7 @@ pub struct CheckResponse {
 }
 /// Nested message and enum types in `CheckResponse`.
 pub mod check_response {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum HttpResponse {
         #[prost(message, tag = "2")]
         DeniedResponse(super::DeniedHttpResponse),
@@ -107,7 +107,7 @@ pub struct Status {
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DeniedHttpResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<HttpStatus>,
@@ -121,7 +121,7 @@ pub struct HttpStatus {
     #[prost(int32, tag = "1")]
     pub code: i32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OkHttpResponse {
     #[prost(message, repeated, tag = "2")]
     pub headers: ::prost::alloc::vec::Vec<HeaderValueOption>,

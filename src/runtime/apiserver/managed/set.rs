@@ -93,9 +93,7 @@ impl FieldSet {
                     add(format!("f:{name}"), changed);
                 }
                 for (name, value) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
-                    let mut below = Self::of(value, &shape.field(name));
-                    below.member = true;
-                    add(format!("f:{name}"), (Self::default(), below));
+                    add(format!("f:{name}"), (Self::default(), Self::of(value, &shape.field(name)).whole()));
                 }
             }
             (Value::Array(old), Value::Array(new)) => {
@@ -113,8 +111,7 @@ impl FieldSet {
                     add(step.clone(), changed);
                 }
                 for (step, value) in old_steps.iter().zip(old).filter(|(step, _)| !new_steps.contains(step)) {
-                    let below = Self { member: true, ..Self::of(value, &item) };
-                    add(step.clone(), (Self::default(), below));
+                    add(step.clone(), (Self::default(), Self::of(value, &item).whole()));
                 }
             }
             _ => {
@@ -123,6 +120,12 @@ impl FieldSet {
             }
         }
         (set, gone)
+    }
+
+    /// The same, with every place on the way to a member: what goes takes all of it along.
+    fn whole(self) -> Self {
+        let below = self.below.into_iter().map(|(step, below)| (step, below.whole())).collect();
+        Self { member: true, below }
     }
 
     /// Both together.

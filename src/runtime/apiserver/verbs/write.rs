@@ -108,7 +108,9 @@ pub(super) async fn modify(
             return Ok(Arc::new(Object::new(object.version, next)));
         }
         let done = if object.deleting && released(&next) {
-            collect::forget(&call.server, &call.key(), &object).await
+            let gone = collect::forget(&call.server, &call.key(), &object).await;
+            // It is shown as it was when nothing held it back any more.
+            gone.map(|gone| Arc::new(Object::new(gone.version, next)))
         } else {
             call.server.store.put(call.key(), Expect::Version(object.version), next).await
         };
