@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 
 /// What is said unless somebody asks for something else.
-const DEFAULT: &str = "info,h2=warn,hyper=warn,tower=warn";
+const DEFAULT: &str = "info,h2=error,hyper=warn,tower=warn";
 
 /// Shows what is said, after it was changed to the given filter if there is one.
 type Change = dyn Fn(Option<&str>) -> Result<String, String> + Send + Sync;

@@ -23,9 +23,8 @@ fn failures(options: &[&str], port: u16) -> Option<Vec<String>> {
 #[test]
 fn a_gateway_speaks_http2_as_it_is_written() {
     let site = Site::new();
-    let gateway = Gateway::start(&site.text(0), &[]);
-    gateway.says("listening on http:");
-    gateway.says("listening on https:");
+    let _gateway = Gateway::start(&site.text(0), &[]);
+    site.is_open();
     let Some(plain) = failures(&["-h", "127.0.0.1"], site.plain) else {
         println!("skipped: there is no h2spec");
         return;
