@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::compile::authentication::KeySource;
-use crate::model::{Endpoints, PrivateKeyPem, Service};
+use crate::compile::claims::Claims;
+use crate::compile::mesh_config::MeshConfig;
+use crate::model::{Endpoints, Labels, PrivateKeyPem, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
+use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
 use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
@@ -24,14 +27,16 @@ pub struct World {
     pub domain: Arc<str>,
     /// Namespace whose objects hold for the whole mesh: `istio-system`.
     pub root_namespace: Arc<str>,
+    /// The mesh's settings.
+    pub mesh: Arc<MeshConfig>,
     /// Services by fully qualified host.
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
     /// Endpoints by fully qualified host.
     pub endpoints: BTreeMap<Arc<str>, Arc<Endpoints>>,
-    /// Oldest first.
-    pub virtual_services: Vec<Arc<Object<VirtualService>>>,
-    /// Oldest first.
-    pub destination_rules: Vec<Arc<Object<DestinationRule>>>,
+    /// Oldest first, and by host.
+    pub virtual_services: Claims<VirtualService>,
+    /// Oldest first, and by host.
+    pub destination_rules: Claims<DestinationRule>,
     /// Oldest first.
     pub gateways: Vec<Arc<Object<Gateway>>>,
     /// Oldest first.
@@ -40,6 +45,18 @@ pub struct World {
     pub request_authentications: Vec<Arc<Object<RequestAuthentication>>>,
     /// Oldest first.
     pub authorization_policies: Vec<Arc<Object<AuthorizationPolicy>>>,
+    /// The Gateway API's classes; oldest first.
+    pub gateway_classes: Vec<Arc<Object<GatewayClass>>>,
+    /// The Gateway API's gateways; oldest first.
+    pub edge_gateways: Vec<Arc<Object<gateway_api::Gateway>>>,
+    /// Oldest first.
+    pub http_routes: Vec<Arc<Object<HTTPRoute>>>,
+    /// Oldest first.
+    pub grpc_routes: Vec<Arc<Object<GRPCRoute>>>,
+    /// Oldest first.
+    pub reference_grants: Vec<Arc<Object<ReferenceGrant>>>,
+    /// Labels of namespaces, by name.
+    pub namespaces: BTreeMap<Arc<str>, Labels>,
     /// Keys of issuers of tokens that were fetched, as JSON (RFC 7517).
     pub keys: BTreeMap<KeySource, Arc<str>>,
     /// Secrets that hold what gateways need for TLS, by (namespace, name).
@@ -72,14 +89,21 @@ impl World {
         Self {
             domain: domain.into(),
             root_namespace: root_namespace.into(),
+            mesh: Arc::default(),
             services: BTreeMap::new(),
             endpoints: BTreeMap::new(),
-            virtual_services: Vec::new(),
-            destination_rules: Vec::new(),
+            virtual_services: Claims::new(domain),
+            destination_rules: Claims::new(domain),
             gateways: Vec::new(),
             peer_authentications: Vec::new(),
             request_authentications: Vec::new(),
             authorization_policies: Vec::new(),
+            gateway_classes: Vec::new(),
+            edge_gateways: Vec::new(),
+            http_routes: Vec::new(),
+            grpc_routes: Vec::new(),
+            reference_grants: Vec::new(),
+            namespaces: BTreeMap::new(),
             keys: BTreeMap::new(),
             secrets: BTreeMap::new(),
         }
@@ -89,17 +113,24 @@ impl World {
 /// Sorts by creation time, then name, then namespace: the order in which Istio lets objects win. An object without a time (one
 /// from a file) counts as the youngest.
 pub fn oldest_first<T>(objects: &mut [Arc<Object<T>>]) {
-    objects.sort_by(|a, b| {
-        let key = |object: &Object<T>| {
-            (
-                object.meta.creation_time.is_none(),
-                object.meta.creation_time,
-                object.meta.name.clone(),
-                object.meta.namespace.clone(),
-            )
-        };
-        key(a).cmp(&key(b))
-    });
+    objects.sort_by(|a, b| age(a).cmp(&age(b)));
+}
+
+/// Puts an object where [`oldest_first`] would have it.
+pub fn put_in_order<T>(objects: &mut Vec<Arc<Object<T>>>, object: Arc<Object<T>>) {
+    let place = objects.partition_point(|known| age(known) <= age(&object));
+    objects.insert(place, object);
+}
+
+/// Takes out the object of a name.
+pub fn take_out<T>(objects: &mut Vec<Arc<Object<T>>>, namespace: &str, name: &str) -> Option<Arc<Object<T>>> {
+    let is_it = |known: &Arc<Object<T>>| known.meta.name == name && known.meta.namespace == namespace;
+    objects.iter().position(is_it).map(|place| objects.remove(place))
+}
+
+fn age<T>(object: &Object<T>) -> impl Ord + '_ {
+    let meta = &object.meta;
+    (meta.creation_time.is_none(), meta.creation_time, &meta.name, &meta.namespace)
 }
 
 /// Whether the clients of a namespace see an object.

@@ -63,6 +63,7 @@ pub async fn detect(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer) -> 
     let mut acceptor = Acceptor::default();
     let mut fed = 0;
     let seat = local.seats.take();
+    let mut hurried = false;
     loop {
         match buffer.filled().first() {
             Some(&TLS_HANDSHAKE) => match client_hello(&mut acceptor, buffer.filled(), &mut fed) {
@@ -77,10 +78,13 @@ pub async fn detect(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer) -> 
             if let Poll::Ready(read) = poll_read(tcp, local, buffer, cx) {
                 return Poll::Ready(Some(read.unwrap_or(0)));
             }
-            if local.seats.draining() {
-                return Poll::Ready(Some(0));
+            if !local.seats.draining() {
+                seat.wait(cx.waker());
+            } else if !hurried {
+                hurried = true;
+                let limits = &local.shared.limits;
+                deadline.bring_forward(limits.detection.saturating_sub(limits.idle_draining));
             }
-            seat.wait(cx.waker());
             deadline.poll_passed(cx).map(|()| None)
         })
         .await;
@@ -204,13 +208,14 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
     let foreign_tls = matches!(found, Found::Tls { .. } | Found::Malformed) && !terminates;
     if opaque || foreign_tls {
         // A connection over mesh TLS to an opaque port, and one whose TLS is the application's, are bytes to us.
-        let said = rbac::decide(&policy, &connection_facts(&facts, port), true);
+        let said = rbac::decide_connection(&policy, &connection_facts(&facts, port));
         if !said.allowed {
             local.shared.registry.count(Counter::RequestsDenied);
             refuse(local, &facts, rbac::DENIED_DETAIL, rbac::DENIED, Some(&said.because));
             return;
         }
-        pass_through(local, conn, Hop::plain(app), &facts).await;
+        let hop = Hop::application(app, local.shared.application_source);
+        pass_through(local, conn, hop, &facts).await;
     } else {
         exchange::serve(local, conn, facts).await;
     }

@@ -1,7 +1,7 @@
 //! What the connections of one proxy share: across workers ([`Shared`]) and on one of them ([`Local`]).
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +36,8 @@ pub struct Shared {
     pub access_log: Option<Arc<AccessLog>>,
     /// Its limits.
     pub limits: Limits,
+    /// Where connections to the application come from, when the kernel leads the pod's traffic here.
+    pub application_source: Option<IpAddr>,
     /// Whether HTTP/1.0 is served.
     pub http10: bool,
     /// Open connections, all workers together.

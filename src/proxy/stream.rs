@@ -87,7 +87,13 @@ impl Stream {
 
     /// Ends the direction that we write.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, io => io.poll_shutdown(cx), http2 => http2.poll_flush(cx))
+        match self {
+            Self::Http2Server(stream) => stream.poll_shutdown(cx),
+            Self::Http2Client(stream) => stream.poll_flush(cx),
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Server(io) => Pin::new(&mut **io).poll_shutdown(cx),
+            Self::Client(io) => Pin::new(&mut **io).poll_shutdown(cx),
+        }
     }
 
     /// Our address on the TCP connection at the bottom.

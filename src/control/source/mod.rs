@@ -6,6 +6,7 @@
 //!
 //! It refuses to compile anything, and to answer before every kind has been listed: half of a world looks like a whole one.
 
+mod affected;
 mod inventory;
 mod project;
 mod watch;
@@ -16,14 +17,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::TlsSecret;
+use crate::compile::{MeshConfig, TlsSecret};
 use crate::model::{Health, Labels, Locality, Service};
+use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, VirtualService,
 };
 
+pub use affected::Affected;
 pub(super) use inventory::inbound_services;
-pub use inventory::{Affected, Inventory, Placed};
+pub use inventory::{Inventory, Placed};
 pub(super) use watch::watch;
 
 /// Names an object of some kind.
@@ -71,11 +74,25 @@ pub enum Kind {
     AuthorizationPolicy,
     /// Kubernetes Secret that holds something for TLS.
     Secret,
+    /// Kubernetes Namespace.
+    Namespace,
+    /// The Gateway API's GatewayClass.
+    GatewayClass,
+    /// The Gateway API's Gateway.
+    EdgeGateway,
+    /// The Gateway API's HTTPRoute.
+    HttpRoute,
+    /// The Gateway API's GRPCRoute.
+    GrpcRoute,
+    /// The Gateway API's ReferenceGrant.
+    ReferenceGrant,
+    /// The ConfigMap with the mesh's settings.
+    MeshConfig,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -86,7 +103,22 @@ impl Kind {
         Self::RequestAuthentication,
         Self::AuthorizationPolicy,
         Self::Secret,
+        Self::Namespace,
+        Self::GatewayClass,
+        Self::EdgeGateway,
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::ReferenceGrant,
+        Self::MeshConfig,
     ];
+
+    /// Whether a cluster may be without the kind: those of the Gateway API are there when somebody has installed them.
+    pub fn is_optional(self) -> bool {
+        matches!(
+            self,
+            Self::GatewayClass | Self::EdgeGateway | Self::HttpRoute | Self::GrpcRoute | Self::ReferenceGrant
+        )
+    }
 }
 
 /// A service, and when it was made: of two that claim one port of a workload the older is the first.
@@ -160,6 +192,20 @@ pub enum Item {
     AuthorizationPolicy(Arc<Object<AuthorizationPolicy>>),
     /// What a Secret holds for TLS.
     Secret(Arc<TlsSecret>),
+    /// The labels of a Namespace.
+    Namespace(Labels),
+    /// A GatewayClass.
+    GatewayClass(Arc<Object<GatewayClass>>),
+    /// A Gateway of the Gateway API.
+    EdgeGateway(Arc<Object<gateway_api::Gateway>>),
+    /// An HTTPRoute.
+    HttpRoute(Arc<Object<HTTPRoute>>),
+    /// A GRPCRoute.
+    GrpcRoute(Arc<Object<GRPCRoute>>),
+    /// A ReferenceGrant.
+    ReferenceGrant(Arc<Object<ReferenceGrant>>),
+    /// The mesh's settings.
+    MeshConfig(Arc<MeshConfig>),
 }
 
 impl Item {
@@ -176,6 +222,13 @@ impl Item {
             Self::RequestAuthentication(_) => Kind::RequestAuthentication,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
             Self::Secret(_) => Kind::Secret,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::GatewayClass(_) => Kind::GatewayClass,
+            Self::EdgeGateway(_) => Kind::EdgeGateway,
+            Self::HttpRoute(_) => Kind::HttpRoute,
+            Self::GrpcRoute(_) => Kind::GrpcRoute,
+            Self::ReferenceGrant(_) => Kind::ReferenceGrant,
+            Self::MeshConfig(_) => Kind::MeshConfig,
         }
     }
 }

@@ -99,6 +99,9 @@ impl Exchange<'_> {
             }
         }
         self.edit();
+        if let Some((own, asked)) = self.to_ask() {
+            Box::pin(self.consult(&own, asked)).await?;
+        }
         self.admit()?;
         match self.facts.role {
             Role::Inbound { app, .. } => Ok(Plan { goal: Goal::Address(app), decided: None }),

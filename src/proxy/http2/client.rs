@@ -169,7 +169,7 @@ pub async fn connect(links: &Links, conn: Conn, key: PoolKey, time: Duration) ->
         .max_concurrent_reset_streams(MAX_RESET_STREAMS)
         .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
         .reset_stream_duration(RESET_REMEMBERED);
-    let (io, gathered) = gather(conn);
+    let (io, gathered) = gather(conn, None);
     let shaking = tokio::time::timeout(time, builder.handshake::<_, Bytes>(io));
     let (send, mut connection) = shaking.await.map_err(|_| io::ErrorKind::TimedOut)?.map_err(stream_error)?;
     links.drivers.borrow_mut().spawn_local(async move {

@@ -1,5 +1,5 @@
 //! A connection as the `h2` crate wants it: bytes that were read to find out what is spoken come first, and what is written
-//! is gathered.
+//! is gathered. Where the peer is a client, what passes is watched.
 //!
 //! The crate flushes after every frame that it does not copy, which would make a system call, and over TLS a record, of each
 //! body. So its flushing means nothing here: whoever polls the crate's connection calls [`Gathered::poll_send`] when the crate
@@ -15,21 +15,25 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::proxy::connection::Conn;
+use crate::proxy::http2::flood::Guard;
 use crate::proxy::limits;
 
 /// Bytes that are gathered at most: what two full frames need, and what a worker keeps for reuse.
 const GATHERED: usize = 2 * limits::BUFFER;
 
 /// The crate's end of a connection.
-pub(super) struct Io(Rc<RefCell<Conn>>);
+pub(super) struct Io {
+    conn: Rc<RefCell<Conn>>,
+    guard: Option<Rc<Guard>>,
+}
 
 /// The end of whoever polls the crate's connection.
 pub(super) struct Gathered(Rc<RefCell<Conn>>);
 
-/// Both ends of a connection.
-pub(super) fn gather(conn: Conn) -> (Io, Gathered) {
-    let shared = Rc::new(RefCell::new(conn));
-    (Io(shared.clone()), Gathered(shared))
+/// Both ends of a connection; `guard` watches that of a client, of which nothing was passed on.
+pub(super) fn gather(conn: Conn, guard: Option<Rc<Guard>>) -> (Io, Gathered) {
+    let conn = Rc::new(RefCell::new(conn));
+    (Io { conn: conn.clone(), guard }, Gathered(conn))
 }
 
 impl Gathered {
@@ -42,7 +46,7 @@ impl Gathered {
 impl Io {
     /// Makes room; answers for how many bytes there is some.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut conn = self.0.borrow_mut();
+        let mut conn = self.conn.borrow_mut();
         // What was written already counts until all of it was: a peer that takes little at a time must not let it grow.
         if conn.output().len() >= GATHERED {
             ready!(conn.poll_send(cx))?;
@@ -51,7 +55,7 @@ impl Io {
     }
 
     fn put(&self, bytes: &[u8]) {
-        let mut conn = self.0.borrow_mut();
+        let mut conn = self.conn.borrow_mut();
         let output = conn.output();
         let wanted = output.len() + bytes.len();
         if output.capacity() < wanted {
@@ -59,12 +63,13 @@ impl Io {
             output.reserve_exact(wanted.next_power_of_two().min(GATHERED.max(wanted)) - output.len());
         }
         output.extend_from_slice(bytes);
+        if let Some(guard) = &self.guard {
+            guard.sent(bytes);
+        }
     }
-}
 
-impl AsyncRead for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut conn = self.0.borrow_mut();
+    fn poll_take(&self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut conn = self.conn.borrow_mut();
         let waiting = conn.window();
         if waiting.is_empty() {
             return conn.poll_read_buf(cx, room);
@@ -74,6 +79,17 @@ impl AsyncRead for Io {
         conn.pass(count);
         if conn.window().is_empty() {
             conn.release();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = room.filled().len();
+        ready!(self.poll_take(cx, room))?;
+        if let Some(guard) = &self.guard {
+            guard.received(room.filled().get(before..).unwrap_or_default());
         }
         Poll::Ready(Ok(()))
     }
@@ -110,7 +126,7 @@ impl AsyncWrite for Io {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut conn = self.0.borrow_mut();
+        let mut conn = self.conn.borrow_mut();
         ready!(conn.poll_send(cx))?;
         conn.poll_shutdown(cx)
     }
