@@ -137,7 +137,11 @@ async fn scenario(kind: Kind, options: &Options) -> Result<Vec<Row>, String> {
             // What stands behind speaks HTTP/1.1 either way.
             let v1 = Backend::start("v1", Speaks::Http1).await?;
             let v2 = Backend::start("v2", Speaks::Http1).await?;
-            let peers = gateway::all(&options.mesh, v1.address, v2.address)?;
+            let mut peers = gateway::all(&options.mesh, v1.address, v2.address)?;
+            if speaks == Speaks::Http2 {
+                // The applications themselves cannot be asked so.
+                peers.retain(|peer| !peer.processes.is_empty());
+            }
             for peer in &peers {
                 gateway::check(peer).await.map_err(|error| format!("{}: {error}", peer.name))?;
             }
