@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::columns::{list, string};
+use super::definitions::CLEANUP;
 use super::failure::{Cause, Failure};
 use super::registry::Resource;
 use super::verbs::Call;
@@ -163,8 +164,8 @@ fn qualified(field: &str, key: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Finalizers of Kubernetes' own, which have no domain.
-const FINALIZERS: [&str; 3] = ["kubernetes", "foregroundDeletion", "orphan"];
+/// Finalizers of Kubernetes' own, which have no path in their domain; a definition has the last.
+const FINALIZERS: [&str; 4] = ["kubernetes", "foregroundDeletion", "orphan", CLEANUP];
 
 fn finalizers(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let all = list(object, "/metadata/finalizers");
