@@ -36,6 +36,9 @@ struct Set {
     /// Where the tag points elsewhere, point it here
     #[arg(long)]
     overwrite: bool,
+    /// Taken for the sake of scripts: nothing is asked
+    #[arg(short = 'y', long = "skip-confirmation", hide = true)]
+    _yes: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -80,6 +83,9 @@ struct Remove {
     /// Although namespaces follow it
     #[arg(long, visible_short_alias = 'y', visible_alias = "skip-confirmation")]
     force: bool,
+    /// Taken for the sake of scripts: nothing is asked
+    #[arg(short = 'y', long = "skip-confirmation", hide = true)]
+    _yes: bool,
     #[command(flatten)]
     target: Target,
 }

@@ -13,11 +13,14 @@
 
 mod authentication;
 mod authorization;
+mod claims;
+mod delegate;
 mod endpoints;
 pub mod gateway_api;
 mod handling;
 mod inbound;
 mod listeners;
+mod mesh_config;
 mod names;
 mod objects;
 mod policy;
@@ -29,11 +32,13 @@ mod world;
 mod tests;
 
 pub use authentication::{KeySource, key_sources};
+pub use claims::{Claimant, Claims};
 pub use endpoints::{endpoints, slice_service, workload};
 pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
+pub use mesh_config::{MeshConfig, MeshConfigError};
 pub use names::{qualify, resolve};
-pub use objects::service;
+pub use objects::{secret_entry, service};
 pub use policy::traffic_policy;
 pub use routes::routes;
-pub use world::{Scope, TlsSecret, Visibility, World, oldest_first};
+pub use world::{Scope, TlsSecret, Visibility, World, oldest_first, put_in_order, take_out};

@@ -1,14 +1,11 @@
 //! The traffic policy of a service, from the DestinationRules that apply to it.
 
-use std::sync::Arc;
-
-use crate::compile::names::qualify;
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::policy::PortPolicies;
 use crate::model::pool::MAX_HASH_TABLE;
 use crate::model::{
-    Balancer, ClusterPolicy, CookieKey, HashKey, HashPolicy, HashTable, HostPattern, Http2Use, Keepalive,
-    OutlierPolicy, PoolLimits, RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
+    Balancer, ClusterPolicy, CookieKey, HashKey, HashPolicy, HashTable, Http2Use, Keepalive, OutlierPolicy, PoolLimits,
+    RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
 };
 use crate::resources::destination_rule::{
     self, ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, H2UpgradePolicy, HttpCookie, LoadBalancer,
@@ -56,23 +53,21 @@ pub fn traffic_policy(world: &World, scope: &Scope, service: &Service) -> Traffi
 fn applicable<'w>(world: &'w World, scope: &Scope, service: &Service) -> Vec<&'w Object<DestinationRule>> {
     let lookup = [&*scope.namespace, &*service.namespace, &*world.root_namespace];
     for (step, namespace) in lookup.into_iter().enumerate() {
-        let candidates: Vec<(HostPattern, &Arc<Object<DestinationRule>>)> = world
-            .destination_rules
-            .iter()
-            .filter(|object| object.meta.namespace == namespace && is_visible(object, &scope.namespace))
-            // What the root namespace exports is for the whole mesh, and the last to be asked. A client that lives there, as a
-            // gateway may, has no claim to it as a rule of its own: the services' owners go first.
-            .filter(|object| step > 0 || namespace != &*world.root_namespace || is_private(object))
-            // One for chosen clients only is part of a scope of its own, which is not compiled yet.
-            .filter(|object| object.spec.workload_selector.is_none())
-            .map(|object| (HostPattern::parse(&qualify(object.spec.host.as_str(), namespace, &world.domain)), object))
-            .filter(|(host, _)| host.matches(&service.host))
-            .collect();
-        let Some(best) = candidates.iter().map(|(host, _)| host.precedence()).max() else { continue };
-        let exported = |object: &Object<DestinationRule>| object.spec.export_to.clone();
-        let mut chosen = candidates.iter().filter(|(host, _)| host.precedence() == best).map(|(_, object)| &***object);
-        let Some(first) = chosen.next() else { continue };
-        return std::iter::once(first).chain(chosen.filter(|object| exported(object) == exported(first))).collect();
+        let is_candidate = |object: &Object<DestinationRule>| {
+            object.meta.namespace == namespace
+                && is_visible(object, &scope.namespace)
+                // What the root namespace exports is for the whole mesh, and the last to be asked. A client that lives there,
+                // as a gateway may, has no claim to it as a rule of its own: the services' owners go first.
+                && (step > 0 || namespace != &*world.root_namespace || is_private(object))
+                // One for chosen clients only is part of a scope of its own, which is not compiled yet.
+                && object.spec.workload_selector.is_none()
+        };
+        for claiming in world.destination_rules.covering(&service.host) {
+            let mut chosen = claiming.iter().map(|object| &**object).filter(|object| is_candidate(object));
+            let Some(first) = chosen.next() else { continue };
+            let exported = |object: &Object<DestinationRule>| object.spec.export_to.clone();
+            return std::iter::once(first).chain(chosen.filter(|object| exported(object) == exported(first))).collect();
+        }
     }
     Vec::new()
 }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use crate::compile::gateway_api;
-use crate::compile::handling;
 use crate::compile::names::qualify;
 use crate::compile::world::{Scope, World, is_visible};
+use crate::compile::{delegate, handling};
 use crate::model::matching::WholeMatch;
 use crate::model::{
-    Action, ClusterName, Handling, HostPattern, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch,
-    WeightedCluster,
+    Action, ClusterName, Handling, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch, WeightedCluster,
 };
 use crate::resources::values::{self, GatewayRef};
 use crate::resources::virtual_service::{Destination, HttpDestination, HttpMatch, HttpRoute};
@@ -70,21 +69,8 @@ pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
 
 /// The VirtualService that decides for a service's host.
 fn winner<'w>(world: &'w World, scope: &Scope, service: &Service) -> Option<&'w Object<VirtualService>> {
-    let mut best: Option<(HostPattern, &Object<VirtualService>)> = None;
-    for object in &world.virtual_services {
-        if !Entry::Mesh.admits(object) || !is_visible(object, &scope.namespace) {
-            continue;
-        }
-        for host in &object.spec.hosts {
-            let pattern = HostPattern::parse(&qualify(host.as_str(), &object.meta.namespace, &world.domain));
-            let wins = pattern.matches(&service.host)
-                && best.as_ref().is_none_or(|(found, _)| pattern.precedence() > found.precedence());
-            if wins {
-                best = Some((pattern, object));
-            }
-        }
-    }
-    best.map(|(_, object)| object)
+    let mut candidates = world.virtual_services.covering(&service.host).flatten();
+    candidates.find(|object| Entry::Mesh.admits(object) && is_visible(object, &scope.namespace)).map(|object| &**object)
 }
 
 fn to_itself(service: &Service, port: u16) -> HttpRule {
@@ -110,16 +96,51 @@ pub(super) fn rules(
     for (index, route) in object.spec.http.iter().enumerate() {
         let path = Path::root().key("spec").key("http").index(index);
         let Some(matches) = matches(object, route, entry, &path) else { continue };
-        let rule = HttpRule {
-            provenance: object.provenance().with_rule(format!("http[{index}]")),
-            name: route.name.as_deref().unwrap_or("default").into(),
-            matches,
-            action: Action::Forward(Vec::new()),
-            handling: handling::handling(route),
-        };
-        rules.extend(with_clusters(world, object, route, service, rule));
+        match &route.delegate {
+            None => rules.extend(rule(world, object, (index, route), matches, service)),
+            Some(to) => {
+                let Some(delegate) = delegate::find(world, &object.meta.namespace, to) else { continue };
+                rules.extend(delegated(world, (object, route, &matches), delegate, entry, service));
+            }
+        }
     }
     rules
+}
+
+/// The rules of a delegate in the place of a rule that delegates: its object, itself, and what it asks of requests.
+fn delegated(
+    world: &World,
+    (root, root_route, root_matches): (&Object<VirtualService>, &HttpRoute, &[RequestMatch]),
+    object: &Object<VirtualService>,
+    entry: Entry<'_>,
+    service: Option<&Service>,
+) -> Vec<HttpRule> {
+    let mut rules = Vec::new();
+    for (index, route) in object.spec.http.iter().enumerate().filter(|(_, route)| route.delegate.is_none()) {
+        let path = Path::root().key("spec").key("http").index(index);
+        let Some(matches) = matches(object, route, entry, &path) else { continue };
+        let Some(matches) = delegate::narrowed(root_matches, &matches) else { continue };
+        let whole = delegate::completed(route, root_route, &root.meta.namespace, &world.domain);
+        rules.extend(rule(world, object, (index, &whole), matches, service));
+    }
+    rules
+}
+
+fn rule(
+    world: &World,
+    object: &Object<VirtualService>,
+    (index, route): (usize, &HttpRoute),
+    matches: Vec<RequestMatch>,
+    service: Option<&Service>,
+) -> Vec<HttpRule> {
+    let rule = HttpRule {
+        provenance: object.provenance().with_rule(format!("http[{index}]")),
+        name: route.name.as_deref().unwrap_or("default").into(),
+        matches,
+        action: Action::Forward(Vec::new()),
+        handling: handling::handling(route),
+    };
+    with_clusters(world, object, route, service, rule)
 }
 
 /// The alternatives of a rule that hold for `entry`; `None` when it had some and none of them does.
@@ -220,8 +241,8 @@ fn with_clusters(
     }
     let destinations = destinations(route);
     if destinations.is_empty() {
-        // Nothing that is in force, a delegate for example: there is nowhere to send requests to, so the rule takes none. Kept
-        // without destinations, it would be refused by every proxy, and its siblings with it.
+        // Nothing that is in force: there is nowhere to send requests to, so the rule takes none. Kept without destinations, it
+        // would be refused by every proxy, and its siblings with it.
         return Vec::new();
     }
     let mirrors = handling::mirrors(route);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::compile::authentication::KeySource;
+use crate::compile::claims::Claims;
+use crate::compile::mesh_config::MeshConfig;
 use crate::model::{Endpoints, Labels, PrivateKeyPem, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
 use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
@@ -25,14 +27,16 @@ pub struct World {
     pub domain: Arc<str>,
     /// Namespace whose objects hold for the whole mesh: `istio-system`.
     pub root_namespace: Arc<str>,
+    /// The mesh's settings.
+    pub mesh: Arc<MeshConfig>,
     /// Services by fully qualified host.
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
     /// Endpoints by fully qualified host.
     pub endpoints: BTreeMap<Arc<str>, Arc<Endpoints>>,
-    /// Oldest first.
-    pub virtual_services: Vec<Arc<Object<VirtualService>>>,
-    /// Oldest first.
-    pub destination_rules: Vec<Arc<Object<DestinationRule>>>,
+    /// Oldest first, and by host.
+    pub virtual_services: Claims<VirtualService>,
+    /// Oldest first, and by host.
+    pub destination_rules: Claims<DestinationRule>,
     /// Oldest first.
     pub gateways: Vec<Arc<Object<Gateway>>>,
     /// Oldest first.
@@ -85,10 +89,11 @@ impl World {
         Self {
             domain: domain.into(),
             root_namespace: root_namespace.into(),
+            mesh: Arc::default(),
             services: BTreeMap::new(),
             endpoints: BTreeMap::new(),
-            virtual_services: Vec::new(),
-            destination_rules: Vec::new(),
+            virtual_services: Claims::new(domain),
+            destination_rules: Claims::new(domain),
             gateways: Vec::new(),
             peer_authentications: Vec::new(),
             request_authentications: Vec::new(),
@@ -108,17 +113,24 @@ impl World {
 /// Sorts by creation time, then name, then namespace: the order in which Istio lets objects win. An object without a time (one
 /// from a file) counts as the youngest.
 pub fn oldest_first<T>(objects: &mut [Arc<Object<T>>]) {
-    objects.sort_by(|a, b| {
-        let key = |object: &Object<T>| {
-            (
-                object.meta.creation_time.is_none(),
-                object.meta.creation_time,
-                object.meta.name.clone(),
-                object.meta.namespace.clone(),
-            )
-        };
-        key(a).cmp(&key(b))
-    });
+    objects.sort_by(|a, b| age(a).cmp(&age(b)));
+}
+
+/// Puts an object where [`oldest_first`] would have it.
+pub fn put_in_order<T>(objects: &mut Vec<Arc<Object<T>>>, object: Arc<Object<T>>) {
+    let place = objects.partition_point(|known| age(known) <= age(&object));
+    objects.insert(place, object);
+}
+
+/// Takes out the object of a name.
+pub fn take_out<T>(objects: &mut Vec<Arc<Object<T>>>, namespace: &str, name: &str) -> Option<Arc<Object<T>>> {
+    let is_it = |known: &Arc<Object<T>>| known.meta.name == name && known.meta.namespace == namespace;
+    objects.iter().position(is_it).map(|place| objects.remove(place))
+}
+
+fn age<T>(object: &Object<T>) -> impl Ord + '_ {
+    let meta = &object.meta;
+    (meta.creation_time.is_none(), meta.creation_time, &meta.name, &meta.namespace)
 }
 
 /// Whether the clients of a namespace see an object.

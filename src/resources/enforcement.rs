@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::finding::{Findings, Severity};
 use super::gateway_api_enforcement as gateway_api;
+use super::header_text;
 use super::kinds::{self, Kind};
 use crate::yaml::{Path, Segment};
 
@@ -44,8 +45,8 @@ pub enum When {
     Not(&'static [&'static str]),
     /// Entries whose key starts like this.
     KeyStarts(&'static str),
-    /// Texts with this character.
-    Contains(char),
+    /// Values of headers with a variable that is not known.
+    UnknownVariable,
 }
 
 /// A field of one object that is not in force.
@@ -69,8 +70,8 @@ const fn never(path: &'static str, instead: &'static str) -> Row {
 
 /// Values with `%`, which Envoy reads as commands of its log format.
 const fn variables(path: &'static str) -> Row {
-    let instead = "`%` stands for itself, and nothing is put in its place";
-    Row { path, when: When::Contains('%'), consequence: Consequence::Warning, instead }
+    let instead = "a `%` that begins no variable that is known stands for itself";
+    Row { path, when: When::UnknownVariable, consequence: Consequence::Warning, instead }
 }
 
 pub(super) const fn refuse(path: &'static str, instead: &'static str) -> Row {
@@ -142,6 +143,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.http[].route[].headers",
             "spec.http[].redirect",
             "spec.http[].directResponse",
+            "spec.http[].delegate",
             "spec.http[].rewrite",
             "spec.http[].timeout",
             "spec.http[].retries.attempts",
@@ -243,7 +245,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             never("spec.tls", "TLS connections go where they would without the rule"),
             never("spec.tcp", "TCP connections go where they would without the rule"),
-            never("spec.http[].delegate", "the rule never takes a request"),
             variables("spec.http[].headers.request.set{}"),
             variables("spec.http[].headers.request.add{}"),
             variables("spec.http[].headers.response.set{}"),
@@ -332,12 +333,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             refuse("spec.targetRef", "nothing would ask the policy: select workloads by their labels"),
             refuse("spec.targetRefs", "nothing would ask the policy: select workloads by their labels"),
-            Row {
-                path: "spec.action",
-                when: When::Not(&["ALLOW", "DENY", "AUDIT"]),
-                consequence: Consequence::Refused,
-                instead: "its provider would not be asked, and everything that it matches would be denied",
-            },
         ],
     ),
     ("ServiceEntry", &[warn("kind", "its hosts are not known to the mesh")]),
@@ -610,7 +605,7 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
                 other => !is_in_force(other),
             }
         }
-        When::Contains(character) => value.as_str().is_some_and(|text| text.contains(character)),
+        When::UnknownVariable => value.as_str().is_some_and(header_text::has_unknown),
         When::KeyStarts(prefix) => matches!(path.last(), Some(Segment::Key(key)) if key.starts_with(prefix)),
     }
 }

@@ -267,23 +267,24 @@ fn what_is_wrong_around_the_spec_is_found() {
         ))
     };
     assert!(policy("{action: DENY, rules: [{}]}").is_empty());
-    let custom = policy("{action: CUSTOM, provider: {name: opa}, rules: [{}]}");
-    assert!(custom.iter().any(|error| error.contains("its provider would not be asked")), "{custom:?}");
+    assert!(policy("{action: CUSTOM, provider: {name: opa}, rules: [{}]}").is_empty());
+    let attached = policy("{targetRefs: [{kind: Service, name: web}], rules: [{}]}");
+    assert!(attached.iter().any(|error| error.contains("nothing would ask the policy")), "{attached:?}");
     assert!(errors("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n").is_empty());
 }
 
 #[test]
 fn what_is_not_in_force_is_said() {
     let text = service(
-        "  - match:\n    - uri: {prefix: /a}\n      queryParams: {q: {exact: a}}\n      name: m\n      statPrefix: s\n    delegate: {name: other}\n",
-    );
+        "  - match:\n    - uri: {prefix: /a}\n      queryParams: {q: {exact: a}}\n      name: m\n      statPrefix: s\n      headers: {'@request.auth.claims.a': {exact: b}}\n    delegate: {name: other}\n",
+    ) + "  gateways: [front]\n";
     let findings = check(&text);
     assert_eq!(
         lines(&findings.warnings),
         [
-            "t.yaml:12:5: spec.http[0].delegate is not in force yet: the rule never takes a request",
             "t.yaml:10:7: spec.http[0].match[0].name is not in force yet: the name appears nowhere",
             "t.yaml:11:7: spec.http[0].match[0].statPrefix is not in force yet: the prefix appears nowhere",
+            "t.yaml:12:17: spec.http[0].match[0].headers[\"@request.auth.claims.a\"] is not in force yet: the match never holds",
         ]
     );
 

@@ -72,7 +72,7 @@ fn compiled(object: &Object<VirtualService>) -> Option<Routes> {
         provenance: Provenance::new("Service", Arc::clone(&namespace), "any"),
     };
     let mut world = World::new("cluster.local", "istio-system");
-    world.virtual_services.push(Arc::new(object));
+    world.virtual_services.insert(Arc::new(object));
     Some(routes(&world, &Scope { namespace }, &service))
 }
 

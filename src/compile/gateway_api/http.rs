@@ -555,10 +555,11 @@ fn method_path(method: &GrpcMethodMatch, expression: &mut dyn FnMut(&str, &str) 
 
 fn header_changes(filter: &HeaderFilter) -> HeaderChanges {
     let named = |headers: &[filter::Header]| {
-        let lowered = headers
-            .iter()
-            .map(|header| (header.name.as_str().to_ascii_lowercase().into(), header.value.as_str().into()));
-        lowered.filter(|(name, _): &(Box<str>, Box<str>)| HeaderChanges::permits(name)).collect()
+        let lowered = headers.iter().map(|header| {
+            let name: Box<str> = header.name.as_str().to_ascii_lowercase().into();
+            (name, header.value.as_str().into())
+        });
+        lowered.filter(|(name, _)| HeaderChanges::permits(name)).collect()
     };
     let removed = filter.remove.iter().map(|name| name.to_ascii_lowercase());
     HeaderChanges {

@@ -311,7 +311,7 @@ fn filters_times_and_shares_are_the_models() {
     let Action::Forward(shares) = &rule.action else { panic!("forwards: {rule:?}") };
     assert_eq!(shares.iter().map(|share| share.weight).collect::<Vec<_>>(), [9, 1]);
     let (name, value) = &shares[1].headers.request.set[0];
-    assert_eq!((&**name, &**value), ("x-a", "b"));
+    assert_eq!((&**name, value.as_str()), ("x-a", "b"));
     let handling = &rule.handling;
     assert_eq!(handling.timeout.map(|timeout| timeout.as_secs()), Some(10));
     assert_eq!(handling.retry.per_try_timeout.map(|timeout| timeout.as_secs()), Some(2));

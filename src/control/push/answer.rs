@@ -46,66 +46,76 @@ pub enum Refusal {
     NoName,
 }
 
-impl Snapshot {
-    /// The resources that `name` means to `subject`; none where there is no such thing.
-    pub fn answer(&self, subject: &Subject, kind: ResourceType, name: &Arc<str>) -> Result<Answer, Refusal> {
-        let own =
-            |answer: Option<Encoded>| -> Answer { answer.map(|encoded| (name.clone(), encoded)).into_iter().collect() };
+impl Question {
+    /// What `name` asks for where `subject` says it.
+    pub fn parse(subject: &Subject, kind: ResourceType, name: &str) -> Result<Self, Refusal> {
         let admitted = |scope: &name::Scope| if *scope == subject.scope { Ok(()) } else { Err(Refusal::ForeignScope) };
-        let scoped = |host: &Arc<str>| Question::Scoped(kind, subject.pod.namespace.clone(), host.clone());
-        let of_pod = || Question::Own(kind, subject.pod.clone(), name.clone());
+        let scoped = |scope: &name::Scope, host: Arc<str>| {
+            admitted(scope).map(|()| Self::Scoped(kind, subject.pod.namespace.clone(), host))
+        };
         match kind {
-            ResourceType::Settings if **name == *SELF => Ok(own(Some(self.settings(subject)))),
-            ResourceType::InboundPolicy if **name == *SELF => {
-                Ok(self.remember(of_pod(), || own(self.inbound_policy(subject))))
+            ResourceType::Settings | ResourceType::InboundPolicy if *name == *SELF => {
+                Ok(Self::Own(kind, subject.pod.clone()))
             }
-            ResourceType::Listener if **name == *WILDCARD && subject.is_gateway => {
-                Ok(self.remember(of_pod(), || self.listeners(subject)))
+            ResourceType::Listener if *name == *WILDCARD && subject.is_gateway => {
+                Ok(Self::Own(kind, subject.pod.clone()))
             }
             ResourceType::Settings | ResourceType::InboundPolicy | ResourceType::Listener => Err(Refusal::NoName),
             ResourceType::Service => {
                 let ServiceName { scope, authority } = name.parse().map_err(|_| Refusal::NoName)?;
-                admitted(&scope)?;
-                Ok(self.remember(scoped(&authority), || own(self.service(subject, &authority))))
+                scoped(&scope, authority)
             }
             ResourceType::TrafficPolicy => {
                 let TrafficPolicyName { scope, host } = name.parse().map_err(|_| Refusal::NoName)?;
-                admitted(&scope)?;
-                let compiled = || {
-                    let service = self.world.services.get(&host)?;
-                    let policy = compile::traffic_policy(&self.world, &subject.scope(), service);
-                    Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
-                };
-                Ok(self.remember(scoped(&host), || own(compiled())))
+                scoped(&scope, host)
             }
             ResourceType::Endpoints => {
                 let EndpointsName { host, chunk } = name.parse().map_err(|_| Refusal::NoName)?;
-                let question = Question::Endpoints(host.clone(), chunk);
-                Ok(self.remember(question, || own(self.endpoints(&host, chunk))))
+                Ok(Self::Endpoints(host, chunk))
             }
             ResourceType::Routes => match name.parse().map_err(|_| Refusal::NoName)? {
-                RoutesName::Service { scope, host } => {
-                    admitted(&scope)?;
-                    let compiled = || {
-                        let service = self.world.services.get(&host)?;
-                        let routes = compile::routes(&self.world, &subject.scope(), service);
-                        Some(Encoded::new(&v1::Routes::from(&routes)))
-                    };
-                    Ok(self.remember(scoped(&host), || own(compiled())))
-                }
+                RoutesName::Service { scope, host } => scoped(&scope, host),
                 RoutesName::Gateway { scope, port, host } => {
-                    admitted(&scope)?;
-                    let compiled = || {
-                        let workload = self.gateway(subject)?;
-                        let exists = compile::listeners(&self.world, &workload).iter().any(|listener| {
-                            listener.port == port && listener.virtual_hosts.iter().any(|known| known.host == host)
-                        });
-                        let routes = exists.then(|| compile::gateway_routes(&self.world, &workload, port, &host))?;
-                        Some(Encoded::new(&v1::Routes::from(&routes)))
-                    };
-                    Ok(self.remember(of_pod(), || own(compiled())))
+                    admitted(&scope).map(|()| Self::VirtualHost(subject.pod.clone(), port, host))
                 }
             },
+        }
+    }
+}
+
+impl Snapshot {
+    /// The resources that `name` means to `subject`, whose question is `question`; none where there is no such thing.
+    pub fn answer(&self, subject: &Subject, question: &Question, name: &Arc<str>) -> Answer {
+        if *question == Question::Own(ResourceType::Listener, subject.pod.clone()) {
+            return self.remember(question, || self.listeners(subject));
+        }
+        self.remember(question, || {
+            self.compile(subject, question).map(|encoded| (name.clone(), encoded)).into_iter().collect()
+        })
+    }
+
+    fn compile(&self, subject: &Subject, question: &Question) -> Option<Encoded> {
+        match question {
+            Question::Own(ResourceType::Settings, _) => Some(self.settings(subject)),
+            Question::Own(..) => self.inbound_policy(subject),
+            Question::Scoped(ResourceType::Service, _, authority) => self.service(subject, authority),
+            Question::Scoped(ResourceType::TrafficPolicy, _, host) => {
+                let policy = compile::traffic_policy(&self.world, &subject.scope(), self.world.services.get(host)?);
+                Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
+            }
+            Question::Scoped(_, _, host) => {
+                let routes = compile::routes(&self.world, &subject.scope(), self.world.services.get(host)?);
+                Some(Encoded::new(&v1::Routes::from(&routes)))
+            }
+            Question::VirtualHost(_, port, host) => {
+                let workload = self.gateway(subject)?;
+                let exists = compile::listeners(&self.world, &workload).iter().any(|listener| {
+                    listener.port == *port && listener.virtual_hosts.iter().any(|known| known.host == *host)
+                });
+                let routes = exists.then(|| compile::gateway_routes(&self.world, &workload, *port, host))?;
+                Some(Encoded::new(&v1::Routes::from(&routes)))
+            }
+            Question::Endpoints(host, chunk) => self.endpoints(host, *chunk),
         }
     }
 
@@ -114,8 +124,8 @@ impl Snapshot {
             scope: subject.scope.as_str().into(),
             trust_domain: self.mesh.trust_domain.clone(),
             cluster: self.mesh.cluster.clone(),
-            outbound_mode: self.mesh.outbound_mode,
-            access_log: self.mesh.access_log,
+            outbound_mode: self.world.mesh.outbound_mode.unwrap_or(self.mesh.outbound_mode),
+            access_log: self.world.mesh.access_log.unwrap_or(self.mesh.access_log),
             bundle: Some(self.mesh.bundle.clone()),
         };
         Encoded::new(&v1::Settings::from(&settings))
@@ -130,7 +140,9 @@ impl Snapshot {
             ..(*placed.workload).clone()
         };
         let services = inbound_services(&self.world, &self.created, placed);
-        let policy = compile::inbound_policy(&self.world, Arc::new(workload), services, &self.mesh.trust_domains);
+        let aliases = self.world.mesh.trust_domain_aliases.iter();
+        let domains: Vec<Arc<str>> = self.mesh.trust_domains.iter().chain(aliases).cloned().collect();
+        let policy = compile::inbound_policy(&self.world, Arc::new(workload), services, &domains);
         Some(Encoded::new(&v1::InboundPolicy::from(&policy)))
     }
 

@@ -1,14 +1,15 @@
 //! From changes to answers: one immutable [`Snapshot`] for each generation, whose answers are compiled when first asked for.
 //!
 //! A snapshot inherits every answer that the change did not touch, so that a change costs what depends on it and is asked for,
-//! and no more. Streams are told that there is a new generation and compare versions; equal bytes are not sent again.
+//! and no more. It remembers as well what the last changes touched: streams ask anew for that alone, and send what differs from
+//! what they sent before.
 //!
 //! It guarantees that generations grow by one with each publication, and that a burst of changes delays none of them by more
 //! than [`DEBOUNCE`].
 
 mod answer;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compile::{KeySource, World};
 use crate::identity::TrustBundle;
-use crate::model::OutboundMode;
+use crate::model::{HostPattern, OutboundMode};
 use crate::wire::{Encoded, ResourceType};
 
 use super::keys::Fetched;
@@ -34,6 +35,9 @@ const DEBOUNCE: Duration = Duration::from_millis(10);
 
 /// For how many generations an answer that nobody asks for is inherited.
 const IDLE_GENERATIONS: u64 = 16;
+
+/// How many changes are remembered. A stream that is further behind compares everything that it has told its proxy.
+const CHANGES: usize = 64;
 
 /// What every proxy is told.
 #[derive(Debug, Clone)]
@@ -55,12 +59,14 @@ pub struct MeshSettings {
 /// Resources with their names: one for a name that exists, none for one that does not, any number for a wildcard.
 pub type Answer = Arc<[(Arc<str>, Encoded)]>;
 
-/// What an answer depends on.
+/// What a name asks for, and so what its answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Question {
-    /// Told to one pod about itself.
-    Own(ResourceType, Key, Arc<str>),
-    /// The same for every client of a namespace: the name, and the host in it.
+pub enum Question {
+    /// What one pod is told about itself.
+    Own(ResourceType, Key),
+    /// The rules of a virtual host of one gateway, by port.
+    VirtualHost(Key, u16, HostPattern),
+    /// The same for every client of a namespace, about a host.
     Scoped(ResourceType, Arc<str>, Arc<str>),
     /// A chunk of endpoints, the same for everybody.
     Endpoints(Arc<str>, u32),
@@ -69,9 +75,10 @@ enum Question {
 impl Question {
     fn is_touched(&self, affected: &Affected) -> bool {
         match self {
-            Self::Own(kind, pod, _) => affected.types.contains(kind) || affected.pods.contains(pod),
-            Self::Scoped(kind, _, host) => affected.types.contains(kind) || affected.hosts.contains(host),
-            Self::Endpoints(host, _) => affected.hosts.contains(host),
+            Self::Own(kind, pod) => affected.is_pod(*kind, pod),
+            Self::VirtualHost(pod, ..) => affected.is_pod(ResourceType::Routes, pod),
+            Self::Scoped(kind, _, host) => affected.is_host(*kind, host),
+            Self::Endpoints(host, _) => affected.is_host(ResourceType::Endpoints, host),
         }
     }
 }
@@ -92,6 +99,8 @@ pub struct Snapshot {
     pods: Arc<HashMap<Key, Arc<Placed>>>,
     created: Arc<HashMap<Arc<str>, Timestamp>>,
     mesh: Arc<MeshSettings>,
+    /// What the last changes touched, the newest first: the first of them led to this generation.
+    changes: VecDeque<Arc<Affected>>,
     answers: Mutex<HashMap<Question, Remembered>>,
 }
 
@@ -103,23 +112,27 @@ impl Snapshot {
             pods: inventory.pods(),
             created: inventory.created(),
             mesh,
+            changes: VecDeque::new(),
             answers: Mutex::default(),
         }
     }
 
-    fn next(&self, inventory: &Inventory, mesh: Arc<MeshSettings>, affected: &Affected) -> Self {
+    fn next(&self, inventory: &Inventory, mesh: Arc<MeshSettings>, affected: Affected) -> Self {
         let oldest = self.generation.saturating_sub(IDLE_GENERATIONS);
         let inherited = |(question, known): (&Question, &Remembered)| {
             let wanted = known.asked_in.load(Ordering::Relaxed) >= oldest;
-            (wanted && !question.is_touched(affected)).then(|| (question.clone(), known.clone()))
+            (wanted && !question.is_touched(&affected)).then(|| (question.clone(), known.clone()))
         };
         let answers = self.answers.lock().iter().filter_map(inherited).collect();
+        let older = self.changes.iter().take(CHANGES - 1).cloned();
+        let changes = std::iter::once(Arc::new(affected)).chain(older).collect();
         Self {
             generation: self.generation + 1,
             world: inventory.world(),
             pods: inventory.pods(),
             created: inventory.created(),
             mesh,
+            changes,
             answers: Mutex::new(answers),
         }
     }
@@ -129,6 +142,13 @@ impl Snapshot {
         &self.world
     }
 
+    /// What has changed since generation `seen`; `None` where that is too long ago to be remembered.
+    pub fn changes_since(&self, seen: u64) -> Option<Changes<'_>> {
+        let count = usize::try_from(self.generation.checked_sub(seen)?).ok()?;
+        (seen > 0 && count <= self.changes.len())
+            .then(|| Changes(self.changes.iter().take(count).map(|affected| &**affected).collect()))
+    }
+
     /// The pod, if there is one of that name.
     pub fn pod(&self, key: &Key) -> Option<&Arc<Placed>> {
         self.pods.get(key)
@@ -136,15 +156,31 @@ impl Snapshot {
 
     /// A question's answer, compiled unless it is known. Compiling holds no lock: two that ask at once both compile, and get
     /// equal bytes.
-    fn remember(&self, question: Question, compile: impl FnOnce() -> Answer) -> Answer {
-        if let Some(known) = self.answers.lock().get(&question) {
+    fn remember(&self, question: &Question, compile: impl FnOnce() -> Answer) -> Answer {
+        if let Some(known) = self.answers.lock().get(question) {
             known.asked_in.store(self.generation, Ordering::Relaxed);
             return known.answer.clone();
         }
         let answer = compile();
         let asked_in = Arc::new(AtomicU64::new(self.generation));
-        self.answers.lock().insert(question, Remembered { answer: answer.clone(), asked_in });
+        self.answers.lock().insert(question.clone(), Remembered { answer: answer.clone(), asked_in });
         answer
+    }
+}
+
+/// What has changed from one generation to another.
+#[derive(Debug)]
+pub struct Changes<'s>(Vec<&'s Affected>);
+
+impl Changes<'_> {
+    /// Whether the answer to a question may be another one than before.
+    pub fn touch(&self, question: &Question) -> bool {
+        self.0.iter().any(|affected| question.is_touched(affected))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -185,7 +221,7 @@ pub async fn publish(
             Ok(()) = roots.changed() => {
                 let bundle = roots.borrow_and_update().clone();
                 mesh = Arc::new(MeshSettings { bundle, ..(*mesh).clone() });
-                affected.types.insert(ResourceType::Settings);
+                affected.touch_type(ResourceType::Settings);
             }
         }
         // What comes before the earliest moment to publish again is published with it.
@@ -204,7 +240,7 @@ pub async fn publish(
         if !inventory.is_complete() {
             continue;
         }
-        if affected.types.contains(&ResourceType::InboundPolicy) {
+        if affected.has_issuers() {
             let sources = inventory.key_sources();
             wanted.send_if_modified(|wanted| {
                 let differs = *wanted != sources;
@@ -213,13 +249,15 @@ pub async fn publish(
             });
         }
         let current = snapshots.borrow().clone();
+        let affected = std::mem::take(&mut affected);
         let next = match current {
             None => Snapshot::first(&inventory, mesh.clone()),
             Some(_) if affected.is_empty() => continue,
-            Some(current) => current.next(&inventory, mesh.clone(), &affected),
+            Some(current) => {
+                tracing::debug!(generation = current.generation + 1, ?affected, "changed");
+                current.next(&inventory, mesh.clone(), affected)
+            }
         };
-        tracing::debug!(generation = next.generation, ?affected, "published");
-        affected = Affected::default();
         earliest = Instant::now() + DEBOUNCE;
         snapshots.send_replace(Some(Arc::new(next)));
     }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::{self, KeySource, World, oldest_first};
+use crate::compile::{self, KeySource, MeshConfig, World};
 use crate::identity::{SpiffeId, TrustDomain};
-use crate::model::{Endpoint, Endpoints, Health, InboundService, Labels, Locality, MtlsMode, TunnelProtocol, Workload};
+use crate::model::{
+    Endpoint, Endpoints, Health, InboundService, Labels, Locality, MtlsMode, Service, TunnelProtocol, Workload,
+};
 use crate::resources::Object;
 use crate::wire::{MAX_ENDPOINTS_PER_CHUNK, ResourceType};
 
-use super::{Event, Item, Key, Kind, PodItem, ServiceItem, SliceItem};
+use super::{Affected, Event, Item, Key, Kind, PodItem, ServiceItem, SliceItem};
 
 /// A pod as a workload of the mesh, and the services that it answers for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,24 +29,6 @@ pub struct Placed {
 
 /// The namespace in the keys of objects of the cluster as a whole.
 const CLUSTER_SCOPE: &str = "default";
-
-/// Whom changes touch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Affected {
-    /// Every resource of these types.
-    pub types: BTreeSet<ResourceType>,
-    /// What depends on these hosts.
-    pub hosts: BTreeSet<Arc<str>>,
-    /// What these pods are told about themselves.
-    pub pods: BTreeSet<Key>,
-}
-
-impl Affected {
-    /// Whether nobody is touched.
-    pub fn is_empty(&self) -> bool {
-        self.types.is_empty() && self.hosts.is_empty() && self.pods.is_empty()
-    }
-}
 
 /// What a service's endpoints were looked up by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -68,6 +52,8 @@ pub struct Inventory {
     referrers: HashMap<Reference, BTreeSet<Key>>,
     references: HashMap<Key, Vec<Reference>>,
     unlisted: BTreeSet<Kind>,
+    /// The object that the mesh's settings are from.
+    mesh_config: Option<Key>,
     trust_domain: TrustDomain,
     cluster: Arc<str>,
 }
@@ -86,6 +72,7 @@ impl Inventory {
             referrers: HashMap::new(),
             references: HashMap::new(),
             unlisted: Kind::ALL.into(),
+            mesh_config: None,
             trust_domain,
             cluster,
         }
@@ -124,7 +111,7 @@ impl Inventory {
     pub fn insert_keys(&mut self, source: KeySource, keys: Arc<str>, affected: &mut Affected) {
         if self.world.keys.get(&source) != Some(&keys) {
             Arc::make_mut(&mut self.world).keys.insert(source, keys);
-            affected.types.insert(ResourceType::InboundPolicy);
+            affected.touch_type(ResourceType::InboundPolicy);
         }
     }
 
@@ -170,6 +157,7 @@ impl Inventory {
             Kind::HttpRoute => of(&self.world.http_routes),
             Kind::GrpcRoute => of(&self.world.grpc_routes),
             Kind::ReferenceGrant => of(&self.world.reference_grants),
+            Kind::MeshConfig => self.mesh_config.iter().cloned().collect(),
         }
     }
 
@@ -179,29 +167,44 @@ impl Inventory {
             Item::EndpointSlice(slice) => self.insert_slice(key, slice, affected),
             Item::Pod(pod) => self.insert_pod(key, &pod, affected),
             Item::VirtualService(object) => {
-                put(&mut Arc::make_mut(&mut self.world).virtual_services, object);
-                touch(affected, Kind::VirtualService);
+                let world = Arc::make_mut(&mut self.world);
+                let before = world.virtual_services.insert(object.clone());
+                if before.as_ref() != Some(&object) {
+                    affected.touch_virtual_service(&object, &world.domain);
+                    before.iter().for_each(|before| affected.touch_virtual_service(before, &world.domain));
+                }
             }
             Item::DestinationRule(object) => {
-                put(&mut Arc::make_mut(&mut self.world).destination_rules, object);
-                touch(affected, Kind::DestinationRule);
+                let world = Arc::make_mut(&mut self.world);
+                let before = world.destination_rules.insert(object.clone());
+                if before.as_ref() != Some(&object) {
+                    affected.touch_destination_rule(&object, &world.domain);
+                    before.iter().for_each(|before| affected.touch_destination_rule(before, &world.domain));
+                }
             }
             Item::Gateway(object) => {
-                put(&mut Arc::make_mut(&mut self.world).gateways, object);
-                touch(affected, Kind::Gateway);
+                if put(&mut Arc::make_mut(&mut self.world).gateways, object) {
+                    affected.touch_gateways();
+                }
             }
             Item::PeerAuthentication(object) => {
-                put(&mut Arc::make_mut(&mut self.world).peer_authentications, object);
-                touch(affected, Kind::PeerAuthentication);
-                self.assemble_namespace(&key.namespace, affected);
+                if put(&mut Arc::make_mut(&mut self.world).peer_authentications, object) {
+                    self.touch_demands(Kind::PeerAuthentication, &key, affected);
+                }
             }
             Item::RequestAuthentication(object) => {
-                put(&mut Arc::make_mut(&mut self.world).request_authentications, object);
-                touch(affected, Kind::RequestAuthentication);
+                if put(&mut Arc::make_mut(&mut self.world).request_authentications, object) {
+                    self.touch_demands(Kind::RequestAuthentication, &key, affected);
+                }
             }
             Item::AuthorizationPolicy(object) => {
-                put(&mut Arc::make_mut(&mut self.world).authorization_policies, object);
-                touch(affected, Kind::AuthorizationPolicy);
+                if put(&mut Arc::make_mut(&mut self.world).authorization_policies, object) {
+                    self.touch_demands(Kind::AuthorizationPolicy, &key, affected);
+                }
+            }
+            Item::MeshConfig(config) => {
+                self.mesh_config = Some(key);
+                self.replace_mesh(config, affected);
             }
             Item::Namespace(labels) => {
                 if self.world.namespaces.get(&key.name) != Some(&labels) {
@@ -210,38 +213,62 @@ impl Inventory {
                 }
             }
             Item::GatewayClass(object) => {
-                renew(&mut self.world, |world| &mut world.gateway_classes, object, Kind::GatewayClass, affected);
+                renew(&mut self.world, |world| &mut world.gateway_classes, object, affected);
             }
             Item::EdgeGateway(object) => {
-                renew(&mut self.world, |world| &mut world.edge_gateways, object, Kind::EdgeGateway, affected);
+                renew(&mut self.world, |world| &mut world.edge_gateways, object, affected);
             }
             Item::HttpRoute(object) => {
-                renew(&mut self.world, |world| &mut world.http_routes, object, Kind::HttpRoute, affected);
+                renew(&mut self.world, |world| &mut world.http_routes, object, affected);
             }
             Item::GrpcRoute(object) => {
-                renew(&mut self.world, |world| &mut world.grpc_routes, object, Kind::GrpcRoute, affected);
+                renew(&mut self.world, |world| &mut world.grpc_routes, object, affected);
             }
             Item::ReferenceGrant(object) => {
-                renew(&mut self.world, |world| &mut world.reference_grants, object, Kind::ReferenceGrant, affected);
+                renew(&mut self.world, |world| &mut world.reference_grants, object, affected);
             }
             Item::Secret(secret) => {
                 let name = (key.namespace, key.name);
                 if self.world.secrets.get(&name) != Some(&secret) {
                     Arc::make_mut(&mut self.world).secrets.insert(name, secret);
-                    touch(affected, Kind::Secret);
+                    affected.touch_gateways();
                 }
             }
         }
     }
 
+    fn replace_mesh(&mut self, config: Arc<MeshConfig>, affected: &mut Affected) {
+        if self.world.mesh == config {
+            return;
+        }
+        for reason in &config.refused {
+            tracing::error!(reason, "a setting of the mesh is not in force");
+        }
+        if let Some(domain) = config.trust_domain.as_ref().filter(|domain| ***domain != *self.trust_domain.as_str()) {
+            tracing::warn!(
+                configured = &**domain,
+                in_force = %self.trust_domain,
+                "the trust domain is the one that the control plane was started with"
+            );
+        }
+        Arc::make_mut(&mut self.world).mesh = config;
+        affected.touch_mesh();
+    }
+
+    fn touch_demands(&mut self, kind: Kind, key: &Key, affected: &mut Affected) {
+        affected.touch_demands(kind, &key.namespace, &self.world.root_namespace);
+        if kind == Kind::PeerAuthentication {
+            self.assemble_namespace(&key.namespace, affected);
+        }
+    }
+
     fn remove(&mut self, kind: Kind, key: &Key, affected: &mut Affected) {
-        let world = &mut self.world;
         match kind {
             Kind::Service => {
                 if let Some(gone) = self.services.remove(key) {
                     Arc::make_mut(&mut self.created).remove(&gone.service.host);
                     Arc::make_mut(&mut self.world).services.remove(&gone.service.host);
-                    self.touch_service(&gone.service.host, affected);
+                    self.touch_service(&gone.service, affected);
                     self.assemble(key, Some(&gone.service.host), affected);
                 }
             }
@@ -259,7 +286,7 @@ impl Inventory {
             Kind::Pod => {
                 let gone = Arc::make_mut(&mut self.pods).remove(key);
                 if let Some(gone) = gone {
-                    affected.pods.insert(key.clone());
+                    affected.touch_pod(key.clone());
                     for address in &gone.workload.addresses {
                         if self.pods_by_address.get(address) == Some(key) {
                             self.pods_by_address.remove(address);
@@ -268,32 +295,77 @@ impl Inventory {
                     self.assemble_referrers(key, &gone.workload.addresses, affected);
                 }
             }
-            Kind::VirtualService => take(&mut Arc::make_mut(world).virtual_services, key, kind, affected),
-            Kind::DestinationRule => take(&mut Arc::make_mut(world).destination_rules, key, kind, affected),
-            Kind::Gateway => take(&mut Arc::make_mut(world).gateways, key, kind, affected),
+            Kind::VirtualService => {
+                let world = Arc::make_mut(&mut self.world);
+                if let Some(gone) = world.virtual_services.remove(&key.namespace, &key.name) {
+                    affected.touch_virtual_service(&gone, &world.domain);
+                }
+            }
+            Kind::DestinationRule => {
+                let world = Arc::make_mut(&mut self.world);
+                if let Some(gone) = world.destination_rules.remove(&key.namespace, &key.name) {
+                    affected.touch_destination_rule(&gone, &world.domain);
+                }
+            }
+            Kind::Gateway => {
+                if take(&mut Arc::make_mut(&mut self.world).gateways, key) {
+                    affected.touch_gateways();
+                }
+            }
             Kind::RequestAuthentication => {
-                take(&mut Arc::make_mut(world).request_authentications, key, kind, affected);
+                if take(&mut Arc::make_mut(&mut self.world).request_authentications, key) {
+                    self.touch_demands(kind, key, affected);
+                }
             }
             Kind::AuthorizationPolicy => {
-                take(&mut Arc::make_mut(world).authorization_policies, key, kind, affected);
+                if take(&mut Arc::make_mut(&mut self.world).authorization_policies, key) {
+                    self.touch_demands(kind, key, affected);
+                }
             }
             Kind::PeerAuthentication => {
-                take(&mut Arc::make_mut(world).peer_authentications, key, kind, affected);
-                self.assemble_namespace(&key.namespace, affected);
+                if take(&mut Arc::make_mut(&mut self.world).peer_authentications, key) {
+                    self.touch_demands(kind, key, affected);
+                }
+            }
+            Kind::MeshConfig => {
+                if self.mesh_config.take_if(|known| known == key).is_some() {
+                    self.replace_mesh(Arc::default(), affected);
+                }
             }
             Kind::Namespace => {
-                if Arc::make_mut(world).namespaces.remove(&key.name).is_some() {
+                if Arc::make_mut(&mut self.world).namespaces.remove(&key.name).is_some() {
                     self.touch_edge(affected);
                 }
             }
-            Kind::GatewayClass => take(&mut Arc::make_mut(world).gateway_classes, key, kind, affected),
-            Kind::EdgeGateway => take(&mut Arc::make_mut(world).edge_gateways, key, kind, affected),
-            Kind::HttpRoute => take(&mut Arc::make_mut(world).http_routes, key, kind, affected),
-            Kind::GrpcRoute => take(&mut Arc::make_mut(world).grpc_routes, key, kind, affected),
-            Kind::ReferenceGrant => take(&mut Arc::make_mut(world).reference_grants, key, kind, affected),
+            Kind::GatewayClass => {
+                if take(&mut Arc::make_mut(&mut self.world).gateway_classes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::EdgeGateway => {
+                if take(&mut Arc::make_mut(&mut self.world).edge_gateways, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::HttpRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).http_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::GrpcRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).grpc_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::ReferenceGrant => {
+                if take(&mut Arc::make_mut(&mut self.world).reference_grants, key) {
+                    affected.touch_edge();
+                }
+            }
             Kind::Secret => {
-                if Arc::make_mut(world).secrets.remove(&(key.namespace.clone(), key.name.clone())).is_some() {
-                    touch(affected, kind);
+                let name = (key.namespace.clone(), key.name.clone());
+                if Arc::make_mut(&mut self.world).secrets.remove(&name).is_some() {
+                    affected.touch_gateways();
                 }
             }
         }
@@ -302,7 +374,7 @@ impl Inventory {
     /// Which routes attach to a gateway may depend on the labels of their namespaces.
     fn touch_edge(&self, affected: &mut Affected) {
         if !self.world.edge_gateways.is_empty() {
-            touch(affected, Kind::EdgeGateway);
+            affected.touch_edge();
         }
     }
 
@@ -317,17 +389,20 @@ impl Inventory {
             Some(time) => created.insert(host.clone(), time),
             None => created.remove(&host),
         };
-        self.services.insert(key.clone(), item);
-        self.touch_service(&host, affected);
+        let service = item.service.clone();
+        if let Some(before) = self.services.insert(key.clone(), item) {
+            affected.touch_names(&before.service, &self.world.domain);
+        }
+        self.touch_service(&service, affected);
         self.assemble(&key, None, affected);
     }
 
-    /// A service's names may mean something else now, and a rule may name its ports.
-    fn touch_service(&self, host: &Arc<str>, affected: &mut Affected) {
-        affected.types.extend([ResourceType::Service, ResourceType::Routes]);
-        affected.hosts.insert(host.clone());
-        if let Some(endpoints) = self.world.endpoints.get(host) {
-            affected.pods.extend(endpoints.endpoints.iter().map(|endpoint| pod_of(&endpoint.workload)));
+    /// A service's names may mean something else now, and rules and workloads have to know its ports.
+    fn touch_service(&self, service: &Service, affected: &mut Affected) {
+        affected.touch_service(service, &self.world.domain);
+        let endpoints = self.world.endpoints.get(&service.host);
+        for endpoint in endpoints.iter().flat_map(|endpoints| &endpoints.endpoints) {
+            affected.touch_pod(pod_of(&endpoint.workload));
         }
     }
 
@@ -363,7 +438,7 @@ impl Inventory {
         for address in &placed.workload.addresses {
             self.pods_by_address.insert(*address, key.clone());
         }
-        affected.pods.insert(key.clone());
+        affected.touch_pod(key.clone());
         Arc::make_mut(&mut self.pods).insert(key.clone(), Arc::new(placed));
         self.assemble_referrers(&key, &addresses, affected);
     }
@@ -504,16 +579,26 @@ impl Inventory {
         if exists && before.as_ref().is_some_and(|before| before.endpoints == endpoints) {
             return;
         }
-        let pods = |endpoints: &[Arc<Endpoint>]| -> BTreeSet<Key> {
-            endpoints.iter().map(|endpoint| pod_of(&endpoint.workload)).collect()
-        };
-        let old = before.as_ref().map(|before| pods(&before.endpoints)).unwrap_or_default();
-        let new = pods(&endpoints);
-        for key in old.union(&new) {
+        // A workload answers for a service on the ports that its endpoints have.
+        type Ports<'e> = BTreeMap<Key, Vec<(IpAddr, &'e [(u16, u16)])>>;
+        fn by_pod(endpoints: &[Arc<Endpoint>]) -> Ports<'_> {
+            let mut found = Ports::new();
+            for endpoint in endpoints {
+                found.entry(pod_of(&endpoint.workload)).or_default().push((endpoint.address, &endpoint.ports));
+            }
+            found
+        }
+        let old = before.as_ref().map(|before| by_pod(&before.endpoints)).unwrap_or_default();
+        let new = by_pod(&endpoints);
+        for key in old.keys().chain(new.keys()) {
+            if old.get(key) == new.get(key) {
+                continue;
+            }
+            affected.touch_pod(key.clone());
             let Some(placed) = self.pods.get(key) else { continue };
-            if placed.hosts.contains(host) != new.contains(key) {
+            if placed.hosts.contains(host) != new.contains_key(key) {
                 let mut placed = (**placed).clone();
-                if new.contains(key) {
+                if new.contains_key(key) {
                     placed.hosts.insert(host.clone());
                 } else {
                     placed.hosts.remove(host);
@@ -522,12 +607,13 @@ impl Inventory {
             }
         }
         let chunks = |count: usize| count.div_ceil(MAX_ENDPOINTS_PER_CHUNK);
-        if chunks(before.map_or(0, |before| before.endpoints.len())) != chunks(endpoints.len()) {
-            affected.types.insert(ResourceType::Service);
+        if chunks(before.as_ref().map_or(0, |before| before.endpoints.len())) != chunks(endpoints.len()) {
+            match self.world.services.get(host) {
+                Some(service) => affected.touch_names(service, &self.world.domain),
+                None => affected.touch_authorities(host, &self.world.domain),
+            }
         }
-        affected.hosts.insert(host.clone());
-        affected.pods.extend(old);
-        affected.pods.extend(new);
+        affected.touch_endpoints(host);
         let world = Arc::make_mut(&mut self.world);
         if exists {
             world.endpoints.insert(host.clone(), Arc::new(Endpoints { host: host.clone(), endpoints }));
@@ -600,14 +686,12 @@ fn outside(cluster: &str, namespace: &Arc<str>, address: IpAddr) -> Workload {
     }
 }
 
-fn is<T>(object: &Object<T>, namespace: &str, name: &str) -> bool {
-    object.meta.name == name && object.meta.namespace == namespace
-}
-
-fn put<T>(objects: &mut Vec<Arc<Object<T>>>, object: Arc<Object<T>>) {
-    objects.retain(|known| !is(known, &object.meta.namespace, &object.meta.name));
-    objects.push(object);
-    oldest_first(objects);
+/// Puts an object in its place; whether it is new or differs from what was there.
+fn put<T: PartialEq>(objects: &mut Vec<Arc<Object<T>>>, object: Arc<Object<T>>) -> bool {
+    let before = compile::take_out(objects, &object.meta.namespace, &object.meta.name);
+    let differs = before.is_none_or(|before| before != object);
+    compile::put_in_order(objects, object);
+    differs
 }
 
 /// Puts an object in the place of the one of its name. A change of its status alone touches nobody: the control plane writes
@@ -616,43 +700,22 @@ fn renew<T: Clone + PartialEq>(
     world: &mut Arc<World>,
     objects: impl Fn(&mut World) -> &mut Vec<Arc<Object<T>>>,
     object: Arc<Object<T>>,
-    kind: Kind,
     affected: &mut Affected,
 ) {
     let objects = objects(Arc::make_mut(world));
     let same = |known: &Arc<Object<T>>| {
         let (before, now) = (&known.meta, &object.meta);
-        is(known, &now.namespace, &now.name)
+        (&before.namespace, &before.name) == (&now.namespace, &now.name)
             && known.spec == object.spec
             && (before.generation, before.creation_time) == (now.generation, now.creation_time)
     };
     if !objects.iter().any(same) {
         put(objects, object);
-        touch(affected, kind);
+        affected.touch_edge();
     }
 }
 
-fn take<T>(objects: &mut Vec<Arc<Object<T>>>, key: &Key, kind: Kind, affected: &mut Affected) {
-    let before = objects.len();
-    objects.retain(|known| !is(known, &key.namespace, &key.name));
-    if objects.len() != before {
-        touch(affected, kind);
-    }
-}
-
-/// Which types depend on an object of a kind, whoever asks.
-fn touch(affected: &mut Affected, kind: Kind) {
-    let types: &[ResourceType] = match kind {
-        Kind::VirtualService | Kind::Gateway => &[ResourceType::Routes, ResourceType::Listener],
-        Kind::DestinationRule => &[ResourceType::TrafficPolicy],
-        Kind::PeerAuthentication | Kind::RequestAuthentication | Kind::AuthorizationPolicy => {
-            &[ResourceType::InboundPolicy]
-        }
-        Kind::Secret => &[ResourceType::Listener],
-        Kind::GatewayClass | Kind::EdgeGateway | Kind::HttpRoute | Kind::GrpcRoute | Kind::ReferenceGrant => {
-            &[ResourceType::Routes, ResourceType::Listener]
-        }
-        Kind::Service | Kind::EndpointSlice | Kind::Pod | Kind::Namespace => &[],
-    };
-    affected.types.extend(types);
+/// Takes an object out; whether it was there.
+fn take<T>(objects: &mut Vec<Arc<Object<T>>>, key: &Key) -> bool {
+    compile::take_out(objects, &key.namespace, &key.name).is_some()
 }

@@ -6,6 +6,7 @@
 //!
 //! It refuses to compile anything, and to answer before every kind has been listed: half of a world looks like a whole one.
 
+mod affected;
 mod inventory;
 mod project;
 mod watch;
@@ -16,15 +17,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::TlsSecret;
+use crate::compile::{MeshConfig, TlsSecret};
 use crate::model::{Health, Labels, Locality, Service};
 use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, VirtualService,
 };
 
+pub use affected::Affected;
 pub(super) use inventory::inbound_services;
-pub use inventory::{Affected, Inventory, Placed};
+pub use inventory::{Inventory, Placed};
 pub(super) use watch::watch;
 
 /// Names an object of some kind.
@@ -84,11 +86,13 @@ pub enum Kind {
     GrpcRoute,
     /// The Gateway API's ReferenceGrant.
     ReferenceGrant,
+    /// The ConfigMap with the mesh's settings.
+    MeshConfig,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -105,6 +109,7 @@ impl Kind {
         Self::HttpRoute,
         Self::GrpcRoute,
         Self::ReferenceGrant,
+        Self::MeshConfig,
     ];
 
     /// Whether a cluster may be without the kind: those of the Gateway API are there when somebody has installed them.
@@ -199,6 +204,8 @@ pub enum Item {
     GrpcRoute(Arc<Object<GRPCRoute>>),
     /// A ReferenceGrant.
     ReferenceGrant(Arc<Object<ReferenceGrant>>),
+    /// The mesh's settings.
+    MeshConfig(Arc<MeshConfig>),
 }
 
 impl Item {
@@ -221,6 +228,7 @@ impl Item {
             Self::HttpRoute(_) => Kind::HttpRoute,
             Self::GrpcRoute(_) => Kind::GrpcRoute,
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
+            Self::MeshConfig(_) => Kind::MeshConfig,
         }
     }
 }

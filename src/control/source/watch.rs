@@ -1,5 +1,6 @@
 //! The API server's watches, as events. A watch that breaks is opened again, with backoff, and starts from a full list.
 
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::compile::MeshConfig;
 use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Resource,
@@ -26,6 +28,7 @@ use super::{Event, Item, Key, Kind, project};
 pub(in crate::control) fn watch(
     client: &Client,
     domain: &Arc<str>,
+    root_namespace: &Arc<str>,
     events: &mpsc::Sender<Event>,
     tasks: &TaskTracker,
     token: &CancellationToken,
@@ -36,6 +39,7 @@ pub(in crate::control) fn watch(
     spawn.core(Kind::EndpointSlice, |slice: &discovery::EndpointSlice| project::slice(slice));
     spawn.core(Kind::Pod, |pod: &core::Pod| project::pod(pod));
     spawn.core(Kind::Secret, |secret: &core::Secret| project::secret(secret));
+    spawn.mesh_config(root_namespace);
     spawn.mesh::<VirtualService>(Kind::VirtualService, Item::VirtualService);
     spawn.mesh::<DestinationRule>(Kind::DestinationRule, Item::DestinationRule);
     spawn.mesh::<Gateway>(Kind::Gateway, Item::Gateway);
@@ -91,6 +95,27 @@ impl Spawn<'_> {
                     None
                 }
             }
+        });
+    }
+
+    fn mesh_config(&self, root_namespace: &str) {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "ConfigMap"));
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), root_namespace, &resource);
+        // What was in force before one that cannot be read.
+        let in_force: RefCell<Option<Arc<MeshConfig>>> = RefCell::default();
+        self.run(Kind::MeshConfig, api, move |object| {
+            if object.metadata.name.as_deref() != Some(MeshConfig::NAME) {
+                return None;
+            }
+            let text = object.data.pointer("/data").and_then(|data| data.get(MeshConfig::ENTRY)?.as_str());
+            let mut in_force = in_force.borrow_mut();
+            match MeshConfig::parse(text.unwrap_or_default()) {
+                Ok(config) => *in_force = Some(Arc::new(config)),
+                Err(error) => {
+                    tracing::error!(%error, "the mesh's settings are unsound, and those before them stay in force");
+                }
+            }
+            in_force.clone().map(Item::MeshConfig)
         });
     }
 

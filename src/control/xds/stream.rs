@@ -103,7 +103,7 @@ impl Admitted {
             self.entry.update(|status| status.last_nack = Some(nack));
         }
         tracing::trace!(identity = %self.subject.identity, ?request, "received");
-        subscriptions.change(request);
+        subscriptions.change(request, &self.subject);
         if kind == ResourceType::Service && subscriptions.len() > MAX_ASKED_NAMES {
             return Err(Status::resource_exhausted(format!("a proxy asks for {MAX_ASKED_NAMES} hosts at most")));
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::control::push::{Refusal, Snapshot, Subject};
+use crate::control::push::{Question, Refusal, Snapshot, Subject};
 use crate::wire::name::{MAX_NAME_BYTES, WILDCARD};
 use crate::wire::proto::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
 use crate::wire::{MAX_MESSAGE_BYTES, ResourceType};
@@ -22,9 +22,13 @@ pub(super) struct InFlight {
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     kind: ResourceType,
-    names: BTreeSet<Arc<str>>,
+    names: BTreeMap<Arc<str>, Result<Question, Refusal>>,
     /// The version that the proxy holds under each name; `None`: it knows that there is nothing.
     told: BTreeMap<Arc<str>, Option<Arc<str>>>,
+    /// Names to be answered whatever has changed: new ones, and what did not fit into the response before.
+    due: BTreeSet<Arc<str>>,
+    /// The generation in which every name that was not due was what is told; 0: none.
+    seen: u64,
     /// Names that cannot be subscribed to, to be answered once.
     refused: Vec<String>,
     /// How many names had another's scope.
@@ -34,7 +38,16 @@ pub(super) struct Subscriptions {
 
 impl Subscriptions {
     pub(super) fn new(kind: ResourceType) -> Self {
-        Self { kind, names: BTreeSet::new(), told: BTreeMap::new(), refused: Vec::new(), foreign: 0, in_flight: None }
+        Self {
+            kind,
+            names: BTreeMap::new(),
+            told: BTreeMap::new(),
+            due: BTreeSet::new(),
+            seen: 0,
+            refused: Vec::new(),
+            foreign: 0,
+            in_flight: None,
+        }
     }
 
     /// How many names there are.
@@ -43,9 +56,10 @@ impl Subscriptions {
     }
 
     /// Takes in a request's names.
-    pub(super) fn change(&mut self, request: DeltaDiscoveryRequest) {
+    pub(super) fn change(&mut self, request: DeltaDiscoveryRequest, subject: &Subject) {
         for name in request.resource_names_unsubscribe {
             self.names.remove(&*name);
+            self.due.remove(&*name);
             self.told.remove(&*name);
             if name == WILDCARD {
                 self.told.clear();
@@ -57,16 +71,38 @@ impl Subscriptions {
                 continue;
             }
             let name: Arc<str> = name.into();
+            let question = Question::parse(subject, self.kind, &name);
+            if question == Err(Refusal::ForeignScope) && !self.names.contains_key(&name) {
+                self.foreign += 1;
+            }
             // Who subscribes is answered, even to what it has been told before.
             self.told.remove(&name);
-            self.names.insert(name);
+            self.due.insert(name.clone());
+            self.names.insert(name, question);
         }
-        let is_wildcard = self.names.contains(WILDCARD);
+        let is_wildcard = self.names.contains_key(WILDCARD);
         for (name, version) in request.initial_resource_versions {
-            if is_wildcard || self.names.contains(&*name) {
+            if is_wildcard || self.names.contains_key(&*name) {
                 self.told.insert(name.into(), Some(version.into()));
             }
         }
+    }
+
+    /// The names whose answer may be another one than what is told.
+    fn take_due(&mut self, snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
+        let mut due = std::mem::take(&mut self.due);
+        let changes = snapshot.changes_since(std::mem::replace(&mut self.seen, snapshot.generation));
+        let touched = |question: &Result<Question, Refusal>| match (&changes, question) {
+            // Too long ago to know.
+            (None, Ok(_)) => true,
+            (Some(changes), Ok(question)) => changes.touch(question),
+            // What is refused has been told so, and stays refused.
+            (_, Err(_)) => false,
+        };
+        if changes.as_ref().is_none_or(|changes| !changes.is_empty()) {
+            due.extend(self.names.iter().filter(|(_, question)| touched(question)).map(|(name, _)| name.clone()));
+        }
+        due
     }
 
     /// The next response; `None` where nothing has changed. What is in it counts as told, what did not fit follows with the
@@ -79,59 +115,48 @@ impl Subscriptions {
             ..DeltaDiscoveryResponse::default()
         };
         let mut room = RESPONSE_BYTES;
-        let mut existing: BTreeSet<Arc<str>> = BTreeSet::new();
-        for name in &self.names {
-            let answer = match snapshot.answer(subject, self.kind, name) {
-                Ok(answer) => answer,
-                Err(refusal) => {
-                    // Counted when it is told, once.
-                    if refusal == Refusal::ForeignScope && !self.told.contains_key(name) {
-                        self.foreign += 1;
-                    }
-                    Arc::from([])
-                }
+        for name in self.take_due(snapshot) {
+            let answer = match self.names.get(&name) {
+                Some(Ok(question)) => snapshot.answer(subject, question, &name),
+                _ => Arc::from([]),
             };
-            if answer.is_empty() && **name != *WILDCARD {
-                existing.insert(name.clone());
-                if self.told.get(name) != Some(&None) {
-                    if room < name.len() {
-                        continue;
-                    }
-                    room -= name.len();
+            if *name == *WILDCARD {
+                // What it meant before and does not any more.
+                let exists = |told: &Arc<str>| answer.iter().any(|(name, _)| name == told);
+                let gone: Vec<Arc<str>> = self.told.keys().filter(|told| !exists(told)).cloned().collect();
+                for name in gone {
+                    self.told.remove(&name);
                     response.removed_resources.push(name.to_string());
-                    self.told.insert(name.clone(), None);
                 }
-                continue;
-            }
-            for (name, encoded) in &*answer {
-                existing.insert(name.clone());
-                if self.told.get(name).and_then(Option::as_ref) == Some(&encoded.version) {
+            } else if answer.is_empty() && self.told.get(&name) != Some(&None) {
+                if room < name.len() {
+                    self.due.insert(name);
                     continue;
                 }
-                let size = encoded.bytes.len() + name.len();
+                room -= name.len();
+                response.removed_resources.push(name.to_string());
+                self.told.insert(name.clone(), None);
+            }
+            for (resource, encoded) in &*answer {
+                if self.told.get(resource).and_then(Option::as_ref) == Some(&encoded.version) {
+                    continue;
+                }
+                let size = encoded.bytes.len() + resource.len();
                 // A resource that is larger than a response goes alone.
                 if size > room && !(response.resources.is_empty() && response.removed_resources.is_empty()) {
+                    self.due.insert(name.clone());
                     continue;
                 }
                 room = room.saturating_sub(size);
                 response.resources.push(Resource {
                     version: encoded.version.to_string(),
                     resource: Some(self.kind.any(encoded.bytes.clone())),
-                    name: name.to_string(),
+                    name: resource.to_string(),
                     aliases: Vec::new(),
                 });
-                self.told.insert(name.clone(), Some(encoded.version.clone()));
+                self.told.insert(resource.clone(), Some(encoded.version.clone()));
             }
         }
-        // What a wildcard meant before and does not any more.
-        let removed = &mut response.removed_resources;
-        self.told.retain(|name, version| {
-            let exists = existing.contains(name);
-            if !exists && version.is_some() {
-                removed.push(name.to_string());
-            }
-            exists
-        });
         let is_empty = response.resources.is_empty() && response.removed_resources.is_empty();
         (!is_empty).then_some(response)
     }

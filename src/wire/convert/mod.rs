@@ -7,6 +7,7 @@ mod authz;
 mod handling;
 mod policy;
 mod pool;
+mod provider;
 mod proxy;
 mod routes;
 mod service;
