@@ -83,9 +83,6 @@ struct Remove {
     /// Although namespaces follow it
     #[arg(long, visible_short_alias = 'y', visible_alias = "skip-confirmation")]
     force: bool,
-    /// Taken for the sake of scripts: nothing is asked
-    #[arg(short = 'y', long = "skip-confirmation", hide = true)]
-    _yes: bool,
     #[command(flatten)]
     target: Target,
 }
