@@ -64,11 +64,13 @@ fn bookinfo_is_served_by_a_gateway_of_the_gateway_api() {
     }
     assert_eq!(conditions(&runtime, "gatewayclasses", "istio", "/status/conditions"), ["Accepted=True"]);
 
-    // What was deployed for the Gateway goes with it.
-    let deleted = runtime.mesh(&["delete", "-f", &sample("bookinfo/gateway-api/bookinfo-gateway.yaml").unwrap()]);
-    assert!(deleted.status.success(), "{}", stderr(&deleted));
+    // What was deployed for a Gateway goes with it, and a route that stays is told so.
+    runtime.kubectl_ok(&["delete", "gateways.gateway.networking.k8s.io", "bookinfo-gateway"], None);
     eventually("its deployment is gone", || {
         let found = runtime.kubectl(&["get", "deployments", "bookinfo-gateway-istio"], None)?;
         (!found.status.success()).then_some(())
+    });
+    eventually("nothing is said of the route any more", || {
+        conditions(&runtime, "httproutes", "bookinfo", "/status/parents/0/conditions").is_empty().then_some(())
     });
 }

@@ -55,7 +55,8 @@ fn condition(kind: &str, reason: Result<&str, &str>, message: &str, generation: 
     condition
 }
 
-/// What is to be said of every object that is the mesh's, or names one that is.
+/// What is to be said of every object that is the mesh's, and of every route: of one that names nothing of the mesh's, no parent
+/// is left.
 pub fn statuses(world: &World) -> Vec<Said> {
     let mut said: Vec<Said> = world
         .gateway_classes
@@ -67,13 +68,13 @@ pub fn statuses(world: &World) -> Vec<Said> {
         })
         .collect();
     said.extend(own_gateways(world).map(|gateway| Said::of(gateway, gateway_status(world, gateway))));
-    said.extend(world.http_routes.iter().filter_map(|route| {
+    said.extend(world.http_routes.iter().map(|route| {
         let parents = parents(world, route, http_backends(&route.spec));
-        (!parents.is_empty()).then(|| Said::of(route, json!({"parents": parents})))
+        Said::of(route, json!({"parents": parents}))
     }));
-    said.extend(world.grpc_routes.iter().filter_map(|route| {
+    said.extend(world.grpc_routes.iter().map(|route| {
         let parents = parents(world, route, grpc_backends(&route.spec));
-        (!parents.is_empty()).then(|| Said::of(route, json!({"parents": parents})))
+        Said::of(route, json!({"parents": parents}))
     }));
     said
 }

@@ -84,3 +84,49 @@ fn ports(gateway: &Object<Gateway>) -> Vec<Value> {
     let status = json!({"name": "status-port", "port": STATUS_PORT, "targetPort": STATUS_PORT, "appProtocol": "tcp"});
     of_listeners.filter(|port| port["port"] != STATUS_PORT).chain([status]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gateway(more: &Value) -> Object<Gateway> {
+        let mut spec = json!({
+            "gatewayClassName": "istio",
+            "listeners": [
+                {"name": "a", "port": 80, "protocol": "HTTP", "hostname": "a.example.com"},
+                {"name": "b", "port": 80, "protocol": "HTTP", "hostname": "b.example.com"},
+                {"name": "c", "port": 9443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "cert"}]}},
+            ],
+        });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            spec[field] = value.clone();
+        }
+        let value = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+            "metadata": {"name": "front", "namespace": "shop"}, "spec": spec,
+        });
+        Object::from_value(&value).unwrap()
+    }
+
+    #[test]
+    fn a_gateways_service_has_its_ports_once_and_leads_to_ports_without_privileges() {
+        let infrastructure = json!({"infrastructure": {"labels": {"team": "a"}}});
+        let objects = objects(&gateway(&infrastructure));
+        let [account, deployment, service] = objects.as_slice() else { panic!("three objects: {objects:?}") };
+        for object in [account, deployment, service] {
+            assert_eq!(object["metadata"]["name"], "front-istio");
+            assert_eq!(object["metadata"]["labels"]["team"], "a");
+        }
+        let ports = service["spec"]["ports"].as_array().unwrap();
+        let pairs: Vec<_> = ports.iter().map(|port| (port["port"].as_u64(), port["targetPort"].as_u64())).collect();
+        assert_eq!(pairs, [(Some(80), Some(8080)), (Some(9443), Some(9443)), (Some(15021), Some(15021))]);
+        let pods = &deployment["spec"]["template"]["metadata"]["labels"];
+        assert_eq!((&pods[GATEWAY_NAME], &pods["team"]), (&json!("front"), &json!("a")));
+    }
+
+    #[test]
+    fn a_gateway_that_names_a_host_has_its_proxies_already() {
+        assert!(is_asked_for(&gateway(&json!({}))));
+        assert!(!is_asked_for(&gateway(&json!({"addresses": [{"type": "Hostname", "value": "a.b"}]}))));
+    }
+}

@@ -16,16 +16,28 @@ pub(super) async fn write(
 ) -> Result<(), Error> {
     let Some(found) = kube::get(connection, object).await? else { return Ok(()) };
     let before = found.get("status").cloned().unwrap_or_else(|| json!({}));
+    if concerns_others(&before, &said.status) {
+        return Ok(());
+    }
     let after = merged(&before, &said.status, &now.to_string());
     if after != before {
-        kube::merge_status(connection, object, &json!({"status": after})).await?;
+        // Somebody may have written meanwhile; then it is looked at again.
+        let version = &found["metadata"]["resourceVersion"];
+        let change = json!({"metadata": {"resourceVersion": version}, "status": after});
+        kube::merge_status(connection, object, &change).await?;
     }
     Ok(())
 }
 
+/// Whether the mesh has nothing to say of a route, and has said nothing before.
+fn concerns_others(before: &Value, said: &Value) -> bool {
+    said.get("parents").is_some_and(|parents| items(parents).is_empty())
+        && !items(&before["parents"]).iter().any(|known| known["controllerName"] == CONTROLLER)
+}
+
 /// A status with what the mesh says in it.
 fn merged(before: &Value, said: &Value, now: &str) -> Value {
-    let mut after = before.clone();
+    let mut after = if before.is_object() { before.clone() } else { json!({}) };
     for (field, said) in said.as_object().into_iter().flatten() {
         let known = before.get(field).unwrap_or(&Value::Null);
         after[field] = match field.as_str() {
@@ -109,5 +121,10 @@ mod tests {
         assert_eq!(after["parents"][0], other);
         assert_eq!(after["parents"][1]["conditions"][0]["lastTransitionTime"], "t1");
         assert_eq!(after["parents"].as_array().map(Vec::len), Some(2));
+        // A parent that is gone is taken back, and a route of others' is not touched.
+        let nothing = json!({"parents": []});
+        assert!(!concerns_others(&after, &nothing));
+        assert_eq!(merged(&after, &nothing, "t2")["parents"], json!([other]));
+        assert!(concerns_others(&json!({"parents": [other]}), &nothing) && concerns_others(&json!({}), &nothing));
     }
 }
