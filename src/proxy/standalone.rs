@@ -11,7 +11,7 @@ use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory
 ///
 /// It has no identity: it reaches workloads that take plaintext, and no others.
 pub fn gateway(world: &World, namespace: &str, labels: Labels) -> Directory {
-    let scope = compile::Scope { namespace: namespace.into() };
+    let scope = compile::Scope::of_namespace(namespace);
     let workload = GatewayWorkload { scope, labels, target_ports: Vec::new() };
     let listeners = compile::listeners(world, &workload);
     let mut states = EndpointStates::default();
