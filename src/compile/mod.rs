@@ -14,7 +14,9 @@
 mod authentication;
 mod authorization;
 mod claims;
+mod delegate;
 mod endpoints;
+pub mod gateway_api;
 mod handling;
 mod inbound;
 mod listeners;
@@ -37,7 +39,7 @@ pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
 pub use mesh_config::{MeshConfig, MeshConfigError};
 pub use names::{qualify, resolve};
-pub use objects::service;
+pub use objects::{secret_entry, service};
 pub use policy::traffic_policy;
 pub use routes::routes;
 pub use sidecar::{Egress, destinations, scope};

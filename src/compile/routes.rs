@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::compile::handling;
+use crate::compile::gateway_api;
 use crate::compile::names::qualify;
 use crate::compile::world::{Scope, World, is_visible};
+use crate::compile::{delegate, handling};
 use crate::model::matching::WholeMatch;
 use crate::model::{
     Action, ClusterName, Handling, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch, WeightedCluster,
@@ -51,11 +52,17 @@ impl Entry<'_> {
 /// The routes of `service`, as sidecars of `scope` see them.
 ///
 /// The VirtualService with the most specific host that covers the service wins, the oldest among equals; the others have no say.
-/// A service without one is routed to itself, port by port.
+/// A service without one has the rules of the HTTPRoutes and GRPCRoutes that name it; ports that none of them is attached to
+/// are routed to themselves.
 pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
     let http = match winner(world, scope, service) {
         Some(object) => rules(world, object, Entry::Mesh, Some(service)),
-        None => service.ports.iter().map(|port| to_itself(service, port.number)).collect(),
+        None => {
+            let (mut rules, ports) = gateway_api::service_rules(world, scope, service);
+            let free = service.ports.iter().filter(|port| !ports.contains(&port.number));
+            rules.extend(free.map(|port| to_itself(service, port.number)));
+            rules
+        }
     };
     Routes { name: format!("{}/{}", scope.namespace, service.host).into(), http }
 }
@@ -89,16 +96,51 @@ pub(super) fn rules(
     for (index, route) in object.spec.http.iter().enumerate() {
         let path = Path::root().key("spec").key("http").index(index);
         let Some(matches) = matches(object, route, entry, &path) else { continue };
-        let rule = HttpRule {
-            provenance: object.provenance().with_rule(format!("http[{index}]")),
-            name: route.name.as_deref().unwrap_or("default").into(),
-            matches,
-            action: Action::Forward(Vec::new()),
-            handling: handling::handling(route),
-        };
-        rules.extend(with_clusters(world, object, route, service, rule));
+        match &route.delegate {
+            None => rules.extend(rule(world, object, (index, route), matches, service)),
+            Some(to) => {
+                let Some(delegate) = delegate::find(world, &object.meta.namespace, to) else { continue };
+                rules.extend(delegated(world, (object, route, &matches), delegate, entry, service));
+            }
+        }
     }
     rules
+}
+
+/// The rules of a delegate in the place of a rule that delegates: its object, itself, and what it asks of requests.
+fn delegated(
+    world: &World,
+    (root, root_route, root_matches): (&Object<VirtualService>, &HttpRoute, &[RequestMatch]),
+    object: &Object<VirtualService>,
+    entry: Entry<'_>,
+    service: Option<&Service>,
+) -> Vec<HttpRule> {
+    let mut rules = Vec::new();
+    for (index, route) in object.spec.http.iter().enumerate().filter(|(_, route)| route.delegate.is_none()) {
+        let path = Path::root().key("spec").key("http").index(index);
+        let Some(matches) = matches(object, route, entry, &path) else { continue };
+        let Some(matches) = delegate::narrowed(root_matches, &matches) else { continue };
+        let whole = delegate::completed(route, root_route, &root.meta.namespace, &world.domain);
+        rules.extend(rule(world, object, (index, &whole), matches, service));
+    }
+    rules
+}
+
+fn rule(
+    world: &World,
+    object: &Object<VirtualService>,
+    (index, route): (usize, &HttpRoute),
+    matches: Vec<RequestMatch>,
+    service: Option<&Service>,
+) -> Vec<HttpRule> {
+    let rule = HttpRule {
+        provenance: object.provenance().with_rule(format!("http[{index}]")),
+        name: route.name.as_deref().unwrap_or("default").into(),
+        matches,
+        action: Action::Forward(Vec::new()),
+        handling: handling::handling(route),
+    };
+    with_clusters(world, object, route, service, rule)
 }
 
 /// The alternatives of a rule that hold for `entry`; `None` when it had some and none of them does.
@@ -199,8 +241,8 @@ fn with_clusters(
     }
     let destinations = destinations(route);
     if destinations.is_empty() {
-        // Nothing that is in force, a delegate for example: there is nowhere to send requests to, so the rule takes none. Kept
-        // without destinations, it would be refused by every proxy, and its siblings with it.
+        // Nothing that is in force: there is nowhere to send requests to, so the rule takes none. Kept without destinations, it
+        // would be refused by every proxy, and its siblings with it.
         return Vec::new();
     }
     let mirrors = handling::mirrors(route);

@@ -132,11 +132,16 @@ fn an_object_that_takes_no_request_leaves_no_route() {
 
 #[test]
 fn a_rule_that_is_not_in_force_takes_nothing_and_the_next_one_decides() {
-    let rule = "{hosts: [web], http: [\
-        {delegate: {name: other}}, \
+    let rule = "{hosts: [web.example.com], gateways: [front], http: [\
+        {match: [{headers: {'@request.auth.claims.a': {exact: b}}}], route: [{destination: {host: web}}]}, \
         {route: [{destination: {host: web, subset: v1}}]}]}";
-    let world = world(&(service("web", "shop", &[80]) + &object("VirtualService", "shop", "web", rule)));
-    assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80|v1|web.shop.svc.cluster.local");
+    let front = "{selector: {}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}";
+    let text = service("web", "shop", &[80])
+        + &object("Gateway", "shop", "front", front)
+        + &object("VirtualService", "shop", "web", rule);
+    let gateway = GatewayWorkload { scope: scope("shop"), labels: Labels::new(), target_ports: Vec::new() };
+    let routes = gateway_routes(&world(&text), &gateway, 80, &HostPattern::parse("web.example.com"));
+    assert_eq!(decided(&routes, "shop", 80, "/", &[]), "outbound|80|v1|web.shop.svc.cluster.local");
 }
 
 #[test]
@@ -261,7 +266,7 @@ fn a_gateway_in_the_root_namespace_takes_the_services_rule_before_the_meshs() {
 
 #[test]
 fn every_rule_that_is_compiled_has_somewhere_to_send_requests_to() {
-    // A delegate is not in force: its rule takes no request, and must not make proxies refuse its siblings.
+    // The delegate is not there: its rule takes no request, and must not make proxies refuse its siblings.
     let rule = "{hosts: [web], http: [\
         {name: delegate, match: [{uri: {prefix: /old}}], delegate: {name: other}}, \
         {name: taken, route: [{destination: {host: web, subset: v1}, weight: 0}]}]}";
@@ -269,6 +274,54 @@ fn every_rule_that_is_compiled_has_somewhere_to_send_requests_to() {
     let routes = routes(&world, &scope("shop"), resolve(&world, &scope("shop"), "web").unwrap());
     assert!(routes.http.iter().all(|rule| &*rule.name == "taken"), "{routes:?}");
     assert_eq!(decided(&routes, "shop", 81, "/old", &[]), "outbound|81|v1|web.shop.svc.cluster.local");
+}
+
+#[test]
+fn a_delegate_decides_within_what_the_rule_that_delegates_asks_for() {
+    let root = "{hosts: [web], http: [\
+        {match: [{uri: {prefix: /team}, headers: {x: {exact: a}}}], delegate: {name: team, namespace: team}, timeout: 5s}, \
+        {match: [{uri: {prefix: /gone}}], delegate: {name: gone}}, \
+        {match: [{uri: {prefix: /private}}], delegate: {name: private, namespace: team}}, \
+        {route: [{destination: {host: web}}]}]}";
+    let team = "{http: [\
+        {match: [{uri: {exact: /other}}], route: [{destination: {host: web, subset: never}}]}, \
+        {match: [{uri: {prefix: /team/v2}}, {uri: {exact: /team/two}}], timeout: 1s, route: [{destination: {host: own}}]}, \
+        {name: rest, route: [{destination: {host: web.shop.svc.cluster.local, subset: rest}}]}]}";
+    let private = "{exportTo: [.], http: [{route: [{destination: {host: own}}]}]}";
+    let text = service("web", "shop", &[80])
+        + &service("own", "team", &[80])
+        + &object("VirtualService", "shop", "web", root)
+        + &object("VirtualService", "team", "team", team)
+        + &object("VirtualService", "team", "private", private);
+    let world = world(&text);
+    let (x, none): (&[(&str, &str)], &[(&str, &str)]) = (&[("x", "a")], &[]);
+    for (path, headers, expected) in [
+        ("/team/v2/x", x, "outbound|80||own.team.svc.cluster.local"),
+        ("/team/two", x, "outbound|80||own.team.svc.cluster.local"),
+        ("/team/three", x, "outbound|80|rest|web.shop.svc.cluster.local"),
+        ("/team/v2", none, "outbound|80||web.shop.svc.cluster.local"),
+        ("/other", x, "outbound|80||web.shop.svc.cluster.local"),
+        ("/gone", x, "outbound|80||web.shop.svc.cluster.local"),
+        ("/private", x, "outbound|80||web.shop.svc.cluster.local"),
+    ] {
+        assert_eq!(goes(&world, "shop", "web", 80, path, headers), expected, "{path} {headers:?}");
+    }
+    let routes = routes(&world, &scope("shop"), resolve(&world, &scope("shop"), "web").unwrap());
+    let shown: Vec<(String, Option<u64>)> = routes
+        .http
+        .iter()
+        .map(|rule| {
+            let shown = rule.provenance.to_string();
+            let object = shown.split(" (").next().unwrap_or_default().to_owned();
+            (object, rule.handling.timeout.map(|timeout| timeout.as_secs()))
+        })
+        .collect();
+    let expected = [
+        ("VirtualService team/team http[1]", Some(1)),
+        ("VirtualService team/team http[2]", Some(5)),
+        ("VirtualService shop/web http[3]", None),
+    ];
+    assert_eq!(shown, expected.map(|(rule, timeout)| (rule.to_owned(), timeout)));
 }
 
 #[test]

@@ -7,8 +7,9 @@ use crate::compile::authentication::KeySource;
 use crate::compile::claims::Claims;
 use crate::compile::mesh_config::MeshConfig;
 use crate::compile::sidecar::Egress;
-use crate::model::{Endpoints, PrivateKeyPem, Service};
+use crate::model::{Endpoints, Labels, PrivateKeyPem, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
+use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
 use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, Sidecar, VirtualService};
@@ -51,6 +52,18 @@ pub struct World {
     pub request_authentications: Vec<Arc<Object<RequestAuthentication>>>,
     /// Oldest first.
     pub authorization_policies: Vec<Arc<Object<AuthorizationPolicy>>>,
+    /// The Gateway API's classes; oldest first.
+    pub gateway_classes: Vec<Arc<Object<GatewayClass>>>,
+    /// The Gateway API's gateways; oldest first.
+    pub edge_gateways: Vec<Arc<Object<gateway_api::Gateway>>>,
+    /// Oldest first.
+    pub http_routes: Vec<Arc<Object<HTTPRoute>>>,
+    /// Oldest first.
+    pub grpc_routes: Vec<Arc<Object<GRPCRoute>>>,
+    /// Oldest first.
+    pub reference_grants: Vec<Arc<Object<ReferenceGrant>>>,
+    /// Labels of namespaces, by name.
+    pub namespaces: BTreeMap<Arc<str>, Labels>,
     /// Keys of issuers of tokens that were fetched, as JSON (RFC 7517).
     pub keys: BTreeMap<KeySource, Arc<str>>,
     /// Secrets that hold what gateways need for TLS, by (namespace, name).
@@ -93,6 +106,12 @@ impl World {
             peer_authentications: Vec::new(),
             request_authentications: Vec::new(),
             authorization_policies: Vec::new(),
+            gateway_classes: Vec::new(),
+            edge_gateways: Vec::new(),
+            http_routes: Vec::new(),
+            grpc_routes: Vec::new(),
+            reference_grants: Vec::new(),
+            namespaces: BTreeMap::new(),
             keys: BTreeMap::new(),
             secrets: BTreeMap::new(),
         }

@@ -12,7 +12,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use rustls::server::Acceptor;
@@ -23,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::model::{AppProtocol, InboundPolicy, MtlsMode, authz};
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
-use crate::proxy::filter::{peer, rbac};
+use crate::proxy::filter::rbac;
 use crate::proxy::http1::Buffer;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
@@ -64,6 +63,7 @@ pub async fn detect(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer) -> 
     let mut acceptor = Acceptor::default();
     let mut fed = 0;
     let seat = local.seats.take();
+    let mut hurried = false;
     loop {
         match buffer.filled().first() {
             Some(&TLS_HANDSHAKE) => match client_hello(&mut acceptor, buffer.filled(), &mut fed) {
@@ -78,10 +78,13 @@ pub async fn detect(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer) -> 
             if let Poll::Ready(read) = poll_read(tcp, local, buffer, cx) {
                 return Poll::Ready(Some(read.unwrap_or(0)));
             }
-            if local.seats.draining() {
-                return Poll::Ready(Some(0));
+            if !local.seats.draining() {
+                seat.wait(cx.waker());
+            } else if !hurried {
+                hurried = true;
+                let limits = &local.shared.limits;
+                deadline.bring_forward(limits.detection.saturating_sub(limits.idle_draining));
             }
-            seat.wait(cx.waker());
             deadline.poll_passed(cx).map(|()| None)
         })
         .await;
@@ -211,7 +214,8 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
             refuse(local, &facts, rbac::DENIED_DETAIL, rbac::DENIED, Some(&said.because));
             return;
         }
-        pass_through(local, conn, Hop::plain(app), &facts).await;
+        let hop = Hop::application(app, local.shared.application_source);
+        pass_through(local, conn, hop, &facts).await;
     } else {
         exchange::serve(local, conn, facts).await;
     }
@@ -248,10 +252,10 @@ async fn terminate(
     let identity = tls::peer_id(certificates).ok_or("the client's certificate names no workload")?;
     let certificate = certificates.and_then(|chain| chain.first()).ok_or("the client presented no certificate")?;
     let peer = MeshPeer {
-        uri: identity.to_string(),
-        hash: fingerprint(certificate),
-        own: policy.workload.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
-        party: Arc::new(peer::identify(&identity, None)),
+        uri: identity.as_str().into(),
+        hash: fingerprint(certificate).into(),
+        own: policy.workload.identity.as_ref().map(|own| own.as_str().into()).unwrap_or_default(),
+        party: local.peers.identify(&identity, None),
         identity,
     };
     Ok((Stream::Server(Box::new(stream)), peer))
@@ -259,15 +263,8 @@ async fn terminate(
 
 /// SHA-256, in hexadecimal.
 fn fingerprint(certificate: &[u8]) -> String {
-    let provider = tls::provider();
-    let mut suites = provider.cipher_suites.iter().filter_map(rustls::SupportedCipherSuite::tls13);
-    let sha256 = suites.find_map(|suite| {
-        let hash = suite.common.hash_provider;
-        (hash.algorithm() == rustls::crypto::hash::HashAlgorithm::SHA256).then_some(hash)
-    });
-    let digest = sha256.map(|sha256| sha256.hash(certificate));
-    let digest = digest.as_ref().map(AsRef::<[u8]>::as_ref).unwrap_or_default();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Copies bytes between a client and an address, in plaintext.

@@ -16,6 +16,7 @@ use crate::proxy::connection::Conn;
 use crate::proxy::detect::{self, Found};
 use crate::proxy::exchange::{self, Facts};
 use crate::proxy::http1::Buffer;
+use crate::proxy::http2;
 use crate::proxy::local::Local;
 use crate::proxy::stream::{Replayed, Stream};
 use crate::proxy::upstream;
@@ -100,6 +101,12 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, port: u16, mut facts: 
         Err(_) => return refuse(&facts, "the TLS handshake took too long"),
     };
     facts.admitted = Some(server.hosts.clone());
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let conn = Conn::new(Stream::Server(Box::new(stream)), Buffer::default(), local.worker.clone());
-    exchange::serve(local, conn, facts).await;
+    if http2 {
+        // What was agreed upon is spoken: without its preface the connection ends, and is not read as anything else.
+        Box::pin(http2::serve(local, conn, facts)).await;
+    } else {
+        exchange::serve(local, conn, facts).await;
+    }
 }

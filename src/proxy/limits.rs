@@ -17,6 +17,8 @@ pub struct Limits {
     pub request_head: Duration,
     /// A client's connection without a request (Envoy's default).
     pub idle_downstream: Duration,
+    /// The same while the proxy drains: who was busy a moment ago has a request under way to us, or is told with the next one.
+    pub idle_draining: Duration,
     /// A pooled connection without a request (Envoy's default); shorter than what servers commonly allow would only cost
     /// handshakes, longer is answered by the check before reuse.
     pub idle_upstream: Duration,
@@ -60,6 +62,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(15),
             request_head: Duration::from_secs(30),
             idle_downstream: Duration::from_secs(3600),
+            idle_draining: Duration::from_millis(500),
             idle_upstream: Duration::from_secs(3600),
             idle_per_destination: 64,
             idle_in_all: 1024,

@@ -1,42 +1,82 @@
-//! A gateway's knowledge made of files: what the control plane would have sent, all of it, at once.
+//! A gateway's knowledge made of files: what the control plane would have sent, all of it, at once; and again when they change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, World};
-use crate::model::{ClusterName, Labels, OutboundMode, Routes, Settings};
+use crate::model::{ClusterName, Labels, Listener, OutboundMode, Routes, Settings};
 use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory, RoutesInForce, cluster_names};
 
-/// The directory of a gateway with these labels that stands in `namespace`.
+/// A gateway that stands alone.
 ///
 /// It has no identity: it reaches workloads that take plaintext, and no others.
-pub fn gateway(world: &World, namespace: &str, labels: Labels) -> Directory {
-    let scope = compile::Scope::of_namespace(namespace);
-    let workload = GatewayWorkload { scope, labels, target_ports: Vec::new() };
-    let listeners = compile::listeners(world, &workload);
-    let mut states = EndpointStates::default();
-    let mut gateway_routes = Vec::new();
-    for listener in &listeners {
+pub struct Standalone {
+    workload: GatewayWorkload,
+    /// What is known of endpoints from using them; it outlives a change.
+    states: EndpointStates,
+    directory: Directory,
+}
+
+/// What a world says to one gateway.
+#[derive(Default)]
+struct Known {
+    listeners: Vec<Listener>,
+    routes: Vec<(Arc<str>, Arc<RoutesInForce>)>,
+}
+
+impl Standalone {
+    /// A gateway with these labels that stands in `namespace`.
+    pub fn new(world: &World, namespace: &str, labels: Labels) -> Self {
+        let scope = compile::Scope::of_namespace(namespace);
+        let workload = GatewayWorkload { scope, labels, target_ports: Vec::new() };
+        let mut states = EndpointStates::default();
+        let known = known(world, &workload, &mut states);
+        let directory = Directory::fixed(FixedDirectory {
+            settings: Settings {
+                scope: namespace.into(),
+                trust_domain: "cluster.local".into(),
+                cluster: "Kubernetes".into(),
+                outbound_mode: OutboundMode::RegistryOnly,
+                access_log: true,
+                bundle: None,
+            },
+            listeners: known.listeners,
+            gateway_routes: known.routes,
+            ..FixedDirectory::default()
+        });
+        Self { workload, states, directory }
+    }
+
+    /// What it knows, now and after every change.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Takes up another world. Connections stay, requests under way end as they began, and what is known of endpoints that are
+    /// still there is kept. Answers how many ports there are; a world without one changes nothing, because it is a slip of the
+    /// pen more often than a wish.
+    pub fn replace(&mut self, world: &World) -> usize {
+        let known = known(world, &self.workload, &mut self.states);
+        let ports = known.listeners.len();
+        if ports > 0 {
+            self.directory.replace_gateway(known.listeners, known.routes);
+        }
+        self.states.prune();
+        ports
+    }
+}
+
+fn known(world: &World, workload: &GatewayWorkload, states: &mut EndpointStates) -> Known {
+    let mut known = Known { listeners: compile::listeners(world, workload), routes: Vec::new() };
+    for listener in &known.listeners {
         for virtual_host in &listener.virtual_hosts {
-            let routes = compile::gateway_routes(world, &workload, listener.port, &virtual_host.host);
-            let clusters = clusters(world, &workload, &routes, &mut states);
+            let routes = compile::gateway_routes(world, workload, listener.port, &virtual_host.host);
+            let clusters = clusters(world, workload, &routes, states);
             let in_force = RoutesInForce::new(Arc::new(routes), clusters);
-            gateway_routes.push((virtual_host.routes.clone(), Arc::new(in_force)));
+            known.routes.push((virtual_host.routes.clone(), Arc::new(in_force)));
         }
     }
-    Directory::fixed(FixedDirectory {
-        settings: Settings {
-            scope: namespace.into(),
-            trust_domain: "cluster.local".into(),
-            cluster: "Kubernetes".into(),
-            outbound_mode: OutboundMode::RegistryOnly,
-            access_log: true,
-            bundle: None,
-        },
-        listeners,
-        gateway_routes,
-        ..FixedDirectory::default()
-    })
+    known
 }
 
 /// The clusters that routes name. What is missing around them (a service, a subset) leaves its cluster out: requests for it are

@@ -20,6 +20,11 @@ impl Deadline {
         self.at = Some(Instant::now() + after);
     }
 
+    /// Sets it earlier by so much.
+    pub fn bring_forward(&mut self, by: Duration) {
+        self.at = self.at.map(|at| at.checked_sub(by).unwrap_or_else(Instant::now));
+    }
+
     /// Takes it away.
     pub fn clear(&mut self) {
         self.at = None;
@@ -65,5 +70,10 @@ mod tests {
         deadline.set(Duration::from_secs(1));
         poll_fn(|cx| deadline.poll_passed(cx)).await;
         assert_eq!(start.elapsed().as_secs(), 9);
+        deadline.set(Duration::from_secs(60));
+        poll_fn(|cx| Poll::Ready(deadline.poll_passed(cx).is_pending())).await;
+        deadline.bring_forward(Duration::from_secs(58));
+        poll_fn(|cx| deadline.poll_passed(cx)).await;
+        assert_eq!(start.elapsed().as_secs(), 11);
     }
 }

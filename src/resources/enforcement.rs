@@ -7,6 +7,9 @@
 use serde_json::Value;
 
 use super::finding::{Findings, Severity};
+use super::gateway_api_enforcement as gateway_api;
+use super::header_text;
+use super::kinds::{self, Kind};
 use crate::yaml::{Path, Segment};
 
 /// What happens to an object that uses a field that is not in force.
@@ -42,8 +45,8 @@ pub enum When {
     Not(&'static [&'static str]),
     /// Entries whose key starts like this.
     KeyStarts(&'static str),
-    /// Texts with this character.
-    Contains(char),
+    /// Values of headers with a variable that is not known.
+    UnknownVariable,
 }
 
 /// A field of one object that is not in force.
@@ -57,7 +60,7 @@ pub struct Hit {
     pub instead: &'static str,
 }
 
-const fn warn(path: &'static str, instead: &'static str) -> Row {
+pub(super) const fn warn(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Warning, instead }
 }
 
@@ -67,11 +70,11 @@ const fn never(path: &'static str, instead: &'static str) -> Row {
 
 /// Values with `%`, which Envoy reads as commands of its log format.
 const fn variables(path: &'static str) -> Row {
-    let instead = "`%` stands for itself, and nothing is put in its place";
-    Row { path, when: When::Contains('%'), consequence: Consequence::Warning, instead }
+    let instead = "a `%` that begins no variable that is known stands for itself";
+    Row { path, when: When::UnknownVariable, consequence: Consequence::Warning, instead }
 }
 
-const fn refuse(path: &'static str, instead: &'static str) -> Row {
+pub(super) const fn refuse(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Refused, instead }
 }
 
@@ -140,6 +143,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.http[].route[].headers",
             "spec.http[].redirect",
             "spec.http[].directResponse",
+            "spec.http[].delegate",
             "spec.http[].rewrite",
             "spec.http[].timeout",
             "spec.http[].retries.attempts",
@@ -221,6 +225,16 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("Telemetry", &[]),
     ("WasmPlugin", &[]),
     ("TrafficExtension", &[]),
+    ("GatewayClass.gateway.networking.k8s.io", gateway_api::CLASS),
+    ("Gateway.gateway.networking.k8s.io", gateway_api::GATEWAY),
+    ("HTTPRoute.gateway.networking.k8s.io", gateway_api::HTTP_ROUTE),
+    ("GRPCRoute.gateway.networking.k8s.io", gateway_api::GRPC_ROUTE),
+    ("ReferenceGrant.gateway.networking.k8s.io", gateway_api::REFERENCE_GRANT),
+    ("TLSRoute.gateway.networking.k8s.io", &[]),
+    ("TCPRoute.gateway.networking.k8s.io", &[]),
+    ("UDPRoute.gateway.networking.k8s.io", &[]),
+    ("ListenerSet.gateway.networking.k8s.io", &[]),
+    ("BackendTLSPolicy.gateway.networking.k8s.io", &[]),
 ];
 
 const NO_CONDITION: &str = "the match never holds";
@@ -232,7 +246,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             never("spec.tls", "TLS connections go where they would without the rule"),
             never("spec.tcp", "TCP connections go where they would without the rule"),
-            never("spec.http[].delegate", "the rule never takes a request"),
             variables("spec.http[].headers.request.set{}"),
             variables("spec.http[].headers.request.add{}"),
             variables("spec.http[].headers.response.set{}"),
@@ -346,6 +359,15 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     ("Telemetry", &[warn("kind", "the mesh's own settings hold")]),
     ("WasmPlugin", WASM),
     ("TrafficExtension", WASM),
+    ("GatewayClass.gateway.networking.k8s.io", gateway_api::NOT_OF_CLASS),
+    ("Gateway.gateway.networking.k8s.io", gateway_api::NOT_OF_GATEWAY),
+    ("HTTPRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_HTTP_ROUTE),
+    ("GRPCRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_GRPC_ROUTE),
+    ("TLSRoute.gateway.networking.k8s.io", gateway_api::STREAM),
+    ("TCPRoute.gateway.networking.k8s.io", gateway_api::STREAM),
+    ("UDPRoute.gateway.networking.k8s.io", gateway_api::DATAGRAM),
+    ("ListenerSet.gateway.networking.k8s.io", gateway_api::LISTENER_SET),
+    ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::BACKEND_TLS),
 ];
 
 const WASM: &[Row] = &[
@@ -503,9 +525,21 @@ const DESTINATION_RULE_ALONE: &[Row] = &[
     warn("spec.subsets[].trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
 ];
 
+/// The kind that a table calls by this name: one of Istio's by its own, any other with its group.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    match name.split_once('.') {
+        Some((kind, group)) => kinds::find(group, kind),
+        None => kinds::KINDS.iter().find(|known| known.kind == name && known.group.ends_with(".istio.io")),
+    }
+}
+
 /// What an object of `kind` uses that is not in force.
-pub fn hits(kind: &str, object: &Value) -> Vec<Hit> {
-    let rows = NOT_IN_FORCE.iter().filter(|(known, _)| *known == kind).flat_map(|(_, rows)| *rows);
+pub fn hits(kind: &Kind, object: &Value) -> Vec<Hit> {
+    let is_own = |name: &str| match name.split_once('.') {
+        Some((own, group)) => own == kind.kind && group == kind.group,
+        None => name == kind.kind && kind.group.ends_with(".istio.io"),
+    };
+    let rows = NOT_IN_FORCE.iter().filter(|(known, _)| is_own(known)).flat_map(|(_, rows)| *rows);
     let mut hits = Vec::new();
     for row in rows {
         find(row, row.path, object, &mut Vec::new(), &mut hits);
@@ -573,7 +607,7 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
                 other => !is_in_force(other),
             }
         }
-        When::Contains(character) => value.as_str().is_some_and(|text| text.contains(character)),
+        When::UnknownVariable => value.as_str().is_some_and(header_text::has_unknown),
         When::KeyStarts(prefix) => matches!(path.last(), Some(Segment::Key(key)) if key.starts_with(prefix)),
     }
 }

@@ -60,6 +60,8 @@ pub enum Counter {
     HandshakesFailed,
     /// Requests refused as malformed.
     RequestsRefused,
+    /// Connections of HTTP/2 that were cut because of what they made the proxy do for nothing.
+    FloodsCut,
     /// Connections that ended in a panic.
     ConnectionsPanicked,
     /// Label sets that met a full registry.
@@ -77,12 +79,13 @@ pub enum Counter {
 }
 
 /// (counter, metric name, help), in the order of the enum.
-const COUNTERS: [(Counter, &str, &str); 12] = [
+const COUNTERS: [(Counter, &str, &str); 13] = [
     (Counter::ConnectionsAccepted, "mesh_connections_accepted_total", "Connections accepted."),
     (Counter::ConnectionsOverLimit, "mesh_connections_over_limit_total", "Connections closed at the limit."),
     (Counter::PlaintextRefused, "mesh_plaintext_refused_total", "Plaintext refused by STRICT mutual TLS."),
     (Counter::HandshakesFailed, "mesh_tls_handshakes_failed_total", "TLS handshakes that failed."),
     (Counter::RequestsRefused, "mesh_requests_refused_total", "Requests refused as malformed."),
+    (Counter::FloodsCut, "mesh_http2_floods_cut_total", "HTTP/2 connections cut because of floods of frames."),
     (Counter::ConnectionsPanicked, "mesh_connections_panicked_total", "Connections that ended in a panic."),
     (Counter::SeriesOverLimit, "mesh_series_over_limit_total", "Label sets that met a full registry."),
     (Counter::NotReady, "mesh_connections_not_ready_total", "Connections refused before the proxy was ready."),

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use crate::cluster::{Cluster, PATIENCE, Process, free, free_on};
@@ -172,13 +174,7 @@ async fn a_proxy_speaks_for_the_pod_that_its_token_is_bound_to_and_says_why_it_w
 
 /// base64url without padding.
 fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().chain(&[0, 0]).take(3).fold(0_usize, |group, byte| group << 8 | usize::from(*byte));
-        text.extend((0..=chunk.len()).map(|index| char::from(LETTERS[group >> (18 - 6 * index) & 63])));
-    }
-    text
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// Serves a set of keys over HTTP, until the test process ends.

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::harness::{MESH, repository, stderr};
 
 /// A server that answers every request with `name`, until the test process ends.
-fn backend(name: &'static str) -> u16 {
+pub fn backend(name: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -42,19 +42,25 @@ struct Gateway {
     _files: tempfile::TempDir,
 }
 
+/// The sample's files, with these backends and a port that is free.
+pub fn files(v1: u16, v2: u16) -> (tempfile::TempDir, SocketAddr) {
+    let files = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let replaced = |file: &str, pairs: &[(&str, u16)]| {
+        let mut text = std::fs::read_to_string(repository("samples/local").join(file)).unwrap();
+        for (from, to) in pairs {
+            text = text.replace(from, &to.to_string());
+        }
+        std::fs::write(files.path().join(file), text).unwrap();
+    };
+    replaced("gateway.yaml", &[("8080", free.port())]);
+    replaced("endpoints.yaml", &[("9001", v1), ("9002", v2)]);
+    (files, free)
+}
+
 impl Gateway {
     fn start(v1: u16, v2: u16) -> Self {
-        let files = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let replaced = |file: &str, pairs: &[(&str, u16)]| {
-            let mut text = std::fs::read_to_string(repository("samples/local").join(file)).unwrap();
-            for (from, to) in pairs {
-                text = text.replace(from, &to.to_string());
-            }
-            std::fs::write(files.path().join(file), text).unwrap();
-        };
-        replaced("gateway.yaml", &[("8080", free.port())]);
-        replaced("endpoints.yaml", &[("9001", v1), ("9002", v2)]);
+        let (files, free) = files(v1, v2);
         let mut child = Self::command(files.path()).spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();

@@ -217,6 +217,7 @@ fn example(wanted: &StringMatch) -> Option<Vec<u8>> {
     match wanted {
         StringMatch::Exact(text) => Some(text.to_vec()),
         StringMatch::Prefix(text) => Some([text, ANYTHING.as_bytes()].concat()),
+        StringMatch::Segments(path) => Some([path, &b"/"[..], ANYTHING.as_bytes()].concat()),
         StringMatch::Present => Some(ANYTHING.into()),
         // A value in one spelling does not stand for the others, and an expression's values for nothing.
         StringMatch::ExactIgnoringCase(_) | StringMatch::PrefixIgnoringCase(_) | StringMatch::Regex(_) => None,

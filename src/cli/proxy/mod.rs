@@ -1,6 +1,7 @@
 //! `mesh proxy`: a proxy as a process of its own, told what to do by a control plane or by files.
 
 mod connected;
+mod idle;
 mod local;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,6 +23,7 @@ const ROOT_NAMESPACE: &str = "istio-system";
 /// With --xds-address, a control plane tells the proxy what to do; the proxy proves itself with its service account's token and
 /// gets a certificate. With --local, it is an HTTP gateway that reads Gateways, VirtualServices and DestinationRules, and the
 /// Services, EndpointSlices and Pods that they lead to, and serves the ports of the Gateways whose selector the labels match.
+/// It reads the files again on SIGHUP, or by itself with --watch; what cannot be used changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[command(group = clap::ArgGroup::new("told").args(["local", "xds_address"]).required(true))]
@@ -31,6 +33,9 @@ pub struct Args {
     local: bool,
     #[command(flatten)]
     files: OptionalFiles,
+    /// Read the files again whenever they change (with --local)
+    #[arg(long, requires = "local")]
+    watch: bool,
     /// Labels of the gateway (with --local)
     #[arg(long, value_name = "KEY=VALUE", default_value = "istio=ingressgateway", value_parser = label, value_delimiter = ',')]
     labels: Vec<(Arc<str>, Arc<str>)>,
@@ -43,6 +48,9 @@ pub struct Args {
     /// Threads that serve requests
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
+    /// Serve HTTP/1.0 as well
+    #[arg(long)]
+    http10: bool,
     /// Log requests as JSON
     #[arg(long)]
     json_log: bool,
@@ -51,7 +59,7 @@ pub struct Args {
 }
 
 const EXAMPLES: &str = "Examples:
-  mesh proxy --local -f samples/local
+  mesh proxy --local -f samples/local --watch
   mesh proxy --xds-address istiod.istio-system.svc:15012 --router --bind 0.0.0.0
   mesh proxy --xds-address istiod.istio-system.svc:15012      as a sidecar";
 

@@ -137,6 +137,11 @@ impl Snapshot {
         }
     }
 
+    /// What there was to compile.
+    pub fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
     /// What has changed since generation `seen`; `None` where that is too long ago to be remembered.
     pub fn changes_since(&self, seen: u64) -> Option<Changes<'_>> {
         let count = usize::try_from(self.generation.checked_sub(seen)?).ok()?;

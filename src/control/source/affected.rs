@@ -124,6 +124,12 @@ impl Affected {
         self.gateways = true;
     }
 
+    /// What the Gateway API's objects decide: gateways' listeners, and the routes of hosts, since routes may hold for any service.
+    pub fn touch_edge(&mut self) {
+        self.touch_type(ResourceType::Listener);
+        self.touch_type(ResourceType::Routes);
+    }
+
     /// What the mesh's settings have a say in.
     pub fn touch_mesh(&mut self) {
         self.touch_type(ResourceType::Settings);

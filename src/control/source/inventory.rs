@@ -27,6 +27,9 @@ pub struct Placed {
     pub hosts: BTreeSet<Arc<str>>,
 }
 
+/// The namespace in the keys of objects of the cluster as a whole.
+const CLUSTER_SCOPE: &str = "default";
+
 /// What a service's endpoints were looked up by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Reference {
@@ -149,6 +152,12 @@ impl Inventory {
             Kind::RequestAuthentication => of(&self.world.request_authentications),
             Kind::AuthorizationPolicy => of(&self.world.authorization_policies),
             Kind::Secret => self.world.secrets.keys().map(|(namespace, name)| Key::new(namespace, name)).collect(),
+            Kind::Namespace => self.world.namespaces.keys().map(|name| Key::new(CLUSTER_SCOPE, name)).collect(),
+            Kind::GatewayClass => of(&self.world.gateway_classes),
+            Kind::EdgeGateway => of(&self.world.edge_gateways),
+            Kind::HttpRoute => of(&self.world.http_routes),
+            Kind::GrpcRoute => of(&self.world.grpc_routes),
+            Kind::ReferenceGrant => of(&self.world.reference_grants),
             Kind::MeshConfig => self.mesh_config.iter().cloned().collect(),
         }
     }
@@ -206,6 +215,27 @@ impl Inventory {
             Item::MeshConfig(config) => {
                 self.mesh_config = Some(key);
                 self.replace_mesh(config, affected);
+            }
+            Item::Namespace(labels) => {
+                if self.world.namespaces.get(&key.name) != Some(&labels) {
+                    Arc::make_mut(&mut self.world).namespaces.insert(key.name, labels);
+                    self.touch_edge(affected);
+                }
+            }
+            Item::GatewayClass(object) => {
+                renew(&mut self.world, |world| &mut world.gateway_classes, object, affected);
+            }
+            Item::EdgeGateway(object) => {
+                renew(&mut self.world, |world| &mut world.edge_gateways, object, affected);
+            }
+            Item::HttpRoute(object) => {
+                renew(&mut self.world, |world| &mut world.http_routes, object, affected);
+            }
+            Item::GrpcRoute(object) => {
+                renew(&mut self.world, |world| &mut world.grpc_routes, object, affected);
+            }
+            Item::ReferenceGrant(object) => {
+                renew(&mut self.world, |world| &mut world.reference_grants, object, affected);
             }
             Item::Secret(secret) => {
                 let name = (key.namespace, key.name);
@@ -320,12 +350,49 @@ impl Inventory {
                     self.replace_mesh(Arc::default(), affected);
                 }
             }
+            Kind::Namespace => {
+                if Arc::make_mut(&mut self.world).namespaces.remove(&key.name).is_some() {
+                    self.touch_edge(affected);
+                }
+            }
+            Kind::GatewayClass => {
+                if take(&mut Arc::make_mut(&mut self.world).gateway_classes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::EdgeGateway => {
+                if take(&mut Arc::make_mut(&mut self.world).edge_gateways, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::HttpRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).http_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::GrpcRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).grpc_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::ReferenceGrant => {
+                if take(&mut Arc::make_mut(&mut self.world).reference_grants, key) {
+                    affected.touch_edge();
+                }
+            }
             Kind::Secret => {
                 let name = (key.namespace.clone(), key.name.clone());
                 if Arc::make_mut(&mut self.world).secrets.remove(&name).is_some() {
                     affected.touch_gateways();
                 }
             }
+        }
+    }
+
+    /// Which routes attach to a gateway may depend on the labels of their namespaces.
+    fn touch_edge(&self, affected: &mut Affected) {
+        if !self.world.edge_gateways.is_empty() {
+            affected.touch_edge();
         }
     }
 
@@ -643,6 +710,27 @@ fn put<T: PartialEq>(objects: &mut Vec<Arc<Object<T>>>, object: Arc<Object<T>>) 
     let differs = before.is_none_or(|before| before != object);
     compile::put_in_order(objects, object);
     differs
+}
+
+/// Puts an object in the place of the one of its name. A change of its status alone touches nobody: the control plane writes
+/// these itself.
+fn renew<T: Clone + PartialEq>(
+    world: &mut Arc<World>,
+    objects: impl Fn(&mut World) -> &mut Vec<Arc<Object<T>>>,
+    object: Arc<Object<T>>,
+    affected: &mut Affected,
+) {
+    let objects = objects(Arc::make_mut(world));
+    let same = |known: &Arc<Object<T>>| {
+        let (before, now) = (&known.meta, &object.meta);
+        (&before.namespace, &before.name) == (&now.namespace, &now.name)
+            && known.spec == object.spec
+            && (before.generation, before.creation_time) == (now.generation, now.creation_time)
+    };
+    if !objects.iter().any(same) {
+        put(objects, object);
+        affected.touch_edge();
+    }
 }
 
 /// Takes an object out; whether it was there.

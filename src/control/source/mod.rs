@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 use crate::compile::{MeshConfig, TlsSecret};
 use crate::model::{Health, Labels, Locality, Service};
+use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Sidecar,
     VirtualService,
@@ -76,13 +77,25 @@ pub enum Kind {
     AuthorizationPolicy,
     /// Kubernetes Secret that holds something for TLS.
     Secret,
+    /// Kubernetes Namespace.
+    Namespace,
+    /// The Gateway API's GatewayClass.
+    GatewayClass,
+    /// The Gateway API's Gateway.
+    EdgeGateway,
+    /// The Gateway API's HTTPRoute.
+    HttpRoute,
+    /// The Gateway API's GRPCRoute.
+    GrpcRoute,
+    /// The Gateway API's ReferenceGrant.
+    ReferenceGrant,
     /// The ConfigMap with the mesh's settings.
     MeshConfig,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 18] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -94,8 +107,22 @@ impl Kind {
         Self::RequestAuthentication,
         Self::AuthorizationPolicy,
         Self::Secret,
+        Self::Namespace,
+        Self::GatewayClass,
+        Self::EdgeGateway,
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::ReferenceGrant,
         Self::MeshConfig,
     ];
+
+    /// Whether a cluster may be without the kind: those of the Gateway API are there when somebody has installed them.
+    pub fn is_optional(self) -> bool {
+        matches!(
+            self,
+            Self::GatewayClass | Self::EdgeGateway | Self::HttpRoute | Self::GrpcRoute | Self::ReferenceGrant
+        )
+    }
 }
 
 /// A service, and when it was made: of two that claim one port of a workload the older is the first.
@@ -171,6 +198,18 @@ pub enum Item {
     AuthorizationPolicy(Arc<Object<AuthorizationPolicy>>),
     /// What a Secret holds for TLS.
     Secret(Arc<TlsSecret>),
+    /// The labels of a Namespace.
+    Namespace(Labels),
+    /// A GatewayClass.
+    GatewayClass(Arc<Object<GatewayClass>>),
+    /// A Gateway of the Gateway API.
+    EdgeGateway(Arc<Object<gateway_api::Gateway>>),
+    /// An HTTPRoute.
+    HttpRoute(Arc<Object<HTTPRoute>>),
+    /// A GRPCRoute.
+    GrpcRoute(Arc<Object<GRPCRoute>>),
+    /// A ReferenceGrant.
+    ReferenceGrant(Arc<Object<ReferenceGrant>>),
     /// The mesh's settings.
     MeshConfig(Arc<MeshConfig>),
 }
@@ -190,6 +229,12 @@ impl Item {
             Self::RequestAuthentication(_) => Kind::RequestAuthentication,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
             Self::Secret(_) => Kind::Secret,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::GatewayClass(_) => Kind::GatewayClass,
+            Self::EdgeGateway(_) => Kind::EdgeGateway,
+            Self::HttpRoute(_) => Kind::HttpRoute,
+            Self::GrpcRoute(_) => Kind::GrpcRoute,
+            Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::MeshConfig(_) => Kind::MeshConfig,
         }
     }

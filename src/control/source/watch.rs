@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::compile::MeshConfig;
+use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Resource,
     Sidecar, VirtualService,
@@ -46,6 +47,12 @@ pub(in crate::control) fn watch(
     spawn.mesh::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication);
     spawn.mesh::<RequestAuthentication>(Kind::RequestAuthentication, Item::RequestAuthentication);
     spawn.mesh::<AuthorizationPolicy>(Kind::AuthorizationPolicy, Item::AuthorizationPolicy);
+    spawn.core(Kind::Namespace, project::namespace);
+    spawn.mesh::<GatewayClass>(Kind::GatewayClass, Item::GatewayClass);
+    spawn.mesh::<gateway_api::Gateway>(Kind::EdgeGateway, Item::EdgeGateway);
+    spawn.mesh::<HTTPRoute>(Kind::HttpRoute, Item::HttpRoute);
+    spawn.mesh::<GRPCRoute>(Kind::GrpcRoute, Item::GrpcRoute);
+    spawn.mesh::<ReferenceGrant>(Kind::ReferenceGrant, Item::ReferenceGrant);
 }
 
 struct Spawn<'a> {
@@ -130,6 +137,7 @@ where
 {
     let mut stream = watcher(api, watcher::Config::default()).default_backoff().boxed();
     let mut listed: Vec<(Key, Item)> = Vec::new();
+    let mut said_absent = false;
     while let Some(event) = stream.next().await {
         let event = match event {
             Ok(event) => event,
@@ -138,7 +146,14 @@ where
                 // not there.
                 let unknown =
                     matches!(&error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404);
-                if unknown {
+                if unknown && kind.is_optional() {
+                    tracing::debug!(?kind, "the API server does not know this kind");
+                    // There are none. Should the kind be defined later, the next attempt finds it.
+                    if !said_absent && events.send(Event::Replace(kind, Vec::new())).await.is_err() {
+                        return;
+                    }
+                    said_absent = true;
+                } else if unknown {
                     tracing::warn!(
                         ?kind,
                         "the API server does not know this kind yet: install its definition; it is waited for"

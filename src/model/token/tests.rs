@@ -202,3 +202,31 @@ fn claims_are_texts_lists_and_words() {
         assert_eq!(claims.texts(way), expected, "{way:?}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// A byte of the signed part, or one of the signature that is not its last: that one has bits that mean nothing.
+    #[test]
+    fn a_token_of_which_a_byte_was_changed_proves_nothing(
+        place in proptest::prelude::any::<proptest::sample::Index>(),
+        letter in "[A-Za-z0-9_.=-]",
+    ) {
+        let signer = ed25519();
+        let token = signer.token(&json!({"iss": ISSUER, "sub": "a", "exp": 4_102_444_800_u64}));
+        let place = place.index(token.len() - 1);
+        let changed = format!("{}{letter}{}", &token[..place], &token[place + 1..]);
+        let rules = [rule(ISSUER, &[&signer])];
+        let verified = |token: &str| authenticate(&rules, |_| vec![token.to_owned()], SystemTime::now()).is_ok();
+        proptest::prop_assert!(verified(&token));
+        proptest::prop_assert!(changed == token || !verified(&changed), "{changed}");
+    }
+
+    #[test]
+    fn no_text_is_a_token_and_none_panics(token in "([A-Za-z0-9_=-]{0,20}\\.){0,3}\\PC{0,20}", keys in "\\PC{0,40}") {
+        let mut rules = [rule("", &[&ed25519()])];
+        proptest::prop_assert!(authenticate(&rules, |_| vec![token.clone()], SystemTime::now()).is_err());
+        rules[0].keys = KeySet::parse(keys.into());
+        proptest::prop_assert!(authenticate(&rules, |_| vec![token.clone()], SystemTime::now()).is_err());
+    }
+}

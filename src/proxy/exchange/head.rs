@@ -22,6 +22,7 @@ pub(super) async fn read(
     let mut skipped = 0;
     // Whether the deadline is that of a head, rather than that of an idle connection.
     let mut begun = false;
+    let mut hurried = false;
     deadline.set(times.idle_downstream);
     loop {
         while skipped < limits::MAX_LEADING_LINES && conn.window().starts_with(b"\r\n") {
@@ -47,10 +48,12 @@ pub(super) async fn read(
                 return Poll::Ready(read.unwrap_or(0));
             }
             if !begun {
-                if local.seats.draining() {
-                    return Poll::Ready(0);
+                if !local.seats.draining() {
+                    seat.wait(cx.waker());
+                } else if !hurried {
+                    hurried = true;
+                    deadline.bring_forward(times.idle_downstream.saturating_sub(times.idle_draining));
                 }
-                seat.wait(cx.waker());
             }
             deadline.poll_passed(cx).map(|()| 0)
         })

@@ -15,6 +15,7 @@ mod plan;
 mod reply;
 mod retry;
 mod times;
+mod variables;
 mod wait;
 
 use std::net::SocketAddr;
@@ -86,11 +87,11 @@ pub struct MeshPeer {
     /// Who it is.
     pub identity: SpiffeId,
     /// The same, as text.
-    pub uri: String,
+    pub uri: Arc<str>,
     /// SHA-256 of its certificate, in hexadecimal.
-    pub hash: String,
+    pub hash: Arc<str>,
     /// Who we are to it.
-    pub own: String,
+    pub own: Arc<str>,
     /// What telemetry knows of it; more, once it has announced itself.
     pub party: Arc<Party>,
 }
@@ -193,8 +194,9 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
         let next = exchange.run(refusal).await;
         local.worker.scratch.borrow_mut().push(scratch);
         match next {
-            Next::Again => conn.release(),
-            Next::Close => {
+            Next::Again if !facts.http2 => conn.release(),
+            // A stream carries one request: what its client sent behind it, for a WebSocket that was not granted, is none.
+            Next::Again | Next::Close => {
                 conn.linger(&mut deadline, Duration::ZERO, 0).await;
                 return None;
             }
@@ -228,6 +230,15 @@ struct Exchange<'a> {
     because: String,
     started: Instant,
     own: Option<Arc<InboundPolicy>>,
+}
+
+/// The version that a client speaks, as logs and headers name it.
+fn protocol(http2: bool, http10: bool) -> &'static str {
+    match (http2, http10) {
+        (true, _) => "HTTP/2",
+        (false, true) => "HTTP/1.0",
+        (false, false) => "HTTP/1.1",
+    }
 }
 
 /// How an exchange ended, for those who count and log.
@@ -372,11 +383,7 @@ impl Exchange<'_> {
         log.log(&AccessRecord {
             method: request.method.of(bytes),
             path: request.target.of(bytes),
-            protocol: match (self.facts.http2, request.http10) {
-                (true, _) => "HTTP/2",
-                (false, true) => "HTTP/1.0",
-                (false, false) => "HTTP/1.1",
-            },
+            protocol: protocol(self.facts.http2, request.http10),
             code: outcome.code,
             flags: outcome.flags,
             details: outcome.details,

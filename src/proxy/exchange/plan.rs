@@ -136,10 +136,7 @@ impl Exchange<'_> {
     fn identify_peer(&mut self) {
         let Some(peer) = &mut self.facts.peer else { return };
         if let Some(announced) = self.scratch.request.received(Name::MeshPeer, self.conn.head()) {
-            let party = peer::identify(&peer.identity, Some(announced));
-            if party != *peer.party {
-                peer.party = Arc::new(party);
-            }
+            peer.party = self.local.peers.identify(&peer.identity, Some(announced));
         }
     }
 

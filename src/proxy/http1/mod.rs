@@ -12,6 +12,8 @@ pub mod buffer;
 pub mod encode;
 pub mod head;
 pub mod name;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod refusal;
 pub mod target;
 

@@ -204,6 +204,10 @@ fn normalise(path: &[u8], written: &mut Vec<u8>) -> Result<(), Refusal> {
             b'%' => match escape(behind) {
                 Some(0) => return Err(Refusal::Target),
                 Some(value) if value.is_ascii_alphanumeric() || matches!(value, b'-' | b'.' | b'_' | b'~') => {
+                    // `%%32e`: decoding would make an escape of a percent sign that was none, for somebody else to decode.
+                    if value.is_ascii_hexdigit() && ends_in_percent(&decoded) {
+                        return Err(Refusal::Target);
+                    }
                     decoded.push(value);
                     rest = behind.get(2..).unwrap_or_default();
                 }
@@ -236,6 +240,15 @@ fn normalise(path: &[u8], written: &mut Vec<u8>) -> Result<(), Refusal> {
         written.push(b'/');
     }
     Ok(())
+}
+
+/// Whether a percent sign, or one and a digit, wait for what would make them an escape.
+fn ends_in_percent(decoded: &[u8]) -> bool {
+    match decoded {
+        [.., b'%'] => true,
+        [.., b'%', digit] => digit.is_ascii_hexdigit(),
+        _ => false,
+    }
 }
 
 /// The value of the two hexadecimal digits at the front.

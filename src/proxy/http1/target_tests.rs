@@ -51,6 +51,18 @@ fn normalising_twice_changes_nothing_that_matters_to_dot_segments() {
 }
 
 #[test]
+fn escapes_that_only_decoding_would_make_are_refused() {
+    for path in ["/a/%%32e%%32e/b", "/%2%65%2%65/b", "/%%%32%65", "/%4%31"] {
+        let message = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (mut head, mut found) = (Head::default(), Target::default());
+        parse_request(message.as_bytes(), false, &mut head).expect("well-formed");
+        let read = read_target(&head, message.as_bytes(), &mut found);
+        assert_eq!(read, Err(Refusal::Target), "{path}");
+    }
+    assert_eq!(target("/100%/%7e", "a").path(), b"/100%/~");
+}
+
+#[test]
 fn hosts_are_compared_in_one_form() {
     for (host, expected, port) in [
         ("Reviews", "reviews", None),

@@ -5,9 +5,10 @@
 //! with them gRPC.
 //!
 //! Frames, flow control and header compression are the `h2` crate's. What a peer may make us hold is bounded by [`Limits`]
-//! below: concurrent streams, windows, header lists, resets.
+//! below: concurrent streams, windows, header lists, resets. What it may make us do is bounded by `flood`.
 
 mod client;
+mod flood;
 mod frames;
 mod io;
 mod message;

@@ -50,8 +50,8 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts until the proxy drains, then takes what waits already, and ends.
-    pub async fn run(mut self, listener: std::net::TcpListener, origin: Origin) {
+    /// Accepts until the proxy drains or the socket is `given_up`, then takes what waits already, and ends.
+    pub async fn run(mut self, listener: std::net::TcpListener, origin: Origin, given_up: impl Future<Output = ()>) {
         let listener = match listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener)) {
             Ok(listener) => listener,
             Err(error) => {
@@ -59,10 +59,12 @@ impl Acceptor {
                 return;
             }
         };
+        let mut given_up = std::pin::pin!(given_up);
         loop {
             let accepted = tokio::select! {
                 biased;
                 accepted = listener.accept() => accepted,
+                () = &mut given_up => break,
                 _ = self.phase.wait_for(|phase| *phase != Phase::Serving) => break,
             };
             self.take(accepted, &origin).await;
@@ -86,10 +88,11 @@ impl Acceptor {
                     return;
                 };
                 let (local, origin) = (self.local.clone(), origin.clone());
-                self.tasks.borrow_mut().spawn_local(async move {
+                // Boxed: the runtime moves a task several times before it stands still, and this one is large.
+                self.tasks.borrow_mut().spawn_local(Box::pin(async move {
                     let _opened = opened;
                     serve(&local, tcp, origin).await;
-                });
+                }));
             }
             // The peer has gone before we came.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::net::BindError;
 use crate::proxy::edge_tls;
-use crate::proxy::instance::Bound;
+use crate::proxy::instance::{Bound, Phase};
 use crate::proxy::listener::{Acceptor, GatewayAddresses, Origin, bind};
 use crate::proxy::local::Local;
 
@@ -122,11 +123,13 @@ impl Ports {
         Ok((Arc::new(Mutex::new(sockets.into_iter().map(Some).collect())), address))
     }
 
-    /// Accepts on this worker's sockets, and keeps its table of listeners current, until its task ends.
+    /// Accepts on this worker's sockets, and keeps its table of listeners current, until the proxy drains.
     pub async fn serve(self, acceptor: Acceptor) {
         let mut listeners = acceptor.local.shared.directory.listeners();
         let mut groups = self.groups.subscribe();
-        let mut open: BTreeMap<Place, AbortHandle> = BTreeMap::new();
+        let mut phase = acceptor.phase.clone();
+        // Dropping a sender gives the socket up: what waits in its queue is still served.
+        let mut open: BTreeMap<Place, oneshot::Sender<()>> = BTreeMap::new();
         let mut sockets = JoinSet::new();
         loop {
             let named = listeners.borrow_and_update().clone();
@@ -134,29 +137,25 @@ impl Ports {
             *acceptor.local.edge_tls.borrow_mut() = servers;
             *acceptor.local.listeners.borrow_mut() = named;
             let current = groups.borrow_and_update().clone();
-            open.retain(|place, task| {
-                let kept = current.contains_key(place);
-                if !kept {
-                    task.abort();
-                }
-                kept
-            });
+            open.retain(|place, _| current.contains_key(place));
             for (place, group) in current {
                 let number = acceptor.local.worker.number;
                 let socket = group.lock().get_mut(number).and_then(Option::take);
                 if let Some(socket) = socket {
-                    let accepting = acceptor.clone().run(socket, Origin::Gateway(place.0));
-                    open.insert(place, sockets.spawn_local(accepting));
+                    let (kept, given_up) = oneshot::channel::<()>();
+                    let given_up = given_up.map(|_| ());
+                    sockets.spawn_local(acceptor.clone().run(socket, Origin::Gateway(place.0), given_up));
+                    open.insert(place, kept);
                 }
             }
             while sockets.try_join_next().is_some() {}
             tokio::select! {
                 Ok(()) = listeners.changed() => {}
                 Ok(()) = groups.changed() => {}
-                else => break,
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
             }
         }
-        // Neither will change any more; what is open stays open.
+        // Each takes what waits in its queue, and ends.
         while sockets.join_next().await.is_some() {}
     }
 }

@@ -18,7 +18,8 @@ use crate::model::{
     MtlsMode, OutboundMode, Routes, Settings, WeightedCluster,
 };
 use crate::proxy::directory::{Cluster, Credentials, Directory, FixedDirectory, RoutesInForce, Target};
-use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, standalone, testing};
+use crate::proxy::standalone::Standalone;
+use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, testing};
 use crate::resources::Provenance;
 use crate::telemetry::{AccessLog, AccessLogFormat};
 
@@ -431,7 +432,7 @@ pub async fn edge_with(
     let trust_domain = TrustDomain::new("cluster.local").expect("a trust domain");
     let world = World::from_documents("cluster.local", "istio-system", &trust_domain, &loaded.documents);
     let world = world.unwrap_or_else(|findings| panic!("{findings:?}"));
-    let directory = standalone::gateway(&world, "default", Labels::new());
+    let directory = Standalone::new(&world, "default", Labels::new()).directory().clone();
     let addresses = Arc::new(|_| vec![any_port()]);
     let running = start_on(directory, vec![Bind::Gateway { addresses }], change);
     let mut bound = running.proxy.bound();

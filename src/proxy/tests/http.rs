@@ -285,6 +285,36 @@ async fn a_client_that_does_not_go_on_is_let_go() {
 }
 
 #[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
+    let body = "0123456789abcdef".repeat(1 << 20);
+    let app = App::start(move |_| {
+        (format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes(), false)
+    })
+    .await;
+    let proxy = sidecar_with(app.address, |config| config.limits.write_stall = Duration::from_millis(100));
+    let mut client = proxy.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    until(|| proxy.proxy.connections() == 1).await;
+    until(|| proxy.proxy.connections() == 0).await;
+    proxy.log.line(" SI stream_idle_timeout").await;
+}
+
+#[tokio::test]
+async fn draining_waits_for_the_next_request_of_a_client_that_was_busy() {
+    let app = App::named("x").await;
+    let running = sidecar_with(app.address, |config| config.limits.idle_draining = Duration::from_secs(5));
+    let mut client = running.connect().await;
+    let response = client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(header(&response, "connection"), None);
+    let address = running.address();
+    let drained = tokio::spawn(running.proxy.drain(Duration::from_secs(10)));
+    until(|| std::net::TcpStream::connect(address).is_err()).await;
+    let response = client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(header(&response, "connection"), Some("close"));
+    assert!(drained.await.expect("no panic"));
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_ends_the_request() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let proxy = sidecar(listener.local_addr().expect("an address"));

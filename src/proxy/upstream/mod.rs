@@ -10,7 +10,7 @@ mod names;
 mod pool;
 mod seat;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -34,6 +34,8 @@ pub struct Hop {
     pub expected: Option<SpiffeId>,
     /// Whether HTTP/2 is spoken, where the server can.
     pub http2: bool,
+    /// The address that connections come from; `None`: whichever leads there.
+    pub source: Option<IpAddr>,
     /// The endpoint, where it is one of a cluster's.
     pub endpoint: Option<Arc<UpstreamEndpoint>>,
 }
@@ -41,7 +43,13 @@ pub struct Hop {
 impl Hop {
     /// An address, in plaintext.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, expected: None, http2: false, endpoint: None }
+        Self { address, expected: None, http2: false, source: None, endpoint: None }
+    }
+
+    /// The application behind this proxy, in plaintext, from the address by which capture knows the proxy's own connections.
+    pub fn application(address: SocketAddr, source: Option<IpAddr>) -> Self {
+        let source = source.filter(|source| source.is_ipv4() == address.is_ipv4());
+        Self { source, ..Self::plain(address) }
     }
 
     /// An endpoint, as its cluster's policy and its workload say it is talked to. `Err` when it should prove an identity and
@@ -58,12 +66,12 @@ impl Hop {
             (true, Some(identity)) => Some(identity.clone()),
             (true, None) => return Err(ConnectError::NoIdentity(workload.name.clone())),
         };
-        Ok(Self { address: endpoint.address, expected, http2: false, endpoint: Some(endpoint) })
+        Ok(Self { address: endpoint.address, expected, http2: false, source: None, endpoint: Some(endpoint) })
     }
 
     /// What connections to it are pooled under.
     pub fn key(&self) -> PoolKey {
-        PoolKey { address: self.address, expected: self.expected.clone(), http2: self.http2 }
+        PoolKey { address: self.address, expected: self.expected.clone(), http2: self.http2, source: self.source }
     }
 }
 

@@ -140,7 +140,7 @@ fn share() -> impl Strategy<Value = Share> {
 
 fn header_changes() -> impl Strategy<Value = HeaderChanges> {
     let name = || "x-[a-z]{1,6}".prop_map(Box::from);
-    let lines = || vec((name(), boxed()), 0..3);
+    let lines = || vec((name(), boxed().prop_map(HeaderText::from)), 0..3);
     (vec(name(), 0..3), lines(), lines()).prop_map(|(remove, set, add)| HeaderChanges { remove, set, add })
 }
 

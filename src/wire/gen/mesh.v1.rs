@@ -394,7 +394,7 @@ pub struct HeaderMatch {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StringMatch {
-    #[prost(oneof = "string_match::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "string_match::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<string_match::Kind>,
 }
 /// Nested message and enum types in `StringMatch`.
@@ -413,6 +413,9 @@ pub mod string_match {
         Regex(::prost::alloc::string::String),
         #[prost(bool, tag = "6")]
         Present(bool),
+        /// A path and those below it, without a slash at its end.
+        #[prost(bytes, tag = "7")]
+        Segments(::prost::bytes::Bytes),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
