@@ -26,6 +26,7 @@ mod objects;
 mod policy;
 mod routes;
 mod selection;
+mod sidecar;
 mod world;
 
 #[cfg(test)]
@@ -41,4 +42,5 @@ pub use names::{qualify, resolve};
 pub use objects::{secret_entry, service};
 pub use policy::traffic_policy;
 pub use routes::routes;
+pub use sidecar::{Egress, destinations, scope};
 pub use world::{Scope, TlsSecret, Visibility, World, oldest_first, put_in_order, take_out};

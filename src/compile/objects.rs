@@ -127,6 +127,7 @@ impl World {
             } else if let Some(object) = read(document)? {
                 world.destination_rules.insert(object);
             }
+            add(document, &mut world.sidecars)?;
             add(document, &mut world.gateways)?;
             add(document, &mut world.peer_authentications)?;
             add(document, &mut world.request_authentications)?;
@@ -138,6 +139,7 @@ impl World {
             add(document, &mut world.reference_grants)?;
         }
         world.add_endpoints(&documents, trust_domain);
+        oldest_first(&mut world.sidecars);
         oldest_first(&mut world.gateways);
         oldest_first(&mut world.peer_authentications);
         oldest_first(&mut world.request_authentications);

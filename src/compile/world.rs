@@ -1,23 +1,28 @@
 //! What there is to compile, in the order in which rules look at it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::compile::authentication::KeySource;
 use crate::compile::claims::Claims;
 use crate::compile::mesh_config::MeshConfig;
+use crate::compile::sidecar::Egress;
 use crate::model::{Endpoints, Labels, PrivateKeyPem, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
 use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
-use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, VirtualService};
+use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, Sidecar, VirtualService};
 
-/// The clients that see the same configuration: so far, those of one namespace.
+/// The clients that see the same configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// Namespace of the clients.
     pub namespace: Arc<str>,
+    /// What they know of the mesh, where a Sidecar says it.
+    pub egress: Option<Arc<Egress>>,
+    /// The DestinationRules of their namespace that are for chosen clients, and for these; by name.
+    pub selected: Arc<BTreeSet<String>>,
 }
 
 /// Everything that is known. Lists of objects are kept with [`oldest_first`].
@@ -37,6 +42,8 @@ pub struct World {
     pub virtual_services: Claims<VirtualService>,
     /// Oldest first, and by host.
     pub destination_rules: Claims<DestinationRule>,
+    /// Oldest first.
+    pub sidecars: Vec<Arc<Object<Sidecar>>>,
     /// Oldest first.
     pub gateways: Vec<Arc<Object<Gateway>>>,
     /// Oldest first.
@@ -94,6 +101,7 @@ impl World {
             endpoints: BTreeMap::new(),
             virtual_services: Claims::new(domain),
             destination_rules: Claims::new(domain),
+            sidecars: Vec::new(),
             gateways: Vec::new(),
             peer_authentications: Vec::new(),
             request_authentications: Vec::new(),

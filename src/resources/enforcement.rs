@@ -166,6 +166,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         &[
             "spec.host",
             "spec.exportTo",
+            "spec.workloadSelector",
             "spec.subsets[].name",
             "spec.subsets[].labels",
             "spec.trafficPolicy.portLevelSettings[].port",
@@ -216,7 +217,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ),
     ("AuthorizationPolicy", &["spec.selector", "spec.rules", "spec.action", "spec.provider"]),
     ("ServiceEntry", &[]),
-    ("Sidecar", &[]),
+    ("Sidecar", &["spec.workloadSelector", "spec.egress[].hosts", "spec.outboundTrafficPolicy.mode"]),
     ("WorkloadEntry", &[]),
     ("WorkloadGroup", &[]),
     ("EnvoyFilter", &[]),
@@ -339,13 +340,15 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "Sidecar",
         &[
-            warn("kind", "proxies know and listen for what they would without it"),
-            Row {
-                path: "spec.outboundTrafficPolicy.mode",
-                when: When::Not(&["ALLOW_ANY"]),
-                consequence: Consequence::Refused,
-                instead: "connections to hosts that are not known would go on",
-            },
+            warn("spec.ingress", "proxies listen for what they would without it"),
+            warn("spec.egress[].port", "the hosts are known at every port"),
+            warn("spec.egress[].bind", "proxies listen where they would without it"),
+            warn("spec.egress[].captureMode", "connections are captured as they would be without it"),
+            warn("spec.inboundConnectionPool", "connections to the workload are not limited"),
+            refuse(
+                "spec.outboundTrafficPolicy.egressProxy",
+                "connections to unknown hosts would go to these themselves",
+            ),
             refuse("spec.ingress[].tls", "the port would not be secured this way"),
         ],
     ),
@@ -514,7 +517,6 @@ const POLICIES: [[Row; 20]; 4] = [
 ];
 
 const DESTINATION_RULE_ALONE: &[Row] = &[
-    refuse("spec.workloadSelector", "the rule would apply to every client"),
     warn("spec.trafficPolicy.tunnel", "connections are not tunnelled"),
     warn("spec.trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
     warn("spec.trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),

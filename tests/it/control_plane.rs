@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -238,4 +240,45 @@ async fn policies_and_tokens_whose_keys_are_elsewhere_hold_between_processes() {
     let (status, _) =
         tokio::task::block_in_place(|| get(mesh.public, "web.example.com", "/?access_token=a.b.c")).unwrap();
     assert_eq!(status, 401);
+}
+
+/// A provider of authorization that allows everything once `allows` is set, until the test process ends.
+fn provider(allows: Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let _read = stream.read(&mut head);
+            let status = if allows.load(Ordering::Relaxed) { "200 OK" } else { "401 Unauthorized" };
+            let _sent =
+                write!(stream, "HTTP/1.1 {status}\r\nx-id: 7\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_of_the_meshs_settings_decides_and_one_that_is_not_there_denies() {
+    let mut mesh = mesh(68).await;
+    eventually(mesh.public, "web.example.com", 200).await;
+    let allows = Arc::new(AtomicBool::new(false));
+    let opa = provider(allows.clone());
+    mesh.cluster.service("shop", "authz", ("http", 8000, opa.port()), &[(opa.ip(), None)]).await;
+    let settings = "extensionProviders:\n- name: opa\n  envoyExtAuthzHttp:\n    service: authz.shop.svc.cluster.local\n\
+                    \x20   port: 8000\n    headersToUpstreamOnAllow: [x-id]\n";
+    let settings = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": settings}});
+    let policy = json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+        "metadata": {"name": "ask", "namespace": "shop"},
+        "spec": {"action": "CUSTOM", "provider": {"name": "opa"}, "rules": [{}]}});
+    mesh.cluster.apply(&policy).await;
+    eventually(mesh.public, "web.example.com", 403).await;
+    mesh.sidecar.says("its provider opa is not in the mesh's extensionProviders").await;
+    mesh.cluster.apply(&settings).await;
+    eventually(mesh.public, "web.example.com", 401).await;
+    mesh.sidecar.says("AuthorizationPolicy shop/ask rules[0]: opa denies").await;
+    allows.store(true, Ordering::Relaxed);
+    let head = eventually(mesh.public, "web.example.com", 200).await;
+    assert!(head.contains("x-id: 7"), "{head}");
 }

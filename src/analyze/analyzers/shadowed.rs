@@ -73,7 +73,7 @@ fn compiled(object: &Object<VirtualService>) -> Option<Routes> {
     };
     let mut world = World::new("cluster.local", "istio-system");
     world.virtual_services.insert(Arc::new(object));
-    Some(routes(&world, &Scope { namespace }, &service))
+    Some(routes(&world, &Scope::of_namespace(namespace), &service))
 }
 
 /// The rules that never get a request, by their place in the VirtualService, and who gets it instead.

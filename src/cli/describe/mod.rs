@@ -245,7 +245,7 @@ fn demands(cluster: &Cluster, workload: &Arc<Workload>, services: &[Arc<Service>
     }));
     // What clients are told to speak must be what the workload takes.
     for service in services {
-        let scope = Scope { namespace: workload.namespace.clone() };
+        let scope = compile::scope(&cluster.world, &workload.namespace, &workload.labels);
         let traffic = compile::traffic_policy(&cluster.world, &scope, service);
         let plaintext = traffic.policies.default.tls == crate::model::UpstreamTls::Disable;
         if plaintext && *mode == MtlsMode::Strict {
@@ -260,7 +260,10 @@ fn demands(cluster: &Cluster, workload: &Arc<Workload>, services: &[Arc<Service>
 }
 
 fn service_report(cluster: &Cluster, service: &Arc<Service>, pod: Option<&Workload>) -> ServiceReport {
-    let scope = Scope { namespace: pod.map_or_else(|| service.namespace.clone(), |pod| pod.namespace.clone()) };
+    let scope = match pod {
+        Some(pod) => compile::scope(&cluster.world, &pod.namespace, &pod.labels),
+        None => Scope::of_namespace(service.namespace.clone()),
+    };
     let policy = compile::traffic_policy(&cluster.world, &scope, service);
     let endpoints = cluster.world.endpoints.get(&service.host).map_or(&[][..], |held| &held.endpoints);
     let ports = service.ports.iter().map(|port| {

@@ -114,7 +114,7 @@ impl Cluster {
                     })
                 });
                 GatewayWorkload {
-                    scope: Scope { namespace: workload.namespace.clone() },
+                    scope: Scope::of_namespace(workload.namespace.clone()),
                     target_ports: ports.collect(),
                     labels: workload.labels.clone(),
                 }

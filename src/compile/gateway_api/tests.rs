@@ -43,7 +43,7 @@ const HTTP: &str = "{name: http, port: 80, protocol: HTTP}";
 
 fn workload() -> GatewayWorkload {
     GatewayWorkload {
-        scope: Scope { namespace: "shop".into() },
+        scope: Scope::of_namespace("shop"),
         labels: Labels::from([("gateway.networking.k8s.io/gateway-name".into(), "front".into())]),
         target_ports: vec![(80, 8080), (443, 8443)],
     }
@@ -252,7 +252,7 @@ fn a_service_has_the_rules_of_the_routes_that_name_it() {
           rules: [{matches: [{path: {value: /x}}], backendRefs: [{name: ledger, port: 80}]}]}",
     );
     let goes = |text: &str, namespace: &str, path: &str| {
-        let (world, scope) = (world(text), Scope { namespace: namespace.into() });
+        let (world, scope) = (world(text), Scope::of_namespace(namespace));
         let service = resolve(&world, &scope, "web.shop.svc.cluster.local").unwrap();
         asked(&routes(&world, &scope, service), path, &[])
     };

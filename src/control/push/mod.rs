@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::compile::{KeySource, World};
 use crate::identity::TrustBundle;
 use crate::model::{HostPattern, OutboundMode};
-use crate::wire::{Encoded, ResourceType};
+use crate::wire::{Encoded, ResourceType, name};
 
 use super::keys::Fetched;
 use super::source::{Affected, Event, Inventory, Key, Placed};
@@ -66,8 +66,8 @@ pub enum Question {
     Own(ResourceType, Key),
     /// The rules of a virtual host of one gateway, by port.
     VirtualHost(Key, u16, HostPattern),
-    /// The same for every client of a namespace, about a host.
-    Scoped(ResourceType, Arc<str>, Arc<str>),
+    /// The same for every client of a scope, about a host.
+    Scoped(ResourceType, name::Scope, Arc<str>),
     /// A chunk of endpoints, the same for everybody.
     Endpoints(Arc<str>, u32),
 }
@@ -76,7 +76,7 @@ impl Question {
     fn is_touched(&self, affected: &Affected) -> bool {
         match self {
             Self::Own(kind, pod) => affected.is_pod(*kind, pod),
-            Self::VirtualHost(pod, ..) => affected.is_pod(ResourceType::Routes, pod),
+            Self::VirtualHost(pod, _, host) => affected.is_virtual_host(pod, host),
             Self::Scoped(kind, _, host) => affected.is_host(*kind, host),
             Self::Endpoints(host, _) => affected.is_host(ResourceType::Endpoints, host),
         }
@@ -176,6 +176,11 @@ impl Changes<'_> {
     /// Whether the answer to a question may be another one than before.
     pub fn touch(&self, question: &Question) -> bool {
         self.0.iter().any(|affected| question.is_touched(affected))
+    }
+
+    /// Whether the clients beside a pod may be of another scope than before.
+    pub fn touch_scope(&self, pod: &Key) -> bool {
+        self.0.iter().any(|affected| affected.is_scope(pod))
     }
 
     /// Whether there are none.

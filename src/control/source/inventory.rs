@@ -146,6 +146,7 @@ impl Inventory {
             Kind::Pod => self.pods.keys().cloned().collect(),
             Kind::VirtualService => of(&self.world.virtual_services),
             Kind::DestinationRule => of(&self.world.destination_rules),
+            Kind::Sidecar => of(&self.world.sidecars),
             Kind::Gateway => of(&self.world.gateways),
             Kind::PeerAuthentication => of(&self.world.peer_authentications),
             Kind::RequestAuthentication => of(&self.world.request_authentications),
@@ -170,8 +171,12 @@ impl Inventory {
                 let world = Arc::make_mut(&mut self.world);
                 let before = world.virtual_services.insert(object.clone());
                 if before.as_ref() != Some(&object) {
-                    affected.touch_virtual_service(&object, &world.domain);
-                    before.iter().for_each(|before| affected.touch_virtual_service(before, &world.domain));
+                    for object in before.iter().chain([&object]) {
+                        affected.touch_virtual_service(object, &world.domain);
+                        if !world.sidecars.is_empty() {
+                            affected.touch_destinations(object, &world.domain);
+                        }
+                    }
                 }
             }
             Item::DestinationRule(object) => {
@@ -180,6 +185,11 @@ impl Inventory {
                 if before.as_ref() != Some(&object) {
                     affected.touch_destination_rule(&object, &world.domain);
                     before.iter().for_each(|before| affected.touch_destination_rule(before, &world.domain));
+                }
+            }
+            Item::Sidecar(object) => {
+                if put(&mut Arc::make_mut(&mut self.world).sidecars, object) {
+                    affected.touch_scopes();
                 }
             }
             Item::Gateway(object) => {
@@ -299,12 +309,20 @@ impl Inventory {
                 let world = Arc::make_mut(&mut self.world);
                 if let Some(gone) = world.virtual_services.remove(&key.namespace, &key.name) {
                     affected.touch_virtual_service(&gone, &world.domain);
+                    if !world.sidecars.is_empty() {
+                        affected.touch_destinations(&gone, &world.domain);
+                    }
                 }
             }
             Kind::DestinationRule => {
                 let world = Arc::make_mut(&mut self.world);
                 if let Some(gone) = world.destination_rules.remove(&key.namespace, &key.name) {
                     affected.touch_destination_rule(&gone, &world.domain);
+                }
+            }
+            Kind::Sidecar => {
+                if take(&mut Arc::make_mut(&mut self.world).sidecars, key) {
+                    affected.touch_scopes();
                 }
             }
             Kind::Gateway => {

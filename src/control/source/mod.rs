@@ -21,7 +21,8 @@ use crate::compile::{MeshConfig, TlsSecret};
 use crate::model::{Health, Labels, Locality, Service};
 use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
-    AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, VirtualService,
+    AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Sidecar,
+    VirtualService,
 };
 
 pub use affected::Affected;
@@ -64,6 +65,8 @@ pub enum Kind {
     VirtualService,
     /// Istio DestinationRule.
     DestinationRule,
+    /// Istio Sidecar.
+    Sidecar,
     /// Istio Gateway.
     Gateway,
     /// Istio PeerAuthentication.
@@ -92,12 +95,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
         Self::VirtualService,
         Self::DestinationRule,
+        Self::Sidecar,
         Self::Gateway,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -182,6 +186,8 @@ pub enum Item {
     VirtualService(Arc<Object<VirtualService>>),
     /// A DestinationRule.
     DestinationRule(Arc<Object<DestinationRule>>),
+    /// A Sidecar.
+    Sidecar(Arc<Object<Sidecar>>),
     /// A Gateway.
     Gateway(Arc<Object<Gateway>>),
     /// A PeerAuthentication.
@@ -217,6 +223,7 @@ impl Item {
             Self::Pod(_) => Kind::Pod,
             Self::VirtualService(_) => Kind::VirtualService,
             Self::DestinationRule(_) => Kind::DestinationRule,
+            Self::Sidecar(_) => Kind::Sidecar,
             Self::Gateway(_) => Kind::Gateway,
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
             Self::RequestAuthentication(_) => Kind::RequestAuthentication,

@@ -19,7 +19,7 @@ use crate::compile::MeshConfig;
 use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Resource,
-    VirtualService,
+    Sidecar, VirtualService,
 };
 
 use super::{Event, Item, Key, Kind, project};
@@ -42,6 +42,7 @@ pub(in crate::control) fn watch(
     spawn.mesh_config(root_namespace);
     spawn.mesh::<VirtualService>(Kind::VirtualService, Item::VirtualService);
     spawn.mesh::<DestinationRule>(Kind::DestinationRule, Item::DestinationRule);
+    spawn.mesh::<Sidecar>(Kind::Sidecar, Item::Sidecar);
     spawn.mesh::<Gateway>(Kind::Gateway, Item::Gateway);
     spawn.mesh::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication);
     spawn.mesh::<RequestAuthentication>(Kind::RequestAuthentication, Item::RequestAuthentication);

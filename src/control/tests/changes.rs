@@ -117,3 +117,42 @@ async fn the_meshs_settings_take_force_and_are_taken_back() {
     until("the settings are gone", || directory.settings().outbound_mode == OutboundMode::AllowAny).await;
     until("the provider is gone", || directory.inbound().is_some_and(|inbound| inbound.providers.is_empty())).await;
 }
+
+fn sidecar(host: &str) -> (Key, Item) {
+    let value: Value = json!({"apiVersion": "networking.istio.io/v1", "kind": "Sidecar",
+        "metadata": {"name": "default", "namespace": "shop"},
+        "spec": {"egress": [{"hosts": [host]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}});
+    (Key::new("shop", "default"), Item::Sidecar(Arc::new(Object::from_value(&value).unwrap())))
+}
+
+#[tokio::test]
+async fn a_sidecar_puts_its_clients_into_a_scope_that_sees_what_it_says() {
+    let mesh = mesh().await;
+    let (shop, bank) = (mesh.proxy("shop").await, mesh.proxy("bank").await);
+    let before = shop.settings().scope.clone();
+    target(&shop, "web").await;
+    target(&shop, "web.bank").await;
+    let (key, item) = sidecar("./*");
+    mesh.tell(Event::Apply(key.clone(), item)).await;
+    until("web.bank is not known", || matches!(shop.get("web.bank"), Some(Resolution::Unknown))).await;
+    assert_ne!(shop.settings().scope, before);
+    assert_eq!(shop.settings().outbound_mode, OutboundMode::RegistryOnly);
+    assert!(now_held(&shop, "web").is_some());
+    assert_eq!(bank.settings().outbound_mode, OutboundMode::AllowAny);
+    target(&bank, "web.shop").await;
+    // What it says otherwise is another scope, in which everything is asked for again.
+    let (_, item) = sidecar("bank/*");
+    mesh.tell(Event::Apply(key.clone(), item)).await;
+    until("web is not known, but web.bank", || {
+        now_held(&shop, "web").is_none() && now_held(&shop, "web.bank").is_some()
+    })
+    .await;
+    mesh.tell(Event::Delete(Kind::Sidecar, key)).await;
+    until("both are known", || now_held(&shop, "web").is_some() && now_held(&shop, "web.bank").is_some()).await;
+    assert_eq!(shop.settings().scope, before);
+    until("everybody is in sync", || {
+        let newest = mesh.plane.generation();
+        mesh.plane.status().iter().all(|status| status.generation == newest)
+    })
+    .await;
+}
