@@ -1,9 +1,10 @@
 //! What a control plane costs: memory for 1,000 services and 10,000 workloads, and how long and how many bytes a change takes
-//! to be in force in 100 proxies.
+//! to be in force in 100 proxies; what a stream of endpoints that come and go costs; and how long all proxies take to come back.
 //!
 //! `cargo bench --bench control` prints a table. Control plane and proxies run in this one process, over connections in memory,
 //! with the same client and server as between processes (TLS left out).
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,10 +20,11 @@ use mesh::model::{Health, Locality, OutboundMode};
 use mesh::proxy::directory::{Directory, Resolution};
 use mesh::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory};
 use mesh::resources::Object;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 const NAMESPACES: usize = 20;
 const SERVICES: usize = 50;
@@ -38,14 +40,36 @@ fn main() {
     runtime.block_on(measure());
 }
 
-/// A connection that counts what the proxy reads.
+/// How long endpoints come and go, and how many a second.
+const STORM: Duration = Duration::from_secs(60);
+const STORM_RATE: u32 = 1000;
+
+/// A connection that counts what the proxy reads, and ends when it is cut.
 struct Counted {
     stream: DuplexStream,
     read: Arc<AtomicU64>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// Cuts every connection that was made so far.
+#[derive(Clone, Default)]
+struct Scissors(Arc<Mutex<CancellationToken>>);
+
+impl Scissors {
+    fn current(&self) -> CancellationToken {
+        self.0.lock().clone()
+    }
+
+    fn cut(&self) {
+        std::mem::take(&mut *self.0.lock()).cancel();
+    }
 }
 
 impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.read.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
@@ -140,15 +164,24 @@ fn prefix(directory: &Directory, name: &str) -> Option<String> {
     }
 }
 
-async fn connect(plane: &ControlPlane, number: usize, read: &Arc<AtomicU64>, token: &CancellationToken) -> Directory {
+async fn connect(
+    plane: &ControlPlane,
+    number: usize,
+    read: &Arc<AtomicU64>,
+    scissors: &Scissors,
+    token: &CancellationToken,
+) -> Directory {
     let (n, s) = (number % NAMESPACES, number / NAMESPACES);
     let namespace = format!("team-{n}");
     let domain = TrustDomain::new("cluster.local").expect("a trust domain");
     let id = SpiffeId::new(&domain, &namespace, &format!("svc-{s}")).expect("an identity");
-    let (plane, read) = (plane.clone(), read.clone());
+    let (plane, read, scissors) = (plane.clone(), read.clone(), scissors.clone());
     let connect = in_memory(move || {
-        let (plane, id, read) = (plane.clone(), id.clone(), read.clone());
-        async move { plane.connect_in_memory(id).await.map(|stream| Counted { stream, read }) }
+        let (plane, id, read, cut) = (plane.clone(), id.clone(), read.clone(), scissors.current());
+        async move {
+            let stream = plane.connect_in_memory(id).await?;
+            Ok(Counted { stream, read, cut: Box::pin(cut.cancelled_owned()) })
+        }
     });
     let pod = format!("svc-{s}-7d4f9c6b8-{:05}", 0);
     let node =
@@ -197,8 +230,9 @@ async fn measure() {
     let begin = Instant::now();
     let reads: Vec<Arc<AtomicU64>> = (0..PROXIES).map(|_| Arc::default()).collect();
     let mut directories = Vec::new();
+    let scissors = Scissors::default();
     for (number, read) in reads.iter().enumerate() {
-        directories.push(connect(&plane, number, read, &token).await);
+        directories.push(connect(&plane, number, read, &scissors, &token).await);
     }
     println!("100 proxies ready, one by one       {:>10.0} ms", begin.elapsed().as_secs_f64() * 1e3);
     for directory in &directories {
@@ -252,32 +286,91 @@ async fn measure() {
     println!("bytes per change, proxies that use it {mean:>8.0}");
     println!("bytes per change, all others together {:>8.0}", other_bytes as f64 / CHANGES as f64);
 
-    // Endpoints that come and go, as fast as they are taken in.
-    let begin = Instant::now();
-    let rounds = 5_000;
-    for round in 0..rounds {
-        let (n, s) = (round % NAMESPACES, round % SERVICES);
-        let namespace = format!("team-{n}");
-        let pod = format!("svc-{s}-7d4f9c6b8-{:05}", 1);
-        let health =
-            if (round / (NAMESPACES * SERVICES)).is_multiple_of(2) { Health::Unhealthy } else { Health::Healthy };
-        let endpoint =
-            SliceEndpoint { address: address(n, s, 1).into(), pod: Some(Key::new(&namespace, &pod)), health };
-        let service = format!("svc-{s}");
-        let slice = SliceItem {
-            service: service.as_str().into(),
-            ports: vec![("http".into(), 8080)],
-            endpoints: vec![endpoint],
-        };
-        let event = Event::Apply(Key::new(&namespace, &format!("{service}-1")), Item::EndpointSlice(slice));
-        events.send(event).await.expect("the control plane listens");
-    }
-    let newest = plane.generation();
-    println!(
-        "endpoint changes taken in           {:>10.0} /s",
-        f64::from(rounds as u32) / begin.elapsed().as_secs_f64()
-    );
-    println!("generations                         {newest:>10}");
+    come_back(&plane, &scissors, &reads).await;
+    storm(&plane, &events, &reads).await;
     token.cancel();
     plane.stopped().await;
+}
+
+fn total(reads: &[Arc<AtomicU64>]) -> u64 {
+    reads.iter().map(|read| read.load(Ordering::Relaxed)).sum()
+}
+
+/// Waits until every proxy is connected and in sync with the newest generation.
+async fn in_sync(plane: &ControlPlane, subscriptions: usize) -> Duration {
+    let begin = Instant::now();
+    loop {
+        let (status, newest) = (plane.status(), plane.generation());
+        let held: usize = status.iter().map(|proxy| proxy.subscriptions).sum();
+        if status.len() == PROXIES && held == subscriptions && status.iter().all(|proxy| proxy.generation == newest) {
+            return begin.elapsed();
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "the proxies are not in sync after 30 s");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Every connection is lost at once.
+async fn come_back(plane: &ControlPlane, scissors: &Scissors, reads: &[Arc<AtomicU64>]) {
+    let subscriptions = plane.status().iter().map(|proxy| proxy.subscriptions).sum();
+    let before = total(reads);
+    scissors.cut();
+    while plane.status().iter().any(|proxy| proxy.generation > 0) && plane.status().len() == PROXIES {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let took = in_sync(plane, subscriptions).await;
+    println!("all 100 back and in sync after      {:>10.0} ms", took.as_secs_f64() * 1e3);
+    println!("bytes for each to come back         {:>10.0}", (total(reads) - before) as f64 / PROXIES as f64);
+}
+
+/// Endpoints come and go.
+async fn storm(plane: &ControlPlane, events: &mpsc::Sender<Event>, reads: &[Arc<AtomicU64>]) {
+    let seconds = std::env::var("MESH_BENCH_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let storm = seconds.map_or(STORM, Duration::from_secs);
+    let subscriptions = plane.status().iter().map(|proxy| proxy.subscriptions).sum();
+    let (before, generation, cpu) = (total(reads), plane.generation(), cpu_seconds());
+    let begin = Instant::now();
+    let (mut sent, mut behind) = (0, Duration::ZERO);
+    while begin.elapsed() < storm {
+        let due = begin + Duration::from_secs(1) * sent / STORM_RATE;
+        tokio::time::sleep_until(due.into()).await;
+        events.send(endpoint_change(sent as usize)).await.expect("the control plane listens");
+        behind = behind.max(due.elapsed());
+        sent += 1;
+    }
+    let took = in_sync(plane, subscriptions).await;
+    let seconds = begin.elapsed().as_secs_f64();
+    println!("endpoint changes taken in           {:>10.0} /s, for {seconds:.0} s", f64::from(sent) / seconds);
+    println!("latest behind its time              {:>10.1} ms", behind.as_secs_f64() * 1e3);
+    println!("in sync after the last              {:>10.1} ms", took.as_secs_f64() * 1e3);
+    println!("generations                         {:>10}", plane.generation() - generation);
+    println!("CPU, proxies included               {:>10.0} %", (cpu_seconds() - cpu) / seconds * 100.0);
+    println!(
+        "bytes for each proxy                {:>10.0} /s",
+        (total(reads) - before) as f64 / PROXIES as f64 / seconds
+    );
+    println!("memory                              {:>10.1} MiB", resident());
+}
+
+/// One endpoint of one service changes its health.
+fn endpoint_change(round: usize) -> Event {
+    let (n, s) = (round % NAMESPACES, round / NAMESPACES % SERVICES);
+    let namespace = format!("team-{n}");
+    let service = format!("svc-{s}");
+    let is_even = (round / (NAMESPACES * SERVICES)).is_multiple_of(2);
+    let endpoint = |p: usize| SliceEndpoint {
+        address: address(n, s, p).into(),
+        pod: Some(Key::new(&namespace, &format!("{service}-7d4f9c6b8-{p:05}"))),
+        health: if p == 1 && is_even { Health::Unhealthy } else { Health::Healthy },
+    };
+    let endpoints = (0..PODS).map(endpoint).collect();
+    let slice = SliceItem { service: service.as_str().into(), ports: vec![("http".into(), 8080)], endpoints };
+    Event::Apply(Key::new(&namespace, &format!("{service}-1")), Item::EndpointSlice(slice))
+}
+
+/// Seconds of CPU that this process has used (proc(5): fields 14 and 15 of stat, in hundredths).
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }

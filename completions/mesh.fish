@@ -43,14 +43,21 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "get" -d 'Show objects'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "wait" -d 'Wait until objects are ready, gone, or in force'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy-status" -d 'Show how far each proxy is with the configuration'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "ps" -d 'Show how far each proxy is with the configuration'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy-config" -d 'Show what a proxy holds, and where each part of it comes from'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "pc" -d 'Show what a proxy holds, and where each part of it comes from'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "describe" -d 'Show what the mesh makes of a pod or a service'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "des" -d 'Show what the mesh makes of a pod or a service'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "check" -d 'Check a cluster and the mesh in it'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "logs" -d 'Print what pods logged'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "exec" -d 'Run a command in a pod'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "curl" -d 'Send a request from inside a pod, through its proxy'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "kube-inject" -d 'Write sidecars into files, and print them'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "check-inject" -d 'Tell whether a pod gets a sidecar, and what decides'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "validate" -d 'Check configuration files without applying them'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "analyze" -d 'Find what is accepted and does not work'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "proxy" -d 'Run a proxy: a pod\'s sidecar, a gateway, or a gateway from files'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "control-plane" -d 'Run the control plane: watch a cluster, and tell its proxies what is configured'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "bug-report" -d 'Write an archive that tells what is wrong'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version of the program, of the cluster and of what is installed there'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "completion" -d 'Print a shell\'s completion script'
 complete -c mesh -n "__fish_mesh_using_subcommand install" -l readiness-timeout -d 'How long each stage may take to be ready' -r
@@ -235,11 +242,16 @@ complete -c mesh -n "__fish_mesh_using_subcommand status" -s h -l help -d 'Print
 complete -c mesh -n "__fish_mesh_using_subcommand status" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -s n -l namespace -d 'Namespace of objects that name none' -r
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l dry-run -d 'Change nothing, and have everything checked by the server, or only here' -r -f -a "none\t'Nobody: objects are applied'
+server\t'The server, with its admission'
+client\t'This program, without a server'"
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l timeout -d 'How long to wait' -r
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -s R -l recursive -d 'Read directories with everything below them'
-complete -c mesh -n "__fish_mesh_using_subcommand apply" -l dry-run -d 'Have the server check everything and change nothing'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l diff -d 'Show what would change, and change nothing; exits with 1 where something would'
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -l wait -d 'Wait until workloads are ready and every proxy has the configuration'
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l force-conflicts -d 'Take over fields that another manager owns, as kubectl\'s flag does'
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -303,6 +315,760 @@ complete -c mesh -n "__fish_mesh_using_subcommand ps" -l exit-code -d 'Exit with
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "listener" -d 'Ways in: addresses, what is taken, and where it goes'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "listeners" -d 'Ways in: addresses, what is taken, and where it goes'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "l" -d 'Ways in: addresses, what is taken, and where it goes'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "route" -d 'Rules, in the order in which they are looked at'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "routes" -d 'Rules, in the order in which they are looked at'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "r" -d 'Rules, in the order in which they are looked at'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "cluster" -d 'Groups of endpoints, with the policy in force'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "clusters" -d 'Groups of endpoints, with the policy in force'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "c" -d 'Groups of endpoints, with the policy in force'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "endpoint" -d 'Where requests go, and how those places do'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "endpoints" -d 'Where requests go, and how those places do'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "ep" -d 'Where requests go, and how those places do'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "secret" -d 'Certificates, and until when they hold'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "secrets" -d 'Certificates, and until when they hold'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "s" -d 'Certificates, and until when they hold'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "policy" -d 'What the workload demands of its callers: mutual TLS, tokens, authorization'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "policies" -d 'What the workload demands of its callers: mutual TLS, tokens, authorization'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "p" -d 'What the workload demands of its callers: mutual TLS, tokens, authorization'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "log" -d 'How much the proxy says about itself, and changing it'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "o" -d 'How much the proxy says about itself, and changing it'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "all" -d 'All of it'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "a" -d 'All of it'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -l type -d 'Those that speak this: HTTP, HTTPS, TCP' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listener" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -l type -d 'Those that speak this: HTTP, HTTPS, TCP' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from listeners" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -l type -d 'Those that speak this: HTTP, HTTPS, TCP' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from l" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -l name -d 'Those of this name or host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from route" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -l name -d 'Those of this name or host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from routes" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -l name -d 'Those of this name or host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from r" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -l fqdn -d 'Those of this host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -l direction -d 'inbound or outbound' -r -f -a "inbound\t''
+outbound\t''"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -l subset -d 'Those of this subset' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -l port -d 'Those of this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from cluster" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -l fqdn -d 'Those of this host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -l direction -d 'inbound or outbound' -r -f -a "inbound\t''
+outbound\t''"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -l subset -d 'Those of this subset' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -l port -d 'Those of this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from clusters" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -l fqdn -d 'Those of this host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -l direction -d 'inbound or outbound' -r -f -a "inbound\t''
+outbound\t''"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -l subset -d 'Those of this subset' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -l port -d 'Those of this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from c" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -l cluster -d 'Those of this cluster' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -l status -d 'Those with this status: HEALTHY' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoint" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -l cluster -d 'Those of this cluster' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -l status -d 'Those with this status: HEALTHY' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from endpoints" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -l cluster -d 'Those of this cluster' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -l status -d 'Those with this status: HEALTHY' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from ep" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secret" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from secrets" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from s" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policy" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from policies" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from p" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -l level -d 'A level (trace, debug, info, warn, error), or MODULE=LEVEL,…' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -s r -l reset -d 'Back to what it said at its start'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from log" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -l level -d 'A level (trace, debug, info, warn, error), or MODULE=LEVEL,…' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -s r -l reset -d 'Back to what it said at its start'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from o" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from all" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-config; and __fish_seen_subcommand_from a" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "listener" -d 'Ways in: addresses, what is taken, and where it goes'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "listeners" -d 'Ways in: addresses, what is taken, and where it goes'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "l" -d 'Ways in: addresses, what is taken, and where it goes'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "route" -d 'Rules, in the order in which they are looked at'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "routes" -d 'Rules, in the order in which they are looked at'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "r" -d 'Rules, in the order in which they are looked at'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "cluster" -d 'Groups of endpoints, with the policy in force'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "clusters" -d 'Groups of endpoints, with the policy in force'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "c" -d 'Groups of endpoints, with the policy in force'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "endpoint" -d 'Where requests go, and how those places do'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "endpoints" -d 'Where requests go, and how those places do'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "ep" -d 'Where requests go, and how those places do'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "secret" -d 'Certificates, and until when they hold'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "secrets" -d 'Certificates, and until when they hold'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "s" -d 'Certificates, and until when they hold'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "policy" -d 'What the workload demands of its callers: mutual TLS, tokens, authorization'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "policies" -d 'What the workload demands of its callers: mutual TLS, tokens, authorization'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "p" -d 'What the workload demands of its callers: mutual TLS, tokens, authorization'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "log" -d 'How much the proxy says about itself, and changing it'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "o" -d 'How much the proxy says about itself, and changing it'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "all" -d 'All of it'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and not __fish_seen_subcommand_from listener listeners l route routes r cluster clusters c endpoint endpoints ep secret secrets s policy policies p log o all a" -f -a "a" -d 'All of it'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -l type -d 'Those that speak this: HTTP, HTTPS, TCP' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listener" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -l type -d 'Those that speak this: HTTP, HTTPS, TCP' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from listeners" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -l type -d 'Those that speak this: HTTP, HTTPS, TCP' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from l" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -l name -d 'Those of this name or host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from route" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -l name -d 'Those of this name or host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from routes" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -l name -d 'Those of this name or host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from r" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -l fqdn -d 'Those of this host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -l direction -d 'inbound or outbound' -r -f -a "inbound\t''
+outbound\t''"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -l subset -d 'Those of this subset' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -l port -d 'Those of this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from cluster" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -l fqdn -d 'Those of this host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -l direction -d 'inbound or outbound' -r -f -a "inbound\t''
+outbound\t''"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -l subset -d 'Those of this subset' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -l port -d 'Those of this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from clusters" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -l fqdn -d 'Those of this host' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -l direction -d 'inbound or outbound' -r -f -a "inbound\t''
+outbound\t''"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -l subset -d 'Those of this subset' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -l port -d 'Those of this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from c" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -l cluster -d 'Those of this cluster' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -l status -d 'Those with this status: HEALTHY' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoint" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -l cluster -d 'Those of this cluster' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -l status -d 'Those with this status: HEALTHY' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from endpoints" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -l address -d 'Those on this address' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -l port -d 'Those on this port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -l cluster -d 'Those of this cluster' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -l status -d 'Those with this status: HEALTHY' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from ep" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secret" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from secrets" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from s" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policy" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from policies" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from p" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -l level -d 'A level (trace, debug, info, warn, error), or MODULE=LEVEL,…' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -s r -l reset -d 'Back to what it said at its start'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from log" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -l level -d 'A level (trace, debug, info, warn, error), or MODULE=LEVEL,…' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -s r -l reset -d 'Back to what it said at its start'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from o" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from all" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -s f -l file -d 'What `all -o json` wrote, instead of a proxy; - for standard input' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -l proxy-admin-port -d 'The proxy\'s admin port' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand pc; and __fish_seen_subcommand_from a" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and not __fish_seen_subcommand_from pod po service svc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and not __fish_seen_subcommand_from pod po service svc" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and not __fish_seen_subcommand_from pod po service svc" -f -a "pod" -d 'A pod: NAME, NAME.NAMESPACE, or KIND/NAME of a workload'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and not __fish_seen_subcommand_from pod po service svc" -f -a "po" -d 'A pod: NAME, NAME.NAMESPACE, or KIND/NAME of a workload'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and not __fish_seen_subcommand_from pod po service svc" -f -a "service" -d 'A service: NAME, or NAME.NAMESPACE'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and not __fish_seen_subcommand_from pod po service svc" -f -a "svc" -d 'A service: NAME, or NAME.NAMESPACE'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from pod" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from pod" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from pod" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from pod" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from pod" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from pod" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from pod" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from pod" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from po" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from po" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from po" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from po" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from po" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from po" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from po" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from po" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from service" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from service" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from service" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from service" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from service" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from service" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from service" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from service" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from svc" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from svc" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from svc" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from svc" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from svc" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from svc" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from svc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand describe; and __fish_seen_subcommand_from svc" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and not __fish_seen_subcommand_from pod po service svc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and not __fish_seen_subcommand_from pod po service svc" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and not __fish_seen_subcommand_from pod po service svc" -f -a "pod" -d 'A pod: NAME, NAME.NAMESPACE, or KIND/NAME of a workload'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and not __fish_seen_subcommand_from pod po service svc" -f -a "po" -d 'A pod: NAME, NAME.NAMESPACE, or KIND/NAME of a workload'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and not __fish_seen_subcommand_from pod po service svc" -f -a "service" -d 'A service: NAME, or NAME.NAMESPACE'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and not __fish_seen_subcommand_from pod po service svc" -f -a "svc" -d 'A service: NAME, or NAME.NAMESPACE'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from pod" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from pod" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from pod" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from pod" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from pod" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from pod" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from pod" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from pod" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from po" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from po" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from po" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from po" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from po" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from po" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from po" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from po" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from service" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from service" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from service" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from service" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from service" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from service" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from service" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from service" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from svc" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from svc" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
+json\t'JSON'
+yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from svc" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from svc" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from svc" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from svc" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from svc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcommand_from svc" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand check" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
 json\t'JSON'
 yaml\t'YAML'"
@@ -324,6 +1090,23 @@ complete -c mesh -n "__fish_mesh_using_subcommand logs" -l previous -d 'Of the r
 complete -c mesh -n "__fish_mesh_using_subcommand logs" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand logs" -s h -l help -d 'Print help'
 complete -c mesh -n "__fish_mesh_using_subcommand logs" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand exec" -s c -l container -d 'The container' -r
+complete -c mesh -n "__fish_mesh_using_subcommand exec" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand exec" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand exec" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand exec" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand exec" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand exec" -s i -l stdin -d 'Hand over standard input'
+complete -c mesh -n "__fish_mesh_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand exec" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand curl" -s c -l container -d 'The container' -r
+complete -c mesh -n "__fish_mesh_using_subcommand curl" -s n -l namespace -d 'Namespace' -r
+complete -c mesh -n "__fish_mesh_using_subcommand curl" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand curl" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand curl" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand curl" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand curl" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand curl" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -s r -l revision -d 'The revision of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -l image -d 'Image of the proxy' -r
@@ -360,6 +1143,8 @@ junit\t'JUnit\'s XML, for build servers'"
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l color -d 'Whether levels are coloured [default: on a terminal]' -r -f -a "true\t''
 false\t''"
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l meshConfigFile -d 'File with the mesh\'s settings, instead of the cluster\'s' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l remote-contexts -d 'Contexts of clusters to look at besides, for what has to be the same in all of them; may be given several times' -r
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l timeout -d 'How long reading a cluster may take' -r
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s i -l istioNamespace -d 'Namespace of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s r -l revision -d 'Revision of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
@@ -405,10 +1190,21 @@ complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l pod-ip -d 'A
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l trust-domain -d 'Trust domain of the mesh' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l domain -d 'Domain of the cluster\'s services' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l cluster-id -d 'Name of the cluster, as metrics report it' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l max-cert-ttl -d 'Longest life of a workload\'s certificate; proxies renew it at half of that' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l registry-only -d 'Let requests for hosts that the mesh does not know fail'
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l access-log -d 'Have proxies log requests'
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -s n -l namespace -d 'Only this namespace, beside istio-system; may be given several times' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -l output-file -d 'Where to write it [default: mesh-bug-report-TIME.tar.gz]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -l tail -d 'How many lines of each log' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -l timeout -d 'How long collecting may take; what is there by then is written' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand bug-report" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
 json\t'JSON'
 yaml\t'YAML'"

@@ -4,6 +4,8 @@ use std::fmt;
 use std::fs;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::load::Outcome;
 
 /// One measurement of one peer.
@@ -12,12 +14,27 @@ pub struct Row {
     round: usize,
     /// Microseconds of the peer's CPU per request.
     cpu: f64,
-    /// Mebibytes.
-    resident: f64,
+    /// Mebibytes, and those that no file backs.
+    resident: (f64, f64),
     /// Requests per second, as fast as they went.
     throughput: f64,
-    saturated: (f64, f64),
-    steady: (f64, f64),
+    saturated: Option<Latency>,
+    steady: Option<Latency>,
+}
+
+/// Percentiles 50, 99 and 99.9, in milliseconds.
+#[derive(Clone, Copy)]
+struct Latency([f64; 3]);
+
+impl Latency {
+    fn of(outcome: &Outcome) -> Self {
+        Self([50.0, 99.0, 99.9].map(|percent| outcome.percentile(percent).as_secs_f64() * 1000.0))
+    }
+}
+
+fn mebibytes((all, anonymous): (u64, u64), parts: usize) -> (f64, f64) {
+    let mebibytes = |bytes: u64| bytes as f64 / (1024.0 * 1024.0) / parts.max(1) as f64;
+    (mebibytes(all), mebibytes(anonymous))
 }
 
 impl Row {
@@ -25,21 +42,26 @@ impl Row {
         name: &'static str,
         round: usize,
         cpu: Duration,
-        resident: u64,
+        resident: (u64, u64),
+        time: Duration,
         saturated: &Outcome,
-        steady: &Outcome,
+        steady: Option<&Outcome>,
     ) -> Self {
-        let milliseconds = |outcome: &Outcome, percent| outcome.percentile(percent).as_secs_f64() * 1000.0;
-        let both = |outcome: &Outcome| (milliseconds(outcome, 50.0), milliseconds(outcome, 99.0));
         Self {
             name,
             round,
             cpu: cpu.as_secs_f64() * 1e6 / saturated.requests.max(1) as f64,
-            resident: resident as f64 / (1024.0 * 1024.0),
-            throughput: saturated.requests as f64,
-            saturated: both(saturated),
-            steady: both(steady),
+            resident: mebibytes(resident, 1),
+            throughput: saturated.requests as f64 / time.as_secs_f64(),
+            saturated: Some(Latency::of(saturated)),
+            steady: steady.map(Latency::of),
         }
+    }
+
+    /// Memory alone, of one of so many processes.
+    pub fn memory(name: &'static str, resident: (u64, u64), processes: usize) -> Self {
+        let resident = mebibytes(resident, processes);
+        Self { name, round: 1, cpu: f64::NAN, resident, throughput: f64::NAN, saturated: None, steady: None }
     }
 }
 
@@ -47,42 +69,104 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:8} {:7.1} us/request {:6.1} MiB {:8.0} requests, p99 {:.2} ms",
-            self.name, self.cpu, self.resident, self.throughput, self.steady.1
+            "{:8} {:7.1} us/request {:6.1} MiB {:8.0} requests/s",
+            self.name, self.cpu, self.resident.0, self.throughput
         )
     }
 }
 
-/// Medians by peer, and the ratio to Envoy within each round.
-pub fn print(rows: &[Row]) {
-    let mut names: Vec<&str> = Vec::new();
+/// The medians of one peer.
+struct Summary {
+    name: &'static str,
+    cpu: f64,
+    /// Of CPU per request to Envoy's and to HAProxy's, within each round.
+    ratios: [f64; 2],
+    resident: (f64, f64),
+    throughput: f64,
+    saturated: [f64; 3],
+    steady: [f64; 3],
+}
+
+fn summaries(rows: &[Row]) -> Vec<Summary> {
+    let mut names: Vec<&'static str> = Vec::new();
     for row in rows {
         if !names.contains(&row.name) {
             names.push(row.name);
         }
     }
-    println!("gateway, HTTP/1.1, header rule and 90/10 split, access log, 1 KiB; one worker");
-    println!(
-        "{:8} {:>12} {:>9} {:>8} {:>21} {:>21}",
-        "", "CPU/request", "of Envoy", "RSS", "64 conns p50/p99 ms", "1000/s p50/p99 ms"
-    );
-    for name in names {
+    let summary = |name: &'static str| {
         let own: Vec<&Row> = rows.iter().filter(|row| row.name == name).collect();
         let of = |value: &dyn Fn(&Row) -> f64| median(own.iter().map(|row| value(row)).collect());
-        let ratios = own.iter().filter_map(|row| {
-            let envoy = rows.iter().find(|other| other.name == "envoy" && other.round == row.round)?;
-            Some(row.cpu / envoy.cpu)
-        });
-        let ratio = median(ratios.collect());
-        let shown = if name == "direct" || ratio.is_nan() { "-".to_owned() } else { format!("{ratio:.2}") };
+        let ratio = |to: &str| {
+            let ratios = own.iter().filter_map(|row| {
+                let other = rows.iter().find(|other| other.name == to && other.round == row.round)?;
+                Some(row.cpu / other.cpu)
+            });
+            if name == "direct" { f64::NAN } else { median(ratios.collect()) }
+        };
+        let latency = |which: &dyn Fn(&Row) -> Option<Latency>| {
+            [0, 1, 2].map(|place| of(&|row| which(row).map_or(f64::NAN, |latency| latency.0[place])))
+        };
+        Summary {
+            name,
+            cpu: of(&|row| row.cpu),
+            ratios: ["envoy", "haproxy"].map(ratio),
+            resident: (of(&|row| row.resident.0), of(&|row| row.resident.1)),
+            throughput: of(&|row| row.throughput),
+            saturated: latency(&|row| row.saturated),
+            steady: latency(&|row| row.steady),
+        }
+    };
+    names.into_iter().map(summary).collect()
+}
+
+/// Medians by peer, and the ratios within each round.
+pub fn print(title: &str, rows: &[Row]) {
+    println!("\n{title}");
+    if rows.iter().all(|row| row.saturated.is_none()) {
+        println!("{:8} {:>9} {:>10}", "", "RSS", "anonymous");
+        for Summary { name, resident, .. } in summaries(rows) {
+            println!("{name:8} {:>5.1} MiB {:>6.1} MiB", resident.0, resident.1);
+        }
+        return;
+    }
+    println!(
+        "{:8} {:>9} {:>6} {:>8} {:>9} {:>17} {:>17}",
+        "", "CPU/req.", "/envoy", "/haproxy", "RSS", "busy p50/99/99.9", "1000/s 50/99/99.9"
+    );
+    let ratio = |ratio: f64| if ratio.is_nan() { "-".to_owned() } else { format!("{ratio:.2}") };
+    let three = |[a, b, c]: [f64; 3]| if a.is_nan() { "-".to_owned() } else { format!("{a:.1}/{b:.1}/{c:.1}") };
+    for row in summaries(rows) {
         println!(
-            "{name:8} {:>9.1} us {shown:>9} {:>4.1} MiB {:>21} {:>21}",
-            of(&|row| row.cpu),
-            of(&|row| row.resident),
-            format!("{:.2}/{:.2}", of(&|row| row.saturated.0), of(&|row| row.saturated.1)),
-            format!("{:.2}/{:.2}", of(&|row| row.steady.0), of(&|row| row.steady.1)),
+            "{:8} {:>6.1} us {:>6} {:>8} {:>5.1} MiB {:>17} {:>17}",
+            row.name,
+            row.cpu,
+            ratio(row.ratios[0]),
+            ratio(row.ratios[1]),
+            row.resident.0,
+            three(row.saturated),
+            three(row.steady),
         );
     }
+}
+
+/// The same for programs. What was not measured is null.
+pub fn json(scenario: &str, title: &str, rows: &[Row]) -> Value {
+    let peers = summaries(rows).into_iter().map(|row| {
+        json!({
+            "peer": row.name,
+            "cpu_us_per_request": row.cpu,
+            "ratio_to_envoy": row.ratios[0],
+            "ratio_to_haproxy": row.ratios[1],
+            "rss_mib": row.resident.0,
+            "anonymous_mib": row.resident.1,
+            "requests_per_second": row.throughput,
+            "saturated_ms": {"p50": row.saturated[0], "p99": row.saturated[1], "p99_9": row.saturated[2]},
+            "steady_ms": {"p50": row.steady[0], "p99": row.steady[1], "p99_9": row.steady[2]},
+            "cpu_us_by_round": rows.iter().filter(|other| other.name == row.name).map(|row| row.cpu).collect::<Vec<_>>(),
+        })
+    });
+    json!({"scenario": scenario, "title": title, "peers": peers.collect::<Vec<_>>()})
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -146,4 +146,5 @@ codes! {
     HOST_OF_OTHER_NAMESPACE: "MSH0004", "HostOfOtherNamespace", Warning, "an object changes another namespace's service for everybody";
     REGEX_LOOKS_LIKE_GLOB: "MSH0005", "RegexLooksLikeGlob", Warning, "a regular expression does not mean what it looks like";
     SERVICE_ENTRY_CAPTURES_MORE: "MSH0006", "ServiceEntryCapturesMore", Warning, "a ServiceEntry takes traffic of hosts that it does not name";
+    ROUTE_NOT_ATTACHED: "MSH0007", "RouteNotAttached", Warning, "a route of the Gateway API does not attach, or names what is not there";
 }

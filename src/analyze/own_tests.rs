@@ -197,3 +197,26 @@ fn reports_hold_every_message() {
         assert!(json[field].is_string(), "{field}");
     }
 }
+
+#[test]
+fn routes_of_the_gateway_api_that_do_not_attach_or_have_no_backend() {
+    let route = |name: &str, parent: &str, backend: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}, namespace: shop}}\n\
+             spec: {{parentRefs: [{parent}], rules: [{{backendRefs: [{{name: {backend}, port: 80}}]}}]}}\n"
+        )
+    };
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {ports: [{port: 80, name: http}]}\n---\n\
+        apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: shop}\n\
+        spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}\n"
+        .to_owned()
+        + &route("fine", "{name: front}", "web")
+        + &route("lost", "{name: front, sectionName: https}", "web")
+        + &route("empty", "{name: front}", "gone")
+        // Somebody else's Gateway is somebody else's to speak of.
+        + &route("foreign", "{name: other}", "gone");
+    assert_eq!(
+        found(&text),
+        ["MSH0007 HTTPRoute shop/empty spec.rules", "MSH0007 HTTPRoute shop/lost spec.parentRefs[0]"]
+    );
+}

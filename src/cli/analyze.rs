@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use crate::cli::input::{Files, count};
 use crate::cli::target::Target;
 use crate::cli::ui::{self, Format, Tone, Ui};
 use crate::kube::{self, Connection, Selection};
+use crate::resources::Duration;
 use crate::resources::kinds::KINDS;
 use crate::yaml::Document;
 
@@ -69,6 +71,12 @@ pub struct Args {
     /// File with the mesh's settings, instead of the cluster's
     #[arg(long = "meshConfigFile", alias = "mesh-config-file", value_name = "FILE")]
     mesh_config_file: Option<PathBuf>,
+    /// Contexts of clusters to look at besides, for what has to be the same in all of them; may be given several times
+    #[arg(long, value_name = "CONTEXT", value_delimiter = ',')]
+    remote_contexts: Vec<String>,
+    /// How long reading a cluster may take
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    timeout: Duration,
     /// Don't fail for what can't be read
     #[arg(long)]
     ignore_unknown: bool,
@@ -128,19 +136,6 @@ const MORE_KINDS: &[ListedKind] = &[
         kind: "ValidatingWebhookConfiguration",
         plural: "validatingwebhookconfigurations",
     },
-    ListedKind {
-        group: "gateway.networking.k8s.io",
-        versions: &["v1", "v1beta1"],
-        kind: "Gateway",
-        plural: "gateways",
-    },
-    ListedKind {
-        group: "gateway.networking.k8s.io",
-        versions: &["v1", "v1beta1"],
-        kind: "HTTPRoute",
-        plural: "httproutes",
-    },
-    ListedKind { group: "gateway.networking.k8s.io", versions: &["v1"], kind: "GRPCRoute", plural: "grpcroutes" },
 ];
 
 /// Kinds of the table that no analyzer looks at.
@@ -161,7 +156,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().kind(Kind::Io)?;
     let connection = executor.block_on(connect(ui, &args))?;
     let live = match &connection {
-        Some(connection) => executor.block_on(live(ui, connection))?,
+        Some(connection) => executor.block_on(clusters(ui, &args, connection))?,
         None => Vec::new(),
     };
     let default_namespace = match (&args.namespace, &connection) {
@@ -185,7 +180,6 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         documents.into_iter().flat_map(|document| Object::of_document(document, &options.default_namespace, None));
     // Without a cluster, files are taken to be meant for a default installation.
     let installed = if connection.is_some() { Vec::new() } else { installation(&options.istio_namespace) };
-    let live = live.into_iter().filter_map(|value| Object::of_cluster(value, None));
     let objects: Vec<Object> = installed.into_iter().chain(live).chain(files).collect();
     let total = objects.len();
     let mut snapshot = Snapshot::new(options, objects);
@@ -252,6 +246,27 @@ async fn connect(ui: &Ui, args: &Args) -> CliResult<Option<Connection>> {
             Err(error) => Err(error),
         },
     }
+}
+
+/// What the cluster holds, and the remote ones.
+async fn clusters(ui: &Ui, args: &Args, connection: &Connection) -> CliResult<Vec<Object>> {
+    let several = !args.remote_contexts.is_empty();
+    let mut objects = bounded(ui, args, connection, several).await?;
+    for context in &args.remote_contexts {
+        let remote = args.target.in_context(context).connect(ui).await?;
+        objects.extend(bounded(ui, args, &remote, several).await?);
+    }
+    Ok(objects)
+}
+
+/// What one cluster holds, within the time that it may take.
+async fn bounded(ui: &Ui, args: &Args, connection: &Connection, several: bool) -> CliResult<Vec<Object>> {
+    let values = tokio::time::timeout(args.timeout.get(), live(ui, connection)).await.map_err(|_| {
+        CliError::message(Kind::Unavailable, format!("{connection} was not read within {}", args.timeout))
+            .hint("--timeout allows more")
+    })??;
+    let cluster: Option<Arc<str>> = several.then(|| connection.context.as_str().into());
+    Ok(values.into_iter().filter_map(|value| Object::of_cluster(value, cluster.as_ref())).collect())
 }
 
 /// What the cluster holds. A kind that the user may not read is left out, and said.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -14,11 +15,13 @@ use tokio_util::task::TaskTracker;
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::logging;
 use crate::cli::ui::Ui;
-use crate::control::{ControlPlane, Options, Report, ServerOptions, Source, ca};
+use crate::control::{ControlPlane, Options, Report, ServerOptions, Source, WebhookOptions, ca};
 use crate::identity::{Authority, TrustDomain};
+use crate::inject::{DEFAULT_REVISION, Settings};
 use crate::kube::{ConnectOptions, Connection, Environment, connect};
 use crate::model::OutboundMode;
 use crate::net;
+use crate::resources::values;
 use crate::serve::{self, Limits};
 
 /// How long connections may take to end once the control plane is told to stop.
@@ -49,6 +52,9 @@ pub struct Args {
     /// Address that answers /metrics
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 15014)))]
     monitoring_address: SocketAddr,
+    /// Address that answers the API server's webhooks
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 15017)))]
+    webhook_address: SocketAddr,
     /// Keep the certificate authority in this directory instead of a Secret
     #[arg(long, value_name = "DIR")]
     ca_dir: Option<PathBuf>,
@@ -70,9 +76,30 @@ pub struct Args {
     /// Name of the cluster, as metrics report it
     #[arg(long, env = "CLUSTER_ID", default_value = "Kubernetes", value_name = "NAME")]
     cluster_id: String,
+    /// Revision of the control plane, whose webhooks are its own
+    #[arg(long, env = "REVISION", default_value = DEFAULT_REVISION, value_name = "NAME")]
+    revision: String,
+    /// Where sidecars find the control plane [default: the Service istiod of its namespace]
+    #[arg(long, value_name = "HOST:PORT")]
+    discovery_address: Option<String>,
+    /// Image of the sidecars
+    #[arg(long, value_name = "IMAGE")]
+    proxy_image: Option<String>,
+    /// When nodes fetch that image
+    #[arg(long, value_name = "POLICY")]
+    proxy_pull_policy: Option<String>,
+    /// What a sidecar asks for and may use, as JSON
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    proxy_resources: Option<Value>,
+    /// Put sidecars beside the containers of a pod, not before them
+    #[arg(long)]
+    classic_sidecars: bool,
     /// Let requests for hosts that the mesh does not know fail
     #[arg(long)]
     registry_only: bool,
+    /// Longest life of a workload's certificate; proxies renew it at half of that
+    #[arg(long, env = "MAX_WORKLOAD_CERT_TTL", default_value = "24h", value_name = "TIME")]
+    max_cert_ttl: values::Duration,
     /// Have proxies log requests
     #[arg(long)]
     access_log: bool,
@@ -83,9 +110,13 @@ const EXAMPLES: &str = "Examples:
   mesh control-plane --kubeconfig ~/.kube/config --ca-dir ./ca \\
       --xds-address 127.0.0.1:15012 --name localhost";
 
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
 /// Runs until it is told to stop.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
-    logging::start();
+    let _level = logging::start();
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().kind(Kind::Io)?;
     executor.block_on(serve(ui, args))
 }
@@ -122,6 +153,7 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
         },
         token.clone(),
     );
+    plane.limit_certificates(args.max_cert_ttl.get());
     let address = listener.local_addr().kind(Kind::Io)?;
     let served = plane.serve(ServerOptions {
         names: names(&args),
@@ -130,6 +162,13 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
         listener,
     });
     served.kind(Kind::CannotCreate)?;
+    let webhooks = plane.serve_webhooks(WebhookOptions {
+        listener: net::bind(args.webhook_address).kind(Kind::CannotCreate)?,
+        names: names(&args),
+        client: Some(connection.client.clone()),
+        injection: injection(&args),
+    });
+    webhooks.kind(Kind::CannotCreate)?;
     for (listener, report) in [(health, Report::Readiness), (monitoring, Report::Monitoring)] {
         tasks.spawn(serve::serve(listener, None, Limits::default(), plane.report(report), token.clone()));
     }
@@ -213,6 +252,27 @@ fn names(args: &Args) -> Vec<String> {
         vec![service.clone(), format!("{service}.{domain}"), format!("istiod.{namespace}"), "istiod".to_owned()];
     names.extend(args.names.iter().filter(|name| name.parse::<IpAddr>().is_err()).cloned());
     names
+}
+
+/// How pods get their sidecars.
+fn injection(args: &Args) -> Settings {
+    let standard = Settings::default();
+    let image = || format!("{}:{}", standard.image, env!("CARGO_PKG_VERSION"));
+    let suffix = if args.revision == DEFAULT_REVISION { String::new() } else { format!("-{}", args.revision) };
+    Settings {
+        image: args.proxy_image.clone().unwrap_or_else(image),
+        revision: args.revision.clone(),
+        cluster: args.cluster_id.clone(),
+        trust_domain: args.trust_domain.clone(),
+        discovery_address: args
+            .discovery_address
+            .clone()
+            .unwrap_or_else(|| format!("istiod{suffix}.{}.svc:15012", args.namespace)),
+        pull_policy: args.proxy_pull_policy.clone(),
+        resources: args.proxy_resources.clone(),
+        native: !args.classic_sidecars,
+        ..standard
+    }
 }
 
 fn addresses(args: &Args) -> Vec<IpAddr> {

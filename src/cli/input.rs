@@ -177,14 +177,15 @@ impl Input {
         for document in &self.documents {
             let Some(kind) = kinds::of(&document.value) else {
                 match unknown(document) {
-                    (Severity::Error, text) => {
+                    Some((Severity::Error, text)) => {
                         errors += 1;
                         ui.error(text);
                     }
-                    (Severity::Warning, text) => {
+                    Some((Severity::Warning, text)) => {
                         warnings += 1;
                         ui.warn(text);
                     }
+                    None => {}
                 }
                 continue;
             };
@@ -214,24 +215,55 @@ impl Input {
     }
 }
 
-/// What is said of a document whose kind mesh has no name for. One in a group of the mesh's own is a slip of the pen; any other
-/// may well be a kind that somebody else defines.
-fn unknown(document: &Document) -> (Severity, String) {
+/// What is said of a document whose kind mesh has no name for: nothing where it is Kubernetes' own, whose API server checks it.
+/// One in a group of the mesh's own is a slip of the pen; any other may well be a kind that somebody else defines.
+fn unknown(document: &Document) -> Option<(Severity, String)> {
     let place = document.source(&yaml::Path::root());
     let field = |name: &str| document.value.get(name).and_then(serde_json::Value::as_str);
-    match (field("apiVersion"), field("kind")) {
-        (Some(api_version), Some(kind))
-            if api_version.split('/').next().is_some_and(|group| group.ends_with("istio.io")) =>
-        {
-            (Severity::Error, format!("{place}: {api_version} has no kind {kind}: check both for a slip of the pen"))
-        }
-        (Some(api_version), Some(kind)) => (
+    let (Some(api_version), Some(kind)) = (field("apiVersion"), field("kind")) else {
+        let text = format!("{place}: this is no object: it needs `apiVersion` and `kind`, both strings");
+        return Some((Severity::Error, text));
+    };
+    match api_version.rsplit_once('/').map_or("", |(group, _)| group) {
+        "install.istio.io" => Some((
+            Severity::Error,
+            format!("{place}: {kind} is for the installation and no object of a cluster: `mesh install -f` takes it"),
+        )),
+        group if group.ends_with("istio.io") => Some((
+            Severity::Error,
+            format!("{place}: {api_version} has no kind {kind}: check both for a slip of the pen"),
+        )),
+        group if KUBERNETES_GROUPS.contains(&group) => None,
+        _ => Some((
             Severity::Warning,
             format!("{place}: {kind} of {api_version} is not a kind that mesh knows: it was not checked"),
-        ),
-        _ => (Severity::Error, format!("{place}: this is no object: it needs `apiVersion` and `kind`, both strings")),
+        )),
     }
 }
+
+/// The API groups that Kubernetes itself serves (1.36); the empty one is the core.
+const KUBERNETES_GROUPS: [&str; 20] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
 
 /// `1 error`, `2 errors`.
 pub fn count(number: usize, noun: &str) -> String {

@@ -8,7 +8,7 @@ use crate::cli::prompt::confirm;
 use crate::cli::settings::SettingsArgs;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Progress, Tone, Ui};
-use crate::install::{self, Event, Options, Plan, Platform, Summary};
+use crate::install::{self, Event, Layers, Options, Plan, Platform, Summary};
 use crate::kube::{self, Connection, Outcome};
 
 /// Install a mesh into a cluster, or bring one up to date
@@ -69,9 +69,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn run(ui: &Ui, args: Args) -> CliResult {
     // What is wrong with the settings is said before anybody is asked for anything.
     args.settings.plan(Platform::Kubernetes)?;
+    run_over(ui, args, Layers::default())
+}
+
+/// Installs what was said before, and what the arguments say over it.
+pub fn run_over(ui: &Ui, args: Args, before: Layers) -> CliResult {
     block_on(async {
         let connection = args.target.connect_to_change(ui).await?;
-        let plan = args.settings.plan(platform(&connection).await?)?;
+        let layers = before.then(args.settings.layers()?);
+        let plan = Plan::of(&layers, platform(&connection).await?)?;
         if !args.dry_run {
             let question = format!(
                 "Install mesh {} (profile {}, revision {}) there?",

@@ -11,13 +11,18 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub mod analyze;
 pub mod apply;
+pub mod await_proxy;
+pub mod bug_report;
+pub mod capture;
 pub mod check;
 pub mod check_inject;
 pub mod completion;
 pub mod control_plane;
 pub mod delete;
+pub mod describe;
 pub mod down;
 pub mod error;
+pub mod exec;
 pub mod get;
 pub mod input;
 pub mod install;
@@ -28,9 +33,11 @@ pub mod logs;
 pub mod manifest;
 pub mod objects;
 pub mod pod_exec;
+pub mod pods;
 pub mod profile;
 pub mod prompt;
 pub mod proxy;
+pub mod proxy_config;
 pub mod proxy_status;
 pub mod settings;
 pub mod status;
@@ -76,16 +83,25 @@ enum Command {
     Get(get::Args),
     Wait(wait::Args),
     ProxyStatus(proxy_status::Args),
+    ProxyConfig(proxy_config::Args),
+    Describe(describe::Args),
     Check(check::Args),
     Logs(logs::Args),
+    Exec(exec::Args),
+    Curl(exec::CurlArgs),
     KubeInject(kube_inject::Args),
     CheckInject(check_inject::Args),
     Validate(validate::Args),
     Analyze(analyze::Args),
     Proxy(proxy::Args),
     ControlPlane(control_plane::Args),
+    BugReport(bug_report::Args),
     Version(version::Args),
     Completion(completion::Args),
+    #[command(hide = true)]
+    Capture(capture::Args),
+    #[command(hide = true)]
+    AwaitProxy(await_proxy::Args),
 }
 
 /// The command line's definition, for completions and documentation.
@@ -147,7 +163,11 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Get(args) => get::run(ui, args),
         Command::Wait(args) => wait::run(ui, args),
         Command::ProxyStatus(args) => proxy_status::run(ui, args),
+        Command::ProxyConfig(args) => proxy_config::run(ui, args),
+        Command::Describe(args) => describe::run(ui, args),
         Command::Check(args) => check::run(ui, args),
+        Command::Exec(args) => return exec::run(ui, args),
+        Command::Curl(args) => return exec::curl(ui, args),
         Command::Logs(args) => logs::run(ui, args),
         Command::KubeInject(args) => kube_inject::run(ui, args),
         Command::CheckInject(args) => check_inject::run(ui, args),
@@ -155,8 +175,11 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Analyze(args) => analyze::run(ui, args),
         Command::Proxy(args) => proxy::run(ui, args),
         Command::ControlPlane(args) => control_plane::run(ui, args),
+        Command::BugReport(args) => bug_report::run(ui, args),
         Command::Version(args) => version::run(ui, args),
         Command::Completion(args) => completion::run(ui, args),
+        Command::Capture(args) => capture::run(ui, args),
+        Command::AwaitProxy(args) => await_proxy::run(&args),
     }
     .map(|()| ExitCode::SUCCESS)
 }
@@ -176,5 +199,25 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// Every command with the words that lead to it.
+    fn walk(command: &clap::Command, words: &str, see: &mut dyn FnMut(&clap::Command, &str)) {
+        see(command, words);
+        for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+            walk(below, &format!("{words} {}", below.get_name()), see);
+        }
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_within_80_columns() {
+        let mut command = Cli::command().term_width(80);
+        command.build();
+        walk(&command, "mesh", &mut |command, words| {
+            assert!(command.get_about().is_some(), "{words} does not say what it does");
+            let help = command.clone().term_width(80).render_long_help().to_string();
+            let wide = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(wide, None, "in the help of {words}");
+        });
     }
 }

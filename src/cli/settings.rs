@@ -47,7 +47,6 @@ impl SettingsArgs {
 
     /// The plan that it amounts to.
     pub fn plan(&self, platform: Platform) -> CliResult<Plan> {
-        let settings = self.layers()?.settings()?;
-        Ok(Plan::new(settings, platform))
+        Ok(Plan::of(&self.layers()?, platform)?)
     }
 }

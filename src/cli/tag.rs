@@ -36,6 +36,9 @@ struct Set {
     /// Where the tag points elsewhere, point it here
     #[arg(long)]
     overwrite: bool,
+    /// Taken for the sake of scripts: nothing is asked
+    #[arg(short = 'y', long = "skip-confirmation", hide = true)]
+    _yes: bool,
     #[command(flatten)]
     target: Target,
 }

@@ -34,6 +34,12 @@ impl Target {
         self.kubeconfig.is_some() || self.context.is_some() || self.runtime || self.data_dir.is_some()
     }
 
+    /// The same kubeconfig's other context.
+    #[must_use]
+    pub fn in_context(&self, context: &str) -> Self {
+        Self { context: Some(context.to_owned()), runtime: false, data_dir: None, ..self.clone() }
+    }
+
     /// Connects for reading.
     pub async fn connect(&self, ui: &Ui) -> CliResult<Connection> {
         self.open(ui, false).await
@@ -74,7 +80,10 @@ impl Target {
 /// Runs a command's work that waits for others.
 pub fn block_on<T>(work: impl Future<Output = CliResult<T>>) -> CliResult<T> {
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().kind(Kind::Io)?;
-    executor.block_on(work)
+    let done = executor.block_on(work);
+    // Somebody may still be waited for at the terminal, whose words nobody wants any more.
+    executor.shutdown_background();
+    done
 }
 
 impl From<kube::Error> for CliError {
@@ -100,6 +109,7 @@ impl From<install::Error> for CliError {
         let kind = match &error {
             E::Assignment { .. } | E::Ambient { .. } | E::Profile { .. } => Kind::Usage,
             E::File { .. } | E::Settings(_) | E::Overlay { .. } | E::Manifest { .. } => Kind::Data,
+            E::NotPermitted { .. } => Kind::Permission,
             E::Foreign { .. } | E::NotInstalled { .. } | E::NotReady { .. } | E::Tag(_) | E::Cluster(_) => Kind::Failed,
         };
         match error {

@@ -1,11 +1,16 @@
 //! `mesh uninstall`: a mesh out of a cluster.
 
+use std::time::Duration;
+
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::count;
 use crate::cli::prompt::confirm;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::Ui;
 use crate::install::{self, DEFAULT_REVISION, Extent};
+
+/// How long a control plane may take to end, after which what it made is removed all the same.
+const CONTROL_PLANE_ENDS: Duration = Duration::from_secs(45);
 
 /// Remove a mesh from a cluster
 ///
@@ -66,8 +71,14 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         let progress = ui.progress("removing");
         let removed =
             install::remove(&connection, &objects, |object| progress.update(format!("removed {object}"))).await;
+        let mut removed = removed?;
+        if args.purge {
+            progress.update("waiting for the control plane to end");
+            let left = install::left_behind(&connection, CONTROL_PLANE_ENDS).await?;
+            removed +=
+                install::remove(&connection, &left, |object| progress.update(format!("removed {object}"))).await?;
+        }
         drop(progress);
-        let removed = removed?;
         ui.done(format!("{} removed", count(removed, "object")));
         if !args.purge {
             ui.note("  definitions and what users wrote are still there; --purge takes them too");

@@ -4,15 +4,15 @@ use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::install;
 use crate::cli::target::block_on;
 use crate::cli::ui::Ui;
-use crate::install::installed_revisions;
+use crate::install::{installed_revisions, recorded_layers};
 
 /// Bring an installed mesh to this version
 ///
-/// The same as install, but refuses where nothing is installed. Settings are not remembered: name those that you installed with.
+/// The settings are those that it was installed with, and over them those that are named now. Refuses where nothing is installed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  mesh upgrade -f settings.yaml
-  mesh upgrade --profile demo --dry-run")]
+  mesh upgrade --dry-run
+  mesh upgrade --set values.pilot.traceSampling=10")]
 pub struct Args {
     #[command(flatten)]
     install: install::Args,
@@ -21,13 +21,13 @@ pub struct Args {
 /// Upgrades.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
     let revision = args.install.plan_revision()?;
-    let known = block_on(async {
+    let (known, before) = block_on(async {
         let connection = args.install.target().connect(ui).await?;
-        Ok(installed_revisions(&connection).await?)
+        Ok((installed_revisions(&connection).await?, recorded_layers(&connection, &revision).await?))
     })?;
-    if let Some((_, version, profile)) = known.iter().find(|(name, ..)| *name == revision) {
+    if let (Some((_, version, profile)), Some(before)) = (known.iter().find(|(name, ..)| *name == revision), before) {
         ui.note(format!("revision {revision} is at {version} (profile {profile})"));
-        return install::run(ui, args.install);
+        return install::run_over(ui, args.install, before);
     }
     let there: Vec<&str> = known.iter().map(|(name, ..)| name.as_str()).collect();
     let there =

@@ -129,6 +129,30 @@ async fn ready(ui: &Ui, connection: &Connection, objects: &[ObjectRef], bound: D
     Err(CliError::message(Kind::Failed, error))
 }
 
+/// Waits until what was just applied has its effect: workloads are ready, and every proxy has the configuration.
+///
+/// # Errors
+/// It is not so within `bound`.
+pub async fn until_effective(ui: &Ui, connection: &Connection, applied: &[ObjectRef], bound: Duration) -> CliResult {
+    let deadline = Instant::now() + bound;
+    let of_the_mesh = |object: &ObjectRef| {
+        let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+        group.ends_with("istio.io") || group == "gateway.networking.k8s.io"
+    };
+    let (configuration, workloads): (Vec<ObjectRef>, Vec<ObjectRef>) = applied.iter().cloned().partition(of_the_mesh);
+    ready(ui, connection, &workloads, bound).await?;
+    // Workloads change what proxies hold as well: their endpoints.
+    match kube::server_version(connection).await?.built_in {
+        true => distributed(ui, connection, &configuration, deadline - Instant::now()).await,
+        false if configuration.is_empty() => Ok(()),
+        false => {
+            let error = "how far a cluster's proxies are is told by its control plane's own port";
+            Err(CliError::message(Kind::Usage, error)
+                .hint("`mesh proxy-status --address` asks there; what was applied is applied"))
+        }
+    }
+}
+
 /// Every proxy has what there is now: what was written before this command began is in force.
 async fn distributed(ui: &Ui, connection: &Connection, objects: &[ObjectRef], bound: Duration) -> CliResult {
     for object in objects {

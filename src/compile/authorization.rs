@@ -38,7 +38,8 @@ fn policy(object: &Object<AuthorizationPolicy>, trust_domains: &[Arc<str>]) -> P
         Action::Audit => PolicyAction::Audit,
         Action::Custom => PolicyAction::Custom(provider.into()),
     };
-    let compile = Compile { namespace: &object.meta.namespace, trust_domains };
+    let before_tokens = matches!(action, PolicyAction::Custom(_));
+    let compile = Compile { namespace: &object.meta.namespace, trust_domains, before_tokens };
     let dry_run = object.meta.annotations.get(DRY_RUN).is_some_and(|value| value == "true");
     let rules = object.spec.rules.iter().map(|rule| compile.rule(rule));
     Policy { provenance: object.provenance(), action, dry_run, rules: rules.collect() }
@@ -47,15 +48,26 @@ fn policy(object: &Object<AuthorizationPolicy>, trust_domains: &[Arc<str>]) -> P
 struct Compile<'a> {
     namespace: &'a str,
     trust_domains: &'a [Arc<str>],
+    /// Whether requests are looked at before their tokens are.
+    before_tokens: bool,
 }
 
 impl Compile<'_> {
     fn rule(&self, rule: &authorization_policy::Rule) -> Rule {
-        Rule {
+        let mut rule = Rule {
             from: rule.from.iter().filter_map(|from| from.source.as_ref()).map(|source| self.source(source)).collect(),
             to: rule.to.iter().filter_map(|to| to.operation.as_ref()).map(operation).collect(),
             when: rule.when.iter().map(|condition| self.condition(condition)).collect(),
+        };
+        if self.before_tokens {
+            for condition in rule.from.iter_mut().flatten().chain(&mut rule.when) {
+                if matches!(condition.attribute, Attribute::RequestPrincipal | Attribute::Claim(_)) {
+                    // Nobody can tell yet: rather ask the provider once too often than not at all.
+                    condition.attribute = Attribute::Unknown("request.auth".into());
+                }
+            }
         }
+        rule
     }
 
     fn source(&self, source: &Source) -> Vec<Condition> {
@@ -202,7 +214,7 @@ fn one(wanted: &TextMatch) -> ValueMatch {
     ValueMatch::Text(text(wanted))
 }
 
-fn text(wanted: &TextMatch) -> Text {
+pub(super) fn text(wanted: &TextMatch) -> Text {
     let bytes = |text: &str| text.as_bytes().into();
     match wanted {
         TextMatch::Exact(text) => Text::Exact(bytes(text)),

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
 use crate::compile::names::qualify;
-use crate::model::handling::{GRPC_STATUSES, RETRY_CONDITIONS};
+use crate::model::handling::RETRY_CONDITIONS;
 use crate::model::{
-    AbortStatus, ClusterName, Cors, DirectResponse, Fault, Handling, HeaderChanges, HeaderEdits, Mirror, PathRewrite,
-    Redirect, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution,
+    AbortStatus, ClusterName, Cors, DirectResponse, Fault, Handling, HeaderChanges, HeaderEdits, HeaderText, Mirror,
+    PathRewrite, Redirect, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution,
 };
+use crate::resources::GRPC_STATUSES;
 use crate::resources::virtual_service::{
     self as resource, CorsPolicy, DerivePort, Destination, Headers, HttpRoute, Percent, Retries, UnmatchedPreflights,
 };
@@ -137,7 +140,7 @@ pub(super) fn header_edits(headers: Option<&Headers>) -> HeaderEdits {
 fn header_changes(changes: &resource::HeaderChanges) -> HeaderChanges {
     let values = |values: &std::collections::BTreeMap<String, String>| {
         let lowered = values.iter().map(|(name, value)| (name.to_ascii_lowercase().into(), value.as_str().into()));
-        lowered.filter(|(name, _): &(Box<str>, Box<str>)| HeaderChanges::permits(name)).collect()
+        lowered.filter(|(name, _): &(Box<str>, HeaderText)| HeaderChanges::permits(name)).collect()
     };
     let removed = changes.remove.iter().map(|name| name.to_ascii_lowercase());
     HeaderChanges {
@@ -196,7 +199,7 @@ pub(super) fn redirect(redirect: &resource::Redirect) -> Redirect {
 pub(super) fn direct_response(response: &resource::DirectResponse) -> DirectResponse {
     let body = response.body.as_ref();
     let text = body.and_then(|body| body.string.clone()).map(Bytes::from);
-    let bytes = || body.and_then(|body| base64(body.bytes.as_deref()?)).map(Bytes::from);
+    let bytes = || body.and_then(|body| BASE64_STANDARD.decode(body.bytes.as_deref()?).ok()).map(Bytes::from);
     DirectResponse {
         status: u16::try_from(response.status).unwrap_or(500),
         body: text.or_else(bytes).unwrap_or_default(),
@@ -204,7 +207,7 @@ pub(super) fn direct_response(response: &resource::DirectResponse) -> DirectResp
 }
 
 /// Text that becomes part of a path or a target: what a target cannot hold is percent-encoded.
-fn path_text(text: &str) -> Box<str> {
+pub(super) fn path_text(text: &str) -> Box<str> {
     let mut written = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_graphic() && byte != b'#' {
@@ -214,27 +217,4 @@ fn path_text(text: &str) -> Box<str> {
         }
     }
     written.into()
-}
-
-/// Base64 (RFC 4648 section 4), with or without padding; `None` for anything else.
-pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(value)) & 0xff_ffff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            decoded.push((bits >> count & 0xff) as u8);
-        }
-    }
-    Some(decoded)
 }

@@ -6,6 +6,7 @@ use crate::compile::authentication::token_rules;
 use crate::compile::authorization::authorization;
 use crate::compile::selection::{selects, selects_some};
 use crate::compile::world::World;
+use crate::model::authz::PolicyAction;
 use crate::model::{InboundPolicy, InboundService, MtlsMode, Workload};
 use crate::resources::peer_authentication::{self, MutualTls};
 use crate::resources::{Object, PeerAuthentication, Provenance};
@@ -23,7 +24,19 @@ pub fn inbound_policy(
     let modes = mtls_modes(world, &workload);
     let authorization = authorization(world, &workload, trust_domains);
     let tokens = token_rules(world, &workload);
-    InboundPolicy { default_mtls: modes.default, port_mtls: modes.ports, services, tokens, authorization, workload }
+    let is_asked = |name: &Arc<str>| {
+        authorization.iter().any(|policy| matches!(&policy.action, PolicyAction::Custom(asked) if asked == name))
+    };
+    let providers = world.mesh.providers.iter().filter(|provider| is_asked(&provider.name)).cloned().collect();
+    InboundPolicy {
+        default_mtls: modes.default,
+        port_mtls: modes.ports,
+        services,
+        tokens,
+        authorization,
+        providers,
+        workload,
+    }
 }
 
 /// What a workload takes: mutual TLS, plaintext, or both.

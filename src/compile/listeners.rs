@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::compile::gateway_api;
 use crate::compile::names::qualify;
 use crate::compile::routes::{Entry, rules};
 use crate::compile::streams::{self, Part};
@@ -126,6 +127,7 @@ pub fn listeners(world: &World, workload: &GatewayWorkload) -> Vec<Listener> {
             }
         }
     }
+    gateway_api::extend(world, workload, &mut listeners);
     let mut listeners: Vec<Listener> = listeners.into_values().collect();
     for listener in &mut listeners {
         listener.virtual_hosts.sort_by(|a, b| a.host.cmp(&b.host));
@@ -189,6 +191,7 @@ pub fn gateway_routes(world: &World, workload: &GatewayWorkload, port: u16, host
     connections.dedup();
     // Stable: within both parts the order stays.
     found.sort_by_key(|rule| rule.matches.is_empty());
+    found.extend(gateway_api::gateway_rules(world, workload, port, host));
     Routes { name: routes_name(&workload.scope, port, host), http: found, streams: connections }
 }
 
@@ -196,7 +199,7 @@ fn entry(gateway: &Object<Gateway>) -> Entry<'_> {
     Entry::Gateway { namespace: &gateway.meta.namespace, name: &gateway.meta.name }
 }
 
-fn routes_name(scope: &Scope, port: u16, host: &HostPattern) -> Arc<str> {
+pub(super) fn routes_name(scope: &Scope, port: u16, host: &HostPattern) -> Arc<str> {
     format!("{}/gateway/{port}/{host}", scope.namespace).into()
 }
 

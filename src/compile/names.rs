@@ -19,8 +19,12 @@ pub fn qualify(host: &str, namespace: &str, domain: &str) -> Arc<str> {
 /// The service that an authority means to the clients of a scope (`docs/wire.md`, "Names and aliases"). `authority` has no port
 /// and no trailing dot, and is lower case.
 ///
-/// A short name never reaches into another namespace.
+/// A short name never reaches into another namespace, and no name to a service that the scope does not see.
 pub fn resolve<'w>(world: &'w World, scope: &Scope, authority: &str) -> Option<&'w Arc<Service>> {
+    find(world, scope, authority).filter(|service| scope.sees(world, service))
+}
+
+fn find<'w>(world: &'w World, scope: &Scope, authority: &str) -> Option<&'w Arc<Service>> {
     if let Ok(address) = authority.parse::<IpAddr>() {
         let own = world.services.values().find(|service| service.addresses.contains(&address));
         return own.or_else(|| external_at(world, scope, address));

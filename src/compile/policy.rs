@@ -63,11 +63,15 @@ fn applicable<'w>(world: &'w World, scope: &Scope, service: &Service) -> Vec<&'w
                 // What the root namespace exports is for the whole mesh, and the last to be asked. A client that lives there,
                 // as a gateway may, has no claim to it as a rule of its own: the services' owners go first.
                 && (step > 0 || namespace != &*world.root_namespace || is_private(object))
-                // One for chosen clients only is part of a scope of its own, which is not compiled yet.
-                && object.spec.workload_selector.is_none()
         };
         for claiming in world.destination_rules.covering(&service.host) {
-            let mut chosen = claiming.iter().map(|object| &**object).filter(|object| is_candidate(object));
+            let candidates = || claiming.iter().map(|object| &**object).filter(|object| is_candidate(object));
+            // One for chosen clients comes before those for all, and is merged with none.
+            let own = candidates().find(|object| step == 0 && scope.selected.contains(&object.meta.name));
+            if let Some(own) = own {
+                return vec![own];
+            }
+            let mut chosen = candidates().filter(|object| object.spec.workload_selector.is_none());
             let Some(first) = chosen.next() else { continue };
             let exported = |object: &Object<DestinationRule>| object.spec.export_to.clone();
             return std::iter::once(first).chain(chosen.filter(|object| exported(object) == exported(first))).collect();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::compile::gateway_api;
 use crate::compile::names::{qualify, service_of};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::compile::{delegate, handling, streams};
@@ -51,14 +52,19 @@ impl Entry<'_> {
 /// The routes of `service`, as sidecars of `scope` see them.
 ///
 /// For requests the VirtualService with the most specific host that covers the service wins, the oldest among equals; the others
-/// have no say. For connections all of them are asked, in that order (Istio). A service without one is routed to itself, port by
-/// port.
+/// have no say. A service without one has the rules of the HTTPRoutes and GRPCRoutes that name it; ports that none of them is
+/// attached to are routed to themselves. For connections all VirtualServices are asked, in that order (Istio), and then the service.
 pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
     let covering = covering(world, scope, service);
     // One that has no rules for requests claims none.
     let http = match covering.iter().find(|object| !object.spec.http.is_empty()) {
         Some(object) => rules(world, object, Entry::Mesh, Some(service)),
-        None => service.ports.iter().map(|port| to_itself(service, port.number)).collect(),
+        None => {
+            let (mut rules, ports) = gateway_api::service_rules(world, scope, service);
+            let free = service.ports.iter().filter(|port| !ports.contains(&port.number));
+            rules.extend(free.map(|port| to_itself(service, port.number)));
+            rules
+        }
     };
     let streams = streams::of_service(world, &covering, service);
     Routes { name: format!("{}/{}", scope.namespace, service.host).into(), http, streams }
@@ -306,7 +312,7 @@ pub(super) fn own_port(world: &World, object: &Object<VirtualService>, destinati
     let named = destination.port.as_ref().and_then(|port| port.number).map(|port| port.get());
     named.or_else(|| {
         let host = qualify(destination.host.as_str(), &object.meta.namespace, &world.domain);
-        let scope = Scope { namespace: object.meta.namespace.as_str().into() };
+        let scope = Scope::of_namespace(object.meta.namespace.as_str());
         match service_of(world, &scope, &host)?.ports.as_slice() {
             [only] => Some(only.number),
             _ => None,

@@ -36,7 +36,7 @@ fn aged(text: &str, second: u32) -> String {
 }
 
 pub(super) fn scope(namespace: &str) -> Scope {
-    Scope { namespace: namespace.into() }
+    Scope::of_namespace(namespace)
 }
 
 /// Where a GET from `namespace` to `authority` goes; the cluster, or why not.
@@ -489,4 +489,105 @@ fn a_gateways_ports_are_what_their_servers_say() {
     assert_eq!(to(8443, "db.org", Some("db.org")), target(4));
     // At a name that is passed through, the rules for other connections have no say.
     assert_eq!(to(8443, "bare.org", None), "no rule");
+}
+
+#[test]
+fn a_sidecar_says_which_services_its_clients_know() {
+    let services = service("web", "shop", &[80])
+        + &service("api", "shop", &[80])
+        + &service("web", "bank", &[80])
+        + &service("log", "istio-system", &[80]);
+    let sidecar = |namespace: &str, name: &str, spec: &str| object("Sidecar", namespace, name, spec);
+    let knows = |config: &str, namespace: &str, labels: &[(&str, &str)]| -> String {
+        let world = world(&(services.clone() + config));
+        let labels: Labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let scope = super::scope(&world, &namespace.into(), &labels);
+        let hosts = ["web.shop", "api.shop", "web.bank", "log.istio-system"];
+        hosts.into_iter().filter(|host| resolve(&world, &scope, host).is_some()).collect::<Vec<_>>().join(" ")
+    };
+    let all = "web.shop api.shop web.bank log.istio-system";
+    for (config, namespace, labels, expected) in [
+        (String::new(), "shop", &[][..], all),
+        (sidecar("shop", "default", "{egress: [{hosts: ['./*']}]}"), "shop", &[], "web.shop api.shop"),
+        (sidecar("shop", "default", "{egress: [{hosts: ['./*']}]}"), "bank", &[], all),
+        (sidecar("istio-system", "default", "{egress: [{hosts: ['./*']}]}"), "bank", &[], "web.bank"),
+        (
+            sidecar("istio-system", "default", "{egress: [{hosts: ['./*', 'istio-system/*']}]}")
+                + &sidecar("shop", "default", "{egress: [{hosts: ['*/web.bank.svc.cluster.local']}]}"),
+            "shop",
+            &[],
+            "web.bank",
+        ),
+        (
+            sidecar("shop", "own", "{workloadSelector: {labels: {app: a}}, egress: [{hosts: ['~/*']}]}"),
+            "shop",
+            &[("app", "a")],
+            "",
+        ),
+        (
+            sidecar("shop", "own", "{workloadSelector: {labels: {app: a}}, egress: [{hosts: ['~/*']}]}"),
+            "shop",
+            &[("app", "b")],
+            all,
+        ),
+        (
+            sidecar("shop", "default", "{egress: [{hosts: ['*/*', '~shop/api.shop.svc.cluster.local']}]}"),
+            "shop",
+            &[],
+            "web.shop web.bank log.istio-system",
+        ),
+        // Where a rule about a known host sends requests is known as well.
+        (
+            sidecar("shop", "default", "{egress: [{hosts: ['./web.shop.svc.cluster.local']}]}")
+                + &object(
+                    "VirtualService",
+                    "shop",
+                    "web",
+                    "{hosts: [web], http: [{route: [{destination: {host: web.bank.svc.cluster.local}}]}]}",
+                ),
+            "shop",
+            &[],
+            "web.shop web.bank",
+        ),
+    ] {
+        assert_eq!(knows(&config, namespace, labels), expected, "{config} in {namespace} with {labels:?}");
+    }
+}
+
+#[test]
+fn a_destination_rule_for_chosen_clients_is_for_them_alone() {
+    let rule = |name: &str, more: &str, balancer: &str| {
+        let spec = format!("{{host: web, {more} trafficPolicy: {{loadBalancer: {{simple: {balancer}}}}}}}");
+        object("DestinationRule", "shop", name, &spec)
+    };
+    let config = service("web", "shop", &[80])
+        + &rule("all", "", "ROUND_ROBIN")
+        + &rule("chosen", "workloadSelector: {matchLabels: {app: a}},", "RANDOM");
+    let world = world(&config);
+    for (labels, namespace, expected) in [
+        (&[("app", "a")][..], "shop", Balancer::Random),
+        (&[("app", "b")], "shop", Balancer::RoundRobin),
+        (&[], "shop", Balancer::RoundRobin),
+        (&[("app", "a")], "bank", Balancer::RoundRobin),
+    ] {
+        let labels: Labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let scope = super::scope(&world, &namespace.into(), &labels);
+        let service = resolve(&world, &scope, "web.shop").unwrap();
+        let policy = traffic_policy(&world, &scope, service, false);
+        assert_eq!(policy.policies.default.balancer, expected, "{namespace} {labels:?}");
+    }
+}
+
+#[test]
+fn clients_that_know_the_same_are_of_one_scope() {
+    let sidecar = |namespace: &str, name: &str, spec: &str| object("Sidecar", namespace, name, spec);
+    let spec = "{egress: [{hosts: ['./*']}]}";
+    let none = super::scope(&world(""), &"shop".into(), &Labels::new());
+    let first = super::scope(&world(&sidecar("shop", "a", spec)), &"shop".into(), &Labels::new());
+    let second = super::scope(&world(&sidecar("shop", "b", spec)), &"shop".into(), &Labels::new());
+    assert_eq!(first, second);
+    assert_ne!(first, none);
+    let empty =
+        super::scope(&world(&sidecar("shop", "a", "{egress: [{hosts: ['*/*']}]}")), &"shop".into(), &Labels::new());
+    assert_eq!(empty, none);
 }

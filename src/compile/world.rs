@@ -1,24 +1,31 @@
 //! What there is to compile, in the order in which rules look at it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::compile::authentication::KeySource;
 use crate::compile::claims::Claims;
 use crate::compile::external::External;
-use crate::model::{Endpoints, PrivateKeyPem, Service};
+use crate::compile::mesh_config::MeshConfig;
+use crate::compile::sidecar::Egress;
+use crate::model::{Endpoints, Labels, PrivateKeyPem, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
+use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
 use crate::resources::{
-    DestinationRule, Gateway, Object, PeerAuthentication, ServiceEntry, VirtualService, WorkloadEntry,
+    DestinationRule, Gateway, Object, PeerAuthentication, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
 };
 
-/// The clients that see the same configuration: so far, those of one namespace.
+/// The clients that see the same configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// Namespace of the clients.
     pub namespace: Arc<str>,
+    /// What they know of the mesh, where a Sidecar says it.
+    pub egress: Option<Arc<Egress>>,
+    /// The DestinationRules of their namespace that are for chosen clients, and for these; by name.
+    pub selected: Arc<BTreeSet<String>>,
 }
 
 /// Everything that is known. Lists of objects are kept with [`oldest_first`].
@@ -28,6 +35,8 @@ pub struct World {
     pub domain: Arc<str>,
     /// Namespace whose objects hold for the whole mesh: `istio-system`.
     pub root_namespace: Arc<str>,
+    /// The mesh's settings.
+    pub mesh: Arc<MeshConfig>,
     /// Services by fully qualified host.
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
     /// Endpoints by fully qualified host.
@@ -43,6 +52,8 @@ pub struct World {
     /// Oldest first, and by host.
     pub destination_rules: Claims<DestinationRule>,
     /// Oldest first.
+    pub sidecars: Vec<Arc<Object<Sidecar>>>,
+    /// Oldest first.
     pub gateways: Vec<Arc<Object<Gateway>>>,
     /// Oldest first.
     pub peer_authentications: Vec<Arc<Object<PeerAuthentication>>>,
@@ -50,6 +61,18 @@ pub struct World {
     pub request_authentications: Vec<Arc<Object<RequestAuthentication>>>,
     /// Oldest first.
     pub authorization_policies: Vec<Arc<Object<AuthorizationPolicy>>>,
+    /// The Gateway API's classes; oldest first.
+    pub gateway_classes: Vec<Arc<Object<GatewayClass>>>,
+    /// The Gateway API's gateways; oldest first.
+    pub edge_gateways: Vec<Arc<Object<gateway_api::Gateway>>>,
+    /// Oldest first.
+    pub http_routes: Vec<Arc<Object<HTTPRoute>>>,
+    /// Oldest first.
+    pub grpc_routes: Vec<Arc<Object<GRPCRoute>>>,
+    /// Oldest first.
+    pub reference_grants: Vec<Arc<Object<ReferenceGrant>>>,
+    /// Labels of namespaces, by name.
+    pub namespaces: BTreeMap<Arc<str>, Labels>,
     /// Keys of issuers of tokens that were fetched, as JSON (RFC 7517).
     pub keys: BTreeMap<KeySource, Arc<str>>,
     /// Secrets that hold what gateways need for TLS, by (namespace, name).
@@ -82,6 +105,7 @@ impl World {
         Self {
             domain: domain.into(),
             root_namespace: root_namespace.into(),
+            mesh: Arc::default(),
             services: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             external: BTreeMap::new(),
@@ -89,10 +113,17 @@ impl World {
             workload_entries: Vec::new(),
             virtual_services: Claims::new(domain),
             destination_rules: Claims::new(domain),
+            sidecars: Vec::new(),
             gateways: Vec::new(),
             peer_authentications: Vec::new(),
             request_authentications: Vec::new(),
             authorization_policies: Vec::new(),
+            gateway_classes: Vec::new(),
+            edge_gateways: Vec::new(),
+            http_routes: Vec::new(),
+            grpc_routes: Vec::new(),
+            reference_grants: Vec::new(),
+            namespaces: BTreeMap::new(),
             keys: BTreeMap::new(),
             secrets: BTreeMap::new(),
         }

@@ -68,15 +68,21 @@ pub(super) async fn keep(
     fetched: mpsc::Sender<Fetched>,
     token: CancellationToken,
 ) {
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .timeout(FETCH)
-        .connect_timeout(FETCH)
-        .dns_resolver(Arc::new(Guarded))
-        .user_agent(concat!("mesh/", env!("CARGO_PKG_VERSION")))
-        .build();
-    let client = match client {
+    let client = || {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(FETCH)
+            .connect_timeout(FETCH)
+            .dns_resolver(Arc::new(Guarded))
+            .user_agent(concat!("mesh/", env!("CARGO_PKG_VERSION")))
+    };
+    let built = client().build().or_else(|error| {
+        // An image without root certificates: what is served over plain HTTP can be fetched all the same.
+        tracing::warn!(%error, "no root certificates are there: keys are not fetched over HTTPS; add them to the image");
+        client().tls_certs_only([]).build()
+    });
+    let client = match built {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(%error, "keys cannot be fetched: tokens of issuers whose keys are elsewhere are refused");

@@ -1,7 +1,7 @@
 //! The control plane: what is configured becomes what each proxy is told.
 //!
 //! `source/` watches and projects, `push/` compiles for a generation what somebody asks for, `xds/` answers proxies, `ca/`
-//! certifies them. It runs over a Kubernetes API, ours or another, and serves proxies of the same process over connections
+//! certifies them, `webhook/` answers the API server. It runs over a Kubernetes API, ours or another, and serves proxies of the same process over connections
 //! whose identity the runtime vouches for ([`ControlPlane::connect_in_memory`]), and those of other processes over TLS
 //! ([`ControlPlane::serve`]).
 //!
@@ -13,17 +13,20 @@
 
 pub mod ca;
 mod connection;
+mod gateway_api;
 mod keys;
 mod push;
 mod report;
 mod server;
 pub mod source;
 mod token;
+mod webhook;
 mod xds;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::DuplexStream;
@@ -32,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::identity::{Authority, SpiffeId, TrustBundle, TrustDomain};
+use crate::kube::Connection;
 use crate::model::OutboundMode;
 use crate::serve::{Limits, grpc_server};
 use crate::wire::MAX_MESSAGE_BYTES;
@@ -45,6 +49,7 @@ use token::TokenReviewer;
 
 pub use report::Report;
 pub use server::{ServerError, ServerOptions};
+pub use webhook::WebhookOptions;
 pub use xds::{Nack, ProxyStatus};
 
 /// Events that have not been taken in; more wait where they come from.
@@ -96,6 +101,8 @@ pub struct ControlPlane {
     authority: Arc<ArcSwap<Authority>>,
     roots: watch::Sender<TrustBundle>,
     certificates: ca::Issued,
+    longest: ca::Longest,
+    asked: webhook::Asked,
     trust_domain: TrustDomain,
     tasks: TaskTracker,
     token: CancellationToken,
@@ -110,10 +117,14 @@ impl ControlPlane {
         let Options { source, authority, trust_domain, cluster, domain, root_namespace, outbound_mode, access_log } =
             options;
         let tasks = TaskTracker::new();
+        let cluster_api = match &source {
+            Source::Kubernetes(client) => Some(Connection::new(client.clone(), "", "the API server")),
+            Source::Memory(_) => None,
+        };
         let events = match source {
             Source::Kubernetes(client) => {
                 let (sender, events) = mpsc::channel(EVENTS);
-                source::watch(&client, &domain, &sender, &tasks, &token);
+                source::watch(&client, &domain, &root_namespace, &sender, &tasks, &token);
                 events
             }
             Source::Memory(events) => events,
@@ -135,6 +146,9 @@ impl ControlPlane {
         let incoming = push::Incoming { events, keys, roots: believed, wanted };
         tasks.spawn(push::publish(inventory, Arc::new(mesh), incoming, publisher, token.clone()));
 
+        if let Some(connection) = cluster_api {
+            tasks.spawn(gateway_api::keep(connection, snapshots.clone(), token.clone()));
+        }
         let registry = xds::Registry::default();
         let discovery = xds::Discovery {
             snapshots: snapshots.clone(),
@@ -144,7 +158,9 @@ impl ControlPlane {
         };
         let authority = Arc::new(ArcSwap::new(authority));
         let certificates = ca::Issued::default();
-        let signing = ca::Certificates { authority: authority.clone(), issued: certificates.clone() };
+        let longest = ca::Longest::default();
+        let signing =
+            ca::Certificates { authority: authority.clone(), issued: certificates.clone(), longest: longest.clone() };
         let (connections, mut incoming) = mpsc::channel::<Accepted>(CONNECTIONS);
         let incoming =
             futures_util::stream::poll_fn(move |cx| incoming.poll_recv(cx).map(|next| next.map(Ok::<_, io::Error>)));
@@ -163,7 +179,19 @@ impl ControlPlane {
             }
         });
         tasks.close();
-        Self { connections, snapshots, registry, authority, roots, certificates, trust_domain, tasks, token }
+        Self {
+            connections,
+            snapshots,
+            registry,
+            authority,
+            roots,
+            certificates,
+            longest,
+            asked: webhook::Asked::default(),
+            trust_domain,
+            tasks,
+            token,
+        }
     }
 
     /// Serves proxies of other processes, over TLS, until the control plane ends.
@@ -191,6 +219,11 @@ impl ControlPlane {
             *current = bundle;
             differs
         });
+    }
+
+    /// Signs no certificate for longer than this from now on; 1 s to 24 h, to the second.
+    pub fn limit_certificates(&self, longest: Duration) {
+        self.longest.set(longest);
     }
 
     /// A connection for a proxy of the same process; the caller vouches that it is `identity`'s. Its other end is served.

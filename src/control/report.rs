@@ -92,8 +92,9 @@ impl ControlPlane {
             ("citadel_server_success_cert_issuance_count", "counter", "Certificates signed.", signed),
             ("citadel_server_csr_refused_count", "counter", "Requests for a certificate that were refused.", refused),
         ];
+        let asked = self.asked.counts().map(|(name, help, value)| (name, "counter", help, value));
         let mut text = String::new();
-        for (name, kind, help, value) in metrics {
+        for (name, kind, help, value) in metrics.into_iter().chain(asked) {
             // Writing into a string succeeds.
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
         }

@@ -64,11 +64,21 @@ pub enum ServerError {
 }
 
 /// The certificate in use, made anew in time.
-struct Certificate {
+pub(super) struct Certificate {
     authority: Arc<ArcSwap<Authority>>,
     names: Vec<String>,
     addresses: Vec<IpAddr>,
+    audience: Audience,
     current: Mutex<Current>,
+}
+
+/// Whom a certificate is shown to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Proxies, which may prove their identity and speak gRPC.
+    Proxies,
+    /// The API server, which stays anonymous.
+    ApiServer,
 }
 
 struct Current {
@@ -78,25 +88,26 @@ struct Current {
 }
 
 impl Certificate {
-    fn new(
+    pub(super) fn new(
         authority: Arc<ArcSwap<Authority>>,
         names: Vec<String>,
         addresses: Vec<IpAddr>,
+        audience: Audience,
     ) -> Result<Self, ServerError> {
-        let current = make(&authority.load_full(), &names, &addresses)?;
-        Ok(Self { authority, names, addresses, current: Mutex::new(current) })
+        let current = make(&authority.load_full(), &names, &addresses, audience)?;
+        Ok(Self { authority, names, addresses, audience, current: Mutex::new(current) })
     }
 
     /// The configuration for a connection that begins now. One that is past half of its life, or whose authority has been
     /// replaced, is made anew; where that fails the old one serves on as long as it is good.
-    fn config(&self) -> Arc<ServerConfig> {
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
         let authority = self.authority.load_full();
         let mut current = self.current.lock();
         let age = SystemTime::now().duration_since(current.made);
         // A clock that went back makes the certificate one of the future.
         let fresh = age.is_ok_and(|age| age < CERTIFICATE / 2) && Arc::ptr_eq(&current.authority, &authority);
         if !fresh {
-            match make(&authority, &self.names, &self.addresses) {
+            match make(&authority, &self.names, &self.addresses, self.audience) {
                 Ok(made) => *current = made,
                 Err(error) => tracing::error!(%error, "the control plane goes on with its old certificate"),
             }
@@ -105,10 +116,20 @@ impl Certificate {
     }
 }
 
-fn make(authority: &Arc<Authority>, names: &[String], addresses: &[IpAddr]) -> Result<Current, ServerError> {
+fn make(
+    authority: &Arc<Authority>,
+    names: &[String],
+    addresses: &[IpAddr],
+    audience: Audience,
+) -> Result<Current, ServerError> {
     let (chain, key) = authority.sign_server(names, addresses, CERTIFICATE)?;
-    let roots = authority.bundle();
-    let config = tls::server_for_workloads(chain, key.private_key(), &roots, ClientAuth::Optional, &[b"h2"])?;
+    let config = match audience {
+        Audience::Proxies => {
+            let roots = authority.bundle();
+            tls::server_for_workloads(chain, key.private_key(), &roots, ClientAuth::Optional, &[b"h2"])?
+        }
+        Audience::ApiServer => tls::server(chain, key.private_key(), &[b"h2", b"http/1.1"])?,
+    };
     Ok(Current { config, authority: authority.clone(), made: SystemTime::now() })
 }
 
@@ -123,8 +144,8 @@ pub(super) fn serve(
 ) -> Result<(), ServerError> {
     options.listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(options.listener)?;
-    let certificate = Arc::new(Certificate::new(authority, options.names, options.addresses)?);
-    let door = Door { certificate, reviewer, accepted };
+    let certificate = Certificate::new(authority, options.names, options.addresses, Audience::Proxies)?;
+    let door = Door { certificate: Arc::new(certificate), reviewer, accepted };
     let handshakes = tasks.clone();
     tasks.spawn(async move {
         let _stopped = token.clone().run_until_cancelled(door.keep(listener, &handshakes, &token)).await;

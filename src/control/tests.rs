@@ -19,6 +19,7 @@ use crate::wire::proto::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status as Detail,
 };
 
+mod changes;
 mod gateway;
 
 struct Mesh {

@@ -66,6 +66,14 @@ pub fn issuer_name(certificate: &CertificateDer<'_>) -> Result<String, IdentityE
     Ok(parse(certificate)?.issuer().to_string())
 }
 
+/// The serial number of `certificate`, in hexadecimal.
+///
+/// # Errors
+/// [`IdentityError::Certificate`] where it cannot be read.
+pub fn serial_number(certificate: &CertificateDer<'_>) -> Result<String, IdentityError> {
+    Ok(parse(certificate)?.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 pub(super) fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, IdentityError> {
     match x509_parser::parse_x509_certificate(certificate) {
         Ok(([], parsed)) => Ok(parsed),

@@ -1,10 +1,11 @@
 //! Certificates to PEM text and back.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::IdentityError;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// Bytes that make one full line of 64 characters (RFC 7468, section 2).
 const BYTES_PER_LINE: usize = 48;
 
@@ -20,19 +21,17 @@ pub(super) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, I
     Ok(found)
 }
 
+/// The first certificate in a PEM text; `None` where there is none that can be read.
+pub fn first_certificate(text: &str) -> Option<CertificateDer<'static>> {
+    certificates(text).ok()?.into_iter().next()
+}
+
 /// `certificate` as one PEM section that ends in a line feed.
 pub(super) fn encode(certificate: &CertificateDer<'_>) -> String {
     let mut text = String::with_capacity(certificate.len() * 4 / 3 + 96);
     text.push_str("-----BEGIN CERTIFICATE-----\n");
     for line in certificate.chunks(BYTES_PER_LINE) {
-        for group in line.chunks(3) {
-            let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-            for place in 0..4 {
-                let sextet = (bits >> (18 - 6 * place) & 0x3f) as usize;
-                let symbol = ALPHABET.get(sextet).copied().unwrap_or(b'=');
-                text.push(if place <= group.len() { char::from(symbol) } else { '=' });
-            }
-        }
+        BASE64_STANDARD.encode_string(line, &mut text);
         text.push('\n');
     }
     text.push_str("-----END CERTIFICATE-----\n");

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::Value;
+
 use super::DEFAULT_REVISION;
 
 type Labels = BTreeMap<String, String>;
@@ -88,8 +90,34 @@ pub fn decide_for(
     annotations: &Labels,
     host_network: bool,
 ) -> Decision {
+    let own_name = namespace.get(NAMESPACE_NAME).map_or("", String::as_str);
+    decide_within(own_name, pod, annotations, host_network, |label| namespace_rule(revision, namespace, pod, label))
+}
+
+/// What is left to decide about a pod that a webhook was asked about: the API server has matched the namespace's labels, with
+/// the webhook's selectors, before.
+pub fn decide_selected(namespace: &str, pod: &Value) -> Decision {
+    let host_network = pod.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
+    let (labels, annotations) = (texts(pod, "labels"), texts(pod, "annotations"));
+    decide_within(namespace, &labels, &annotations, host_network, |_| yes(Reason::NamespaceLabel))
+}
+
+/// Labels or annotations of an object.
+pub(super) fn texts(object: &Value, field: &str) -> Labels {
+    let found = object.get("metadata").and_then(|metadata| metadata.get(field)?.as_object());
+    let pairs = found.into_iter().flatten();
+    pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+fn decide_within(
+    namespace: &str,
+    pod: &Labels,
+    annotations: &Labels,
+    host_network: bool,
+    asks: impl FnOnce(Option<&str>) -> Decision,
+) -> Decision {
     let get = |labels: &Labels, name: &str| labels.get(name).map(|value| value.to_ascii_lowercase());
-    if namespace.get(NAMESPACE_NAME).is_some_and(|name| IGNORED_NAMESPACES.contains(&name.as_str())) {
+    if IGNORED_NAMESPACES.contains(&namespace) {
         return no(Reason::IgnoredNamespace);
     }
     if host_network {
@@ -99,7 +127,7 @@ pub fn decide_for(
     if pod_label.as_deref() == Some("false") {
         return no(Reason::PodLabel);
     }
-    let asked = match namespace_rule(revision, namespace, pod, pod_label.as_deref()) {
+    let asked = match asks(pod_label.as_deref()) {
         Decision { inject: true, reason } => reason,
         refusal => return refusal,
     };

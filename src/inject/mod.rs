@@ -7,16 +7,23 @@
 //! a gateway's image `auto` apart.
 //! Refuses: pods on the host's network, and the namespaces that keep the cluster itself running.
 
+mod annotation;
+mod capture;
 mod decision;
+mod probes;
 mod sidecar;
 mod template;
 mod workload;
 
 #[cfg(test)]
+mod kubelet_tests;
+#[cfg(test)]
 mod tests;
 
-pub use decision::{Decision, Reason, decide, decide_for};
-pub use sidecar::{InjectError, Outcome, SIDECAR, Settings, inject};
+pub use capture::NAME as CAPTURE;
+pub use decision::{Decision, Reason, decide, decide_for, decide_selected};
+pub use probes::VARIABLE as APPLICATION_PROBES;
+pub use sidecar::{Host, InjectError, Outcome, SIDECAR, Settings, inject};
 pub use template::{inject_object, pod_of};
 pub use workload::{Standing, decide_for_pod, sidecar_revision, standing};
 

@@ -69,7 +69,7 @@ mod tests {
             }});
             assert_eq!(inject_object(&mut object, &Settings::default()).unwrap(), Some(Outcome::Injected), "{kind}");
             let pod = object.pointer(pointer).unwrap();
-            assert_eq!(pod["spec"]["initContainers"][0]["name"], "istio-proxy", "{kind}");
+            assert_eq!(pod["spec"]["initContainers"][1]["name"], "istio-proxy", "{kind}");
             assert_eq!(pod["metadata"]["labels"]["service.istio.io/canonical-name"], "web", "{kind}");
             assert!(pod["metadata"].get("name").is_none(), "{kind}");
         }

@@ -75,7 +75,8 @@ fn reviews() -> Value {
 #[test]
 fn the_sidecar_is_native_and_comes_first() {
     let mut pod = reviews();
-    assert_eq!(inject(&mut pod, &Settings::default()).unwrap(), Outcome::Injected);
+    let settings = Settings { host: Host::Runtime, ..Settings::default() };
+    assert_eq!(inject(&mut pod, &settings).unwrap(), Outcome::Injected);
     let init = pod["spec"]["initContainers"].as_array().unwrap();
     assert_eq!(init.len(), 2);
     assert_eq!((&init[0]["name"], &init[0]["restartPolicy"]), (&json!("istio-proxy"), &json!("Always")));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Decision, decide_for};
+use super::decision::{Decision, decide_for, texts};
 
 /// The annotation in which injection says what it did.
 const STATUS: &str = "sidecar.istio.io/status";
@@ -30,13 +30,6 @@ pub fn sidecar_revision(pod: &Value) -> Option<String> {
     let status = pod.get("metadata")?.get("annotations")?.get(STATUS)?.as_str()?;
     let status: Value = serde_json::from_str(status).ok()?;
     Some(status.get("revision").and_then(Value::as_str).unwrap_or(super::DEFAULT_REVISION).to_owned())
-}
-
-/// Labels or annotations of an object.
-fn texts(object: &Value, field: &str) -> BTreeMap<String, String> {
-    let found = object.get("metadata").and_then(|metadata| metadata.get(field)?.as_object());
-    let pairs = found.into_iter().flatten();
-    pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 /// What injection would decide about a pod that exists, in a namespace with these labels.

@@ -3,17 +3,22 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::install::foreign::{self, is_ours, is_shared};
 use crate::install::order::{KINDS, Stage, rank};
 use crate::install::plan::{Plan, Platform};
+use crate::install::webhook;
 use crate::install::{COMPONENT, DEFAULT_REVISION, Error, MANAGED_BY, REVISION, VERSION, render};
 use crate::kube::{self, ApplyOptions, Connection, Deleted, ObjectRef, Outcome, Selection};
 use crate::yaml;
 
 /// The component of the record of an installation.
 pub(super) const RECORD: &str = "Record";
+
+/// Questions to the server at one time.
+const QUESTIONS: usize = 8;
 
 /// The label of webhooks that are tags.
 pub(super) const TAG: &str = "istio.io/tag";
@@ -82,6 +87,7 @@ pub async fn install(
     report: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, Error> {
     let objects = render(plan)?;
+    permitted(connection, &objects).await?;
     if plan.platform == Platform::Kubernetes && !options.replace_istio {
         let found = foreign::find(connection, plan, &objects).await?;
         if !found.is_empty() {
@@ -94,11 +100,42 @@ pub async fn install(
         return Ok(work.summary);
     }
     work.namespaces(&objects).await?;
-    let lock = kube::lock(connection, plan.namespace(), &lock_name(plan), &options.holder).await?;
+    let lease = ObjectRef {
+        api_version: "coordination.k8s.io/v1".to_owned(),
+        kind: "Lease".to_owned(),
+        namespace: Some(plan.namespace().to_owned()),
+        name: lock_name(plan),
+    };
+    let lock = kube::lock(connection, plan.namespace(), &lease.name, &options.holder, |error| {
+        if let kube::Error::Held { holder, since, .. } = error {
+            let reason = format!("is held by {holder} since {since}; if they have died, it is free within 15 s");
+            (work.report)(Event::Waiting(&[(lease.clone(), reason)]));
+        }
+    });
+    let lock = lock.await?;
     let outcome = work.converge(&objects).await;
     lock.release().await;
     outcome?;
     Ok(work.summary)
+}
+
+/// Refuses, before anything is changed, what would be refused half-way: for each kind, and each namespace that it is in.
+async fn permitted(connection: &Connection, objects: &[Value]) -> Result<(), Error> {
+    let mut kinds: Vec<ObjectRef> = Vec::new();
+    for object in objects {
+        let object = ObjectRef::of(object)?;
+        if !kinds.iter().any(|known| known.kind == object.kind && known.namespace == object.namespace) {
+            kinds.push(object);
+        }
+    }
+    let questions = kinds.iter().flat_map(|kind| ["get", "create", "patch"].map(|verb| (kind, verb)));
+    let answers = stream::iter(questions).map(|(kind, verb)| kube::lacks(connection, kind, verb));
+    let answers: Vec<Option<String>> = answers.buffered(QUESTIONS).try_collect().await?;
+    let missing: Vec<String> = answers.into_iter().flatten().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::NotPermitted { server: connection.server.clone(), missing })
 }
 
 /// The Lease that keeps two installers of a revision apart.
@@ -144,7 +181,8 @@ impl Work<'_> {
                 return Ok(false);
             }
         }
-        let applied = kube::apply(self.connection, object, ApplyOptions { dry_run, ..FORCED }).await?;
+        let object = over_present(self.connection, &reference, object).await?;
+        let applied = kube::apply(self.connection, &object, ApplyOptions { dry_run, ..FORCED }).await?;
         for text in &applied.warnings {
             (self.report)(Event::Warning { object: &reference, text });
         }
@@ -241,6 +279,17 @@ impl Work<'_> {
     }
 }
 
+/// An object as it is to be applied, given what is there.
+pub(super) async fn over_present(
+    connection: &Connection,
+    reference: &ObjectRef,
+    object: &Value,
+) -> Result<Value, Error> {
+    let closes = reference.kind == "ValidatingWebhookConfiguration";
+    let present = if closes { kube::get(connection, reference).await? } else { None };
+    Ok(webhook::over_present(object, present.as_ref()))
+}
+
 /// An installation owns what it installs.
 const FORCED: ApplyOptions = ApplyOptions { force: true, dry_run: false };
 
@@ -282,6 +331,8 @@ fn record(plan: &Plan) -> Value {
             "version": VERSION,
             "profile": plan.profile(),
             "settings": yaml::to_string(&Value::Object(plan.recorded())),
+            "files": plan.said.0,
+            "set": json!(plan.said.1).to_string(),
         },
     })
 }

@@ -78,6 +78,14 @@ pub enum Error {
     /// The cluster does not do what is asked.
     #[error(transparent)]
     Cluster(#[from] kube::Error),
+    /// Whoever installs may not.
+    #[error("{server} does not permit what an installation needs: {}; ask for these permissions, or use another context; nothing was changed", .missing.join(", "))]
+    NotPermitted {
+        /// The server.
+        server: String,
+        /// The permissions that are missing: verb, resource and namespace of each.
+        missing: Vec<String>,
+    },
     /// Not everything was ready in time.
     #[error("not ready within {} s: {}", .bound.as_secs(), .waiting.join("; "))]
     NotReady {

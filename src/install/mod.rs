@@ -42,11 +42,11 @@ pub use foreign::Foreign;
 pub use order::{component_of, revision_of};
 pub use plan::{Plan, Platform};
 pub use profile::{Assignment, Layers, profile_text, profiles};
-pub use remove::{Extent, Purge, purge_extent, removable, remove};
+pub use remove::{Extent, Purge, left_behind, purge_extent, removable, remove};
 pub use render::render;
 pub use settings::Settings;
 pub use tag::{Tag, remove_tag, set_tag, tag_manifest, tags};
-pub use verify::{Verdict, installed_revisions, verify};
+pub use verify::{Verdict, installed_revisions, recorded_layers, verify};
 
 /// The label that says that mesh installed an object, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "mesh");

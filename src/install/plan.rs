@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::install::settings::{GatewayComponent, GatewayValues, K8s, PlatformName, PullPolicy, Settings, Tree};
-use crate::install::{DEFAULT_REVISION, VERSION, tree};
+use crate::install::{DEFAULT_REVISION, Error, Layers, VERSION, tree};
 
 /// What the mesh is installed into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +22,8 @@ pub struct Plan {
     pub(super) platform: Platform,
     pub(super) revision: String,
     pub(super) namespace: String,
+    /// The content of the files, and the assignments, that the settings came from.
+    pub(super) said: (String, Vec<String>),
 }
 
 /// A gateway that is to be installed.
@@ -39,7 +41,15 @@ impl Plan {
         let revision = settings.revision.clone().or_else(|| settings.values.revision.clone());
         let revision = revision.filter(|name| !name.is_empty()).unwrap_or_else(|| DEFAULT_REVISION.to_owned());
         let namespace = settings.values.global.istio_namespace.clone().unwrap_or_else(|| settings.namespace.clone());
-        Self { settings, platform, revision, namespace }
+        Self { settings, platform, revision, namespace, said: Default::default() }
+    }
+
+    /// What these layers ask for, which they are recorded with: who upgrades says only what is new.
+    ///
+    /// # Errors
+    /// The layers are not settings.
+    pub fn of(layers: &Layers, platform: Platform) -> Result<Self, Error> {
+        Ok(Self { said: layers.said(), ..Self::new(layers.settings()?, platform) })
     }
 
     /// The revision of the control plane; `default` where none was named.

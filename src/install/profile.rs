@@ -125,6 +125,38 @@ pub struct Layers {
 }
 
 impl Layers {
+    /// What was said, as text: the files' content, and the assignments.
+    pub(super) fn said(&self) -> (String, Vec<String>) {
+        let files: Vec<Value> = self.files.iter().map(|file| file.value.clone()).collect();
+        (yaml::to_string_all(&files), self.set.iter().map(|set| set.text.clone()).collect())
+    }
+
+    /// The same, read again; `place` names where it stands.
+    pub(super) fn read(place: &str, profile: &str, files: &str, set: &[String]) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::File { place: place.to_owned(), reason };
+        let loaded = yaml::load(place, files.as_bytes());
+        if let Some(error) = loaded.errors.first() {
+            return Err(wrong(error.to_string()));
+        }
+        let set = set
+            .iter()
+            .map(|text| text.parse::<Assignment>().map_err(|reason| wrong(format!("--set {text}: {reason}"))));
+        let profile = Some(profile.to_owned()).filter(|name| !name.is_empty());
+        Ok(Self { profile, files: loaded.documents, set: set.collect::<Result<_, _>>()? })
+    }
+
+    /// These, and what is said later over them.
+    #[must_use]
+    pub fn then(mut self, later: Self) -> Self {
+        if later.profile.is_some() {
+            self.set.retain(|set| set.path != [Step::Key("profile".to_owned())]);
+            self.profile = later.profile;
+        }
+        self.files.extend(later.files);
+        self.set.extend(later.set);
+        self
+    }
+
     /// The name of the profile that is chosen.
     pub fn profile(&self) -> &str {
         let assigned = self.set.iter().rev().find(|set| set.path == [Step::Key("profile".to_owned())]);

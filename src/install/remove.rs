@@ -1,6 +1,9 @@
 //! Removing a mesh. Definitions and what users wrote stay, unless everything is asked to go.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::install::apply::{RECORD, installed, record_name};
 use crate::install::foreign::is_ours;
@@ -9,6 +12,9 @@ use crate::install::{COMPONENT, Error, MANAGED_BY};
 use crate::kube::{self, Connection, Deleted, ObjectRef, Selection};
 use crate::resources;
 use crate::resources::kinds::{KINDS, Support};
+
+/// How often it is asked whether a control plane is gone.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Which installations are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,4 +124,35 @@ pub async fn remove(
         }
     }
     Ok(count)
+}
+
+/// What a mesh has made while it ran, beside what was installed: its root in every namespace, its authority's key, the locks of
+/// its installers. Waits, up to `bound`, until no control plane runs any more that would make it again.
+///
+/// # Errors
+/// The server does not answer or does not permit it.
+pub async fn left_behind(connection: &Connection, bound: Duration) -> Result<Vec<ObjectRef>, Error> {
+    let everywhere = |labels| Selection { namespace: None, labels };
+    let deadline = Instant::now() + bound;
+    while Instant::now() < deadline && !kube::list(connection, "v1", "Pod", everywhere("app=istiod")).await?.is_empty()
+    {
+        tokio::time::sleep(AGAIN).await;
+    }
+    let mut found = kube::list(connection, "v1", "ConfigMap", everywhere("istio.io/config=true")).await?;
+    found.retain(|object| name(object) == Some("istio-ca-root-cert"));
+    // Its type is its own; a Secret that a user made as the mesh's authority is called cacerts and stays.
+    for (api_version, kind, ours) in
+        [("v1", "Secret", "istio-ca-secret"), ("coordination.k8s.io/v1", "Lease", "mesh-install")]
+    {
+        let all = kube::list(connection, api_version, kind, everywhere("")).await?;
+        found.extend(all.into_iter().filter(|object| {
+            let name = name(object).unwrap_or_default();
+            name == ours || (kind == "Lease" && name.starts_with("mesh-install-"))
+        }));
+    }
+    found.iter().map(|object| Ok(ObjectRef::of(object)?)).collect()
+}
+
+fn name(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/name")?.as_str()
 }

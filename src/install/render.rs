@@ -136,7 +136,18 @@ fn control_plane_arguments(plan: &Plan) -> Vec<String> {
         "control-plane".to_owned(),
         format!("--domain={domain}"),
         format!("--trust-domain={}", text("/trustDomain")),
+        format!("--discovery-address={}", plan.discovery_address()),
+        format!("--proxy-image={}", plan.image()),
+        format!("--proxy-pull-policy={}", plan.settings.values.global.image_pull_policy.as_str()),
     ];
+    if let Some(Tree(resources)) = &plan.settings.values.global.proxy.resources {
+        arguments.push(format!("--proxy-resources={resources}"));
+    }
+    // Istio's switch.
+    let native = plan.settings.values.pilot.env.get("ENABLE_NATIVE_SIDECARS");
+    if native.is_some_and(|Tree(value)| crate::install::plan::text(value) == "false") {
+        arguments.push("--classic-sidecars".to_owned());
+    }
     // Proxies of a revision call its Service by this name.
     let suffix = plan.suffix();
     if !suffix.is_empty() {

@@ -255,7 +255,7 @@ fn a_revision_has_names_of_its_own_and_leaves_the_default_alone() {
     let validation = find(&rendered, "ValidatingWebhookConfiguration", "istio-validator-canary-istio-system");
     assert_eq!(validation["webhooks"][0]["objectSelector"]["matchExpressions"][0]["values"][0], "canary");
     let shared: Vec<&String> = all.iter().filter(|name| names(&objects("minimal", &[])).contains(name)).collect();
-    assert_eq!(shared, ["ServiceAccount istio-reader-service-account"]);
+    assert!(shared.is_empty(), "removing one revision would take it from the other: {shared:?}");
 }
 
 #[test]

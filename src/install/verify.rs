@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::install::apply::RECORD;
+use crate::install::apply::{RECORD, over_present, record_name};
 use crate::install::compare::normalise;
 use crate::install::plan::{Plan, Platform};
-use crate::install::{COMPONENT, DEFAULT_REVISION, Error, MANAGED_BY, Settings, render, revision_of};
+use crate::install::{COMPONENT, DEFAULT_REVISION, Error, Layers, MANAGED_BY, Settings, render, revision_of};
 use crate::kube::{self, ApplyOptions, Connection, ObjectRef, Selection, readiness};
 use crate::resources::field::decode;
 use crate::yaml;
@@ -31,6 +31,8 @@ pub(super) struct Record {
     pub(super) version: String,
     pub(super) profile: String,
     pub(super) settings: String,
+    files: String,
+    set: String,
 }
 
 /// Every installation that was recorded.
@@ -47,6 +49,8 @@ pub(super) async fn records(connection: &Connection) -> Result<Vec<Record>, Erro
             version: text(object, "/data/version"),
             profile: text(object, "/data/profile"),
             settings: text(object, "/data/settings"),
+            files: text(object, "/data/files"),
+            set: text(object, "/data/set"),
         })
         .collect();
     records.sort_by(|a, b| a.revision.cmp(&b.revision));
@@ -60,6 +64,23 @@ pub(super) async fn records(connection: &Connection) -> Result<Vec<Record>, Erro
 pub async fn installed_revisions(connection: &Connection) -> Result<Vec<(String, String, String)>, Error> {
     let records = records(connection).await?;
     Ok(records.into_iter().map(|record| (record.revision, record.version, record.profile)).collect())
+}
+
+/// What was said when a revision was installed; `None` where it is not.
+///
+/// # Errors
+/// The server does not answer, or the record is damaged.
+pub async fn recorded_layers(connection: &Connection, revision: &str) -> Result<Option<Layers>, Error> {
+    let records = records(connection).await?;
+    let Some(record) = records.iter().find(|record| record.revision == revision) else { return Ok(None) };
+    let place = format!("ConfigMap {}/{}", record.namespace, record_name(revision));
+    let set: Vec<String> = if record.set.is_empty() {
+        Vec::new()
+    } else {
+        let damaged = |error: serde_json::Error| Error::File { place: place.clone(), reason: format!("set: {error}") };
+        serde_json::from_str(&record.set).map_err(damaged)?
+    };
+    Layers::read(&place, &record.profile, &record.files, &set).map(Some)
 }
 
 /// Holds every object of an installation against what was installed.
@@ -101,7 +122,8 @@ async fn judge(connection: &Connection, reference: &ObjectRef, object: &Value) -
         return Ok(Verdict::NotReady(reason.to_owned()));
     }
     // What applying again would change is what somebody else has changed.
-    let applied = kube::apply(connection, object, ApplyOptions { force: true, dry_run: true }).await?;
+    let object = over_present(connection, reference, object).await?;
+    let applied = kube::apply(connection, &object, ApplyOptions { force: true, dry_run: true }).await?;
     let same = normalise(present) == normalise(applied.object);
     Ok(if same { Verdict::Good } else { Verdict::Changed })
 }

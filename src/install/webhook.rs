@@ -69,6 +69,29 @@ pub(super) fn entries(injector: &Injector<'_>, revision: &str, default: bool, ev
     entries
 }
 
+/// A webhook as it is to be applied over the one that is there: one that the control plane has closed stays as it is, so that
+/// installing again opens no gap.
+pub(super) fn over_present(object: &Value, present: Option<&Value>) -> Value {
+    let mut object = object.clone();
+    if object.get("kind").and_then(Value::as_str) != Some("ValidatingWebhookConfiguration") {
+        return object;
+    }
+    let present = present.and_then(|present| present.get("webhooks")?.as_array());
+    let entries = object.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten();
+    for entry in entries {
+        let name = entry.get("name");
+        let Some(same) = present.into_iter().flatten().find(|known| known.get("name") == name) else { continue };
+        let served = same.pointer("/clientConfig/caBundle").and_then(Value::as_str).is_some_and(|pem| !pem.is_empty());
+        // What is not applied keeps the value that somebody else has given it.
+        if let (true, Some("Fail"), Some(entry)) =
+            (served, same.get("failurePolicy").and_then(Value::as_str), entry.as_object_mut())
+        {
+            entry.remove("failurePolicy");
+        }
+    }
+    object
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +107,17 @@ mod tests {
                 other => panic!("{other}"),
             }
         })
+    }
+
+    #[test]
+    fn a_closed_webhook_stays_closed_and_one_that_is_not_served_does_not() {
+        let object = json!({"kind": "ValidatingWebhookConfiguration",
+            "webhooks": [{"name": "a", "failurePolicy": "Ignore", "timeoutSeconds": 10}]});
+        let present = |bundle: &str| json!({"webhooks": [{"name": "a", "failurePolicy": "Fail", "clientConfig": {"caBundle": bundle}}]});
+        let closed = over_present(&object, Some(&present("eA==")));
+        assert_eq!(closed["webhooks"][0], json!({"name": "a", "timeoutSeconds": 10}));
+        assert_eq!(over_present(&object, Some(&present(""))), object);
+        assert_eq!(over_present(&object, None), object);
     }
 
     /// For each namespace and pod, the revisions whose webhooks match: never two of them.

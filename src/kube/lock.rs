@@ -1,6 +1,7 @@
 //! A lock in the cluster: a Lease that names its holder, so that two installers do not work against each other.
 //!
-//! The holder renews it in the background; a holder that died loses it after [`HELD_FOR`]. Releasing deletes it.
+//! The holder renews it in the background; a holder that died loses it after [`HELD_FOR`]. Releasing deletes it. Who finds it
+//! held waits until it is renewed, which says that the holder lives, or expires, which says that it does not.
 
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::kube::{Connection, Error, FIELD_MANAGER};
 /// How long a lock is held without being renewed.
 pub const HELD_FOR: Duration = Duration::from_secs(15);
 
+/// How often a lock that somebody holds is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// A lock that is held; [`Lock::release`] gives it back, dropping it leaves it to expire.
 #[derive(Debug)]
 pub struct Lock {
@@ -26,11 +30,18 @@ pub struct Lock {
     renewal: JoinHandle<()>,
 }
 
-/// Takes the lock `name` in `namespace` for `holder`.
+/// Takes the lock `name` in `namespace` for `holder`. Where somebody holds it, `waiting` hears who, once, and it is waited for a
+/// sign of their life, at most [`HELD_FOR`].
 ///
 /// # Errors
-/// [`Error::Held`] while somebody else holds it.
-pub async fn lock(connection: &Connection, namespace: &str, name: &str, holder: &str) -> Result<Lock, Error> {
+/// [`Error::Held`] while somebody else holds it who is alive.
+pub async fn lock(
+    connection: &Connection,
+    namespace: &str,
+    name: &str,
+    holder: &str,
+    mut waiting: impl FnMut(&Error),
+) -> Result<Lock, Error> {
     let leases: Api<Lease> = Api::namespaced(connection.client.clone(), namespace);
     let about = format!("Lease {namespace}/{name}");
     let failed = |error| Error::of(error, &about, connection);
@@ -45,17 +56,30 @@ pub async fn lock(connection: &Connection, namespace: &str, name: &str, holder: 
         }
     };
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    let wanted = lease(namespace, name, holder, Timestamp::now(), Timestamp::now())
-        .map_err(|error| failed(kube::Error::SerdeError(error)))?;
-    let taken = match leases.get_opt(name).await.map_err(failed)? {
-        None => leases.create(&parameters, &wanted).await,
-        Some(present) if is_held(&present, Timestamp::now()) => return Err(held(Some(&present))),
-        Some(present) => {
-            let mut wanted = wanted;
-            // Whoever else takes it over at this moment makes the version differ.
-            wanted.metadata.resource_version = present.metadata.resource_version;
-            leases.replace(name, &parameters, &wanted).await
+    let mut first_seen: Option<Lease> = None;
+    let taken = loop {
+        let mut wanted = lease(namespace, name, holder, Timestamp::now(), Timestamp::now())
+            .map_err(|error| failed(kube::Error::SerdeError(error)))?;
+        match leases.get_opt(name).await.map_err(failed)? {
+            None => break leases.create(&parameters, &wanted).await,
+            Some(present) if is_held(&present, Timestamp::now()) => match &first_seen {
+                None => {
+                    waiting(&held(Some(&present)));
+                    first_seen = Some(present);
+                }
+                // Its holder has renewed it, or somebody has taken it over.
+                Some(first) if first.metadata.resource_version != present.metadata.resource_version => {
+                    return Err(held(Some(&present)));
+                }
+                Some(_) => {}
+            },
+            Some(present) => {
+                // Whoever else takes it over at this moment makes the version differ.
+                wanted.metadata.resource_version = present.metadata.resource_version;
+                break leases.replace(name, &parameters, &wanted).await;
+            }
         }
+        tokio::time::sleep(LOOK_AGAIN).await;
     };
     match taken {
         Ok(_) => {}

@@ -6,6 +6,7 @@
 //!
 //! It refuses to print, to guess between two clusters when something is to be changed, and to write to a kubeconfig.
 
+mod access;
 mod apply;
 mod connect;
 mod error;
@@ -15,19 +16,22 @@ mod object;
 mod patch;
 mod read;
 mod ready;
+mod streams;
 mod table;
 mod version;
 mod wait;
 
+pub use access::lacks;
 pub use apply::{Applied, ApplyOptions, Deleted, Outcome, apply, delete};
 pub use connect::{ConnectOptions, Connection, Environment, Target, connect};
 pub use error::Error;
 pub use list::{Selection, list};
 pub use lock::{HELD_FOR, Lock, lock};
 pub use object::ObjectRef;
-pub use patch::merge;
+pub use patch::{merge, merge_status};
 pub use read::get;
 pub use ready::{Readiness, readiness, wait_ready};
+pub use streams::{ExecOptions, PortAnswer, ask_port, exec};
 pub use table::{LogOptions, ServerTable, logs, read_path, table};
 pub use version::{ServerVersion, server_version};
 pub use wait::wait_for;

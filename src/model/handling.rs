@@ -3,6 +3,7 @@
 //! Timeout, retries, faults, rewriting, header changes, copies, cross-origin sharing: each as plain data, with the pure functions
 //! that say what it means. Chance is an argument here as well: a [`Share`] is asked with a draw.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use regex::bytes::Regex;
 
 use crate::model::matching::{InvalidRegex, StringMatch, compile_part};
 use crate::model::service::ClusterName;
+use crate::resources::header_text::{Fact, Piece, pieces};
 use crate::resources::virtual_service::FIXED_HEADERS;
 
 /// What happens to a rule's requests and responses on the way. The default is what a rule gets that says nothing: no timeout,
@@ -248,8 +250,21 @@ impl PathRewrite {
     }
 }
 
+/// Puts whole segments in front of the rest of a path, with one slash between them.
+fn replace_segments(replacement: &[u8], rest: &[u8]) -> Vec<u8> {
+    let replacement = match replacement {
+        [kept @ .., b'/'] if rest.starts_with(b"/") => kept,
+        all => all,
+    };
+    let written = [replacement, rest].concat();
+    if written.is_empty() { b"/".to_vec() } else { written }
+}
+
 /// Replaces the part of `path` that was matched.
 pub(super) fn replace_matched(replacement: &[u8], path: &[u8], matched: Option<&StringMatch>) -> Vec<u8> {
+    if let Some(StringMatch::Segments(prefix)) = matched {
+        return replace_segments(replacement, path.get(prefix.len()..).unwrap_or_default());
+    }
     let rest = match matched {
         Some(StringMatch::Prefix(prefix) | StringMatch::PrefixIgnoringCase(prefix)) => path.get(prefix.len()..),
         Some(StringMatch::Present) | None => path.get(1..),
@@ -332,9 +347,56 @@ pub struct HeaderChanges {
     /// Headers that are taken away.
     pub remove: Vec<Box<str>>,
     /// Headers that get this value instead of any they have.
-    pub set: Vec<(Box<str>, Box<str>)>,
+    pub set: Vec<(Box<str>, HeaderText)>,
     /// Headers that get this value beside those they have.
-    pub add: Vec<(Box<str>, Box<str>)>,
+    pub add: Vec<(Box<str>, HeaderText)>,
+}
+
+/// A value of a header, in which facts about the request may take the place of variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderText {
+    source: Box<str>,
+    /// None where the source is the value.
+    pieces: Box<[Piece]>,
+}
+
+impl HeaderText {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    /// The value. `append` appends what a variable stands for now, as far as there is something.
+    pub fn render(&self, mut append: impl FnMut(&Fact, &mut Vec<u8>)) -> Cow<'_, [u8]> {
+        if self.pieces.is_empty() {
+            return Cow::Borrowed(self.source.as_bytes());
+        }
+        let mut value = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) | Piece::Unknown(text) => value.extend_from_slice(text.as_bytes()),
+                Piece::Variable(variable) => {
+                    let before = value.len();
+                    append(&variable.fact, &mut value);
+                    value.truncate(before.saturating_add(variable.most.unwrap_or(usize::MAX)));
+                }
+            }
+        }
+        Cow::Owned(value)
+    }
+}
+
+impl From<Box<str>> for HeaderText {
+    fn from(source: Box<str>) -> Self {
+        let pieces = if source.contains('%') { pieces(&source) } else { Vec::new() };
+        Self { source, pieces: pieces.into() }
+    }
+}
+
+impl From<&str> for HeaderText {
+    fn from(source: &str) -> Self {
+        Box::<str>::from(source).into()
+    }
 }
 
 impl HeaderChanges {
@@ -514,27 +576,6 @@ pub fn http_status_of_grpc(status: u8) -> u16 {
         _ => 500,
     }
 }
-
-/// The names of gRPC's statuses; a name's place is its number.
-pub const GRPC_STATUSES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 #[cfg(test)]
 #[path = "handling_tests.rs"]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::authz::Policy;
+use crate::model::authz::{Policy, Provider};
 use crate::model::service::AppProtocol;
 use crate::model::token::TokenRule;
 use crate::model::workload::Workload;
@@ -50,6 +50,8 @@ pub struct InboundPolicy {
     pub tokens: Vec<TokenRule>,
     /// Who may do what.
     pub authorization: Vec<Policy>,
+    /// Whom CUSTOM policies ask. One that a policy names and that is not here allows nothing.
+    pub providers: Vec<Provider>,
 }
 
 impl InboundPolicy {

@@ -35,6 +35,9 @@ pub enum StringMatch {
     Prefix(Box<[u8]>),
     /// The value starts with these bytes, ASCII case aside.
     PrefixIgnoringCase(Box<[u8]>),
+    /// The value is this path or one below it: `/api` is and `/api/x`, `/apix` is not. It has no slash at its end, and is empty
+    /// where it stands for every path (Gateway API, `PathPrefix`).
+    Segments(Box<[u8]>),
     /// The whole value matches the expression.
     Regex(WholeMatch),
     /// The value is there, whatever it is.
@@ -101,7 +104,8 @@ impl PartialEq for StringMatch {
             (Self::Exact(a), Self::Exact(b))
             | (Self::ExactIgnoringCase(a), Self::ExactIgnoringCase(b))
             | (Self::Prefix(a), Self::Prefix(b))
-            | (Self::PrefixIgnoringCase(a), Self::PrefixIgnoringCase(b)) => a == b,
+            | (Self::PrefixIgnoringCase(a), Self::PrefixIgnoringCase(b))
+            | (Self::Segments(a), Self::Segments(b)) => a == b,
             (Self::Regex(a), Self::Regex(b)) => a == b,
             (Self::Present, Self::Present) => true,
             _ => false,
@@ -112,6 +116,11 @@ impl PartialEq for StringMatch {
 impl Eq for StringMatch {}
 
 impl StringMatch {
+    /// A path and those below it; a slash at its end makes no difference.
+    pub fn segments(path: &str) -> Self {
+        Self::Segments(path.trim_end_matches('/').as_bytes().into())
+    }
+
     /// Whether `value` matches.
     pub fn matches(&self, value: &[u8]) -> bool {
         match self {
@@ -120,6 +129,9 @@ impl StringMatch {
             Self::Prefix(prefix) => value.starts_with(prefix),
             Self::PrefixIgnoringCase(prefix) => {
                 value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            }
+            Self::Segments(path) => {
+                value.strip_prefix(&**path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
             }
             Self::Regex(expression) => expression.matches(value),
             Self::Present => true,
@@ -188,6 +200,20 @@ mod tests {
     fn a_prefix_longer_than_the_value_does_not_match() {
         assert!(!StringMatch::PrefixIgnoringCase((*b"/API/").into()).matches(b"/api"));
         assert!(StringMatch::PrefixIgnoringCase((*b"/API").into()).matches(b"/api/x"));
+    }
+
+    #[test]
+    fn segments_end_where_segments_end() {
+        for (path, value, expected) in [
+            ("/api", "/api", true),
+            ("/api", "/api/", true),
+            ("/api", "/api/x", true),
+            ("/api", "/apix", false),
+            ("/api/", "/api", true),
+            ("/", "/x", true),
+        ] {
+            assert_eq!(StringMatch::segments(path).matches(value.as_bytes()), expected, "{path} {value}");
+        }
     }
 
     #[test]

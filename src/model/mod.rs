@@ -25,8 +25,9 @@ pub mod token;
 pub mod workload;
 
 pub use handling::{
-    AbortStatus, Cors, DirectResponse, Fault, Handling, HeaderChanges, HeaderEdits, Mirror, PathRewrite, Redirect,
-    RedirectFacts, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution, TryFailure,
+    AbortStatus, Cors, DirectResponse, Fault, Handling, HeaderChanges, HeaderEdits, HeaderText, Mirror, PathRewrite,
+    Redirect, RedirectFacts, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution,
+    TryFailure,
 };
 pub use inbound::{InboundPolicy, InboundService, MtlsMode};
 pub use listener::{

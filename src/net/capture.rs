@@ -1,17 +1,18 @@
 //! Capturing what a pod's processes connect to, from inside the pod's own namespace.
 //!
-//! Everything here acts on the network namespace of the calling process, which must be one that [`isolate`](super::isolate) made
-//! for it: on a machine's own namespace these calls fail for want of privilege, and as root they would break its network. So a
-//! [`Capture`] first looks whether the namespace is fresh, and refuses one that is in use.
+//! Everything here acts on the network namespace of the calling process, and on a machine's own it would break the machine's
+//! network. So each looks first whether it is where it belongs: a [`Capture`] is for a namespace that
+//! [`isolate`](super::isolate) made, and refuses one that is in use; a [`Redirect`] is for a pod whose network a cluster made,
+//! and refuses one that does not have the pod's address.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     num::NonZeroU16,
 };
 
 use nix::errno::Errno;
 
-use super::{BindError, listen, netlink::Batch, nft, route};
+use super::{BindError, Redirect, listen, netlink::Batch, redirect, route};
 
 /// A step of setting up a namespace that the kernel refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +63,32 @@ impl Capture {
 
     /// The requests that set the namespace up, in order.
     pub(super) fn batches(&self) -> [Batch; 2] {
-        [route::everything_to_loopback(self.pod), nft::redirect_output(self.port.get(), self.pod, self.exempt_mark)]
+        [
+            route::everything_to_loopback(self.pod),
+            redirect::redirect_output(self.port.get(), self.pod, self.exempt_mark),
+        ]
+    }
+}
+
+impl Redirect {
+    /// Has the kernel lead the traffic of the pod at `pod` to its proxy, from now on; rules of an earlier call are replaced. Wants
+    /// `CAP_NET_ADMIN`.
+    ///
+    /// # Errors
+    /// [`SetupError`] where this is not the pod's network, or names the step that the kernel refused; then nothing is changed.
+    pub fn set_up(&self, pod: IpAddr) -> Result<(), SetupError> {
+        let refuse =
+            |errno| SetupError { step: "set up a network namespace that does not have the pod's address", errno };
+        let mut interfaces = nix::ifaddrs::getifaddrs().map_err(refuse)?;
+        let has = |interface: nix::ifaddrs::InterfaceAddress| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+        };
+        if pod.is_loopback() || !interfaces.any(|interface| has(interface) == Some(pod)) {
+            return Err(refuse(Errno::EADDRNOTAVAIL));
+        }
+        self.batch().send()
     }
 }
 

@@ -26,7 +26,7 @@ const MARK: u32 = 0x539;
 /// `nobody`, on every distribution.
 const ORDINARY: u32 = 65534;
 
-fn this_binary(test: &str) -> Command {
+pub(super) fn this_binary(test: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([test, "--exact", "--include-ignored", "--nocapture", "--test-threads=1"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -13,7 +13,10 @@ use std::{
     os::fd::AsFd,
 };
 
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::socket::{setsockopt, sockopt::IpBindAddressNoPort},
+};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections that may wait to be accepted, per socket; the kernel's `net.core.somaxconn` caps it.
@@ -110,6 +113,19 @@ pub fn bind_first_free(
 /// Whether this machine lets programs listen on the loopback address `ip`: Linux has all of 127.0.0.0/8, others only 127.0.0.1.
 pub fn is_loopback_usable(ip: Ipv4Addr) -> bool {
     ip.is_loopback() && bind(SocketAddr::new(ip.into(), 0)).is_ok()
+}
+
+/// A TCP socket for a connection that comes from `source`, any port of it. The port is chosen when the socket connects, so that
+/// there are as many for each address that is called (`IP_BIND_ADDRESS_NO_PORT`). It does not block.
+///
+/// # Errors
+/// The system's, where the address is not one of this machine.
+pub fn socket_from(source: IpAddr) -> io::Result<std::net::TcpStream> {
+    let socket = Socket::new(Domain::for_address((source, 0).into()), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    setsockopt(&socket, IpBindAddressNoPort, &true)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    Ok(socket.into())
 }
 
 /// Has a connection send small writes at once (`TCP_NODELAY`).

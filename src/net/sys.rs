@@ -53,3 +53,15 @@ pub(super) fn trim_heap() {
         nix::libc::malloc_trim(0);
     }
 }
+
+/// Has the kernel unmap pages that it can read again from their file. `pages` must be a mapping of a file that was never
+/// writable.
+pub(super) fn forget_unwritten(pages: std::ops::Range<usize>) {
+    let start = std::ptr::with_exposed_provenance_mut(pages.start);
+    // SAFETY: MADV_DONTNEED drops pages, which come back from the file when they are touched. The caller is `heap`, which passes
+    // whole mappings of this process, as the kernel names them, that no write can have made different from their file. A mapping
+    // that is gone by now, or another one, is refused or loses nothing, because nothing unmaps programs or maps over them.
+    unsafe {
+        nix::libc::madvise(start, pages.len(), nix::libc::MADV_DONTNEED);
+    }
+}

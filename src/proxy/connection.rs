@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use crate::proxy::http1::Buffer;
@@ -85,6 +86,11 @@ impl Conn {
     /// Reads past the buffer, which must be empty.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         self.stream.poll_read(cx, room)
+    }
+
+    /// Reads past the buffer, which must be empty, into room that need not be zeroed.
+    pub fn poll_read_buf(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_buf(cx, room)
     }
 
     /// Writes past the buffer, which must be empty.

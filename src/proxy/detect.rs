@@ -16,7 +16,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::SystemTime;
 
@@ -28,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::model::{AppProtocol, InboundPolicy, MtlsMode, authz};
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
-use crate::proxy::filter::{peer, rbac};
+use crate::proxy::filter::rbac;
 use crate::proxy::http1::Buffer;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
@@ -209,7 +208,7 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
     let opaque =
         policy.service(port).is_some_and(|service| matches!(service.protocol, AppProtocol::Tcp | AppProtocol::Tls));
     let declared = policy.service(port).map_or(AppProtocol::Detect, |service| service.protocol);
-    let course = Course::Address(app);
+    let course = Course::Application(app);
     let mut buffer = Buffer::default();
     let found = if mode == MtlsMode::Disable && opaque {
         // Nothing to find out, and the server may be the one who speaks first.
@@ -297,7 +296,7 @@ pub async fn begins_like_http(local: &Local, conn: &mut Conn) -> bool {
 
 /// Whether the workload's policies let a connection in whose bytes are not looked at; one that they do not is logged.
 fn admits(local: &Local, policy: &InboundPolicy, facts: &Facts, port: u16) -> bool {
-    let said = rbac::decide(policy, &connection_facts(facts, port), true);
+    let said = rbac::decide_connection(policy, &connection_facts(facts, port));
     if !said.allowed {
         local.shared.registry.count(Counter::RequestsDenied);
         refuse(local, facts, rbac::DENIED_DETAIL, rbac::DENIED, Some(&said.because));
@@ -336,10 +335,10 @@ async fn terminate(
     let identity = tls::peer_id(certificates).ok_or("the client's certificate names no workload")?;
     let certificate = certificates.and_then(|chain| chain.first()).ok_or("the client presented no certificate")?;
     let peer = MeshPeer {
-        uri: identity.to_string(),
-        hash: fingerprint(certificate),
-        own: policy.workload.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
-        party: Arc::new(peer::identify(&identity, None)),
+        uri: identity.as_str().into(),
+        hash: fingerprint(certificate).into(),
+        own: policy.workload.identity.as_ref().map(|own| own.as_str().into()).unwrap_or_default(),
+        party: local.peers.identify(&identity, None),
         identity,
     };
     Ok((Stream::Server(Box::new(stream)), peer))
@@ -347,15 +346,8 @@ async fn terminate(
 
 /// SHA-256, in hexadecimal.
 fn fingerprint(certificate: &[u8]) -> String {
-    let provider = tls::provider();
-    let mut suites = provider.cipher_suites.iter().filter_map(rustls::SupportedCipherSuite::tls13);
-    let sha256 = suites.find_map(|suite| {
-        let hash = suite.common.hash_provider;
-        (hash.algorithm() == rustls::crypto::hash::HashAlgorithm::SHA256).then_some(hash)
-    });
-    let digest = sha256.map(|sha256| sha256.hash(certificate));
-    let digest = digest.as_ref().map(AsRef::<[u8]>::as_ref).unwrap_or_default();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Logs a connection that is closed without an answer.

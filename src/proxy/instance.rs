@@ -15,8 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::net::BindError;
+use crate::net::{APPLICATION_SOURCE, BindError};
+use crate::proxy::admin::{Subject, Way};
 use crate::proxy::directory::Directory;
+use crate::proxy::filter::peer::Peers;
 use crate::proxy::filter::stats::Stats;
 use crate::proxy::http2::Links;
 use crate::proxy::limits::Limits;
@@ -111,6 +113,7 @@ pub struct Bound {
 pub struct Proxy {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    ways: Arc<[Way]>,
     bound: watch::Receiver<Vec<Bound>>,
     phase: watch::Sender<Phase>,
     /// Closed when every worker has let go.
@@ -121,6 +124,7 @@ impl Proxy {
     /// Binds the proxy's addresses and serves them on every worker.
     pub fn start(workers: &Workers, config: ProxyConfig) -> Result<Self, ProxyError> {
         let name = config.name.clone();
+        let captures = config.listeners.iter().any(|bind| matches!(bind, Bind::InboundTransparent { .. }));
         let mut opened = Opening::new(workers.count());
         for bind in config.listeners {
             opened.open(bind).map_err(|error| error.of(&name))?;
@@ -132,6 +136,7 @@ impl Proxy {
             registry: config.registry,
             access_log: config.access_log,
             limits: config.limits,
+            application_source: captures.then_some(APPLICATION_SOURCE.into()),
             http10: config.http10,
             connections: AtomicUsize::new(0),
             addresses: opened.addresses.clone(),
@@ -159,7 +164,7 @@ impl Proxy {
                 move |worker: &Rc<Worker>| worker::spawn(part.run(worker.clone()))
             })
             .map_err(|source| ProxyError::Start { name, source })?;
-        Ok(Self { shared, addresses: opened.addresses, bound, phase, alive })
+        Ok(Self { shared, addresses: opened.addresses, ways: opened.ways.into(), bound, phase, alive })
     }
 
     /// Name of the pod.
@@ -185,6 +190,16 @@ impl Proxy {
     /// What it has counted.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    /// What its own surface tells about it.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            directory: self.shared.directory.clone(),
+            registry: self.shared.registry.clone(),
+            ways: self.ways.clone(),
+            bound: self.bound.clone(),
+        }
     }
 
     /// Open client connections.
@@ -218,6 +233,7 @@ struct Opening {
     workers: NonZeroUsize,
     per_worker: Vec<Vec<(std::net::TcpListener, Origin)>>,
     addresses: Vec<SocketAddr>,
+    ways: Vec<Way>,
     gateways: Vec<GatewayAddresses>,
 }
 
@@ -238,7 +254,7 @@ impl OpenError {
 impl Opening {
     fn new(workers: NonZeroUsize) -> Self {
         let per_worker = (0..workers.get()).map(|_| Vec::new()).collect();
-        Self { workers, per_worker, addresses: Vec::new(), gateways: Vec::new() }
+        Self { workers, per_worker, addresses: Vec::new(), ways: Vec::new(), gateways: Vec::new() }
     }
 
     fn open(&mut self, bind: Bind) -> Result<(), OpenError> {
@@ -262,6 +278,13 @@ impl Opening {
         };
         if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
             self.addresses.push(address);
+            self.ways.extend(match &origin {
+                Origin::Inbound(_, app) => Some(Way::Inbound { address, app: *app }),
+                Origin::Outbound(_) => Some(Way::Outbound { address }),
+                Origin::InboundRedirected(_) => Some(Way::InboundRedirected { address }),
+                Origin::OutboundRedirected(_) => Some(Way::OutboundRedirected { address }),
+                Origin::Gateway(_) => None,
+            });
             let origin = match origin {
                 // A port that was left to the system to choose is the port that callers know.
                 Origin::Inbound(0, app) => Origin::Inbound(address.port(), app),
@@ -299,6 +322,7 @@ impl Part {
             links: Links::default(),
             names: Names::default(),
             stats: Stats::default(),
+            peers: Peers::default(),
             listeners: RefCell::new(Arc::from([])),
             edge_tls: RefCell::default(),
             log: RefCell::new(self.log),

@@ -1,7 +1,7 @@
 //! What the connections of one proxy share: across workers ([`Shared`]) and on one of them ([`Local`]).
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::model::Listener;
 use crate::proxy::directory::Directory;
 use crate::proxy::edge_tls;
+use crate::proxy::filter::peer::Peers;
 use crate::proxy::filter::stats::Stats;
 use crate::proxy::http2::Links;
 use crate::proxy::limits::Limits;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub access_log: Option<Arc<AccessLog>>,
     /// Its limits.
     pub limits: Limits,
+    /// Where connections to the application come from, when the kernel leads the pod's traffic here.
+    pub application_source: Option<IpAddr>,
     /// Whether HTTP/1.0 is served.
     pub http10: bool,
     /// Open connections, all workers together.
@@ -70,6 +73,8 @@ pub struct Local {
     pub names: Names,
     /// Cells found before.
     pub stats: Stats,
+    /// Peers known before.
+    pub peers: Peers,
     /// The ports of a gateway, as they are in force on this worker.
     pub(super) listeners: RefCell<Arc<[Listener]>>,
     /// What its ports with TLS show.

@@ -27,7 +27,7 @@ struct Known {
 impl Standalone {
     /// A gateway with these labels that stands in `namespace`.
     pub fn new(world: &World, namespace: &str, labels: Labels) -> Self {
-        let scope = compile::Scope { namespace: namespace.into() };
+        let scope = compile::Scope::of_namespace(namespace);
         let workload = GatewayWorkload { scope, labels, target_ports: Vec::new() };
         let mut states = EndpointStates::default();
         let known = known(world, &workload, &mut states);

@@ -57,20 +57,21 @@ pub fn is_refused(error: &io::Error) -> bool {
 impl Stream {
     /// Reads into `room`; 0 is the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(room);
+        self.poll_read_buf(cx, &mut room).map_ok(|()| room.filled().len())
+    }
+
+    /// Reads into `room`, which need not be zeroed; nothing more in it is the end.
+    pub fn poll_read_buf(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = each!(
             self,
-            io => {
-                let mut room = ReadBuf::new(room);
-                io.poll_read(cx, &mut room).map_ok(|()| room.filled().len())
-            },
-            http2 => http2.poll_read(cx, room)
+            io => io.poll_read(cx, room),
+            http2 => http2.poll_read(cx, room.initialize_unfilled()).map_ok(|count| room.advance(count))
         );
         match read {
-            Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
             // Peers commonly end TLS without saying so; whether something is missing is for the message's framing to tell.
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            other => other,
         }
     }
 
@@ -86,7 +87,13 @@ impl Stream {
 
     /// Ends the direction that we write.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, io => io.poll_shutdown(cx), http2 => http2.poll_flush(cx))
+        match self {
+            Self::Http2Server(stream) => stream.poll_shutdown(cx),
+            Self::Http2Client(stream) => stream.poll_flush(cx),
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Server(io) => Pin::new(&mut **io).poll_shutdown(cx),
+            Self::Client(io) => Pin::new(&mut **io).poll_shutdown(cx),
+        }
     }
 
     /// Our address on the TCP connection at the bottom.

@@ -7,6 +7,9 @@
 use serde_json::Value;
 
 use super::finding::{Findings, Severity};
+use super::gateway_api_enforcement as gateway_api;
+use super::header_text;
+use super::kinds::{self, Kind};
 use crate::yaml::{Path, Segment};
 
 /// What happens to an object that uses a field that is not in force.
@@ -42,8 +45,8 @@ pub enum When {
     Not(&'static [&'static str]),
     /// Entries whose key starts like this.
     KeyStarts(&'static str),
-    /// Texts with this character.
-    Contains(char),
+    /// Values of headers with a variable that is not known.
+    UnknownVariable,
 }
 
 /// A field of one object that is not in force.
@@ -57,17 +60,17 @@ pub struct Hit {
     pub instead: &'static str,
 }
 
-const fn warn(path: &'static str, instead: &'static str) -> Row {
+pub(super) const fn warn(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Warning, instead }
 }
 
 /// Values with `%`, which Envoy reads as commands of its log format.
 const fn variables(path: &'static str) -> Row {
-    let instead = "`%` stands for itself, and nothing is put in its place";
-    Row { path, when: When::Contains('%'), consequence: Consequence::Warning, instead }
+    let instead = "a `%` that begins no variable that is known stands for itself";
+    Row { path, when: When::UnknownVariable, consequence: Consequence::Warning, instead }
 }
 
-const fn refuse(path: &'static str, instead: &'static str) -> Row {
+pub(super) const fn refuse(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Refused, instead }
 }
 
@@ -179,6 +182,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         &[
             "spec.host",
             "spec.exportTo",
+            "spec.workloadSelector",
             "spec.subsets[].name",
             "spec.subsets[].labels",
             "spec.trafficPolicy.portLevelSettings[].port",
@@ -245,7 +249,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.exportTo",
         ],
     ),
-    ("Sidecar", &[]),
+    ("Sidecar", &["spec.workloadSelector", "spec.egress[].hosts", "spec.outboundTrafficPolicy.mode"]),
     ("WorkloadEntry", &["spec.address", "spec.ports", "spec.labels", "spec.weight", "spec.serviceAccount"]),
     ("WorkloadGroup", &[]),
     ("EnvoyFilter", &[]),
@@ -253,6 +257,16 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("Telemetry", &[]),
     ("WasmPlugin", &[]),
     ("TrafficExtension", &[]),
+    ("GatewayClass.gateway.networking.k8s.io", gateway_api::CLASS),
+    ("Gateway.gateway.networking.k8s.io", gateway_api::GATEWAY),
+    ("HTTPRoute.gateway.networking.k8s.io", gateway_api::HTTP_ROUTE),
+    ("GRPCRoute.gateway.networking.k8s.io", gateway_api::GRPC_ROUTE),
+    ("ReferenceGrant.gateway.networking.k8s.io", gateway_api::REFERENCE_GRANT),
+    ("TLSRoute.gateway.networking.k8s.io", &[]),
+    ("TCPRoute.gateway.networking.k8s.io", &[]),
+    ("UDPRoute.gateway.networking.k8s.io", &[]),
+    ("ListenerSet.gateway.networking.k8s.io", &[]),
+    ("BackendTLSPolicy.gateway.networking.k8s.io", &[]),
 ];
 
 const NO_CONDITION: &str = "the match never holds";
@@ -346,12 +360,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             refuse("spec.targetRef", "nothing would ask the policy: select workloads by their labels"),
             refuse("spec.targetRefs", "nothing would ask the policy: select workloads by their labels"),
-            Row {
-                path: "spec.action",
-                when: When::Not(&["ALLOW", "DENY", "AUDIT"]),
-                consequence: Consequence::Refused,
-                instead: "its provider would not be asked, and everything that it matches would be denied",
-            },
         ],
     ),
     (
@@ -377,13 +385,15 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "Sidecar",
         &[
-            warn("kind", "proxies know and listen for what they would without it"),
-            Row {
-                path: "spec.outboundTrafficPolicy.mode",
-                when: When::Not(&["ALLOW_ANY"]),
-                consequence: Consequence::Refused,
-                instead: "connections to hosts that are not known would go on",
-            },
+            warn("spec.ingress", "proxies listen for what they would without it"),
+            warn("spec.egress[].port", "the hosts are known at every port"),
+            warn("spec.egress[].bind", "proxies listen where they would without it"),
+            warn("spec.egress[].captureMode", "connections are captured as they would be without it"),
+            warn("spec.inboundConnectionPool", "connections to the workload are not limited"),
+            refuse(
+                "spec.outboundTrafficPolicy.egressProxy",
+                "connections to unknown hosts would go to these themselves",
+            ),
             refuse("spec.ingress[].tls", "the port would not be secured this way"),
         ],
     ),
@@ -406,6 +416,15 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     ("Telemetry", &[warn("kind", "the mesh's own settings hold")]),
     ("WasmPlugin", WASM),
     ("TrafficExtension", WASM),
+    ("GatewayClass.gateway.networking.k8s.io", gateway_api::NOT_OF_CLASS),
+    ("Gateway.gateway.networking.k8s.io", gateway_api::NOT_OF_GATEWAY),
+    ("HTTPRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_HTTP_ROUTE),
+    ("GRPCRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_GRPC_ROUTE),
+    ("TLSRoute.gateway.networking.k8s.io", gateway_api::STREAM),
+    ("TCPRoute.gateway.networking.k8s.io", gateway_api::STREAM),
+    ("UDPRoute.gateway.networking.k8s.io", gateway_api::DATAGRAM),
+    ("ListenerSet.gateway.networking.k8s.io", gateway_api::LISTENER_SET),
+    ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::BACKEND_TLS),
 ];
 
 const WASM: &[Row] = &[
@@ -514,7 +533,6 @@ const POLICIES: [[Row; 12]; 4] = [
 ];
 
 const DESTINATION_RULE_ALONE: &[Row] = &[
-    refuse("spec.workloadSelector", "the rule would apply to every client"),
     warn("spec.trafficPolicy.tunnel", "connections are not tunnelled"),
     warn("spec.trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
     warn("spec.trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
@@ -523,9 +541,21 @@ const DESTINATION_RULE_ALONE: &[Row] = &[
     warn("spec.subsets[].trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
 ];
 
+/// The kind that a table calls by this name: one of Istio's by its own, any other with its group.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    match name.split_once('.') {
+        Some((kind, group)) => kinds::find(group, kind),
+        None => kinds::KINDS.iter().find(|known| known.kind == name && known.group.ends_with(".istio.io")),
+    }
+}
+
 /// What an object of `kind` uses that is not in force.
-pub fn hits(kind: &str, object: &Value) -> Vec<Hit> {
-    let rows = NOT_IN_FORCE.iter().filter(|(known, _)| *known == kind).flat_map(|(_, rows)| *rows);
+pub fn hits(kind: &Kind, object: &Value) -> Vec<Hit> {
+    let is_own = |name: &str| match name.split_once('.') {
+        Some((own, group)) => own == kind.kind && group == kind.group,
+        None => name == kind.kind && kind.group.ends_with(".istio.io"),
+    };
+    let rows = NOT_IN_FORCE.iter().filter(|(known, _)| is_own(known)).flat_map(|(_, rows)| *rows);
     let mut hits = Vec::new();
     for row in rows {
         find(row, row.path, object, &mut Vec::new(), &mut hits);
@@ -593,7 +623,7 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
                 other => !is_in_force(other),
             }
         }
-        When::Contains(character) => value.as_str().is_some_and(|text| text.contains(character)),
+        When::UnknownVariable => value.as_str().is_some_and(header_text::has_unknown),
         When::KeyStarts(prefix) => matches!(path.last(), Some(Segment::Key(key)) if key.starts_with(prefix)),
     }
 }

@@ -86,6 +86,12 @@ pub(crate) enum Limit {
     Pattern(TextPattern),
     /// Items that differ in this field of theirs.
     UniqueBy(&'static str),
+    /// What the API server puts in place of an absent field, as JSON. The types' own methods know it as well.
+    Default(&'static str),
+    /// A list that is changed as a whole.
+    Atomic,
+    /// Items that differ.
+    Set,
     /// Rules that the schema states; the struct's check holds them.
     Cel(&'static [(&'static str, &'static str)]),
     /// The same of a list's items, or of a mapping's values.
@@ -272,7 +278,10 @@ impl Limit {
                 cx.error(format!("{}: {:?}", pattern.sentence, suggest::shortened(value.as_str().unwrap_or_default())));
             }
             Self::UniqueBy(field) => unique(value, field, cx),
+            Self::Set => distinct(value, cx),
             Self::NotEmpty
+            | Self::Default(_)
+            | Self::Atomic
             | Self::MaxProperties(_)
             | Self::Pattern(_)
             | Self::Cel(_)
@@ -334,6 +343,9 @@ impl Limit {
                 set("x-kubernetes-list-type", json!("map"));
                 set("x-kubernetes-list-map-keys", json!([field]));
             }
+            Self::Default(json) => set("default", serde_json::from_str(json).unwrap_or(Value::Null)),
+            Self::Atomic => set("x-kubernetes-list-type", json!("atomic")),
+            Self::Set => set("x-kubernetes-list-type", json!("set")),
             Self::Cel(rules) => {
                 let stated = schema.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
                 if let Value::Array(stated) = stated {
@@ -405,6 +417,15 @@ fn unique(value: &Value, field: &str, cx: &mut Cx) {
             cx.at_index(index, |cx| {
                 cx.error_at(field, format!("repeats {key}, and items have to differ in it: remove one"));
             });
+        }
+    }
+}
+
+fn distinct(value: &Value, cx: &mut Cx) {
+    let mut seen = HashSet::new();
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        if !seen.insert(item.to_string()) {
+            cx.at_index(index, |cx| cx.error(format!("repeats {item}: remove it")));
         }
     }
 }

@@ -77,6 +77,18 @@ const fn istio(
     Kind { group, versions, kind, plural, singular, short_names, scope: Scope::Namespaced, support }
 }
 
+/// Served versions and the one that is preferred, as the experimental channel of the Gateway API has them.
+const fn gateway_api(
+    versions: &'static [&'static str],
+    kind: &'static str,
+    [plural, singular]: [&'static str; 2],
+    short_names: &'static [&'static str],
+    scope: Scope,
+) -> Kind {
+    let (group, support) = ("gateway.networking.k8s.io", Support::Configuration);
+    Kind { group, versions, kind, plural, singular, short_names, scope, support }
+}
+
 const fn kubernetes(
     group: &'static str,
     kind: &'static str,
@@ -176,6 +188,28 @@ pub const KINDS: &[Kind] = {
             ["trafficextensions", "trafficextension"],
             &[],
             Configuration,
+        ),
+        gateway_api(&["v1", "v1beta1"], "GatewayClass", ["gatewayclasses", "gatewayclass"], &["gc"], Cluster),
+        gateway_api(&["v1", "v1beta1"], "Gateway", ["gateways", "gateway"], &["gtw"], Namespaced),
+        gateway_api(&["v1", "v1beta1"], "HTTPRoute", ["httproutes", "httproute"], &[], Namespaced),
+        gateway_api(&["v1"], "GRPCRoute", ["grpcroutes", "grpcroute"], &[], Namespaced),
+        gateway_api(&["v1", "v1alpha2", "v1alpha3"], "TLSRoute", ["tlsroutes", "tlsroute"], &[], Namespaced),
+        gateway_api(&["v1", "v1alpha2"], "TCPRoute", ["tcproutes", "tcproute"], &[], Namespaced),
+        gateway_api(&["v1", "v1alpha2"], "UDPRoute", ["udproutes", "udproute"], &[], Namespaced),
+        gateway_api(&["v1"], "ListenerSet", ["listenersets", "listenerset"], &["lset"], Namespaced),
+        gateway_api(
+            &["v1", "v1beta1"],
+            "ReferenceGrant",
+            ["referencegrants", "referencegrant"],
+            &["refgrant"],
+            Namespaced,
+        ),
+        gateway_api(
+            &["v1", "v1alpha3"],
+            "BackendTLSPolicy",
+            ["backendtlspolicies", "backendtlspolicy"],
+            &["btlspolicy"],
+            Namespaced,
         ),
         kubernetes("", "Namespace", ["namespaces", "namespace"], &["ns"], Cluster),
         kubernetes("", "Node", ["nodes", "node"], &["no"], Cluster),

@@ -1,6 +1,6 @@
 //! The configuration kinds as Rust types.
 //!
-//! Istio's kinds, complete in their fields: what a user of Istio wrote is read here, typed and checked, before anything else in mesh sees it. One declaration per kind yields its type, its decoder,
+//! Istio's kinds and the Gateway API's, complete in their fields: what a user of Istio wrote is read here, typed and checked, before anything else in mesh sees it. One declaration per kind yields its type, its decoder,
 //! its encoder and its CustomResourceDefinition ([`field`]), so that the API server cannot know a field that the control plane
 //! does not.
 //!
@@ -24,6 +24,9 @@ pub mod extension;
 pub mod field;
 mod finding;
 pub mod gateway;
+pub mod gateway_api;
+mod gateway_api_enforcement;
+pub mod header_text;
 mod hosts;
 pub mod kinds;
 mod object;
@@ -44,6 +47,8 @@ pub mod virtual_service;
 pub mod workload_entry;
 
 #[cfg(test)]
+mod gateway_api_tests;
+#[cfg(test)]
 mod kind_tests;
 #[cfg(test)]
 mod policy_tests;
@@ -51,7 +56,7 @@ mod policy_tests;
 mod tests;
 
 pub use authorization_policy::AuthorizationPolicy;
-pub use crds::{crds, schema};
+pub use crds::{crds, gateway_api_crds, schema};
 pub use destination_rule::DestinationRule;
 pub use envoy_filter::EnvoyFilter;
 pub use extension::{TrafficExtension, WasmPlugin};
@@ -63,6 +68,7 @@ pub use peer_authentication::PeerAuthentication;
 pub use provenance::{Provenance, SourcePosition};
 pub use proxy_config::ProxyConfig;
 pub use request_authentication::RequestAuthentication;
+pub use rules::virtual_service::GRPC_STATUSES;
 pub use service_entry::ServiceEntry;
 pub use sidecar::Sidecar;
 pub use telemetry::Telemetry;

@@ -162,7 +162,9 @@ fn read_object<T: Resource>(value: &Value, cx: &mut Cx) -> Option<Object<T>> {
             cx.error_at("metadata", "is required: add it, with a name");
             None
         }
-        Some(meta) => cx.at("metadata", |cx| read_meta(meta, T::KIND == "Gateway", cx)),
+        Some(meta) => {
+            cx.at("metadata", |cx| read_meta(meta, T::KIND == Gateway::KIND && T::GROUP == Gateway::GROUP, cx))
+        }
     };
     if let Some(meta) = &meta {
         cx.namespace.clone_from(&meta.namespace);
@@ -179,7 +181,12 @@ fn read_object<T: Resource>(value: &Value, cx: &mut Cx) -> Option<Object<T>> {
     if let Some(meta) = &meta {
         cx.at("metadata", |cx| dry_run(meta, T::KIND, spec, cx));
     }
-    Some(Object { meta: meta?, spec: decoded?, source: None, unenforced: enforcement::hits(T::KIND, value) })
+    Some(Object {
+        meta: meta?,
+        spec: decoded?,
+        source: None,
+        unenforced: kind.map_or_else(Vec::new, |kind| enforcement::hits(kind, value)),
+    })
 }
 
 const META: &[&str] = &[

@@ -158,7 +158,7 @@ fn what_is_not_in_force_is_refused_at_the_door_and_sound_behind_it() {
         let known = kinds::of(&object).unwrap();
         assert!(check(known, &object).is_empty());
         let refused =
-            enforcement::hits(kind, &object).iter().any(|hit| hit.consequence == enforcement::Consequence::Refused);
+            enforcement::hits(known, &object).iter().any(|hit| hit.consequence == enforcement::Consequence::Refused);
         assert_eq!(validate(known, &object).is_refused(), refused, "{kind}");
     }
 }

@@ -71,10 +71,6 @@ const INERT: &[(&str, &str, &str)] = &[
     ("", "PersistentVolumeClaim", "pods have emptyDir volumes"),
     ("", "ResourceQuota", "nothing is counted"),
     ("", "LimitRange", "pods have no limits"),
-    ("rbac.authorization.k8s.io", "Role", "service accounts have what the built-in policy grants"),
-    ("rbac.authorization.k8s.io", "RoleBinding", "service accounts have what the built-in policy grants"),
-    ("rbac.authorization.k8s.io", "ClusterRole", "service accounts have what the built-in policy grants"),
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding", "service accounts have what the built-in policy grants"),
 ];
 
 /// Says what of a Kubernetes object is not in force here.

@@ -170,7 +170,10 @@ impl Runtime {
         let running: Arc<RunningPods> = Arc::default();
         let api = ApiServer::open(apiserver::Options {
             admission: vec![
-                Arc::new(Injection::new(inject::Settings::default())),
+                Arc::new(Injection::new(inject::Settings {
+                    host: inject::Host::Runtime,
+                    ..inject::Settings::default()
+                })),
                 Arc::new(Validation),
                 Arc::new(NotInForce),
             ],

@@ -47,7 +47,7 @@ pub async fn seed(connection: &Connection, state: &StateDir) -> Result<(), SeedE
 async fn define(connection: &Connection, state: &StateDir) -> Result<(), SeedError> {
     let applied = std::fs::read_to_string(state.path(APPLIED)).unwrap_or_default();
     let mut all = String::new();
-    for definition in resources::crds() {
+    for definition in resources::crds().chain(resources::gateway_api_crds()) {
         let name = definition.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let digest = twox_hash::XxHash64::oneshot(0, &serde_json::to_vec(&definition).unwrap_or_default());
         let line = format!("{name} {digest:016x}");

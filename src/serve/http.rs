@@ -38,21 +38,43 @@ pub struct Connection {
     pub certificates: Option<Arc<[CertificateDer<'static>]>>,
 }
 
+/// The TLS configuration of a server.
+#[derive(Clone)]
+pub enum Tls {
+    /// It speaks plaintext.
+    Off,
+    /// Every connection has the same.
+    Fixed(Arc<ServerConfig>),
+    /// A connection has the one that is current when it begins: certificates are renewed while the server runs.
+    Current(Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>),
+}
+
+impl Tls {
+    fn config(&self) -> Option<Arc<ServerConfig>> {
+        match self {
+            Self::Off => None,
+            Self::Fixed(config) => Some(config.clone()),
+            Self::Current(current) => Some(current()),
+        }
+    }
+}
+
+impl From<Option<Arc<ServerConfig>>> for Tls {
+    fn from(config: Option<Arc<ServerConfig>>) -> Self {
+        config.map_or(Self::Off, Self::Fixed)
+    }
+}
+
 /// Serves `service` on `listener` until `token` is cancelled, then drains for at most [`Limits::drain`] and returns.
 ///
 /// With `tls`, the protocol is the one ALPN chose (HTTP/1.1 where it chose none); without, HTTP/2 is recognised by its preface.
 /// A connection that fails its handshake, or says nothing for [`Limits::header_time`], is closed and disturbs no other.
-pub async fn serve<S>(
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    limits: Limits,
-    service: S,
-    token: CancellationToken,
-) where
+pub async fn serve<S>(listener: TcpListener, tls: impl Into<Tls>, limits: Limits, service: S, token: CancellationToken)
+where
     S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let limits = Arc::new(limits);
+    let (tls, limits) = (tls.into(), Arc::new(limits));
     let permits = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     // Cut is cancelled when draining took too long.
@@ -77,7 +99,7 @@ pub async fn serve<S>(
                 continue;
             }
         };
-        let (tls, limits, service) = (tls.clone(), Arc::clone(&limits), service.clone());
+        let (tls, limits, service) = (tls.config(), Arc::clone(&limits), service.clone());
         let (token, cut) = (token.clone(), cut.clone());
         connections.spawn(async move {
             let _permit = permit;
@@ -200,19 +222,37 @@ where
         }
         connection.await
     } else {
-        let mut builder = hyper::server::conn::http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_time)
-            .max_headers(limits.header_count)
-            .max_header_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX))
-            .keep_alive(true);
-        let mut connection = pin!(builder.serve_connection(io, service).with_upgrades());
+        let mut connection = pin!(http1(limits).serve_connection(io, service).with_upgrades());
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = token.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         connection.await
+    }
+}
+
+#[allow(clippy::disallowed_methods)]
+fn http1(limits: &Limits) -> hyper::server::conn::http1::Builder {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_headers(limits.header_count)
+        .max_header_size(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX))
+        .keep_alive(true);
+    builder
+}
+
+/// Serves HTTP/1.1 on one stream that was not accepted by a listener of ours, until either side ends it.
+pub async fn serve_stream<I, S>(io: I, limits: Limits, service: S)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let served = http1(&limits).serve_connection(TokioIo::new(io), TowerToHyperService::new(service)).await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection ended");
     }
 }
 

@@ -7,8 +7,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PROTOS: [&str; 3] =
-    ["mesh/v1/mesh.proto", "istio/v1/auth/ca.proto", "envoy/service/discovery/v3/discovery.proto"];
+const PROTOS: [&str; 4] = [
+    "mesh/v1/mesh.proto",
+    "istio/v1/auth/ca.proto",
+    "envoy/service/auth/v3/external_auth.proto",
+    "envoy/service/discovery/v3/discovery.proto",
+];
 
 fn source(directory: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wire").join(directory)

@@ -13,6 +13,15 @@ pub mod mesh {
 pub mod envoy {
     /// Envoy's services.
     pub mod service {
+        /// The authorization service.
+        pub mod auth {
+            /// Its messages.
+            #[allow(missing_docs, clippy::all, clippy::pedantic, rust_2018_idioms, rustdoc::all)]
+            pub mod v3 {
+                include!("gen/envoy.service.auth.v3.rs");
+            }
+        }
+
         /// The discovery service.
         pub mod discovery {
             /// Delta ADS.

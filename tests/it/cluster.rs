@@ -196,6 +196,7 @@ impl Cluster {
         command.arg("control-plane").arg("--kubeconfig").arg(self.path("kubeconfig"));
         command.args(["--xds-address", &xds.to_string(), "--name", "localhost"]);
         command.args(["--health-address", &free().to_string(), "--monitoring-address", &free().to_string()]);
+        command.args(["--webhook-address", &free().to_string()]);
         Process::start("control-plane", command.args(more), self.directory.path())
     }
 

@@ -2,9 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use crate::cluster::{Cluster, PATIENCE, Process, free, free_on};
@@ -36,7 +40,7 @@ fn echo(address: SocketAddr) -> SocketAddr {
 }
 
 /// One request on a connection of its own: status and body, or why there is none.
-fn get(address: SocketAddr, host: &str, path: &str) -> std::io::Result<(u16, String)> {
+pub fn get(address: SocketAddr, host: &str, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
@@ -47,7 +51,7 @@ fn get(address: SocketAddr, host: &str, path: &str) -> std::io::Result<(u16, Str
 }
 
 /// Asks until the answer has this status.
-async fn eventually(address: SocketAddr, host: &str, status: u16) -> String {
+pub async fn eventually(address: SocketAddr, host: &str, status: u16) -> String {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = tokio::task::block_in_place(|| get(address, host, "/"));
@@ -76,20 +80,25 @@ spec:
   http: [{route: [{destination: {host: web, port: {number: 80}}}]}]
 ";
 
-struct Mesh {
-    cluster: Cluster,
-    plane: Process,
-    gateway: Process,
-    sidecar: Process,
-    xds: SocketAddr,
+pub struct Mesh {
+    pub cluster: Cluster,
+    pub plane: Process,
+    pub gateway: Process,
+    pub sidecar: Process,
+    pub xds: SocketAddr,
     /// Where the gateway listens.
-    public: SocketAddr,
+    pub public: SocketAddr,
     /// Where the pod of `web` does.
-    web: SocketAddr,
+    pub web: SocketAddr,
 }
 
 /// A gateway in istio-system and a pod `web-1` in shop, each with a proxy of its own.
 async fn mesh(subnet: u8) -> Mesh {
+    mesh_with(subnet, &["--access-log"]).await
+}
+
+/// The same, with a control plane that is started like this.
+pub async fn mesh_with(subnet: u8, plane: &[&str]) -> Mesh {
     let cluster = Cluster::start().await;
     cluster.namespace("shop").await;
     let xds = free();
@@ -103,7 +112,7 @@ async fn mesh(subnet: u8) -> Mesh {
     cluster.service("istio-system", "ingress", ("http", 80, public.port()), &[(here, Some(ingress))]).await;
     cluster.service("shop", "web", ("http", 80, web.port()), &[(pod, Some("web-1"))]).await;
     cluster.apply_yaml(GATEWAY).await;
-    let mut plane = cluster.control_plane(xds, &["--access-log"]);
+    let mut plane = cluster.control_plane(xds, plane);
     plane.says("ready\n").await;
     let inbound = format!("{web}={app}");
     let mut sidecar = cluster.proxy(xds, ("shop", "web-1", "web", pod), &["--inbound", &inbound]).await;
@@ -147,27 +156,6 @@ async fn a_request_goes_from_a_gateway_to_a_sidecar_over_mutual_tls_and_plaintex
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_control_plane_fails_no_request_and_what_changed_meanwhile_takes_force() {
-    let mesh = mesh(62).await;
-    eventually(mesh.public, "web.example.com", 200).await;
-    mesh.plane.kill();
-    let route = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-        "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"hosts": ["web.example.com", "new.example.com"], "gateways": ["istio-system/public"],
-            "http": [{"route": [{"destination": {"host": "web", "port": {"number": 80}}}]}]}});
-    mesh.cluster.apply(&route).await;
-    for _ in 0..200 {
-        let (status, _) = tokio::task::block_in_place(|| get(mesh.public, "web.example.com", "/")).unwrap();
-        assert_eq!(status, 200, "{}", mesh.gateway.said());
-    }
-    let (status, _) = tokio::task::block_in_place(|| get(mesh.public, "new.example.com", "/")).unwrap();
-    assert_eq!(status, 404);
-    let mut plane = mesh.cluster.control_plane(mesh.xds, &["--access-log"]);
-    plane.says("ready\n").await;
-    eventually(mesh.public, "new.example.com", 200).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_speaks_for_the_pod_that_its_token_is_bound_to_and_says_why_it_waits() {
     let cluster = Cluster::start().await;
     let (here, xds): (IpAddr, _) = ([127, 0, 63, 1].into(), free());
@@ -186,13 +174,7 @@ async fn a_proxy_speaks_for_the_pod_that_its_token_is_bound_to_and_says_why_it_w
 
 /// base64url without padding.
 fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().chain(&[0, 0]).take(3).fold(0_usize, |group, byte| group << 8 | usize::from(*byte));
-        text.extend((0..=chunk.len()).map(|index| char::from(LETTERS[group >> (18 - 6 * index) & 63])));
-    }
-    text
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// Serves a set of keys over HTTP, until the test process ends.
@@ -258,4 +240,45 @@ async fn policies_and_tokens_whose_keys_are_elsewhere_hold_between_processes() {
     let (status, _) =
         tokio::task::block_in_place(|| get(mesh.public, "web.example.com", "/?access_token=a.b.c")).unwrap();
     assert_eq!(status, 401);
+}
+
+/// A provider of authorization that allows everything once `allows` is set, until the test process ends.
+fn provider(allows: Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let _read = stream.read(&mut head);
+            let status = if allows.load(Ordering::Relaxed) { "200 OK" } else { "401 Unauthorized" };
+            let _sent =
+                write!(stream, "HTTP/1.1 {status}\r\nx-id: 7\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_of_the_meshs_settings_decides_and_one_that_is_not_there_denies() {
+    let mut mesh = mesh(68).await;
+    eventually(mesh.public, "web.example.com", 200).await;
+    let allows = Arc::new(AtomicBool::new(false));
+    let opa = provider(allows.clone());
+    mesh.cluster.service("shop", "authz", ("http", 8000, opa.port()), &[(opa.ip(), None)]).await;
+    let settings = "extensionProviders:\n- name: opa\n  envoyExtAuthzHttp:\n    service: authz.shop.svc.cluster.local\n\
+                    \x20   port: 8000\n    headersToUpstreamOnAllow: [x-id]\n";
+    let settings = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": settings}});
+    let policy = json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+        "metadata": {"name": "ask", "namespace": "shop"},
+        "spec": {"action": "CUSTOM", "provider": {"name": "opa"}, "rules": [{}]}});
+    mesh.cluster.apply(&policy).await;
+    eventually(mesh.public, "web.example.com", 403).await;
+    mesh.sidecar.says("its provider opa is not in the mesh's extensionProviders").await;
+    mesh.cluster.apply(&settings).await;
+    eventually(mesh.public, "web.example.com", 401).await;
+    mesh.sidecar.says("AuthorizationPolicy shop/ask rules[0]: opa denies").await;
+    allows.store(true, Ordering::Relaxed);
+    let head = eventually(mesh.public, "web.example.com", 200).await;
+    assert!(head.contains("x-id: 7"), "{head}");
 }

@@ -1,10 +1,10 @@
 //! What guides type after `kubectl exec`: through a runtime, and the commands by themselves.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::harness::{MESH, Runtime, eventually, stderr, stdout};
+use crate::harness::{Connection, MESH, Runtime, eventually, stderr, stdout};
 
 /// Two clients of httpbin: one in the mesh, one not.
 const APPS: &str = r#"
@@ -118,6 +118,57 @@ fn files_are_copied_into_a_pod_and_back() {
     assert_eq!(stdout(&exec(&runtime, "foo/curl", &["cat", "/tmp/a.txt"])), "some text\n");
     runtime.kubectl_ok(&["cp", "-c", "curl", "foo/curl:tmp/a.txt", &path(&to)], None);
     assert_eq!(std::fs::read_to_string(to).unwrap(), "some text\n");
+}
+
+#[test]
+fn what_a_container_prints_is_seen_by_who_attaches() {
+    let Some(runtime) = apps() else { return };
+    let ticker = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: ticker, namespace: foo, annotations: {sidecar.istio.io/inject: "false"}}
+spec:
+  restartPolicy: Never
+  containers: [{name: ticker, image: "docker.io/curlimages/curl:8.16.0", command: [sh, -c, "for i in 1 2 3 4 5 6; do sleep 1; echo tick $i; done"]}]
+"#;
+    runtime.kubectl_ok(&["apply", "-f", "-"], Some(ticker));
+    runtime.kubectl_ok(&["wait", "-n", "foo", "--for=condition=Ready", "pod/ticker", "--timeout=60s"], None);
+    // It ends with the container.
+    let seen = runtime.kubectl(&["attach", "-n", "foo", "ticker"], None).unwrap();
+    assert!(seen.status.success() && stdout(&seen).ends_with("tick 6\n"), "{}{}", stdout(&seen), stderr(&seen));
+}
+
+#[test]
+fn a_port_is_forwarded() {
+    let Some(runtime) = apps() else { return };
+    let mut forward = Command::new("kubectl")
+        .env("KUBECONFIG", runtime.path("kubeconfig"))
+        .env("HOME", runtime.directory())
+        .args(["port-forward", "-n", "foo", "pod/httpbin", ":8080"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    // Kept: kubectl goes on writing there, and would end with it.
+    let mut said = BufReader::new(forward.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    let port = line.split(" -> ").next().and_then(|text| text.rsplit(':').next()).unwrap().to_owned();
+    let mut visitor = Connection::open(format!("127.0.0.1:{port}").parse().unwrap());
+    for _ in 0..3 {
+        let answer = visitor.get("/status/418", &[]);
+        assert_eq!(answer.status, 418, "{answer:?}");
+    }
+    assert_eq!(visitor.get("/bytes/100000", &[]).body.len(), 100_000);
+    // Each connection is a pair of streams of its own.
+    for _ in 0..3 {
+        let mut another = Connection::open(format!("127.0.0.1:{port}").parse().unwrap());
+        assert_eq!(another.get("/status/204", &[]).status, 204);
+    }
+    forward.kill().unwrap();
+    forward.wait().unwrap();
+    drop(said);
 }
 
 /// Runs a command as a process of a pod does, without a runtime.

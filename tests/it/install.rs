@@ -210,7 +210,7 @@ async fn two_installers_of_a_revision_are_kept_apart_and_the_second_is_told_who_
     let connection = &cluster.connection;
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}});
     kube::apply(connection, &namespace, ApplyOptions::default()).await.unwrap();
-    let held = kube::lock(connection, "istio-system", "mesh-install", "bob@there (pid 7)").await.unwrap();
+    let held = kube::lock(connection, "istio-system", "mesh-install", "bob@there (pid 7)", |_| ()).await.unwrap();
     let (outcome, _) = run(connection, &plan("minimal", &[]), &options()).await;
     let error = outcome.unwrap_err().to_string();
     assert!(
@@ -219,6 +219,24 @@ async fn two_installers_of_a_revision_are_kept_apart_and_the_second_is_told_who_
     );
     held.release().await;
     installed(connection, &plan("minimal", &[])).await;
+}
+
+#[tokio::test]
+async fn what_an_installer_that_was_killed_holds_is_waited_for() {
+    let cluster = cluster();
+    let connection = &cluster.connection;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}});
+    kube::apply(connection, &namespace, ApplyOptions::default()).await.unwrap();
+    let renewed = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(14);
+    let left = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "mesh-install", "namespace": "istio-system"},
+        "spec": {"holderIdentity": "bob@there (pid 7)", "leaseDurationSeconds": 15,
+            "acquireTime": renewed.strftime("%FT%T%.6fZ").to_string(),
+            "renewTime": renewed.strftime("%FT%T%.6fZ").to_string()}});
+    kube::apply(connection, &left, ApplyOptions::default()).await.unwrap();
+    let (outcome, told) = run(connection, &plan("minimal", &[]), &options()).await;
+    outcome.unwrap();
+    assert!(told.contains(&"waiting Lease istio-system/mesh-install".to_owned()), "{told:#?}");
 }
 
 #[tokio::test]
@@ -453,4 +471,23 @@ fn a_default_kubeconfig_beside_a_runtime_makes_a_change_ambiguous() {
     assert_eq!(output.status.code(), Some(64), "{said}");
     assert!(said.contains(".kube/config") && said.contains("--context") && said.contains("--runtime"), "{said}");
     assert!(mesh_at(&home, &["verify-install", "--runtime"]).status.code() != Some(64));
+}
+
+#[tokio::test]
+async fn what_was_said_at_installation_is_remembered_for_the_upgrade() {
+    let cluster = cluster();
+    let connection = &cluster.connection;
+    assert!(install::recorded_layers(connection, "default").await.unwrap().is_none());
+    let said = Layers {
+        profile: Some("minimal".to_owned()),
+        set: vec!["values.global.tag=7".parse().unwrap(), "values.pilot.traceSampling=5".parse().unwrap()],
+        ..Layers::default()
+    };
+    installed(connection, &Plan::of(&said, Platform::Kubernetes).unwrap()).await;
+    let later = Layers { set: vec!["values.pilot.traceSampling=9".parse().unwrap()], ..Layers::default() };
+    let layers = install::recorded_layers(connection, "default").await.unwrap().unwrap().then(later);
+    let tree = layers.tree().unwrap();
+    assert_eq!(tree["profile"], "minimal");
+    assert_eq!(tree["values"]["global"]["tag"], 7);
+    assert_eq!(tree["values"]["pilot"]["traceSampling"], 9);
 }

@@ -57,6 +57,22 @@ fn an_unknown_field_is_refused_with_its_place_and_a_remedy() {
 }
 
 #[test]
+fn of_a_kind_that_mesh_has_no_name_for_is_said_what_the_reader_can_act_on() {
+    for (version, kind, code, expected) in [
+        ("apps/v1", "DaemonSet", 0, ""),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole", 0, ""),
+        ("example.com/v1", "Widget", 0, "Widget of example.com/v1 is not a kind that mesh knows"),
+        ("networking.istio.io/v1", "VirtualServices", 65, "has no kind VirtualServices"),
+        ("install.istio.io/v1alpha1", "IstioOperator", 65, "`mesh install -f` takes it"),
+        ("x/v1", "", 65, "apiVersion"),
+    ] {
+        let (output, said) = validate(&format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n  name: a\n"));
+        assert_eq!(output.status.code(), Some(code), "{version} {kind}: {said}");
+        assert!(said.contains(expected) && (!expected.is_empty() || !said.contains(kind)), "{version} {kind}: {said}");
+    }
+}
+
+#[test]
 fn weights_that_sum_to_zero_are_refused() {
     let (output, said) = validate(VIRTUAL_SERVICE);
     assert_eq!(output.status.code(), Some(65), "{said}");
@@ -127,11 +143,11 @@ fn the_projects_own_samples_are_sound() {
 
 #[test]
 fn a_policy_that_is_not_in_force_is_refused_rather_than_ignored() {
-    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: ask}\n\
-                  spec: {action: CUSTOM, provider: {name: opa}, rules: [{}]}\n";
+    let policy = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: attached}\n\
+                  spec: {targetRefs: [{kind: Service, name: web}], rules: [{}]}\n";
     let (output, said) = validate(policy);
     assert_eq!(output.status.code(), Some(65), "{said}");
-    assert!(said.contains("spec.action") && said.contains("not in force"), "{said}");
+    assert!(said.contains("spec.targetRefs") && said.contains("not in force"), "{said}");
 }
 
 #[test]

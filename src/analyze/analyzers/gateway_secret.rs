@@ -1,6 +1,5 @@
 //! Gateways whose secrets are missing, or hold no certificate that can be used.
 
-use serde_json::Value;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::analyze::Found;
@@ -8,6 +7,7 @@ use crate::analyze::codes::{INVALID_GATEWAY_CREDENTIAL, REFERENCED_RESOURCE_NOT_
 use crate::analyze::message::place;
 use crate::analyze::object::{Object, text};
 use crate::analyze::snapshot::Snapshot;
+use crate::compile::secret_entry;
 
 /// Both, and Gateways without pods, for which there is no place to look.
 pub fn run(snapshot: &Snapshot, found: &mut Found) {
@@ -48,8 +48,9 @@ const ENTRIES: &[(&str, &str)] = &[("cert", "key"), ("tls.crt", "tls.key")];
 
 /// What is wrong with a secret.
 fn fault(secret: &Object) -> Option<String> {
+    let entry = |name: &str| secret_entry(secret.at("")?, name);
     let Some((certificate, key)) =
-        ENTRIES.iter().find_map(|(certificate, key)| Some((bytes(secret, certificate)?, bytes(secret, key)?)))
+        ENTRIES.iter().find_map(|(certificate, key)| Some((entry(certificate)?, entry(key)?)))
     else {
         return Some("holds neither tls.crt with tls.key nor cert with key".to_owned());
     };
@@ -66,35 +67,4 @@ fn fault(secret: &Object) -> Option<String> {
     (!validity.is_valid()).then(|| {
         format!("holds a certificate that is valid from {} to {} only", validity.not_before, validity.not_after)
     })
-}
-
-/// An entry of a secret, decoded.
-fn bytes(secret: &Object, name: &str) -> Option<Vec<u8>> {
-    if let Some(plain) = secret.at("/stringData").and_then(|data| data.get(name)).and_then(Value::as_str) {
-        return Some(plain.as_bytes().to_vec());
-    }
-    decode(secret.at("/data")?.get(name)?.as_str()?)
-}
-
-/// Base64 (RFC 4648), blanks aside.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut held) = (0_u32, 0_u8);
-    for symbol in text.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=') {
-        let value = match symbol {
-            b'A'..=b'Z' => symbol - b'A',
-            b'a'..=b'z' => symbol - b'a' + 26,
-            b'0'..=b'9' => symbol - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.extend((bits >> held).to_be_bytes().last());
-        }
-    }
-    Some(bytes)
 }

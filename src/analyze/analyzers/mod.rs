@@ -11,6 +11,7 @@ mod destination_rule;
 mod envoy_filter;
 mod external_control_plane;
 mod gateway_api;
+mod gateway_api_routes;
 mod gateway_certificate;
 mod gateway_conflict;
 mod gateway_port;
@@ -198,6 +199,8 @@ pub const ANALYZERS: &[Analyzer] = &[
     row("mesh.RouteAnalyzer", "Rules that never get a request", shadowed::run),
     row("mesh.RegexAnalyzer", "Regular expressions that look like something else", own::regexes),
     row("mesh.ServiceEntryAnalyzer", "ServiceEntries with others' addresses", own::service_entries),
+    row("mesh.GatewayRouteAnalyzer", "Routes of the Gateway API that do not attach", gateway_api_routes::run)
+        .needs(&["Service"]),
 ];
 
 /// Notes that a selector selects no pod.

@@ -20,11 +20,10 @@ use crate::yaml::{Path, Segment};
 /// What objects say and this mesh does not do yet.
 pub fn not_in_force(snapshot: &Snapshot, found: &mut Found) {
     for object in snapshot.objects() {
-        let is_known = kinds::of(object.value()).is_some_and(|kind| kind.support == kinds::Support::Configuration);
-        if !is_known {
+        let Some(kind) = kinds::of(object.value()).filter(|kind| kind.support == kinds::Support::Configuration) else {
             continue;
-        }
-        for hit in enforcement::hits(&object.kind, object.value()) {
+        };
+        for hit in enforcement::hits(kind, object.value()) {
             let refused = match hit.consequence {
                 enforcement::Consequence::Refused => ", so that the object is refused",
                 _ => "",

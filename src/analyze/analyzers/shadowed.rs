@@ -74,7 +74,7 @@ fn compiled(object: &Object<VirtualService>) -> Option<Routes> {
     };
     let mut world = World::new("cluster.local", "istio-system");
     world.virtual_services.insert(Arc::new(object));
-    Some(routes(&world, &Scope { namespace }, &service))
+    Some(routes(&world, &Scope::of_namespace(namespace), &service))
 }
 
 /// The rules that never get a request, by their place in the VirtualService, and who gets it instead.
@@ -218,6 +218,7 @@ fn example(wanted: &StringMatch) -> Option<Vec<u8>> {
     match wanted {
         StringMatch::Exact(text) => Some(text.to_vec()),
         StringMatch::Prefix(text) => Some([text, ANYTHING.as_bytes()].concat()),
+        StringMatch::Segments(path) => Some([path, &b"/"[..], ANYTHING.as_bytes()].concat()),
         StringMatch::Present => Some(ANYTHING.into()),
         // A value in one spelling does not stand for the others, and an expression's values for nothing.
         StringMatch::ExactIgnoringCase(_) | StringMatch::PrefixIgnoringCase(_) | StringMatch::Regex(_) => None,

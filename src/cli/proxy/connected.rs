@@ -16,15 +16,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::logging;
-use crate::cli::proxy::{DRAIN, ROOT_NAMESPACE};
+use crate::cli::proxy::{DRAIN, ROOT_NAMESPACE, idle};
 use crate::cli::ui::Ui;
 use crate::identity::{TrustBundle, TrustDomain};
+use crate::inject::APPLICATION_PROBES;
 use crate::net;
-use crate::proxy::directory::Directory;
+use crate::proxy::admin::Application;
 use crate::proxy::xds::{NodeId, ProxyKind, RootsSource, TokenSource, XdsClient, XdsConfig, over_tls};
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, admin};
-use crate::serve::{self, Body, Limits, full, handler};
-use crate::telemetry::{AccessLog, AccessLogFormat, Registry};
+use crate::serve::{self, Body, Limits, handler};
+use crate::telemetry::{AccessLog, AccessLogFormat};
 
 /// Largest token and root file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -61,13 +62,19 @@ pub struct Args {
     /// What the application must know to use --outbound
     #[arg(long, value_name = "FILE")]
     outbound_token_file: Option<PathBuf>,
-    /// Address that answers /healthz/ready and /stats/prometheus
-    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 15021)))]
-    status_address: SocketAddr,
+    /// Addresses that answer /healthz/ready and /stats/prometheus
+    #[arg(long, value_name = "ADDRESS", default_values_t = STATUS_PORTS.map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))]
+    status_address: Vec<SocketAddr>,
+    /// What the application can be asked on the same addresses, as injection writes it
+    #[arg(long, env = APPLICATION_PROBES, hide = true)]
+    application: Option<String>,
     /// Address that answers the same, /config_dump and /quitquitquit
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 15000)))]
     admin_address: SocketAddr,
 }
+
+/// Ports of readiness, of merged metrics and probes, and of the proxy's own metrics (Istio's).
+const STATUS_PORTS: [u16; 3] = [15021, 15020, 15090];
 
 /// Ports that a pod's redirected connections arrive on (Istio's).
 const OUTBOUND_PORT: u16 = 15001;
@@ -110,19 +117,26 @@ impl FromStr for Pair {
 }
 
 pub(super) fn run(ui: &Ui, args: super::Args) -> CliResult {
-    logging::start();
+    let level = logging::start();
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().kind(Kind::Io)?;
-    executor.block_on(serve(ui, args))
+    executor.block_on(serve(ui, args, level))
 }
 
-async fn serve(ui: &Ui, args: super::Args) -> CliResult {
+async fn serve(ui: &Ui, args: super::Args, level: logging::Level) -> CliResult {
     let mut interrupted = signal(SignalKind::interrupt()).kind(Kind::Io)?;
     let mut terminated = signal(SignalKind::terminate()).kind(Kind::Io)?;
     let connected = &args.connected;
     let config = xds_config(&args)?;
     let name = config.node.pod.clone();
     let namespace = config.node.namespace.clone();
-    let (status, admin) = (listen(connected.status_address)?, listen(connected.admin_address)?);
+    let mut surfaces = vec![(listen(connected.admin_address)?, Surface::Admin)];
+    for address in &connected.status_address {
+        surfaces.push((listen(*address)?, Surface::Status));
+    }
+    let application = match &connected.application {
+        Some(questions) => Some(Arc::new(Application::new(config.node.ip, questions).kind(Kind::Data)?)),
+        None => None,
+    };
     let listeners = listeners(connected, args.bind)?;
     let format = if args.json_log { AccessLogFormat::Json } else { AccessLogFormat::Text };
     let log = Arc::new(AccessLog::start(format, std::io::stdout()).kind(Kind::Io)?);
@@ -130,13 +144,16 @@ async fn serve(ui: &Ui, args: super::Args) -> CliResult {
 
     let (token, tasks) = (CancellationToken::new(), TaskTracker::new());
     let directory = XdsClient::start(config, token.clone());
-    let proxy_config =
-        ProxyConfig { listeners, access_log: Some(log), ..ProxyConfig::new(name, namespace, directory.clone()) };
-    let registry = proxy_config.registry.clone();
+    let proxy_config = ProxyConfig {
+        listeners,
+        access_log: Some(log),
+        http10: args.http10,
+        ..ProxyConfig::new(name, namespace, directory.clone())
+    };
     let proxy = Proxy::start(&workers, proxy_config).kind(Kind::CannotCreate)?;
     let (quit, mut quitting) = mpsc::channel(1);
-    for (listener, surface) in [(status, Surface::Status), (admin, Surface::Admin)] {
-        let service = surface.service(directory.clone(), registry.clone(), quit.clone());
+    for (listener, surface) in surfaces {
+        let service = surface.service(proxy.subject(), level.clone(), application.clone(), quit.clone());
         tasks.spawn(serve::serve(listener, None, Limits::default(), service, token.clone()));
     }
     let mut readiness = directory.ready();
@@ -145,6 +162,7 @@ async fn serve(ui: &Ui, args: super::Args) -> CliResult {
             _ = interrupted.recv() => {}
             _ = terminated.recv() => {}
             _ = quitting.recv() => {}
+            never = idle::settle_when_idle() => match never {},
         }
     });
     // What `wait_for` answers with is a lock on the value, which the client writes: it must not be kept.
@@ -245,8 +263,9 @@ enum Surface {
 impl Surface {
     fn service(
         self,
-        directory: Directory,
-        registry: Registry,
+        subject: admin::Subject,
+        level: logging::Level,
+        application: Option<Arc<Application>>,
         quit: mpsc::Sender<()>,
     ) -> impl tower::Service<
         Request<Incoming>,
@@ -262,15 +281,37 @@ impl Surface {
                 (Self::Status, _) => "",
             };
             let asked = admin::Request { method: request.method(), path };
-            let answer = admin::handle(asked, &directory, &registry);
+            let answer = match path {
+                "/logging" => logged(request.method(), request.uri().query().unwrap_or_default(), &level),
+                _ => admin::handle(asked, &subject),
+            };
             if answer.quit {
                 // A second word is not needed.
                 let _full = quit.try_send(());
             }
-            let response = Response::builder().status(answer.status).header("content-type", answer.content_type);
-            let response = response.body(full(answer.body)).unwrap_or_else(|_| Response::new(full("")));
-            async move { response }
+            let (asked, application) = (request.uri().path().to_owned(), application.clone());
+            async move {
+                let answer = match &application {
+                    Some(application) => application.ask(&asked).await.unwrap_or(answer),
+                    None => answer,
+                };
+                answer.into_http()
+            }
         })
+    }
+}
+
+/// `GET /logging`, `POST /logging?level=FILTER`, `POST /logging?reset`.
+fn logged(method: &http::Method, query: &str, level: &logging::Level) -> admin::Response {
+    let answer = match (method, query.split_once('=').unwrap_or((query, ""))) {
+        (&http::Method::POST, ("level", filter)) => level.set(filter),
+        (&http::Method::POST, ("reset", _)) => level.reset(),
+        (&http::Method::GET, _) => Ok(level.get()),
+        _ => Err("the level is read by GET, and set by POST with level=FILTER or reset".to_owned()),
+    };
+    match answer {
+        Ok(now) => admin::Response::text(http::StatusCode::OK, now + "\n"),
+        Err(why) => admin::Response::text(http::StatusCode::BAD_REQUEST, why + "\n"),
     }
 }
 

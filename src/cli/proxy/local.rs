@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::input::{Files, Stamp, count};
 use crate::cli::logging;
-use crate::cli::proxy::{Args, DRAIN, ROOT_NAMESPACE};
+use crate::cli::proxy::{Args, DRAIN, ROOT_NAMESPACE, idle};
 use crate::cli::ui::Ui;
 use crate::compile::World;
 use crate::identity::TrustDomain;
@@ -71,18 +71,21 @@ async fn serve(ui: &Ui, files: &Files, seen: Option<Stamp>, args: Args, world: &
     let config = ProxyConfig {
         listeners: vec![Bind::Gateway { addresses: Arc::new(move |port| vec![SocketAddr::new(address, port)]) }],
         access_log: Some(log),
+        http10: args.http10,
         ..ProxyConfig::new("gateway", namespace, gateway.directory().clone())
     };
     let proxy = Proxy::start(&workers, config).kind(Kind::CannotCreate)?;
     let mut ports = PortsSaid { bound: proxy.bound(), said: Vec::new(), address };
     ports.say(ui, gateway.directory()).await?;
     let mut changes = Changes { files: args.watch.then_some(files), seen, pending: None };
+    let mut settling = std::pin::pin!(idle::settle_when_idle());
     loop {
         tokio::select! {
             _ = interrupted.recv() => break,
             _ = terminated.recv() => break,
             _ = hung_up.recv() => {}
             () = changes.next() => {}
+            never = &mut settling => match never {},
         }
         match read_again(ui, files, &mut gateway) {
             Ok(()) => {

@@ -1,6 +1,7 @@
 //! `mesh proxy`: a proxy as a process of its own, told what to do by a control plane or by files.
 
 mod connected;
+mod idle;
 mod local;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -47,6 +48,9 @@ pub struct Args {
     /// Threads that serve requests
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
+    /// Serve HTTP/1.0 as well
+    #[arg(long)]
+    http10: bool,
     /// Log requests as JSON
     #[arg(long)]
     json_log: bool,

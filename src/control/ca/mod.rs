@@ -29,6 +29,27 @@ const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Certificates {
     pub(super) authority: Arc<ArcSwap<Authority>>,
     pub(super) issued: Issued,
+    pub(super) longest: Longest,
+}
+
+/// The longest life of a workload's certificate; [`MAX_TTL`] where nobody has said less.
+#[derive(Debug, Clone)]
+pub(super) struct Longest(Arc<AtomicU64>);
+
+impl Default for Longest {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(MAX_TTL.as_secs())))
+    }
+}
+
+impl Longest {
+    pub(super) fn set(&self, longest: Duration) {
+        self.0.store(longest.as_secs().clamp(1, MAX_TTL.as_secs()), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// What became of the requests so far.
@@ -69,8 +90,8 @@ impl Certificates {
         let identity = Peer::of(&request).await?.identity;
         let IstioCertificateRequest { csr, validity_duration, .. } = request.into_inner();
         let ttl = match u64::try_from(validity_duration) {
-            Ok(0) => MAX_TTL,
-            Ok(seconds) => Duration::from_secs(seconds).min(MAX_TTL),
+            Ok(0) => self.longest.get(),
+            Ok(seconds) => Duration::from_secs(seconds).min(self.longest.get()),
             Err(_) => return Err(Status::invalid_argument("validity_duration: a certificate lives for a time")),
         };
         let signed = self.authority.load().sign_workload(&csr, &identity, ttl);

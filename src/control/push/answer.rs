@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, Scope};
-use crate::model::{Endpoint, Endpoints, Listener, Settings, TunnelProtocol, VirtualHost, Workload};
+use crate::model::{Endpoint, Endpoints, Listener, Service, Settings, TunnelProtocol, VirtualHost, Workload};
 use crate::wire::name::{EndpointsName, RoutesName, SELF, ServiceName, TrafficPolicyName, WILDCARD};
 use crate::wire::proto::mesh::v1;
 use crate::wire::{Encoded, MAX_ENDPOINTS_PER_CHUNK, ResourceType, ServiceRecord, name};
@@ -21,20 +21,37 @@ pub struct Subject {
     pub identity: SpiffeId,
     /// Whether it has listeners of its own.
     pub is_gateway: bool,
-    /// Its scope.
-    pub scope: name::Scope,
+    /// What its clients see.
+    clients: Scope,
+    /// The same, as names have it.
+    scope: name::Scope,
 }
 
 impl Subject {
-    /// The proxy of a pod. So far its scope depends on its namespace alone.
-    pub fn new(pod: Key, identity: SpiffeId, is_gateway: bool) -> Self {
-        let scope = name::Scope::of([&*pod.namespace]);
-        Self { pod, identity, is_gateway, scope }
+    /// The proxy of a pod. Its scope is what `snapshot` says.
+    pub fn new(pod: Key, identity: SpiffeId, is_gateway: bool, snapshot: &Snapshot) -> Self {
+        let clients = snapshot.clients_of(&pod, is_gateway);
+        let scope = named(&clients);
+        Self { pod, identity, is_gateway, clients, scope }
     }
 
-    fn scope(&self) -> Scope {
-        Scope { namespace: self.pod.namespace.clone() }
+    /// Takes note of which scope it is of now. Whether that is another one.
+    pub fn look_again(&mut self, snapshot: &Snapshot) -> bool {
+        let clients = snapshot.clients_of(&self.pod, self.is_gateway);
+        if clients == self.clients {
+            return false;
+        }
+        self.scope = named(&clients);
+        self.clients = clients;
+        true
     }
+}
+
+/// Two scopes whose clients see the same have one name.
+fn named(clients: &Scope) -> name::Scope {
+    let egress = clients.egress.as_ref().map(|egress| format!("{egress:?}"));
+    let parts = [&*clients.namespace].into_iter().chain(egress.as_deref());
+    name::Scope::of(parts.chain(clients.selected.iter().map(String::as_str)))
 }
 
 /// Why a name has no answer of its own.
@@ -51,7 +68,7 @@ impl Question {
     pub fn parse(subject: &Subject, kind: ResourceType, name: &str) -> Result<Self, Refusal> {
         let admitted = |scope: &name::Scope| if *scope == subject.scope { Ok(()) } else { Err(Refusal::ForeignScope) };
         let scoped = |scope: &name::Scope, host: Arc<str>| {
-            admitted(scope).map(|()| Self::Scoped(kind, subject.pod.namespace.clone(), host))
+            admitted(scope).map(|()| Self::Scoped(kind, subject.scope.clone(), host))
         };
         match kind {
             ResourceType::Settings | ResourceType::InboundPolicy if *name == *SELF => {
@@ -69,7 +86,7 @@ impl Question {
                 let TrafficPolicyName { scope, host } = name.parse().map_err(|_| Refusal::NoName)?;
                 // What is told to a gateway holds what only gateways are told: Secrets of their namespace.
                 if subject.is_gateway {
-                    return admitted(&scope).map(|()| Self::Gateways(kind, subject.pod.namespace.clone(), host));
+                    return admitted(&scope).map(|()| Self::Gateways(kind, subject.scope.clone(), host));
                 }
                 scoped(&scope, host)
             }
@@ -91,6 +108,19 @@ impl Question {
 }
 
 impl Snapshot {
+    fn clients_of(&self, pod: &Key, is_gateway: bool) -> Scope {
+        match self.pod(pod).filter(|_| !is_gateway) {
+            Some(placed) => compile::scope(&self.world, &pod.namespace, &placed.workload.labels),
+            None => Scope::of_namespace(pod.namespace.clone()),
+        }
+    }
+
+    /// The service of a host, as far as `subject` sees it.
+    fn seen(&self, subject: &Subject, host: &str) -> Option<&Arc<Service>> {
+        let service = compile::service_of(&self.world, &subject.clients, host);
+        service.filter(|service| subject.clients.sees(&self.world, service))
+    }
+
     /// The resources that `name` means to `subject`, whose question is `question`; none where there is no such thing.
     pub fn answer(&self, subject: &Subject, question: &Question, name: &Arc<str>) -> Answer {
         if *question == Question::Own(ResourceType::Listener, subject.pod.clone()) {
@@ -107,13 +137,12 @@ impl Snapshot {
             Question::Own(..) => self.inbound_policy(subject),
             Question::Scoped(ResourceType::Service, _, authority) => self.service(subject, authority),
             Question::Scoped(ResourceType::TrafficPolicy, _, host) | Question::Gateways(_, _, host) => {
-                let service = compile::service_of(&self.world, &subject.scope(), host)?;
-                let policy = compile::traffic_policy(&self.world, &subject.scope(), service, subject.is_gateway);
+                let service = self.seen(subject, host)?;
+                let policy = compile::traffic_policy(&self.world, &subject.clients, service, subject.is_gateway);
                 Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
             }
             Question::Scoped(_, _, host) => {
-                let service = compile::service_of(&self.world, &subject.scope(), host)?;
-                let routes = compile::routes(&self.world, &subject.scope(), service);
+                let routes = compile::routes(&self.world, &subject.clients, self.seen(subject, host)?);
                 Some(Encoded::new(&v1::Routes::from(&routes)))
             }
             Question::VirtualHost(_, port, host) => {
@@ -135,12 +164,13 @@ impl Snapshot {
     }
 
     fn settings(&self, subject: &Subject) -> Encoded {
+        let of_clients = subject.clients.egress.as_ref().and_then(|egress| egress.outbound_mode);
         let settings = Settings {
             scope: subject.scope.as_str().into(),
             trust_domain: self.mesh.trust_domain.clone(),
             cluster: self.mesh.cluster.clone(),
-            outbound_mode: self.mesh.outbound_mode,
-            access_log: self.mesh.access_log,
+            outbound_mode: of_clients.or(self.world.mesh.outbound_mode).unwrap_or(self.mesh.outbound_mode),
+            access_log: self.world.mesh.access_log.unwrap_or(self.mesh.access_log),
             bundle: Some(self.mesh.bundle.clone()),
         };
         Encoded::new(&v1::Settings::from(&settings))
@@ -155,12 +185,14 @@ impl Snapshot {
             ..(*placed.workload).clone()
         };
         let services = inbound_services(&self.world, &self.created, placed);
-        let policy = compile::inbound_policy(&self.world, Arc::new(workload), services, &self.mesh.trust_domains);
+        let aliases = self.world.mesh.trust_domain_aliases.iter();
+        let domains: Vec<Arc<str>> = self.mesh.trust_domains.iter().chain(aliases).cloned().collect();
+        let policy = compile::inbound_policy(&self.world, Arc::new(workload), services, &domains);
         Some(Encoded::new(&v1::InboundPolicy::from(&policy)))
     }
 
     fn service(&self, subject: &Subject, authority: &str) -> Option<Encoded> {
-        let service = compile::resolve(&self.world, &subject.scope(), authority)?;
+        let service = compile::resolve(&self.world, &subject.clients, authority)?;
         let host = service.host.clone();
         let count = compile::endpoints_of(&self.world, service).len();
         let namespace = (!self.world.services.contains_key(&host)).then(|| service.namespace.clone());
@@ -189,7 +221,7 @@ impl Snapshot {
     fn gateway(&self, subject: &Subject) -> Option<GatewayWorkload> {
         let placed = self.pod(&subject.pod).filter(|_| subject.is_gateway)?;
         Some(GatewayWorkload {
-            scope: subject.scope(),
+            scope: subject.clients.clone(),
             labels: placed.workload.labels.clone(),
             target_ports: self.target_ports(placed),
         })

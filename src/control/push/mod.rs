@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::compile::{KeySource, World};
 use crate::identity::TrustBundle;
 use crate::model::{HostPattern, OutboundMode};
-use crate::wire::{Encoded, ResourceType};
+use crate::wire::{Encoded, ResourceType, name};
 
 use super::keys::Fetched;
 use super::source::{Affected, Event, Inventory, Key, Placed};
@@ -66,10 +66,10 @@ pub enum Question {
     Own(ResourceType, Key),
     /// The rules of a virtual host of one gateway, by port.
     VirtualHost(Key, u16, HostPattern),
-    /// The same for every client of a namespace, about a host.
-    Scoped(ResourceType, Arc<str>, Arc<str>),
-    /// The same for every gateway of a namespace, and for nobody else.
-    Gateways(ResourceType, Arc<str>, Arc<str>),
+    /// The same for every client of a scope, about a host.
+    Scoped(ResourceType, name::Scope, Arc<str>),
+    /// The same for every gateway of a scope, and for nobody else.
+    Gateways(ResourceType, name::Scope, Arc<str>),
     /// A chunk of endpoints, the same for everybody.
     Endpoints(Arc<str>, u32),
     /// The same of a service that a ServiceEntry adds, for the clients of a namespace: theirs, the entry's, the host.
@@ -80,7 +80,7 @@ impl Question {
     fn is_touched(&self, affected: &Affected) -> bool {
         match self {
             Self::Own(kind, pod) => affected.is_pod(*kind, pod),
-            Self::VirtualHost(pod, ..) => affected.is_pod(ResourceType::Routes, pod),
+            Self::VirtualHost(pod, _, host) => affected.is_virtual_host(pod, host),
             Self::Scoped(kind, _, host) => affected.is_host(*kind, host),
             // Their Secrets may have changed.
             Self::Gateways(kind, _, host) => affected.is_host(*kind, host) || affected.touches_gateways(),
@@ -143,6 +143,11 @@ impl Snapshot {
         }
     }
 
+    /// What there was to compile.
+    pub fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
     /// What has changed since generation `seen`; `None` where that is too long ago to be remembered.
     pub fn changes_since(&self, seen: u64) -> Option<Changes<'_>> {
         let count = usize::try_from(self.generation.checked_sub(seen)?).ok()?;
@@ -177,6 +182,11 @@ impl Changes<'_> {
     /// Whether the answer to a question may be another one than before.
     pub fn touch(&self, question: &Question) -> bool {
         self.0.iter().any(|affected| question.is_touched(affected))
+    }
+
+    /// Whether the clients beside a pod may be of another scope than before.
+    pub fn touch_scope(&self, pod: &Key) -> bool {
+        self.0.iter().any(|affected| affected.is_scope(pod))
     }
 
     /// Whether there are none.

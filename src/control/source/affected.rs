@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::compile::Claimant;
+use crate::compile::{Claimant, destinations};
 use crate::model::{HostPattern, Service};
 use crate::resources::values::GatewayRef;
 use crate::resources::{DestinationRule, Object, VirtualService};
@@ -32,6 +32,15 @@ impl Hosts {
         }
     }
 
+    /// Whether some host is one of them and matches `pattern`.
+    fn meet(&self, pattern: &HostPattern) -> bool {
+        let exact = match pattern {
+            HostPattern::Exact(host) => self.exact.contains(host),
+            HostPattern::Suffix(_) | HostPattern::Any => self.exact.iter().any(|host| pattern.matches(host)),
+        };
+        exact || self.wildcards.iter().any(|wildcard| wildcard.intersect(pattern).is_some())
+    }
+
     fn contains(&self, host: &str) -> bool {
         self.exact.contains(host) || self.wildcards.iter().any(|wildcard| wildcard.matches(host))
     }
@@ -50,6 +59,12 @@ pub struct Affected {
     demands: BTreeSet<Arc<str>>,
     /// The listeners and routes of gateways.
     gateways: bool,
+    /// The listeners of gateways.
+    listeners: bool,
+    /// The routes of gateways for these hosts.
+    virtual_hosts: Hosts,
+    /// Which scope clients are of.
+    scopes: bool,
     /// Where the keys of issuers come from.
     issuers: bool,
 }
@@ -75,7 +90,18 @@ impl Affected {
         self.is_type(kind)
             || self.pods.contains(pod)
             || (kind == ResourceType::InboundPolicy && self.demands.contains(&pod.namespace))
-            || (self.gateways && matches!(kind, ResourceType::Listener | ResourceType::Routes))
+            || (kind == ResourceType::Settings && self.scopes)
+            || (kind == ResourceType::Listener && (self.gateways || self.listeners))
+    }
+
+    /// Whether the routes of a virtual host of the gateway in a pod are touched.
+    pub fn is_virtual_host(&self, pod: &Key, host: &HostPattern) -> bool {
+        self.is_pod(ResourceType::Routes, pod) || self.gateways || self.virtual_hosts.meet(host)
+    }
+
+    /// Whether the clients beside a pod may be of another scope than before.
+    pub fn is_scope(&self, pod: &Key) -> bool {
+        self.scopes || self.pods.contains(pod)
     }
 
     /// Whether what everybody is told about a host is touched.
@@ -83,9 +109,9 @@ impl Affected {
         self.is_type(kind) || self.hosts.get(&kind).is_some_and(|hosts| hosts.contains(host))
     }
 
-    /// Whether the listeners and routes of gateways are touched.
+    /// Whether the listeners of gateways are touched: what they are told of Secrets.
     pub fn touches_gateways(&self) -> bool {
-        self.gateways
+        self.gateways || self.listeners
     }
 
     /// Everything of a type.
@@ -101,6 +127,18 @@ impl Affected {
     /// The listeners and routes of gateways.
     pub fn touch_gateways(&mut self) {
         self.gateways = true;
+    }
+
+    /// What the Gateway API's objects decide: gateways' listeners, and the routes of hosts, since routes may hold for any service.
+    pub fn touch_edge(&mut self) {
+        self.touch_type(ResourceType::Listener);
+        self.touch_type(ResourceType::Routes);
+    }
+
+    /// What the mesh's settings have a say in.
+    pub fn touch_mesh(&mut self) {
+        self.touch_type(ResourceType::Settings);
+        self.touch_type(ResourceType::InboundPolicy);
     }
 
     /// The endpoints of a host.
@@ -139,16 +177,30 @@ impl Affected {
     pub fn touch_virtual_service(&mut self, object: &Object<VirtualService>, domain: &str) {
         let gateways = &object.spec.gateways;
         if gateways.iter().any(|gateway| *gateway != GatewayRef::Mesh) {
-            self.touch_gateways();
+            self.listeners = true;
+            VirtualService::hosts(object, domain).into_iter().for_each(|host| self.virtual_hosts.insert(host));
         }
         if gateways.is_empty() || gateways.contains(&GatewayRef::Mesh) {
             self.touch_hosts(ResourceType::Routes, VirtualService::hosts(object, domain));
         }
     }
 
+    /// Services that a VirtualService sends requests to: by it, clients may know them.
+    pub fn touch_destinations(&mut self, object: &Object<VirtualService>, domain: &str) {
+        for host in destinations(object, domain) {
+            self.touch_authorities(&host, domain);
+        }
+    }
+
+    /// Which scope clients are of.
+    pub fn touch_scopes(&mut self) {
+        self.scopes = true;
+    }
+
     /// What a DestinationRule decides.
     pub fn touch_destination_rule(&mut self, object: &Object<DestinationRule>, domain: &str) {
         self.touch_hosts(ResourceType::TrafficPolicy, DestinationRule::hosts(object, domain));
+        self.scopes |= object.spec.workload_selector.is_some();
     }
 
     /// What an object of `namespace` demands of the callers of its workloads; of those of the whole mesh, where that is the root.
@@ -216,6 +268,17 @@ mod tests {
             assert!(!affected.is_host(ResourceType::Routes, "web.bank.svc.cluster.local"), "{gateways:?}");
             assert!(!affected.is_host(ResourceType::TrafficPolicy, "web.shop.svc.cluster.local"), "{gateways:?}");
             assert_eq!(affected.is_pod(ResourceType::Listener, &pod), at_gateways, "{gateways:?}");
+            for (host, is_claimed) in [
+                ("*", true),
+                ("*.example.com", true),
+                ("a.example.com", true),
+                ("web.shop.svc.cluster.local", true),
+                ("*.example.org", false),
+                ("web", false),
+            ] {
+                let is_touched = affected.is_virtual_host(&pod, &HostPattern::parse(host));
+                assert_eq!(is_touched, at_gateways && is_claimed, "{gateways:?} {host}");
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::{self, KeySource, World};
+use crate::compile::{self, KeySource, MeshConfig, World};
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::model::{
     Endpoint, Endpoints, Health, InboundService, Labels, Locality, MtlsMode, Service, TunnelProtocol, Workload,
@@ -26,6 +26,9 @@ pub struct Placed {
     /// Hosts of the services that have it among their endpoints.
     pub hosts: BTreeSet<Arc<str>>,
 }
+
+/// The namespace in the keys of objects of the cluster as a whole.
+const CLUSTER_SCOPE: &str = "default";
 
 /// What a service's endpoints were looked up by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,6 +54,8 @@ pub struct Inventory {
     /// Whether the services of ServiceEntries have to be made anew.
     external_is_stale: bool,
     unlisted: BTreeSet<Kind>,
+    /// The object that the mesh's settings are from.
+    mesh_config: Option<Key>,
     trust_domain: TrustDomain,
     cluster: Arc<str>,
 }
@@ -70,6 +75,7 @@ impl Inventory {
             references: HashMap::new(),
             external_is_stale: false,
             unlisted: Kind::ALL.into(),
+            mesh_config: None,
             trust_domain,
             cluster,
         }
@@ -150,6 +156,7 @@ impl Inventory {
             Kind::Pod => self.pods.keys().cloned().collect(),
             Kind::VirtualService => of(&self.world.virtual_services),
             Kind::DestinationRule => of(&self.world.destination_rules),
+            Kind::Sidecar => of(&self.world.sidecars),
             Kind::Gateway => of(&self.world.gateways),
             Kind::PeerAuthentication => of(&self.world.peer_authentications),
             Kind::RequestAuthentication => of(&self.world.request_authentications),
@@ -157,6 +164,13 @@ impl Inventory {
             Kind::ServiceEntry => of(&self.world.service_entries),
             Kind::WorkloadEntry => of(&self.world.workload_entries),
             Kind::Secret => self.world.secrets.keys().map(|(namespace, name)| Key::new(namespace, name)).collect(),
+            Kind::Namespace => self.world.namespaces.keys().map(|name| Key::new(CLUSTER_SCOPE, name)).collect(),
+            Kind::GatewayClass => of(&self.world.gateway_classes),
+            Kind::EdgeGateway => of(&self.world.edge_gateways),
+            Kind::HttpRoute => of(&self.world.http_routes),
+            Kind::GrpcRoute => of(&self.world.grpc_routes),
+            Kind::ReferenceGrant => of(&self.world.reference_grants),
+            Kind::MeshConfig => self.mesh_config.iter().cloned().collect(),
         }
     }
 
@@ -169,8 +183,12 @@ impl Inventory {
                 let world = Arc::make_mut(&mut self.world);
                 let before = world.virtual_services.insert(object.clone());
                 if before.as_ref() != Some(&object) {
-                    affected.touch_virtual_service(&object, &world.domain);
-                    before.iter().for_each(|before| affected.touch_virtual_service(before, &world.domain));
+                    for object in before.iter().chain([&object]) {
+                        affected.touch_virtual_service(object, &world.domain);
+                        if !world.sidecars.is_empty() {
+                            affected.touch_destinations(object, &world.domain);
+                        }
+                    }
                 }
             }
             Item::DestinationRule(object) => {
@@ -179,6 +197,11 @@ impl Inventory {
                 if before.as_ref() != Some(&object) {
                     affected.touch_destination_rule(&object, &world.domain);
                     before.iter().for_each(|before| affected.touch_destination_rule(before, &world.domain));
+                }
+            }
+            Item::Sidecar(object) => {
+                if put(&mut Arc::make_mut(&mut self.world).sidecars, object) {
+                    affected.touch_scopes();
                 }
             }
             Item::Gateway(object) => {
@@ -207,6 +230,31 @@ impl Inventory {
             Item::WorkloadEntry(object) => {
                 self.external_is_stale |= put(&mut Arc::make_mut(&mut self.world).workload_entries, object);
             }
+            Item::MeshConfig(config) => {
+                self.mesh_config = Some(key);
+                self.replace_mesh(config, affected);
+            }
+            Item::Namespace(labels) => {
+                if self.world.namespaces.get(&key.name) != Some(&labels) {
+                    Arc::make_mut(&mut self.world).namespaces.insert(key.name, labels);
+                    self.touch_edge(affected);
+                }
+            }
+            Item::GatewayClass(object) => {
+                renew(&mut self.world, |world| &mut world.gateway_classes, object, affected);
+            }
+            Item::EdgeGateway(object) => {
+                renew(&mut self.world, |world| &mut world.edge_gateways, object, affected);
+            }
+            Item::HttpRoute(object) => {
+                renew(&mut self.world, |world| &mut world.http_routes, object, affected);
+            }
+            Item::GrpcRoute(object) => {
+                renew(&mut self.world, |world| &mut world.grpc_routes, object, affected);
+            }
+            Item::ReferenceGrant(object) => {
+                renew(&mut self.world, |world| &mut world.reference_grants, object, affected);
+            }
             Item::Secret(secret) => {
                 let name = (key.namespace, key.name);
                 if self.world.secrets.get(&name) != Some(&secret) {
@@ -215,6 +263,24 @@ impl Inventory {
                 }
             }
         }
+    }
+
+    fn replace_mesh(&mut self, config: Arc<MeshConfig>, affected: &mut Affected) {
+        if self.world.mesh == config {
+            return;
+        }
+        for reason in &config.refused {
+            tracing::error!(reason, "a setting of the mesh is not in force");
+        }
+        if let Some(domain) = config.trust_domain.as_ref().filter(|domain| ***domain != *self.trust_domain.as_str()) {
+            tracing::warn!(
+                configured = &**domain,
+                in_force = %self.trust_domain,
+                "the trust domain is the one that the control plane was started with"
+            );
+        }
+        Arc::make_mut(&mut self.world).mesh = config;
+        affected.touch_mesh();
     }
 
     fn touch_demands(&mut self, kind: Kind, key: &Key, affected: &mut Affected) {
@@ -262,12 +328,20 @@ impl Inventory {
                 let world = Arc::make_mut(&mut self.world);
                 if let Some(gone) = world.virtual_services.remove(&key.namespace, &key.name) {
                     affected.touch_virtual_service(&gone, &world.domain);
+                    if !world.sidecars.is_empty() {
+                        affected.touch_destinations(&gone, &world.domain);
+                    }
                 }
             }
             Kind::DestinationRule => {
                 let world = Arc::make_mut(&mut self.world);
                 if let Some(gone) = world.destination_rules.remove(&key.namespace, &key.name) {
                     affected.touch_destination_rule(&gone, &world.domain);
+                }
+            }
+            Kind::Sidecar => {
+                if take(&mut Arc::make_mut(&mut self.world).sidecars, key) {
+                    affected.touch_scopes();
                 }
             }
             Kind::Gateway => {
@@ -296,12 +370,54 @@ impl Inventory {
             Kind::WorkloadEntry => {
                 self.external_is_stale |= take(&mut Arc::make_mut(&mut self.world).workload_entries, key);
             }
+            Kind::MeshConfig => {
+                if self.mesh_config.take_if(|known| known == key).is_some() {
+                    self.replace_mesh(Arc::default(), affected);
+                }
+            }
+            Kind::Namespace => {
+                if Arc::make_mut(&mut self.world).namespaces.remove(&key.name).is_some() {
+                    self.touch_edge(affected);
+                }
+            }
+            Kind::GatewayClass => {
+                if take(&mut Arc::make_mut(&mut self.world).gateway_classes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::EdgeGateway => {
+                if take(&mut Arc::make_mut(&mut self.world).edge_gateways, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::HttpRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).http_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::GrpcRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).grpc_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::ReferenceGrant => {
+                if take(&mut Arc::make_mut(&mut self.world).reference_grants, key) {
+                    affected.touch_edge();
+                }
+            }
             Kind::Secret => {
                 let name = (key.namespace.clone(), key.name.clone());
                 if Arc::make_mut(&mut self.world).secrets.remove(&name).is_some() {
                     affected.touch_gateways();
                 }
             }
+        }
+    }
+
+    /// Which routes attach to a gateway may depend on the labels of their namespaces.
+    fn touch_edge(&self, affected: &mut Affected) {
+        if !self.world.edge_gateways.is_empty() {
+            affected.touch_edge();
         }
     }
 
@@ -644,6 +760,27 @@ fn put<T: PartialEq>(objects: &mut Vec<Arc<Object<T>>>, object: Arc<Object<T>>) 
     let differs = before.is_none_or(|before| before != object);
     compile::put_in_order(objects, object);
     differs
+}
+
+/// Puts an object in the place of the one of its name. A change of its status alone touches nobody: the control plane writes
+/// these itself.
+fn renew<T: Clone + PartialEq>(
+    world: &mut Arc<World>,
+    objects: impl Fn(&mut World) -> &mut Vec<Arc<Object<T>>>,
+    object: Arc<Object<T>>,
+    affected: &mut Affected,
+) {
+    let objects = objects(Arc::make_mut(world));
+    let same = |known: &Arc<Object<T>>| {
+        let (before, now) = (&known.meta, &object.meta);
+        (&before.namespace, &before.name) == (&now.namespace, &now.name)
+            && known.spec == object.spec
+            && (before.generation, before.creation_time) == (now.generation, now.creation_time)
+    };
+    if !objects.iter().any(same) {
+        put(objects, object);
+        affected.touch_edge();
+    }
 }
 
 /// Takes an object out; whether it was there.

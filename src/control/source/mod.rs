@@ -17,11 +17,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::TlsSecret;
+use crate::compile::{MeshConfig, TlsSecret};
 use crate::model::{Health, Labels, Locality, Service};
+use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, ServiceEntry,
-    VirtualService, WorkloadEntry,
+    Sidecar, VirtualService, WorkloadEntry,
 };
 
 pub use affected::Affected;
@@ -64,6 +65,8 @@ pub enum Kind {
     VirtualService,
     /// Istio DestinationRule.
     DestinationRule,
+    /// Istio Sidecar.
+    Sidecar,
     /// Istio Gateway.
     Gateway,
     /// Istio PeerAuthentication.
@@ -78,16 +81,31 @@ pub enum Kind {
     ServiceEntry,
     /// Istio WorkloadEntry.
     WorkloadEntry,
+    /// Kubernetes Namespace.
+    Namespace,
+    /// The Gateway API's GatewayClass.
+    GatewayClass,
+    /// The Gateway API's Gateway.
+    EdgeGateway,
+    /// The Gateway API's HTTPRoute.
+    HttpRoute,
+    /// The Gateway API's GRPCRoute.
+    GrpcRoute,
+    /// The Gateway API's ReferenceGrant.
+    ReferenceGrant,
+    /// The ConfigMap with the mesh's settings.
+    MeshConfig,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 20] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
         Self::VirtualService,
         Self::DestinationRule,
+        Self::Sidecar,
         Self::Gateway,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -95,7 +113,22 @@ impl Kind {
         Self::Secret,
         Self::ServiceEntry,
         Self::WorkloadEntry,
+        Self::Namespace,
+        Self::GatewayClass,
+        Self::EdgeGateway,
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::ReferenceGrant,
+        Self::MeshConfig,
     ];
+
+    /// Whether a cluster may be without the kind: those of the Gateway API are there when somebody has installed them.
+    pub fn is_optional(self) -> bool {
+        matches!(
+            self,
+            Self::GatewayClass | Self::EdgeGateway | Self::HttpRoute | Self::GrpcRoute | Self::ReferenceGrant
+        )
+    }
 }
 
 /// A service, and when it was made: of two that claim one port of a workload the older is the first.
@@ -159,6 +192,8 @@ pub enum Item {
     VirtualService(Arc<Object<VirtualService>>),
     /// A DestinationRule.
     DestinationRule(Arc<Object<DestinationRule>>),
+    /// A Sidecar.
+    Sidecar(Arc<Object<Sidecar>>),
     /// A Gateway.
     Gateway(Arc<Object<Gateway>>),
     /// A PeerAuthentication.
@@ -173,6 +208,20 @@ pub enum Item {
     ServiceEntry(Arc<Object<ServiceEntry>>),
     /// A WorkloadEntry.
     WorkloadEntry(Arc<Object<WorkloadEntry>>),
+    /// The labels of a Namespace.
+    Namespace(Labels),
+    /// A GatewayClass.
+    GatewayClass(Arc<Object<GatewayClass>>),
+    /// A Gateway of the Gateway API.
+    EdgeGateway(Arc<Object<gateway_api::Gateway>>),
+    /// An HTTPRoute.
+    HttpRoute(Arc<Object<HTTPRoute>>),
+    /// A GRPCRoute.
+    GrpcRoute(Arc<Object<GRPCRoute>>),
+    /// A ReferenceGrant.
+    ReferenceGrant(Arc<Object<ReferenceGrant>>),
+    /// The mesh's settings.
+    MeshConfig(Arc<MeshConfig>),
 }
 
 impl Item {
@@ -184,6 +233,7 @@ impl Item {
             Self::Pod(_) => Kind::Pod,
             Self::VirtualService(_) => Kind::VirtualService,
             Self::DestinationRule(_) => Kind::DestinationRule,
+            Self::Sidecar(_) => Kind::Sidecar,
             Self::Gateway(_) => Kind::Gateway,
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
             Self::RequestAuthentication(_) => Kind::RequestAuthentication,
@@ -191,6 +241,13 @@ impl Item {
             Self::Secret(_) => Kind::Secret,
             Self::ServiceEntry(_) => Kind::ServiceEntry,
             Self::WorkloadEntry(_) => Kind::WorkloadEntry,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::GatewayClass(_) => Kind::GatewayClass,
+            Self::EdgeGateway(_) => Kind::EdgeGateway,
+            Self::HttpRoute(_) => Kind::HttpRoute,
+            Self::GrpcRoute(_) => Kind::GrpcRoute,
+            Self::ReferenceGrant(_) => Kind::ReferenceGrant,
+            Self::MeshConfig(_) => Kind::MeshConfig,
         }
     }
 }

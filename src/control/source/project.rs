@@ -35,6 +35,12 @@ pub(super) fn secret(secret: &core::Secret) -> Option<Item> {
         .map(|read| Item::Secret(Arc::new(read)))
 }
 
+/// The labels of a Namespace.
+pub(super) fn namespace(namespace: &core::Namespace) -> Option<Item> {
+    let labels = namespace.metadata.labels.iter().flatten();
+    Some(Item::Namespace(labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()))
+}
+
 /// A Pod. One that has ended has given its addresses back.
 pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
     let meta = &pod.metadata;

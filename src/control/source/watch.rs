@@ -1,5 +1,6 @@
 //! The API server's watches, as events. A watch that breaks is opened again, with backoff, and starts from a full list.
 
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -14,9 +15,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::compile::MeshConfig;
+use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Resource,
-    ServiceEntry, VirtualService, WorkloadEntry,
+    ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
 };
 
 use super::{Event, Item, Key, Kind, project};
@@ -25,6 +28,7 @@ use super::{Event, Item, Key, Kind, project};
 pub(in crate::control) fn watch(
     client: &Client,
     domain: &Arc<str>,
+    root_namespace: &Arc<str>,
     events: &mpsc::Sender<Event>,
     tasks: &TaskTracker,
     token: &CancellationToken,
@@ -35,14 +39,22 @@ pub(in crate::control) fn watch(
     spawn.core(Kind::EndpointSlice, |slice: &discovery::EndpointSlice| project::slice(slice));
     spawn.core(Kind::Pod, |pod: &core::Pod| project::pod(pod));
     spawn.core(Kind::Secret, |secret: &core::Secret| project::secret(secret));
+    spawn.mesh_config(root_namespace);
     spawn.mesh::<VirtualService>(Kind::VirtualService, Item::VirtualService);
     spawn.mesh::<DestinationRule>(Kind::DestinationRule, Item::DestinationRule);
+    spawn.mesh::<Sidecar>(Kind::Sidecar, Item::Sidecar);
     spawn.mesh::<Gateway>(Kind::Gateway, Item::Gateway);
     spawn.mesh::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication);
     spawn.mesh::<RequestAuthentication>(Kind::RequestAuthentication, Item::RequestAuthentication);
     spawn.mesh::<AuthorizationPolicy>(Kind::AuthorizationPolicy, Item::AuthorizationPolicy);
     spawn.mesh::<ServiceEntry>(Kind::ServiceEntry, Item::ServiceEntry);
     spawn.mesh::<WorkloadEntry>(Kind::WorkloadEntry, Item::WorkloadEntry);
+    spawn.core(Kind::Namespace, project::namespace);
+    spawn.mesh::<GatewayClass>(Kind::GatewayClass, Item::GatewayClass);
+    spawn.mesh::<gateway_api::Gateway>(Kind::EdgeGateway, Item::EdgeGateway);
+    spawn.mesh::<HTTPRoute>(Kind::HttpRoute, Item::HttpRoute);
+    spawn.mesh::<GRPCRoute>(Kind::GrpcRoute, Item::GrpcRoute);
+    spawn.mesh::<ReferenceGrant>(Kind::ReferenceGrant, Item::ReferenceGrant);
 }
 
 struct Spawn<'a> {
@@ -89,6 +101,27 @@ impl Spawn<'_> {
         });
     }
 
+    fn mesh_config(&self, root_namespace: &str) {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "ConfigMap"));
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), root_namespace, &resource);
+        // What was in force before one that cannot be read.
+        let in_force: RefCell<Option<Arc<MeshConfig>>> = RefCell::default();
+        self.run(Kind::MeshConfig, api, move |object| {
+            if object.metadata.name.as_deref() != Some(MeshConfig::NAME) {
+                return None;
+            }
+            let text = object.data.pointer("/data").and_then(|data| data.get(MeshConfig::ENTRY)?.as_str());
+            let mut in_force = in_force.borrow_mut();
+            match MeshConfig::parse(text.unwrap_or_default()) {
+                Ok(config) => *in_force = Some(Arc::new(config)),
+                Err(error) => {
+                    tracing::error!(%error, "the mesh's settings are unsound, and those before them stay in force");
+                }
+            }
+            in_force.clone().map(Item::MeshConfig)
+        });
+    }
+
     fn run<K>(&self, kind: Kind, api: Api<K>, project: impl Fn(&K) -> Option<Item> + Send + 'static)
     where
         K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -106,6 +139,7 @@ where
 {
     let mut stream = watcher(api, watcher::Config::default()).default_backoff().boxed();
     let mut listed: Vec<(Key, Item)> = Vec::new();
+    let mut said_absent = false;
     while let Some(event) = stream.next().await {
         let event = match event {
             Ok(event) => event,
@@ -114,7 +148,14 @@ where
                 // not there.
                 let unknown =
                     matches!(&error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404);
-                if unknown {
+                if unknown && kind.is_optional() {
+                    tracing::debug!(?kind, "the API server does not know this kind");
+                    // There are none. Should the kind be defined later, the next attempt finds it.
+                    if !said_absent && events.send(Event::Replace(kind, Vec::new())).await.is_err() {
+                        return;
+                    }
+                    said_absent = true;
+                } else if unknown {
                     tracing::warn!(
                         ?kind,
                         "the API server does not know this kind yet: install its definition; it is waited for"

@@ -64,7 +64,10 @@ impl Announced {
             false
         });
         match timeout(PATIENCE, appeared).await {
-            Ok(Ok(_)) => Ok(Subject::new(self.pod, identity.clone(), self.is_gateway)),
+            Ok(Ok(appeared)) => match appeared.as_deref() {
+                Some(snapshot) => Ok(Subject::new(self.pod, identity.clone(), self.is_gateway, snapshot)),
+                None => Err(Status::unavailable("the control plane has not read its source yet")),
+            },
             Ok(Err(_)) => Err(Status::unavailable("the control plane is stopping")),
             Err(_) => Err(Status::permission_denied(format!("{identity} cannot speak for pod {}: {reason}", self.pod))),
         }

@@ -43,6 +43,8 @@ struct Admitted {
     types: BTreeMap<ResourceType, Subscriptions>,
     last_nonce: u64,
     in_sync: u64,
+    /// The generation that its scope is from.
+    seen: u64,
 }
 
 impl Serving {
@@ -60,7 +62,8 @@ impl Serving {
         let subject = announced.admit(&self.caller, &mut self.snapshots).await?;
         self.entry.update(|status| status.node = node);
         let Self { mut requests, responses, mut snapshots, entry, .. } = self;
-        let mut admitted = Admitted { subject, responses, entry, types: BTreeMap::new(), last_nonce: 0, in_sync: 0 };
+        let mut admitted =
+            Admitted { subject, responses, entry, types: BTreeMap::new(), last_nonce: 0, in_sync: 0, seen: 0 };
         let mut request = Some(first);
         loop {
             if let Some(request) = request.take() {
@@ -115,8 +118,19 @@ impl Admitted {
         Ok(())
     }
 
+    /// Has the proxy told its scope where that is another one than before; it then asks for everything in that.
+    fn look_at_scope(&mut self, snapshot: &Snapshot) {
+        let changes = snapshot.changes_since(std::mem::replace(&mut self.seen, snapshot.generation));
+        if changes.is_none_or(|changes| changes.touch_scope(&self.subject.pod)) && self.subject.look_again(snapshot) {
+            for subscriptions in self.types.values_mut() {
+                subscriptions.change_scope(&self.subject);
+            }
+        }
+    }
+
     /// Sends what has changed, type by type in their order, as far as nothing of the type is in flight.
     fn respond(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), Status> {
+        self.look_at_scope(snapshot);
         let mut behind = None;
         for subscriptions in self.types.values_mut() {
             if subscriptions.in_flight.is_none()

@@ -88,6 +88,17 @@ impl Subscriptions {
         }
     }
 
+    /// The subject is of another scope now. What it holds in the one before stays as it is told, until it has everything in this.
+    pub(super) fn change_scope(&mut self, subject: &Subject) {
+        for (name, question) in &mut self.names {
+            let now = Question::parse(subject, self.kind, name);
+            if question.is_err() && now.is_ok() {
+                self.due.insert(name.clone());
+            }
+            *question = now;
+        }
+    }
+
     /// The names whose answer may be another one than what is told.
     fn take_due(&mut self, snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
         let mut due = std::mem::take(&mut self.due);

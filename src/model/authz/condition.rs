@@ -92,7 +92,7 @@ pub enum Text {
 }
 
 impl Text {
-    fn matches(&self, text: &[u8]) -> bool {
+    pub(super) fn matches(&self, text: &[u8]) -> bool {
         match self {
             Self::Exact(exact) => **exact == *text,
             Self::Prefix(prefix) => text.starts_with(prefix),

@@ -10,6 +10,7 @@
 mod condition;
 mod facts;
 mod path;
+mod provider;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::resources::Provenance;
 pub use condition::{Attribute, Condition, HostMatch, Lean, TemplatePart, Text, ValueMatch};
 pub use facts::{Claims, Facts, HttpFacts};
 use path::Paths;
+pub use provider::{CheckedBody, HttpCheck, Provider, ProviderProtocol};
 
 /// What becomes of requests that a policy's rules match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,11 +125,24 @@ pub struct Verdict<'p> {
     pub dry_run: Option<Outcome<'p>>,
 }
 
-/// The CUSTOM policy that matches, whose provider decides before anything else does.
-pub fn custom<'p>(policies: &'p [Policy], facts: &Facts<'_>) -> Option<Match<'p>> {
+/// The CUSTOM policies that match, whose providers decide before anything else does: the first of each provider, with its name.
+/// Each of them has to allow the request.
+pub fn custom<'p>(policies: &'p [Policy], facts: &Facts<'_>) -> Vec<(&'p Arc<str>, Match<'p>)> {
+    let mut asked: Vec<(&Arc<str>, Match<'_>)> = Vec::new();
+    let in_force = || policies.iter().filter(|policy| !policy.dry_run);
+    if !in_force().any(|policy| matches!(policy.action, PolicyAction::Custom(_))) {
+        return asked;
+    }
     let paths = Paths::of(facts);
-    let asked = policies.iter().filter(|policy| matches!(policy.action, PolicyAction::Custom(_)) && !policy.dry_run);
-    asked.filter_map(|policy| policy.matching(facts, &paths)).next()
+    for policy in in_force() {
+        let PolicyAction::Custom(provider) = &policy.action else { continue };
+        if asked.iter().all(|(known, _)| *known != provider)
+            && let Some(found) = policy.matching(facts, &paths)
+        {
+            asked.push((provider, found));
+        }
+    }
+    asked
 }
 
 /// Decides by the DENY and ALLOW policies.

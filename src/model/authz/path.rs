@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode;
+
 use super::facts::Facts;
 
 /// The readings of one request's path.
@@ -35,7 +37,7 @@ fn is_ambiguous(path: &[u8]) -> bool {
 }
 
 fn canonical(path: &[u8]) -> Vec<u8> {
-    let decoded = decode(path);
+    let decoded = Cow::from(percent_decode(path));
     let mut segments: Vec<Cow<'_, [u8]>> = Vec::new();
     let mut ends_in_slash = false;
     for segment in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
@@ -58,31 +60,6 @@ fn canonical(path: &[u8]) -> Vec<u8> {
         whole.push(b'/');
     }
     whole
-}
-
-/// Decodes every `%XX`, once.
-fn decode(path: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        let digits = match (first, after) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        match digits {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => decoded.push(*first),
-        }
-    }
-    decoded
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::TokenError;
-use super::base64::decode;
 use super::jws::{Algorithm, Jws};
 
 /// Keys that are looked at in one set.
@@ -111,7 +112,7 @@ impl PublicKey {
         if text("use").is_some_and(|usage| usage != "sig") {
             return None;
         }
-        let bytes = |field: &str| decode(text(field)?);
+        let bytes = |field: &str| BASE64_URL_SAFE_NO_PAD.decode(text(field)?).ok();
         let material = match (text("kty")?, text("crv")) {
             ("RSA", _) => Material::Rsa { n: stripped(bytes("n")?), e: stripped(bytes("e")?) },
             ("EC", Some("P-256")) => Material::P256(point(&bytes("x")?, &bytes("y")?, 32)?),

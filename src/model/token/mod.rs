@@ -4,7 +4,6 @@
 //! requires one; a token that does not hold refuses the request, unless another one of it holds. A rule whose keys are not known
 //! believes nobody: an empty [`KeySet`] verifies no signature.
 
-mod base64;
 mod jws;
 mod keys;
 

@@ -2,12 +2,65 @@
 //!
 //! It changes nothing by GET, shows no key and no token, and answers text and JSON that no browser takes for HTML.
 
-use http::{Method, StatusCode};
-use serde_json::{Value, json};
+mod application;
+mod dump;
 
-use crate::model::Action;
-use crate::proxy::directory::{Directory, Resolution, RoutesInForce};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Method, StatusCode, header};
+use tokio::sync::watch;
+
+use crate::proxy::Bound;
+use crate::proxy::directory::Directory;
+use crate::serve::{self, Body};
 use crate::telemetry::Registry;
+
+pub use application::{Application, ApplicationError};
+pub use dump::{
+    CertificateDump, ClusterDump, Dump, EndpointDump, ListenerDump, PolicyDump, RouteDump, RuleDump, Settings,
+    TargetDump, UnknownDump,
+};
+
+/// A way into a proxy, and where it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// For the workload, on its own address.
+    Inbound {
+        /// Where callers connect to.
+        address: SocketAddr,
+        /// Where the application listens.
+        app: SocketAddr,
+    },
+    /// From the workload, as its HTTP proxy.
+    Outbound {
+        /// Where the workload connects to.
+        address: SocketAddr,
+    },
+    /// For the workload, redirected by the kernel.
+    InboundRedirected {
+        /// Where to.
+        address: SocketAddr,
+    },
+    /// From the workload, redirected by the kernel.
+    OutboundRedirected {
+        /// Where to.
+        address: SocketAddr,
+    },
+}
+
+/// The proxy that is asked about. A clone is another handle on the same proxy.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// What it knows.
+    pub directory: Directory,
+    /// What it has counted.
+    pub registry: Registry,
+    /// Its ways in, gateways left out.
+    pub ways: Arc<[Way]>,
+    /// Which ports of a gateway are served where.
+    pub bound: watch::Receiver<Vec<Bound>>,
+}
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +85,23 @@ pub struct Response {
 }
 
 impl Response {
-    fn text(status: StatusCode, body: impl Into<String>) -> Self {
+    /// An answer in words.
+    pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
         Self { status, content_type: "text/plain; charset=utf-8", body: body.into(), quit: false }
+    }
+
+    /// The answer as HTTP carries it.
+    pub fn into_http(self) -> http::Response<Body> {
+        let mut response = http::Response::new(serve::full(self.body));
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(self.content_type));
+        response
     }
 }
 
 /// Answers a request about a proxy.
-pub fn handle(request: Request<'_>, directory: &Directory, registry: &Registry) -> Response {
+pub fn handle(request: Request<'_>, subject: &Subject) -> Response {
+    let Subject { directory, registry, .. } = subject;
     let is_read = matches!(*request.method, Method::GET | Method::HEAD);
     match request.path {
         "/quitquitquit" if *request.method == Method::POST => {
@@ -55,7 +118,10 @@ pub fn handle(request: Request<'_>, directory: &Directory, registry: &Registry) 
         }
         "/config_dump" => Response {
             content_type: "application/json",
-            ..Response::text(StatusCode::OK, format!("{:#}\n", config(directory)))
+            ..Response::text(
+                StatusCode::OK,
+                serde_json::to_string_pretty(&dump::dump(subject)).unwrap_or_default() + "\n",
+            )
         },
         _ => {
             let known = "there are /healthz/ready, /stats/prometheus, /config_dump and, by POST, /quitquitquit\n";
@@ -75,134 +141,16 @@ fn missing(directory: &Directory) -> String {
     format!("not ready: waiting for {}\n", if waits.is_empty() { "its settings".into() } else { waits.join(", ") })
 }
 
-fn config(directory: &Directory) -> Value {
-    let settings = directory.settings();
-    let inbound = directory.inbound().map(|inbound| {
-        let (mode, provenance) = &inbound.default_mtls;
-        let ports: Vec<Value> = inbound
-            .port_mtls
-            .iter()
-            .map(|(port, mode, provenance)| json!({"port": port, "mtls": format!("{mode:?}"), "rule": provenance.to_string()}))
-            .collect();
-        let services: Vec<Value> = inbound
-            .services
-            .iter()
-            .map(|service| json!({"host": &*service.host, "port": service.target_port, "protocol": format!("{:?}", service.protocol)}))
-            .collect();
-        json!({
-            "workload": &*inbound.workload.uid,
-            "mtls": format!("{mode:?}"),
-            "rule": provenance.as_ref().map(ToString::to_string),
-            "ports": ports,
-            "services": services,
-        })
-    });
-    let certificate = directory.credentials().map(|credentials| {
-        let expires = jiff::Timestamp::try_from(credentials.expires()).ok().map(|time| time.to_string());
-        json!({"id": credentials.svid.id.to_string(), "expires": expires})
-    });
-    let names: Vec<Value> = directory
-        .names()
-        .into_iter()
-        .map(|(name, resolution)| match resolution {
-            Resolution::Known(target) => json!({
-                "name": &*name,
-                "host": &*target.service.host,
-                "rules": rules(&target.routes),
-                "clusters": clusters(&target.routes),
-            }),
-            Resolution::Unknown => json!({"name": &*name, "unknown": true}),
-            Resolution::Unavailable(reason) => json!({"name": &*name, "unavailable": reason.detail()}),
-        })
-        .collect();
-    let listeners: Vec<Value> = directory
-        .listeners()
-        .borrow()
-        .iter()
-        .map(|listener| {
-            let hosts: Vec<Value> = listener
-                .virtual_hosts
-                .iter()
-                .map(|virtual_host| {
-                    let routes = directory.gateway_routes(&virtual_host.routes);
-                    json!({
-                        "host": virtual_host.host.to_string(),
-                        "rules": routes.as_deref().map(rules),
-                        "clusters": routes.as_deref().map(clusters),
-                    })
-                })
-                .collect();
-            let provenance: Vec<String> = listener.provenance.iter().map(ToString::to_string).collect();
-            json!({"port": listener.port, "from": provenance, "hosts": hosts})
-        })
-        .collect();
-    json!({
-        "settings": {
-            "scope": &*settings.scope,
-            "trust_domain": &*settings.trust_domain,
-            "cluster": &*settings.cluster,
-            "outbound_mode": format!("{:?}", settings.outbound_mode),
-            "access_log": settings.access_log,
-        },
-        "connected": directory.connected(),
-        "certificate": certificate,
-        "inbound": inbound,
-        "names": names,
-        "listeners": listeners,
-    })
-}
-
-fn rules(routes: &RoutesInForce) -> Vec<Value> {
-    let rules = routes.routes.http.iter();
-    rules
-        .map(|rule| {
-            let to = match &rule.action {
-                Action::Forward(destinations) => destinations
-                    .iter()
-                    .map(|to| json!({"cluster": to.cluster.to_string(), "weight": to.weight}))
-                    .collect(),
-                Action::Redirect(redirect) => json!({"redirect": redirect.status}),
-                Action::Respond(response) => json!({"respond": response.status}),
-            };
-            json!({"rule": rule.provenance.to_string(), "name": &*rule.name, "to": to})
-        })
-        .collect()
-}
-
-fn clusters(routes: &RoutesInForce) -> Vec<Value> {
-    let clusters = routes.clusters();
-    clusters
-        .map(|cluster| {
-            let endpoints: Vec<Value> = cluster
-                .endpoints
-                .iter()
-                .map(|endpoint| {
-                    json!({
-                        "address": endpoint.address.to_string(),
-                        "workload": &*endpoint.endpoint.workload.name,
-                        "protocol": format!("{:?}", endpoint.endpoint.workload.protocol),
-                        "active": endpoint.state.active.load(std::sync::atomic::Ordering::Relaxed),
-                    })
-                })
-                .collect();
-            json!({
-                "cluster": cluster.name.to_string(),
-                "policy": cluster.policy_provenance.as_ref().map(ToString::to_string),
-                "balancer": format!("{:?}", cluster.policy.balancer),
-                "endpoints": endpoints,
-            })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::proxy::directory::FixedDirectory;
 
     fn ask(method: Method, path: &str) -> Response {
+        let (_sender, bound) = watch::channel(Vec::new());
         let directory = Directory::fixed(FixedDirectory::default());
-        handle(Request { method: &method, path }, &directory, &Registry::default())
+        let subject = Subject { directory, registry: Registry::default(), ways: Arc::from([]), bound };
+        handle(Request { method: &method, path }, &subject)
     }
 
     #[test]
@@ -214,8 +162,8 @@ mod tests {
 
     #[test]
     fn the_dump_is_json_and_the_rest_is_said() {
-        let dump: Value = serde_json::from_str(&ask(Method::GET, "/config_dump").body).expect("JSON");
-        assert!(dump["names"].is_array() && dump["inbound"].is_null());
+        let dump: Dump = serde_json::from_str(&ask(Method::GET, "/config_dump").body).expect("JSON");
+        assert!(dump.ready && dump.listeners.is_empty() && dump.settings.outbound_mode == "REGISTRY_ONLY");
         assert_eq!(ask(Method::GET, "/x").status, StatusCode::NOT_FOUND);
         assert!(ask(Method::GET, "/stats/prometheus").body.contains("istio_requests_total"));
     }

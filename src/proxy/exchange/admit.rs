@@ -1,9 +1,10 @@
 //! Whether the caller may do what it asks for.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::model::authz::{Claims, Facts, HttpFacts};
+use crate::model::authz::{self, Claims, Facts, HttpFacts, PolicyAction};
 use crate::model::token::{self, Place};
 use crate::model::{HeaderLookup, InboundPolicy};
 use crate::proxy::exchange::reply::Reply;
@@ -38,7 +39,10 @@ impl Exchange<'_> {
             shared.registry.count(Counter::DryRunDiffers);
         }
         let allowed = said.allowed;
-        self.because = said.because;
+        // A provider that did not answer, and need not, stays in the log.
+        if !said.because.is_empty() {
+            self.because = said.because;
+        }
         if allowed {
             return Ok(());
         }
@@ -81,7 +85,27 @@ impl Exchange<'_> {
         }
     }
 
+    /// The providers that have to allow the request, each with the policy that says so; `None` where there are none.
+    pub(super) fn to_ask(&self) -> Option<(Arc<InboundPolicy>, Vec<(Arc<str>, String)>)> {
+        let (Role::Inbound { port, .. } | Role::Gateway { port }) = self.facts.role else { return None };
+        let own = self.own.as_ref()?;
+        if !own.authorization.iter().any(|policy| matches!(policy.action, PolicyAction::Custom(_))) {
+            return None;
+        }
+        let asked: Vec<_> = self.with_facts(port, None, |facts| {
+            let asked = authz::custom(&own.authorization, facts);
+            asked.into_iter().map(|(provider, policy)| (provider.clone(), policy.to_string())).collect()
+        });
+        (!asked.is_empty()).then(|| (own.clone(), asked))
+    }
+
     fn decided(&self, own: &InboundPolicy, port: u16, token: Option<&Claims>) -> rbac::Said {
+        let explain = self.local.shared.directory.settings().access_log;
+        self.with_facts(port, token, |facts| rbac::decide(own, facts, explain))
+    }
+
+    /// Tells what is known of the request.
+    fn with_facts<T>(&self, port: u16, token: Option<&Claims>, tell: impl FnOnce(&Facts<'_>) -> T) -> T {
         let bytes = self.conn.head();
         let target = &self.scratch.target;
         let headers = Headers { head: &self.scratch.request, bytes };
@@ -107,6 +131,6 @@ impl Exchange<'_> {
                 token,
             }),
         };
-        rbac::decide(own, &facts, self.local.shared.directory.settings().access_log)
+        tell(&facts)
     }
 }

@@ -15,7 +15,7 @@ use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::wait::{Answer, Ended, Wait, client_gone, through};
 use crate::proxy::exchange::{Exchange, Next, Outcome, Role};
 use crate::proxy::filter::edge::{self, Stance};
-use crate::proxy::filter::peer;
+use crate::proxy::filter::headers;
 use crate::proxy::http1::encode::{add_line, add_number};
 use crate::proxy::http1::{
     Body, Buffer, Framing, Head, Name, Refusal, RequestLine, parse_response, write_request, write_response,
@@ -230,7 +230,10 @@ impl Exchange<'_> {
 
     fn hop(&self, plan: &Plan, tried: &[SocketAddr], key: Option<u64>) -> Result<Hop, Box<Reply>> {
         match &plan.goal {
-            Goal::Address(address) => Ok(Hop::plain(*address)),
+            Goal::Address(address) => Ok(match self.facts.role {
+                Role::Inbound { .. } => Hop::application(*address, self.local.shared.application_source),
+                _ => Hop::plain(*address),
+            }),
             // Answered before it gets here.
             Goal::Answer => Err(Box::new(Reply::no_route(&self.scratch.target.host))),
             Goal::Cluster(cluster) if upstream::goes_to_original(cluster) => self.original_hop(cluster, plan),
@@ -392,10 +395,7 @@ impl Exchange<'_> {
                 && let Some(own) = &self.own
             {
                 let cluster = &self.local.shared.directory.settings().cluster;
-                let announced = peer::announce(&peer::party_of(&own.workload, cluster, false));
-                if !announced.is_empty() {
-                    add_line(&mut scratch.added, peer::HEADER, &announced);
-                }
+                self.local.peers.announce(own, cluster, &mut scratch.added);
             }
         }
         let output = lease.conn.output();
@@ -455,6 +455,12 @@ impl Exchange<'_> {
         let added = &mut scratch.added_back;
         if let Some(cookie) = self.cookie.take() {
             add_line(added, "set-cookie", cookie.as_bytes());
+        }
+        for (name, _) in &self.granted {
+            headers::remove(name, &mut scratch.response, head, added);
+        }
+        for (name, value) in self.granted.drain(..) {
+            add_line(added, &name, &value);
         }
         edge::response(stance, millis(upstream_time), &mut scratch.response, added);
         let mut response = response_transfer(&mut scratch.response, scratch.request.http10, added);

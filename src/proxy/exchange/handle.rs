@@ -5,16 +5,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::model::handling::http_status_of_grpc;
-use crate::model::{AbortStatus, Action, RedirectFacts};
+use crate::model::{AbortStatus, Action, HeaderChanges, RedirectFacts};
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::exchange::reply::Reply;
+use crate::proxy::exchange::variables::Known;
 use crate::proxy::exchange::wait::client_gone;
 use crate::proxy::exchange::{Exchange, Next, Outcome};
 use crate::proxy::filter::cors::{self, Verdict};
-use crate::proxy::filter::headers;
+use crate::proxy::filter::headers::{self, Message};
 use crate::proxy::http1::encode::add_line;
 use crate::proxy::http1::head::Headers;
 use crate::proxy::timer::Deadline;
+use crate::resources::header_text::Fact;
 
 impl Exchange<'_> {
     /// Carries a decided request out.
@@ -103,8 +105,22 @@ impl Exchange<'_> {
                 reply
             }
         };
+        let request = Message { head: &self.scratch.request, bytes: self.conn.head(), added: &self.scratch.added };
+        let known = Known {
+            facts: self.facts,
+            hostname: &self.local.shared.name,
+            route: &rule.name,
+            method: request.head.method.of(request.bytes),
+            path_and_query: &self.scratch.target.path_and_query,
+            authority: &self.scratch.target.authority,
+            http10: request.head.http10,
+            age: self.started.elapsed(),
+            request: Some(request),
+            status: Some(reply.status),
+        };
+        let knows = |fact: &Fact, message: Message<'_>, value: &mut Vec<u8>| known.append(fact, message, value);
         let changes = &rule.handling.headers.response;
-        headers::change(changes, &mut Default::default(), b"", &mut reply.lines);
+        headers::change(changes, &mut Default::default(), b"", &mut reply.lines, &knows);
         Some(reply)
     }
 
@@ -116,6 +132,7 @@ impl Exchange<'_> {
         let bytes = self.conn.head();
         let scratch = &mut *self.scratch;
         let rewrite = handling.rewrite.as_ref();
+        let mut original = None;
         if let Some(path) = rewrite.and_then(|rewrite| rewrite.path.as_ref()) {
             let rewritten = path.apply(scratch.target.path(), plan.matched().and_then(|matched| matched.path.as_ref()));
             if rewritten != scratch.target.path() {
@@ -126,6 +143,7 @@ impl Exchange<'_> {
                     bytes,
                     &mut scratch.added,
                 );
+                original = Some(scratch.target.path_and_query.clone());
                 scratch.target.set_path(&rewritten);
             }
         }
@@ -135,10 +153,26 @@ impl Exchange<'_> {
         if let Some(authority) = authority {
             headers::set_host(authority.as_bytes(), &mut scratch.request, &mut scratch.added);
         }
-        if let Some(destination) = destination {
-            headers::change(&destination.headers.request, &mut scratch.request, bytes, &mut scratch.added);
+        let of_destination = destination.map(|destination| &destination.headers.request);
+        if handling.headers.request.is_empty() && of_destination.is_none_or(HeaderChanges::is_empty) {
+            return;
         }
-        headers::change(&handling.headers.request, &mut scratch.request, bytes, &mut scratch.added);
+        let known = Known {
+            facts: self.facts,
+            hostname: &self.local.shared.name,
+            route: &rule.name,
+            method: scratch.request.method.of(bytes),
+            path_and_query: original.as_deref().unwrap_or(&scratch.target.path_and_query),
+            authority: &scratch.target.authority,
+            http10: scratch.request.http10,
+            age: self.started.elapsed(),
+            request: None,
+            status: None,
+        };
+        let knows = |fact: &Fact, message: Message<'_>, value: &mut Vec<u8>| known.append(fact, message, value);
+        for changes in of_destination.into_iter().chain([&handling.headers.request]) {
+            headers::change(changes, &mut scratch.request, bytes, &mut scratch.added, &knows);
+        }
     }
 
     /// Changes a response's headers as the rule and its destination say.
@@ -147,10 +181,27 @@ impl Exchange<'_> {
         let scratch = &mut *self.scratch;
         let (head, added) = (&mut scratch.response, &mut scratch.added_back);
         let before = added.len();
-        if let Some(destination) = plan.destination() {
-            headers::change(&destination.headers.response, head, bytes, added);
+        let of_destination = plan.destination().map(|destination| &destination.headers.response);
+        let of_rule = &rule.handling.headers.response;
+        if !of_rule.is_empty() || of_destination.is_some_and(|changes| !changes.is_empty()) {
+            let request = Message { head: &scratch.request, bytes: self.conn.head(), added: &scratch.added };
+            let known = Known {
+                facts: self.facts,
+                hostname: &self.local.shared.name,
+                route: &rule.name,
+                method: request.head.method.of(request.bytes),
+                path_and_query: &scratch.target.path_and_query,
+                authority: &scratch.target.authority,
+                http10: request.head.http10,
+                age: self.started.elapsed(),
+                request: Some(request),
+                status: Some(head.status),
+            };
+            let knows = |fact: &Fact, message: Message<'_>, value: &mut Vec<u8>| known.append(fact, message, value);
+            for changes in of_destination.into_iter().chain([of_rule]) {
+                headers::change(changes, head, bytes, added, &knows);
+            }
         }
-        headers::change(&rule.handling.headers.response, head, bytes, added);
         if self.permitted
             && let Some(policy) = &rule.handling.cors
         {

@@ -5,6 +5,8 @@
 
 mod admit;
 mod affinity;
+mod call;
+mod consult;
 mod forward;
 mod handle;
 mod head;
@@ -13,6 +15,7 @@ mod plan;
 mod reply;
 mod retry;
 mod times;
+mod variables;
 mod wait;
 
 use std::net::SocketAddr;
@@ -20,6 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::identity::SpiffeId;
@@ -83,11 +87,11 @@ pub struct MeshPeer {
     /// Who it is.
     pub identity: SpiffeId,
     /// The same, as text.
-    pub uri: String,
+    pub uri: Arc<str>,
     /// SHA-256 of its certificate, in hexadecimal.
-    pub hash: String,
+    pub hash: Arc<str>,
     /// Who we are to it.
-    pub own: String,
+    pub own: Arc<str>,
     /// What telemetry knows of it; more, once it has announced itself.
     pub party: Arc<Party>,
 }
@@ -182,6 +186,7 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
             delayed: false,
             exhausted: false,
             cookie: None,
+            granted: Vec::new(),
             because: String::new(),
             started: Instant::now(),
             own: local.shared.directory.inbound(),
@@ -189,8 +194,9 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
         let next = exchange.run(refusal).await;
         local.worker.scratch.borrow_mut().push(scratch);
         match next {
-            Next::Again => conn.release(),
-            Next::Close => {
+            Next::Again if !facts.http2 => conn.release(),
+            // A stream carries one request: what its client sent behind it, for a WebSocket that was not granted, is none.
+            Next::Again | Next::Close => {
                 conn.linger(&mut deadline, Duration::ZERO, 0).await;
                 return None;
             }
@@ -218,10 +224,21 @@ struct Exchange<'a> {
     exhausted: bool,
     /// A cookie that the client gets with its response.
     cookie: Option<String>,
+    /// Headers that providers of authorization want the client to get.
+    granted: Vec<(String, Bytes)>,
     /// The policies that had a say, for the log.
     because: String,
     started: Instant,
     own: Option<Arc<InboundPolicy>>,
+}
+
+/// The version that a client speaks, as logs and headers name it.
+fn protocol(http2: bool, http10: bool) -> &'static str {
+    match (http2, http10) {
+        (true, _) => "HTTP/2",
+        (false, true) => "HTTP/1.0",
+        (false, false) => "HTTP/1.1",
+    }
 }
 
 /// How an exchange ended, for those who count and log.
@@ -366,11 +383,7 @@ impl Exchange<'_> {
         log.log(&AccessRecord {
             method: request.method.of(bytes),
             path: request.target.of(bytes),
-            protocol: match (self.facts.http2, request.http10) {
-                (true, _) => "HTTP/2",
-                (false, true) => "HTTP/1.0",
-                (false, false) => "HTTP/1.1",
-            },
+            protocol: protocol(self.facts.http2, request.http10),
             code: outcome.code,
             flags: outcome.flags,
             details: outcome.details,

@@ -99,6 +99,9 @@ impl Exchange<'_> {
             }
         }
         self.edit();
+        if let Some((own, asked)) = self.to_ask() {
+            Box::pin(self.consult(&own, asked)).await?;
+        }
         self.admit()?;
         match self.facts.role {
             Role::Inbound { app, .. } => Ok(Plan { goal: Goal::Address(app), decided: None }),
@@ -133,10 +136,7 @@ impl Exchange<'_> {
     fn identify_peer(&mut self) {
         let Some(peer) = &mut self.facts.peer else { return };
         if let Some(announced) = self.scratch.request.received(Name::MeshPeer, self.conn.head()) {
-            let party = peer::identify(&peer.identity, Some(announced));
-            if party != *peer.party {
-                peer.party = Arc::new(party);
-            }
+            peer.party = self.local.peers.identify(&peer.identity, Some(announced));
         }
     }
 

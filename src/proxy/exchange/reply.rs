@@ -10,6 +10,7 @@ use crate::model::{
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::{Exchange, Next, Outcome};
+use crate::proxy::filter::ext_authz::Denial;
 use crate::proxy::filter::{edge, rbac};
 use crate::proxy::http1::Body;
 use crate::proxy::http1::encode::{add_line, add_number, status_digits};
@@ -90,6 +91,28 @@ impl Reply {
     /// The caller may not do that. Who decided is for the log, not for the caller.
     pub fn denied() -> Self {
         Self::new(403, "-", rbac::DENIED_DETAIL, rbac::DENIED.to_owned())
+    }
+
+    /// The provider of authorization that decides about it says no.
+    pub fn denied_by_provider(denial: Denial) -> Self {
+        let Denial { status, lines, body } = denial;
+        Self { flags: "UAEX", lines, body, ..Self::bare(status, "ext_authz_denied") }
+    }
+
+    /// It does not say anything.
+    pub fn provider_failed(status: u16) -> Self {
+        Self { flags: "UAEX", ..Self::bare(status, "ext_authz_error") }
+    }
+
+    /// The provider sees so much of a body, and this one is longer.
+    pub fn too_long_to_check() -> Self {
+        let sentence = "the body is longer than the authorization provider may be shown".into();
+        Self { close: true, ..Self::new(413, "-", "request_payload_too_large", sentence) }
+    }
+
+    /// The client has gone before it was decided what it may do.
+    pub fn client_gone() -> Self {
+        Self { flags: "DC", close: true, ..Self::bare(499, "downstream_remote_disconnect") }
     }
 
     /// Its token, or that it has none.

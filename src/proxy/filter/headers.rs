@@ -1,20 +1,70 @@
 //! Header changes that rules ask for, made to a head and the lines that are added to it.
 
-use crate::model::HeaderChanges;
+use std::borrow::Cow;
+
+use crate::model::{HeaderChanges, HeaderText};
 use crate::proxy::http1::encode::add_line;
 use crate::proxy::http1::{Head, Name};
+use crate::resources::header_text::Fact;
 
-/// Makes the changes. `added` holds whole lines, and gets those that are set or added.
-pub fn change(changes: &HeaderChanges, head: &mut Head, bytes: &[u8], added: &mut Vec<u8>) {
+/// A message as it is about to be sent: what came, and whole lines that are added.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'m> {
+    /// What came, as far as it is kept.
+    pub head: &'m Head,
+    /// The bytes that the head is about.
+    pub bytes: &'m [u8],
+    /// What is added.
+    pub added: &'m [u8],
+}
+
+impl<'m> Message<'m> {
+    /// The value of the first header with this name, which is lower case.
+    pub fn header(&self, name: &str) -> Option<&'m [u8]> {
+        let came = self
+            .head
+            .fields
+            .iter()
+            .find(|field| field.kept && field.name.of(self.bytes).eq_ignore_ascii_case(name.as_bytes()));
+        came.map(|field| field.value.of(self.bytes)).or_else(|| {
+            let named = |line: &&[u8]| {
+                line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
+                    && line.get(name.len()) == Some(&b':')
+            };
+            let line = self.added.split(|byte| *byte == b'\n').find(named)?;
+            line.get(name.len() + 1..).map(<[u8]>::trim_ascii)
+        })
+    }
+}
+
+/// Says what a variable stands for: a message, which is the one that is changed, and where to append.
+pub type Knows<'k> = &'k dyn Fn(&Fact, Message<'_>, &mut Vec<u8>);
+
+/// Makes the changes. `added` holds whole lines, and gets those that are set or added. A value of which nothing is left once its
+/// variables are replaced is not sent (Envoy). Nor is what came under a name that was to be set: whoever trusts that header would
+/// be told what the client likes.
+pub fn change(changes: &HeaderChanges, head: &mut Head, bytes: &[u8], added: &mut Vec<u8>, knows: Knows<'_>) {
     for name in &changes.remove {
         remove(name, head, bytes, added);
     }
-    for (name, value) in &changes.set {
-        set(name, value.as_bytes(), head, bytes, added);
+    for (name, text) in &changes.set {
+        let value = rendered(text, head, bytes, added, knows);
+        if value.is_empty() && !text.as_str().is_empty() {
+            remove(name, head, bytes, added);
+        } else {
+            set(name, &value, head, bytes, added);
+        }
     }
-    for (name, value) in &changes.add {
-        add_line(added, name, value.as_bytes());
+    for (name, text) in &changes.add {
+        let value = rendered(text, head, bytes, added, knows);
+        if !value.is_empty() || text.as_str().is_empty() {
+            add_line(added, name, &value);
+        }
     }
+}
+
+fn rendered<'t>(text: &'t HeaderText, head: &Head, bytes: &[u8], added: &[u8], knows: Knows<'_>) -> Cow<'t, [u8]> {
+    text.render(|fact, value| knows(fact, Message { head, bytes, added }, value))
 }
 
 /// Gives a header this value instead of any that it has.
@@ -63,12 +113,16 @@ mod tests {
     fn changed(changes: &HeaderChanges, before: &[u8]) -> String {
         let (mut head, mut added, mut written) = (Head::default(), before.to_vec(), Vec::new());
         parse_request(MESSAGE, false, &mut head).expect("well-formed");
-        change(changes, &mut head, MESSAGE, &mut added);
+        change(changes, &mut head, MESSAGE, &mut added, &|fact, message, value| {
+            if let Fact::Request(name, _) = fact {
+                value.extend_from_slice(message.header(name).unwrap_or_default());
+            }
+        });
         write_request(RequestLine { method: b"GET", path_and_query: b"/" }, &head, MESSAGE, &added, &mut written);
         String::from_utf8(written).expect("text")
     }
 
-    fn lines(lines: &[(&str, &str)]) -> Vec<(Box<str>, Box<str>)> {
+    fn lines(lines: &[(&str, &str)]) -> Vec<(Box<str>, HeaderText)> {
         lines.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
     }
 
@@ -82,6 +136,20 @@ mod tests {
         assert_eq!(
             changed(&changes, b"x-request-id: 1\r\nx-request-id-too: 2\r\n"),
             "GET / HTTP/1.1\r\nHost: a\r\nX-Owner: o\r\nx-request-id-too: 2\r\nx-own: 3\r\nx-own: 4\r\nx-new: 5\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn variables_are_replaced_and_a_value_of_which_nothing_is_left_is_not_sent() {
+        let changes = HeaderChanges {
+            set: lines(&[("x-own", "%REQ(x-gone)%-%REQ(x-request-id):2%"), ("x-gone", "%REQ(x-nothing)%")]),
+            add: lines(&[("x-new", "%REQ(x-nothing)%"), ("x-per", "100%% %NOTHING%"), ("x-empty", "")]),
+            ..HeaderChanges::default()
+        };
+        assert_eq!(
+            changed(&changes, b"x-request-id: 1234\r\n"),
+            "GET / HTTP/1.1\r\nHost: a\r\nX-Owner: o\r\nx-request-id: 1234\r\nx-own: 1-12\r\n\
+            x-per: 100% %NOTHING%\r\nx-empty: \r\n\r\n"
         );
     }
 

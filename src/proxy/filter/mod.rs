@@ -11,6 +11,7 @@
 
 pub mod cors;
 pub mod edge;
+pub mod ext_authz;
 pub mod headers;
 pub mod jwt;
 pub mod peer;

@@ -1,13 +1,15 @@
 //! Who is calling: what the certificate proves, and what an authenticated mesh proxy adds about its workload.
 //!
-//! The caller's proxy tells the name, revision and labels of its workload in `x-mesh-peer`, once per connection, over mutual TLS
-//! only. The called proxy believes it for telemetry alone, never for a decision: a proxy may misname its workload, not its identity.
+//! The caller's proxy tells the name, revision and labels of its workload in `x-mesh-peer`, once per connection and with every
+//! stream of HTTP/2, over mutual TLS only. The called proxy believes it for telemetry alone, never for a decision: a proxy may misname its workload, not its identity.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::identity::SpiffeId;
-use crate::model::Workload;
+use crate::model::{InboundPolicy, Workload};
+use crate::proxy::http1::encode::add_line;
 use crate::proxy::limits;
 use crate::telemetry::Party;
 
@@ -16,6 +18,49 @@ pub const HEADER: &str = "x-mesh-peer";
 
 /// Separates the header's fields.
 const SEPARATOR: u8 = b';';
+
+/// What one worker of one proxy knows of its peers, and tells them.
+///
+/// A peer that comes again, on whichever connection or stream, is the same [`Party`]: what is kept by a party's address (metric
+/// cells) is found again.
+#[derive(Debug, Default)]
+pub struct Peers {
+    /// By identity, then by what was announced.
+    known: RefCell<HashMap<SpiffeId, HashMap<Box<[u8]>, Arc<Party>>>>,
+    /// What we announce, and what it was made of.
+    own: RefCell<Option<(Arc<InboundPolicy>, Arc<str>, Vec<u8>)>>,
+}
+
+impl Peers {
+    /// [`identify`]. At most [`limits::MAX_PEERS`] are remembered.
+    pub fn identify(&self, identity: &SpiffeId, announced: Option<&[u8]>) -> Arc<Party> {
+        let key = announced.and_then(read).unwrap_or_default();
+        let mut known = self.known.borrow_mut();
+        if let Some(party) = known.get(identity).and_then(|of_identity| of_identity.get(key)) {
+            return party.clone();
+        }
+        if known.values().map(HashMap::len).sum::<usize>() >= limits::MAX_PEERS {
+            known.clear();
+        }
+        let party = Arc::new(identify(identity, announced));
+        known.entry(identity.clone()).or_default().insert(key.into(), party.clone());
+        party
+    }
+
+    /// Adds the line that tells a peer who we are, unless it would be too long.
+    pub fn announce(&self, own: &Arc<InboundPolicy>, cluster: &Arc<str>, lines: &mut Vec<u8>) {
+        let mut made = self.own.borrow_mut();
+        let current = made.as_ref().is_some_and(|(of, on, _)| Arc::ptr_eq(of, own) && on == cluster);
+        if !current {
+            *made = Some((own.clone(), cluster.clone(), announce(&party_of(&own.workload, cluster, false))));
+        }
+        if let Some((_, _, value)) = made.as_ref()
+            && !value.is_empty()
+        {
+            add_line(lines, HEADER, value);
+        }
+    }
+}
 
 /// A workload as telemetry reports it. `cluster` is the name of the cluster that it runs in.
 pub fn party_of(workload: &Workload, cluster: &Arc<str>, proved: bool) -> Party {
@@ -37,7 +82,7 @@ pub fn party_of(workload: &Workload, cluster: &Arc<str>, proved: bool) -> Party 
 }
 
 /// The header's value for a workload; empty when it would be too long.
-pub fn announce(party: &Party) -> Vec<u8> {
+fn announce(party: &Party) -> Vec<u8> {
     let fields = [
         &party.workload,
         &party.app,
@@ -60,7 +105,7 @@ pub fn announce(party: &Party) -> Vec<u8> {
 }
 
 /// The caller, from the identity that it has proved and the header's value, if there is one that can be read.
-pub fn identify(identity: &SpiffeId, announced: Option<&[u8]>) -> Party {
+fn identify(identity: &SpiffeId, announced: Option<&[u8]>) -> Party {
     let announced = announced.and_then(read).unwrap_or_default();
     let mut fields = announced
         .split(|byte| *byte == SEPARATOR)
@@ -114,6 +159,19 @@ mod tests {
             principal: "spiffe://cluster.local/ns/shop/sa/web".into(),
         };
         assert_eq!(identify(&identity(), Some(&announce(&party))), party);
+    }
+
+    #[test]
+    fn a_peer_that_comes_again_is_the_same_party() {
+        let peers = Peers::default();
+        let first = peers.identify(&identity(), Some(b"web-v1;web"));
+        assert!(Arc::ptr_eq(&first, &peers.identify(&identity(), Some(b"web-v1;web"))));
+        assert!(!Arc::ptr_eq(&first, &peers.identify(&identity(), None)));
+        for number in 0..limits::MAX_PEERS {
+            peers.identify(&identity(), Some(format!("web-{number}").as_bytes()));
+        }
+        let known = peers.known.borrow().values().map(HashMap::len).sum::<usize>();
+        assert!(known <= limits::MAX_PEERS, "{known} are remembered");
     }
 
     #[test]

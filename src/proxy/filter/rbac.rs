@@ -24,15 +24,21 @@ pub struct Said {
     pub because: String,
 }
 
-/// Decides about a request or a connection. `explain`: whether somebody reads [`Said::because`] if it is allowed.
+/// Decides about a connection. Providers are asked about requests alone; a connection that one should decide about is refused.
+pub fn decide_connection(policy: &InboundPolicy, facts: &Facts<'_>) -> Said {
+    match authz::custom(&policy.authorization, facts).first() {
+        Some((provider, asked)) => {
+            let because = format!("{asked}: its provider {provider} cannot be asked about a connection");
+            Said { because, ..Said::default() }
+        }
+        None => decide(policy, facts, true),
+    }
+}
+
+/// Decides about a request or a connection that no provider has a say in, or that all of them allow. `explain`: whether somebody reads [`Said::because`] if it is allowed.
 pub fn decide(policy: &InboundPolicy, facts: &Facts<'_>, explain: bool) -> Said {
     if policy.authorization.is_empty() {
         return Said { allowed: true, ..Said::default() };
-    }
-    if let Some(asked) = authz::custom(&policy.authorization, facts) {
-        // Nobody can be asked yet, and nobody is let through unasked.
-        let because = format!("{asked}: its provider cannot be asked");
-        return Said { because, ..Said::default() };
     }
     let verdict = authz::decide(&policy.authorization, facts);
     let allowed = verdict.outcome.is_allowed();

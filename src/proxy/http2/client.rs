@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::model::PoolLimits;
 use crate::proxy::connection::Conn;
 use crate::proxy::http2::frames::{Incoming, Outgoing};
-use crate::proxy::http2::io::Io;
+use crate::proxy::http2::io::gather;
 use crate::proxy::http2::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_LOCAL_RESETS, MAX_RESET_STREAMS, MAX_SEND_BUFFER, MAX_STREAMS,
     RESET_REMEMBERED, STREAM_WINDOW, message, stream_error,
@@ -169,11 +169,17 @@ pub async fn connect(links: &Links, conn: Conn, key: PoolKey, time: Duration) ->
         .max_concurrent_reset_streams(MAX_RESET_STREAMS)
         .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
         .reset_stream_duration(RESET_REMEMBERED);
-    let shaking = tokio::time::timeout(time, builder.handshake::<_, Bytes>(Io::new(conn)));
-    let (send, connection) = shaking.await.map_err(|_| io::ErrorKind::TimedOut)?.map_err(stream_error)?;
+    let (io, gathered) = gather(conn, None);
+    let shaking = tokio::time::timeout(time, builder.handshake::<_, Bytes>(io));
+    let (send, mut connection) = shaking.await.map_err(|_| io::ErrorKind::TimedOut)?.map_err(stream_error)?;
     links.drivers.borrow_mut().spawn_local(async move {
         // How a connection ended is told to its streams.
-        let _ = connection.await;
+        poll_fn(|cx| {
+            let ended = Pin::new(&mut connection).poll(cx).is_ready();
+            let sent = gathered.poll_send(cx);
+            if ended || matches!(sent, Poll::Ready(Err(_))) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     });
     let now = Instant::now();
     let link = Link { send, active: Rc::default(), carried: Cell::new(0), since: now, used: Cell::new(now), local };

@@ -59,6 +59,13 @@ impl Outgoing {
         self.ended
     }
 
+    /// Nothing more comes. Only a body without any framing ends that way.
+    pub fn finish(&mut self) {
+        if let Some(body) = self.body.as_mut().filter(|body| body.ends_with_connection()) {
+            self.complete = body.end();
+        }
+    }
+
     /// Whether the peer has reset the stream.
     pub fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.send {

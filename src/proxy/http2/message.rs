@@ -3,8 +3,10 @@
 use std::io;
 use std::mem::MaybeUninit;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TE};
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::proxy::http1::Framing;
 use crate::proxy::limits;
@@ -25,6 +27,22 @@ pub(super) fn write_request(request: &http::request::Parts, has_body: bool, head
         line(head, b"host", authority);
     }
     fields(&request.headers, authority.is_some(), has_body, head);
+}
+
+/// Writes the head of a request that opens a WebSocket (RFC 8441) as one that asks for the same in HTTP/1.1. `key` is what a
+/// client of HTTP/1.1 would have chosen.
+pub(super) fn write_websocket(request: &http::request::Parts, key: &str, head: &mut Vec<u8>) {
+    head.extend_from_slice(b"GET ");
+    head.extend_from_slice(request.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    line(head, b"host", authority.unwrap_or_default());
+    line(head, b"connection", b"upgrade");
+    line(head, b"upgrade", b"websocket");
+    if !request.headers.contains_key(SEC_WEBSOCKET_KEY) {
+        line(head, b"sec-websocket-key", key.as_bytes());
+    }
+    fields(&request.headers, true, false, head);
 }
 
 /// Writes a response's head. `has_body`: one follows, or would if the request's method had one.
@@ -117,10 +135,17 @@ pub(super) fn read_response(head: &[u8], to_head: bool) -> io::Result<(Response<
         headers.remove(CONTENT_LENGTH);
     }
     let mut response = Response::new(());
-    *response.status_mut() = http::StatusCode::from_u16(status).map_err(broken)?;
+    *response.status_mut() = StatusCode::from_u16(status).map_err(broken)?;
     *response.version_mut() = Version::HTTP_2;
     *response.headers_mut() = headers;
     Ok((response, if without_body { Framing::None } else { framing }))
+}
+
+/// A response that grants a WebSocket, as HTTP/2 says it (RFC 8441 section 5.1): 200, and bytes until the stream ends.
+pub(super) fn granted(mut response: Response<()>) -> (Response<()>, Framing) {
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+    (response, Framing::UntilClose)
 }
 
 fn read_fields(parsed: &[httparse::Header<'_>]) -> io::Result<(HeaderMap, Framing)> {

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::header::CONTENT_LENGTH;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use tokio::task::JoinSet;
 
 use crate::proxy::connection::Conn;
@@ -18,7 +19,7 @@ use crate::proxy::exchange::{self, Facts};
 use crate::proxy::http1::Buffer;
 use crate::proxy::http2::flood::Guard;
 use crate::proxy::http2::frames::{Incoming, Outgoing};
-use crate::proxy::http2::io::Io;
+use crate::proxy::http2::io::{Gathered, Io, gather};
 use crate::proxy::http2::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_LOCAL_RESETS, MAX_PENDING_RESETS, MAX_RESET_STREAMS, MAX_SEND_BUFFER,
     MAX_STREAMS, RESET_REMEMBERED, STREAM_WINDOW, message, stream_error,
@@ -41,9 +42,10 @@ pub async fn serve(local: &Rc<Local>, conn: Conn, facts: Facts) {
         .max_concurrent_reset_streams(MAX_RESET_STREAMS)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
-        .reset_stream_duration(RESET_REMEMBERED);
+        .reset_stream_duration(RESET_REMEMBERED)
+        .enable_connect_protocol();
     let guard = Rc::new(Guard::new());
-    let io = Io::guarded(conn, guard.clone());
+    let (io, gathered) = gather(conn, Some(guard.clone()));
     let shaking = tokio::time::timeout(local.shared.limits.request_head, builder.handshake::<_, Bytes>(io));
     let Ok(Ok(mut connection)) = shaking.await else {
         local.shared.registry.count(Counter::RequestsRefused);
@@ -51,11 +53,12 @@ pub async fn serve(local: &Rc<Local>, conn: Conn, facts: Facts) {
     };
     // Dropping it ends the streams' tasks.
     let mut streams = JoinSet::new();
-    while let Some((request, respond)) = next(local, &mut connection, &guard, &mut streams).await {
-        let stream = ServerStream::new(request, respond, address);
+    while let Some((request, respond)) = next(local, &mut connection, (&gathered, &guard), &mut streams).await {
+        let stream = ServerStream::new(request, respond, address, local.worker.draw());
         let conn = Conn::new(Stream::Http2Server(Box::new(stream)), Buffer::default(), local.worker.clone());
         let (local, facts) = (local.clone(), Facts { http2: true, ..facts.clone() });
-        streams.spawn_local(async move { exchange::serve_stream(&local, conn, facts).await });
+        // Boxed: the runtime moves a task several times before it stands still, and this one is large.
+        streams.spawn_local(Box::pin(async move { exchange::serve_stream(&local, conn, facts).await }));
     }
 }
 
@@ -63,7 +66,7 @@ pub async fn serve(local: &Rc<Local>, conn: Conn, facts: Facts) {
 async fn next(
     local: &Local,
     connection: &mut Connection<Io, Bytes>,
-    guard: &Guard,
+    (gathered, guard): (&Gathered, &Guard),
     streams: &mut JoinSet<()>,
 ) -> Option<(Request<RecvStream>, SendResponse<Bytes>)> {
     let seat = local.seats.take();
@@ -88,6 +91,10 @@ async fn next(
                 local.shared.registry.count(Counter::FloodsCut);
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 let _ = connection.poll_accept(cx);
+                let _ = gathered.poll_send(cx);
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(Err(_)) = gathered.poll_send(cx) {
                 return Poll::Ready(None);
             }
             while let Poll::Ready(Some(ended)) = streams.poll_join_next(cx) {
@@ -126,21 +133,37 @@ pub struct ServerStream {
     respond: SendResponse<Bytes>,
     /// Whether the request's method is HEAD.
     to_head: bool,
+    /// Whether it asks for a WebSocket: once that is granted, bytes pass until either side ends.
+    websocket: bool,
     local: Option<std::net::SocketAddr>,
 }
 
 impl ServerStream {
-    fn new(request: Request<RecvStream>, respond: SendResponse<Bytes>, local: Option<std::net::SocketAddr>) -> Self {
+    fn new(
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        local: Option<std::net::SocketAddr>,
+        draw: u64,
+    ) -> Self {
         let (parts, receive) = request.into_parts();
         let has_body = !receive.is_end_stream();
-        let chunked = has_body && !parts.headers.contains_key(CONTENT_LENGTH);
+        let protocol = parts.extensions.get::<Protocol>();
+        let websocket =
+            parts.method == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
+        let chunked = has_body && !websocket && !parts.headers.contains_key(CONTENT_LENGTH);
         let mut head = Vec::with_capacity(512);
-        message::write_request(&parts, has_body, &mut head);
+        if websocket {
+            // Sixteen bytes in base64, as RFC 6455 section 4.1 wants them; nobody behind us looks at which.
+            message::write_websocket(&parts, &format!("mesh{draw:016x}xA=="), &mut head);
+        } else {
+            message::write_request(&parts, has_body, &mut head);
+        }
         Self {
             incoming: Incoming::new(head, has_body.then_some(receive), chunked),
             outgoing: Outgoing::default(),
             respond,
             to_head: parts.method == Method::HEAD,
+            websocket,
             local,
         }
     }
@@ -158,7 +181,7 @@ impl ServerStream {
                 count => return Poll::Ready(Ok(count)),
             }
         }
-        if self.outgoing.has_ended() {
+        if self.websocket || self.outgoing.has_ended() {
             return Poll::Ready(Ok(0));
         }
         let reset = if self.outgoing.has_begun() {
@@ -176,7 +199,10 @@ impl ServerStream {
         }
         let mut head = self.outgoing.take(bytes);
         while let Some(found) = head {
-            let (response, framing) = message::read_response(&found, self.to_head)?;
+            let (mut response, mut framing) = message::read_response(&found, self.to_head)?;
+            if self.websocket && response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                (response, framing) = message::granted(response);
+            }
             if response.status().is_informational() {
                 self.respond.send_informational(response).map_err(stream_error)?;
             } else {
@@ -191,6 +217,12 @@ impl ServerStream {
             return Poll::Ready(Err(error));
         }
         Poll::Ready(Ok(bytes.len()))
+    }
+
+    /// Ends what was written, where that is how it ends.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outgoing.finish();
+        self.outgoing.poll_drain(cx)
     }
 
     /// Hands everything written to the connection.

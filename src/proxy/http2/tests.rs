@@ -217,3 +217,108 @@ async fn a_client_that_resets_whatever_it_asks_loses_its_connection() {
     assert!(tokio::time::timeout(Duration::from_millis(50), answer).await.is_err(), "it waits for the application");
     drop(gateway);
 }
+
+/// An application that grants a WebSocket and sends back, in capitals, what it gets, until that ends.
+async fn websocket() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut peer = Peer::new(stream);
+            let request = peer.head().await.to_ascii_lowercase();
+            let asked =
+                request.starts_with("get /chat http/1.1\r\n") && header(&request, "upgrade") == Some("websocket");
+            let key = header(&request, "sec-websocket-key").map_or(0, str::len);
+            if !asked || key != 24 || header(&request, "sec-websocket-version") != Some("13") {
+                peer.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
+                continue;
+            }
+            peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+            let said = peer.rest().await;
+            peer.send(&said.to_ascii_uppercase()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_websocket_over_http2_reaches_an_application_of_http1() {
+    let app = websocket().await;
+    let (gateway, address) = edge(&[("web", app)], &rules(TO_WEB)).await;
+    let client = client(address).await;
+    let answer = soon(async {
+        let mut client = client.clone().ready().await.expect("ready");
+        while !client.is_extended_connect_protocol_enabled() {
+            tokio::task::yield_now().await;
+        }
+        let mut request = Request::new(());
+        *request.method_mut() = http::Method::CONNECT;
+        *request.uri_mut() = "http://shop.example.com/chat".parse().expect("a URI");
+        request.headers_mut().insert("sec-websocket-version", "13".parse().expect("a value"));
+        request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+        let (response, mut send) = client.send_request(request, false).expect("sent");
+        let response = response.await.expect("a response");
+        assert_eq!(response.status(), 200, "{response:?}");
+        assert!(!response.headers().contains_key("upgrade"), "{response:?}");
+        send.send_data(Bytes::from_static(b"hello "), false).expect("sent");
+        send.send_data(Bytes::from_static(b"there"), true).expect("sent");
+        let mut receive = response.into_body();
+        let mut answer = Vec::new();
+        while let Some(data) = receive.data().await {
+            let data = data.expect("data");
+            let _ = receive.flow_control().release_capacity(data.len());
+            answer.extend_from_slice(&data);
+        }
+        answer
+    })
+    .await;
+    assert_eq!(answer, b"HELLO THERE");
+    gateway.log.line("\"GET /chat HTTP/2\" 101").await;
+}
+
+#[tokio::test]
+async fn a_connect_of_http2_that_asks_for_no_websocket_is_refused() {
+    let app = App::named("web").await;
+    let (_gateway, address) = edge(&[("web", app.address)], &rules(TO_WEB)).await;
+    let client = client(address).await;
+    let mut request = Request::new(());
+    *request.method_mut() = http::Method::CONNECT;
+    *request.uri_mut() = "shop.example.com:443".parse().expect("a URI");
+    let answer = soon(async {
+        let (response, _) = client.clone().ready().await.expect("ready").send_request(request, true).expect("sent");
+        response.await.expect("a response").status()
+    })
+    .await;
+    assert!(answer.is_client_error() || answer.is_server_error(), "{answer}");
+    assert!(app.requests.lock().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_sent_for_a_websocket_that_is_not_granted_is_no_request() {
+    let app = App::named("no").await;
+    let (_gateway, address) = edge(&[("web", app.address)], &rules(TO_WEB)).await;
+    let client = client(address).await;
+    let status = soon(async {
+        let mut client = client.clone().ready().await.expect("ready");
+        let mut request = Request::new(());
+        *request.method_mut() = http::Method::CONNECT;
+        *request.uri_mut() = "http://shop.example.com/chat".parse().expect("a URI");
+        request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+        let (response, mut send) = client.send_request(request, false).expect("sent");
+        let smuggled = Bytes::from_static(b"GET /admin HTTP/1.1\r\nHost: shop.example.com\r\n\r\n");
+        send.send_data(smuggled, false).expect("sent");
+        let response = response.await.expect("a response");
+        let status = response.status().as_u16();
+        let mut receive = response.into_body();
+        // Until the stream ends, in whichever way.
+        while let Some(Ok(_)) = receive.data().await {}
+        status
+    })
+    .await;
+    assert_eq!(status, 200);
+    let answer = ask(&client, get("/next"), b"").await;
+    assert_eq!(answer.status, 200);
+    let paths: Vec<String> =
+        app.requests.lock().iter().filter_map(|seen| seen.lines().next().map(str::to_owned)).collect();
+    assert_eq!(paths, ["GET /chat HTTP/1.1", "GET /next HTTP/1.1"]);
+}

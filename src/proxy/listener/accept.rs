@@ -89,10 +89,11 @@ impl Acceptor {
                     return;
                 };
                 let (local, origin) = (self.local.clone(), origin.clone());
-                self.tasks.borrow_mut().spawn_local(async move {
+                // Boxed: the runtime moves a task several times before it stands still, and this one is large.
+                self.tasks.borrow_mut().spawn_local(Box::pin(async move {
                     let _opened = opened;
                     serve(&local, tcp, origin).await;
-                });
+                }));
             }
             // The peer has gone before we came.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {

@@ -27,7 +27,9 @@ const MAX_TRIES: usize = 3;
 /// Where a connection goes.
 #[derive(Debug, Clone)]
 pub enum Course {
-    /// To this address, in plaintext: the application, or something outside the mesh.
+    /// To the application behind this proxy.
+    Application(SocketAddr),
+    /// To this address outside of the mesh, in plaintext.
     Address(SocketAddr),
     /// To one of a cluster's endpoints, because of a rule.
     Cluster(Arc<Cluster>, Provenance),
@@ -172,7 +174,7 @@ fn admit(local: &Local, facts: &Facts, port: u16) -> Result<(), Refused> {
             Err(Refused::new("-", "not_ready", "this proxy does not know its policy yet"))
         };
     };
-    let said = rbac::decide(&policy, &detect::connection_facts(facts, port), true);
+    let said = rbac::decide_connection(&policy, &detect::connection_facts(facts, port));
     if said.allowed {
         return Ok(());
     }
@@ -214,7 +216,7 @@ pub async fn carry_on(
         Course::Cluster(cluster, rule) => {
             (&cluster.name as &dyn std::fmt::Display, Some(rule as &dyn std::fmt::Display))
         }
-        Course::Address(_) => match facts.role {
+        Course::Application(_) | Course::Address(_) => match facts.role {
             Role::Inbound { port, .. } => {
                 inbound = format!("inbound|{port}||");
                 (&inbound as &dyn std::fmt::Display, None)
@@ -244,15 +246,18 @@ pub async fn carry_on(
 fn lifetime(course: &Course) -> Option<Duration> {
     match course {
         Course::Cluster(cluster, _) => cluster.policy.limits.lifetime,
-        Course::Address(_) => None,
+        Course::Application(_) | Course::Address(_) => None,
     }
 }
 
 /// Makes the connection to the upstream.
 pub async fn open(local: &Local, course: &Course, facts: &Facts) -> Result<Open, Refused> {
     match course {
-        Course::Address(address) => {
-            let hop = Hop::plain(*address);
+        Course::Application(address) | Course::Address(address) => {
+            let hop = match course {
+                Course::Application(_) => Hop::application(*address, local.shared.application_source),
+                _ => Hop::plain(*address),
+            };
             let conn = connect(local, &hop, None)
                 .await
                 .map_err(|error| Refused::new("UF", "upstream_connection_failure", error))?;

@@ -29,7 +29,7 @@ use crate::tls;
 use crate::wire::proto::mesh::v1;
 
 /// What the policies make of the workload `shop/web`, after a way over the wire.
-fn compiled(policies: &[&str], port: u16, protocol: AppProtocol) -> InboundPolicy {
+pub(super) fn compiled(policies: &[&str], port: u16, protocol: AppProtocol) -> InboundPolicy {
     let mut world = World::new("cluster.local", "istio-system");
     for (number, policy) in policies.iter().enumerate() {
         let (namespace, annotations, spec) = match policy.split_once(' ') {
@@ -76,7 +76,7 @@ struct Request {
 
 /// A line of the matrix.
 #[derive(Debug)]
-struct Asked {
+pub(super) struct Asked {
     line: String,
     expected: bool,
     from: Option<SpiffeId>,
@@ -88,7 +88,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn parse(line: &str) -> Self {
+    pub(super) fn parse(line: &str) -> Self {
         let mut words = line.split(' ');
         let expected = words.next() == Some("+");
         let mut asked =
@@ -136,7 +136,7 @@ impl Asked {
     }
 
     /// As the proxy would decide, without one.
-    fn allowed(&self, policy: &InboundPolicy) -> bool {
+    pub(super) fn allowed(&self, policy: &InboundPolicy) -> bool {
         let source_ip = self.ip.as_deref().unwrap_or("127.0.0.1").parse().ok();
         let facts = Facts {
             source: self.from.as_ref(),

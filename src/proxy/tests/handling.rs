@@ -44,6 +44,32 @@ async fn a_path_is_rewritten_by_substitution() {
 }
 
 #[tokio::test]
+async fn variables_in_headers_stand_for_facts_of_the_request() {
+    let rule = "name: shop, match: [{uri: {prefix: /a}}], rewrite: {uri: /b}, headers: {\
+        request: {set: {\
+            x-client: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% over %PROTOCOL%', x-path: '%REQ(:PATH)%', \
+            x-either: '%REQ(X-NOTHING?X-GIVEN):3%', x-id: '%REQ(x-request-id)%', x-route: '%ROUTE_NAME%@%HOSTNAME%', \
+            x-peer: '%DOWNSTREAM_PEER_URI_SAN%', x-odd: '100%% %NOTHING%', x-time: '%START_TIME%'}}, \
+        response: {set: {x-asked: '%REQ(:METHOD)% %REQ(:PATH)%', x-said: '%RESP(x-own)% %RESPONSE_CODE%', x-id: '%REQ(x-request-id)%'}}}, \
+        route: [{destination: {host: web}}]";
+    let app = App::start(|_| (b"HTTP/1.1 201 Created\r\nX-Own: o\r\nContent-Length: 0\r\n\r\n".to_vec(), false)).await;
+    let (_gateway, address) = edge(&[("web", app.address)], &rules(&format!("[{{{rule}}}]"))).await;
+    let response = Peer::connect(address).await.ask(&get("/a?q=1", "X-Given: given\r\nX-Peer: forged\r\n")).await;
+    let request = app.last();
+    let of_request = |name| header(&request, name).unwrap_or("-");
+    assert_eq!(of_request("x-client"), "127.0.0.1 over HTTP/1.1");
+    assert_eq!((of_request("x-path"), of_request("x-either")), ("/a?q=1", "giv"));
+    assert_eq!((of_request("x-route"), of_request("x-odd")), ("shop@pod", "100% %NOTHING%"));
+    assert_eq!(of_request("x-id"), of_request("x-request-id"));
+    assert!(of_request("x-time").ends_with('Z'), "{request}");
+    // There is nothing that the variable stands for, and what the client said in its place does not count.
+    assert_eq!(of_request("x-peer"), "-");
+    assert_eq!(header(&response, "x-asked"), Some("GET /b?q=1"));
+    assert_eq!(header(&response, "x-said"), Some("o 201"));
+    assert_eq!(header(&response, "x-id"), header(&request, "x-request-id"));
+}
+
+#[tokio::test]
 async fn headers_are_changed_in_both_directions() {
     let rule = "headers: {request: {set: {X-Env: prod}, remove: [x-debug, x-request-id]}, response: {add: {x-rule: r}, remove: [content-type]}}, \
         route: [{destination: {host: web}, headers: {request: {set: {x-env: canary, host: api.internal}}, response: {set: {x-to: web}}}}]";

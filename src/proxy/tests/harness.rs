@@ -280,6 +280,7 @@ pub fn inbound(
     Arc::new(InboundPolicy {
         tokens: Vec::new(),
         authorization: Vec::new(),
+        providers: Vec::new(),
         workload: testing::workload(name, "v1", id),
         default_mtls: (mode, Some(Provenance::new("PeerAuthentication", "default", "strictness"))),
         port_mtls: Vec::new(),

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::model::Keepalive;
+use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::directory::{Cluster, CredentialsError, Directory};
 use crate::proxy::http1::Buffer;
@@ -81,7 +82,7 @@ pub async fn connect(
         }
     };
     let timeout = cluster.map_or(TIMEOUT, |cluster| cluster.policy.connect_timeout);
-    let connecting = tokio::time::timeout(timeout, TcpStream::connect(hop.address));
+    let connecting = tokio::time::timeout(timeout, open(hop));
     let tcp = connecting
         .await
         .map_err(|_| ConnectError::Timeout(hop.address, timeout))?
@@ -102,6 +103,13 @@ pub async fn connect(
             }
         })?;
     Ok(Conn::new(Stream::Client(Box::new(stream)), Buffer::default(), worker.clone()))
+}
+
+async fn open(hop: &Hop) -> io::Result<TcpStream> {
+    match hop.source {
+        None => TcpStream::connect(hop.address).await,
+        Some(source) => TcpSocket::from_std_stream(net::socket_from(source)?).connect(hop.address).await,
+    }
 }
 
 fn probe(tcp: &TcpStream, keepalive: Keepalive) -> io::Result<()> {

@@ -11,7 +11,7 @@ mod originate;
 mod pool;
 mod seat;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -57,6 +57,8 @@ pub struct Hop {
     pub bytes: bool,
     /// The name whose address is still to be found.
     pub lookup: Option<Lookup>,
+    /// The address that connections come from; `None`: whichever leads there.
+    pub source: Option<IpAddr>,
     /// The endpoint, where it is one of a cluster's.
     pub endpoint: Option<Arc<UpstreamEndpoint>>,
 }
@@ -64,7 +66,22 @@ pub struct Hop {
 impl Hop {
     /// An address, in plaintext.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, expected: None, origin: None, http2: false, bytes: false, lookup: None, endpoint: None }
+        Self {
+            address,
+            expected: None,
+            origin: None,
+            http2: false,
+            bytes: false,
+            lookup: None,
+            source: None,
+            endpoint: None,
+        }
+    }
+
+    /// The application behind this proxy, in plaintext, from the address by which capture knows the proxy's own connections.
+    pub fn application(address: SocketAddr, source: Option<IpAddr>) -> Self {
+        let source = source.filter(|source| source.is_ipv4() == address.is_ipv4());
+        Self { source, ..Self::plain(address) }
     }
 
     /// An endpoint, as its cluster's policy and its workload say it is talked to. `Err` when it should prove an identity and
@@ -86,7 +103,7 @@ impl Hop {
         let first = cluster.service.resolution == Resolution::FirstAnswer;
         let lookup = endpoint.endpoint.name.clone().map(|name| Lookup { name, first });
         let address = endpoint.address;
-        Ok(Self { address, expected, origin, http2: false, bytes: false, lookup, endpoint: Some(endpoint) })
+        Ok(Self { expected, origin, lookup, endpoint: Some(endpoint), ..Self::plain(address) })
     }
 
     /// The same, for what is no HTTP.
@@ -140,6 +157,7 @@ impl Hop {
             expected: self.expected.clone(),
             origin: self.origin.clone(),
             http2: self.http2,
+            source: self.source,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ pub struct PoolKey {
     pub origin: Option<Arc<Originator>>,
     /// Whether HTTP/2 was asked for.
     pub http2: bool,
+    /// Where it comes from: one to the application behind this proxy is not one to its pod as anybody else calls it.
+    pub source: Option<IpAddr>,
 }
 
 /// The idle connections of one proxy on one worker.

@@ -9,6 +9,7 @@ pub(super) mod destination_rule;
 pub(super) mod envoy_filter;
 pub(super) mod extension;
 pub(super) mod gateway;
+pub(super) mod gateway_api;
 pub(super) mod peer_authentication;
 pub(super) mod request_authentication;
 pub(super) mod service_entry;

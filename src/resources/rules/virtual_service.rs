@@ -34,7 +34,8 @@ const RETRY_ON: &[&str] = &[
     "unavailable",
 ];
 
-const GRPC_STATUSES: &[&str] = &[
+/// The names of gRPC's statuses; a name's place is its number.
+pub const GRPC_STATUSES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -452,7 +453,7 @@ pub(in crate::resources) fn abort(abort: &Abort, cx: &mut Cx) {
         cx.error_at("httpStatus", format!("has to be between 200 and 599, and is {status}"));
     }
     if let Some(status) = abort.grpc_status.as_deref().filter(|status| !GRPC_STATUSES.contains(status)) {
-        let hint = cx.guess(status, GRPC_STATUSES);
+        let hint = cx.guess(status, &GRPC_STATUSES);
         cx.error_at("grpcStatus", format!("is {:?}, which is no gRPC status{hint}", suggest::shortened(status)));
     }
     if abort.http2_error.is_some() {

@@ -99,7 +99,7 @@ pub const CONFIG_MAP: Printer = Printer {
     columns: &[text("Data"), text("Age")],
     row: |o, now| {
         let count = size(o, "/data") + size(o, "/binaryData");
-        vec![count.to_string().into(), age(o, now)]
+        vec![count.into(), age(o, now)]
     },
 };
 

@@ -17,6 +17,7 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
     match builtin.kind {
         "Pod" => {
             pod(&mut object["spec"]);
+            pod_itself(&mut object["spec"]);
             let account = string(object, "/spec/serviceAccountName").to_owned();
             default(&mut object["spec"], "serviceAccountName", || "default".into());
             if !account.is_empty() {
@@ -24,6 +25,10 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
             }
         }
         "Deployment" => {
+            drop_zeros(
+                object,
+                &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"],
+            );
             let spec = &mut object["spec"];
             default(spec, "replicas", || 1.into());
             default(spec, "revisionHistoryLimit", || 10.into());
@@ -39,6 +44,7 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
             template(spec);
         }
         "ReplicaSet" => {
+            drop_zeros(object, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"]);
             let spec = &mut object["spec"];
             default(spec, "replicas", || 1.into());
             let labels = spec.pointer("/template/metadata/labels").cloned();
@@ -75,6 +81,14 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
             default(spec, "successfulJobsHistoryLimit", || 3.into());
             default(spec, "failedJobsHistoryLimit", || 1.into());
             template(&mut spec["jobTemplate"]["spec"]);
+        }
+        "HorizontalPodAutoscaler" => {
+            let spec = &mut object["spec"];
+            default(spec, "minReplicas", || 1.into());
+            default(spec, "metrics", || {
+                json!([{"type": "Resource", "resource": {
+                        "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}])
+            });
         }
         "Service" => service(object, old),
         "Secret" => {
@@ -131,6 +145,13 @@ fn job(object: &mut Value, old: Option<&Value>) {
     template(spec);
 }
 
+/// Counts of a status that are 0 are left out.
+fn drop_zeros(object: &mut Value, fields: &[&str]) {
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        status.retain(|field, value| *value != 0 || !fields.contains(&field.as_str()));
+    }
+}
+
 /// Sets a field of an object where it is missing.
 fn default(object: &mut Value, field: &str, value: impl FnOnce() -> Value) {
     if object.is_null() {
@@ -165,6 +186,25 @@ fn pod(spec: &mut Value) {
             if let Some(source) = volume.get_mut(source).filter(|source| source.is_object()) {
                 default(source, mode, || 420.into());
             }
+        }
+    }
+}
+
+/// What a pod has and a template of pods has not: its admission sets it.
+fn pod_itself(spec: &mut Value) {
+    default(spec, "enableServiceLinks", || true.into());
+    default(spec, "priority", || 0.into());
+    default(spec, "preemptionPolicy", || "PreemptLowerPriority".into());
+    default(spec, "tolerations", || json!([]));
+    let Some(tolerations) = spec.get_mut("tolerations").and_then(Value::as_array_mut) else { return };
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let tolerates = |one: &Value| {
+            (one["key"] == key || one["key"].is_null()) && (one["effect"] == "NoExecute" || one["effect"].is_null())
+        };
+        if !tolerations.iter().any(tolerates) {
+            tolerations.push(json!({
+                "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300,
+            }));
         }
     }
 }

@@ -115,6 +115,9 @@ fn subresources(resource: &Resource, version: &Version) -> Vec<(&'static str, Va
     match resource.builtin.map(|builtin| builtin.kind) {
         Some("Pod") => {
             let options = |kind: &str| json!({"group": "", "version": "v1", "kind": kind});
+            all.push(("attach", options("PodAttachOptions"), &["create", "get"]));
+            let eviction = json!({"group": "policy", "version": "v1", "kind": "Eviction"});
+            all.push(("eviction", eviction, &["create"]));
             all.push(("exec", options("PodExecOptions"), &["create", "get"]));
             all.push(("log", own, &["get"]));
             all.push(("portforward", options("PodPortForwardOptions"), &["create", "get"]));

@@ -1,6 +1,6 @@
-//! `…/pods/{name}/exec` and `…/pods/{name}/portforward`: the seam to whoever runs the pods, and what both have in common.
+//! `…/pods/{name}/exec`, `attach` and `portforward`: the seam to whoever runs the pods, and what they have in common.
 //!
-//! Both are WebSockets with Kubernetes' channels (the first byte of each message). SPDY, which kubectl before 1.30 speaks, is refused
+//! All are WebSockets with Kubernetes' channels (the first byte of each message). SPDY, which kubectl before 1.30 speaks, is refused
 //! with a sentence that says so. A session ends with its client, its process or the server, whichever is first.
 
 use std::io;
@@ -18,16 +18,19 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_util::io::StreamReader;
 
 use super::columns::{list, string};
 use super::failure::Failure;
+use super::log::LogOptions;
 use super::terminal::Terminal;
+use super::tunnel;
 use super::verbs::Call;
 use crate::serve::{self, Body};
 
@@ -211,6 +214,37 @@ pub(super) async fn answer(call: &Call, parts: &Parts) -> Result<Response<Body>,
     Ok(handshake.serve(call, move |socket, _| session(socket, started, tty)))
 }
 
+/// Answers `attach`: what the container prints from now on, until it ends. Nobody holds a container's standard input, so what is
+/// typed goes nowhere.
+pub(super) async fn attach(call: &Call, parts: &Parts) -> Result<Response<Body>, Failure> {
+    let pod = call.current()?.1;
+    let container = container(call, &pod)?;
+    let handshake = Handshake::read(parts, &VERSIONS)?;
+    let logs = call.server.logs.as_ref().ok_or_else(|| Failure::bad_request("no node serves logs here"))?;
+    let options = LogOptions { follow: true, tail: Some(0), ..LogOptions::default() };
+    let opened = logs.open(&call.place.namespace, &call.place.name, &container, options).await;
+    let tty = call.query.flag("tty");
+    let started = opened.map(|lines| {
+        let (held, ended) = oneshot::channel::<()>();
+        // The sender goes with the stream: who waits for it learns that there is nothing more to come.
+        let lines = lines.map(move |piece| {
+            let _held = &held;
+            piece
+        });
+        let exit = async move {
+            let _ended = ended.await;
+            Ok(0)
+        };
+        Execution {
+            stdin: None,
+            stdout: Box::new(StreamReader::new(lines)),
+            stderr: Box::new(tokio::io::empty()),
+            exit: Box::pin(exit),
+        }
+    });
+    Ok(handshake.serve(call, move |socket, _| session(socket, started, tty)))
+}
+
 /// What a session is told to send.
 fn message(channel: u8, content: &[u8]) -> Message {
     let mut bytes = BytesMut::with_capacity(content.len() + 1);
@@ -220,7 +254,7 @@ fn message(channel: u8, content: &[u8]) -> Message {
 }
 
 /// The end of a session that went as it should.
-fn goodbye() -> Message {
+pub(super) fn goodbye() -> Message {
     Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }
 
@@ -374,7 +408,7 @@ fn outcome(code: io::Result<i32>) -> Value {
 }
 
 /// Protocols of port forwarding.
-pub(super) const FORWARDS: [&str; 2] = ["v4.channel.k8s.io", "portforward.k8s.io"];
+pub(super) const FORWARDS: [&str; 3] = [tunnel::PROTOCOL, "v4.channel.k8s.io", "portforward.k8s.io"];
 
 /// Answers `portforward`.
 pub(super) fn forward(call: &Call, parts: &Parts) -> Result<Response<Body>, Failure> {
@@ -384,8 +418,12 @@ pub(super) fn forward(call: &Call, parts: &Parts) -> Result<Response<Body>, Fail
     let ports: Result<Vec<u16>, _> = call.query.all("ports").flat_map(|all| all.split(',')).map(str::parse).collect();
     let ports = ports.map_err(|_| Failure::bad_request("ports are numbers from 1 to 65535"))?;
     let (namespace, pod) = (call.place.namespace.clone(), call.place.name.clone());
-    Ok(handshake.serve(call, move |socket, _| async move {
-        channels(socket, &ports, move |port| streams.dial(&namespace, &pod, port)).await;
+    Ok(handshake.serve(call, move |socket, protocol| async move {
+        let dial = move |port| streams.dial(&namespace, &pod, port);
+        match protocol {
+            Some(tunnel::PROTOCOL) => tunnel::serve(socket, dial).await,
+            _ => channels(socket, &ports, dial).await,
+        }
     }))
 }
 

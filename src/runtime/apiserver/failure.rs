@@ -55,6 +55,12 @@ impl Cause {
         }
     }
 
+    /// `field: Forbidden: why`.
+    #[must_use]
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
+        Self { reason: "FieldValueForbidden".to_owned(), message: format!("Forbidden: {why}"), field: field.into() }
+    }
+
     fn line(&self) -> String {
         format!("{}: {}", self.field, self.message)
     }
@@ -130,16 +136,30 @@ impl Failure {
         Self { about: Some(Box::new(about)), ..Self::new(StatusCode::NOT_FOUND, "NotFound", message) }
     }
 
-    /// 404 for a path.
+    /// 404 for a path in a group and version that there are.
     #[must_use]
     pub fn no_such_path() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
+        Self::plain(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
+    }
+
+    /// 404 for any other path: no `Status`, but a line of text.
+    #[must_use]
+    pub fn no_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, Self::NO_PAGE, "404 page not found")
+    }
+
+    /// The reason of a refusal that is told in a line of text.
+    pub const NO_PAGE: &'static str = "";
+
+    /// A refusal that is about nothing in particular; Kubernetes gives it empty details.
+    fn plain(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { about: Some(Box::default()), ..Self::new(code, reason, message) }
     }
 
     /// 405.
     #[must_use]
     pub fn method_not_allowed() -> Self {
-        Self::new(
+        Self::plain(
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
             "the server does not allow this method on the requested resource",
@@ -149,10 +169,10 @@ impl Failure {
     /// 406.
     #[must_use]
     pub fn not_acceptable() -> Self {
-        Self::new(
+        Self::plain(
             StatusCode::NOT_ACCEPTABLE,
             "NotAcceptable",
-            "only the following media types are accepted: application/json",
+            "406: Not Acceptable\n\nAvailable representations: application/json",
         )
     }
 
@@ -203,14 +223,17 @@ impl Failure {
 
     /// 415.
     #[must_use]
-    pub fn unsupported_media_type(given: &str, accepted: &str) -> Self {
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "UnsupportedMediaType",
-            format!(
-                "the body of the request was in an unknown format ({given}) - accepted media types include: {accepted}"
-            ),
-        )
+    pub fn unsupported_media_type(accepted: &str) -> Self {
+        let message =
+            format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+    }
+
+    /// 415 for a patch of a type that no patch has.
+    #[must_use]
+    pub fn unknown_patch() -> Self {
+        let message = "415: Unsupported Media Type";
+        Self::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
     }
 
     /// 422 with everything that is wrong with an object.
@@ -228,8 +251,15 @@ impl Failure {
 
     /// 422 for a patch that does not fit the object.
     #[must_use]
-    pub fn unprocessable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    pub fn unfitting_patch() -> Self {
+        let message = "the server rejected our request due to an error in our request";
+        Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    }
+
+    /// 422 for a parameter of the request: `kind` is `CreateOptions`, `PatchOptions`, `DeleteOptions` or `ListOptions`.
+    #[must_use]
+    pub fn invalid_option(kind: &str, cause: Cause) -> Self {
+        Self::invalid("meta.k8s.io", kind, "", vec![cause])
     }
 
     /// 500.
@@ -298,7 +328,7 @@ impl Failure {
             "reason": self.reason,
             "code": self.code.as_u16(),
         });
-        if !details.is_empty()
+        if (!details.is_empty() || self.about.is_some())
             && let Some(status) = status.as_object_mut()
         {
             status.insert("details".to_owned(), details.into());

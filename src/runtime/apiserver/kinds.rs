@@ -80,8 +80,6 @@ const BASE: Builtin = Builtin {
 
 const NO_WEBHOOKS: Option<&str> =
     Some("stored, but the built-in runtime calls no webhooks: what it registers is not asked");
-const NO_RBAC: Option<&str> =
-    Some("stored, but the built-in runtime grants rights by a table of its own: this one adds none");
 
 const WEBHOOKS: Builtin = Builtin {
     group: "admissionregistration.k8s.io",
@@ -93,8 +91,7 @@ const WEBHOOKS: Builtin = Builtin {
     ..BASE
 };
 
-const RIGHTS: Builtin =
-    Builtin { group: "rbac.authorization.k8s.io", printer: columns::CREATED_AT, notice: NO_RBAC, ..BASE };
+const RIGHTS: Builtin = Builtin { group: "rbac.authorization.k8s.io", printer: columns::CREATED_AT, ..BASE };
 
 /// The table. CustomResourceDefinition and the review kinds get their meaning elsewhere; here they get their names.
 pub static BUILTINS: &[Builtin] = &[
@@ -490,6 +487,12 @@ pub static REVIEWS: &[Review] = &[
         version: "v1",
         kind: "SelfSubjectAccessReview",
         plural: "selfsubjectaccessreviews",
+    },
+    Review {
+        group: "authorization.k8s.io",
+        version: "v1",
+        kind: "SelfSubjectRulesReview",
+        plural: "selfsubjectrulesreviews",
     },
     Review {
         group: "authorization.k8s.io",

@@ -5,7 +5,7 @@
 //! optimistic locking is exact, that resource versions grow over restarts, and that what it does not understand is refused, not guessed.
 //!
 //! It refuses to know what the objects mean: meaning comes from controllers, which are clients, and from [`Admission`] plugins.
-//! It answers in JSON only (protobuf is read where kubectl sends it, SPDY is not spoken), and evaluates no CEL.
+//! It answers in JSON only (protobuf is read where kubectl sends it, SPDY is spoken inside of WebSockets alone), and evaluates no CEL.
 //!
 //! A request goes `serve` or the in-memory client → `server` (who, what, may they) → `verbs` → `store`.
 
@@ -44,6 +44,7 @@ mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod validation;
 mod verbs;
 mod view;

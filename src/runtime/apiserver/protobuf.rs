@@ -29,6 +29,8 @@ enum Kind {
     IntOrText,
     Message(&'static Message),
     Messages(&'static Message),
+    /// A message whose fields are the outer one's in JSON.
+    Inline(&'static Message),
     /// The server sets it itself.
     Ignored,
 }
@@ -224,6 +226,140 @@ static SERVICE_SPEC: Message = Message {
     ],
 };
 
+static POLICY_RULE: Message = Message {
+    name: "PolicyRule",
+    fields: &[
+        (1, "verbs", Texts),
+        (2, "apiGroups", Texts),
+        (3, "resources", Texts),
+        (4, "resourceNames", Texts),
+        (5, "nonResourceURLs", Texts),
+    ],
+};
+
+static SUBJECT: Message = Message {
+    name: "Subject",
+    fields: &[(1, "kind", Text), (2, "apiGroup", Text), (3, "name", Text), (4, "namespace", Text)],
+};
+
+static ROLE_REF: Message =
+    Message { name: "RoleRef", fields: &[(1, "apiGroup", Text), (2, "kind", Text), (3, "name", Text)] };
+
+static INGRESS_BACKEND: Message = Message {
+    name: "IngressBackend",
+    fields: &[(
+        4,
+        "service",
+        Kind::Message(&Message {
+            name: "IngressServiceBackend",
+            fields: &[
+                (1, "name", Text),
+                (
+                    2,
+                    "port",
+                    Kind::Message(&Message {
+                        name: "ServiceBackendPort",
+                        fields: &[(1, "name", Text), (2, "number", Int)],
+                    }),
+                ),
+            ],
+        }),
+    )],
+};
+
+static INGRESS_RULE_VALUE: Message = Message {
+    name: "IngressRuleValue",
+    fields: &[(
+        1,
+        "http",
+        Kind::Message(&Message {
+            name: "HTTPIngressRuleValue",
+            fields: &[(
+                1,
+                "paths",
+                Messages(&Message {
+                    name: "HTTPIngressPath",
+                    fields: &[
+                        (1, "path", Text),
+                        (2, "backend", Kind::Message(&INGRESS_BACKEND)),
+                        (3, "pathType", Text),
+                    ],
+                }),
+            )],
+        }),
+    )],
+};
+
+static INGRESS_SPEC: Message = Message {
+    name: "IngressSpec",
+    fields: &[
+        (1, "defaultBackend", Kind::Message(&INGRESS_BACKEND)),
+        (2, "tls", Messages(&Message { name: "IngressTLS", fields: &[(1, "hosts", Texts), (2, "secretName", Text)] })),
+        (
+            3,
+            "rules",
+            Messages(&Message {
+                name: "IngressRule",
+                fields: &[(1, "host", Text), (2, "", Kind::Inline(&INGRESS_RULE_VALUE))],
+            }),
+        ),
+        (4, "ingressClassName", Text),
+    ],
+};
+
+static DISRUPTION_BUDGET_SPEC: Message = Message {
+    name: "PodDisruptionBudgetSpec",
+    fields: &[
+        (1, "minAvailable", IntOrText),
+        (2, "selector", Kind::Message(&LABEL_SELECTOR)),
+        (3, "maxUnavailable", IntOrText),
+    ],
+};
+
+static AUTOSCALER_SPEC: Message = Message {
+    name: "HorizontalPodAutoscalerSpec",
+    fields: &[
+        (
+            1,
+            "scaleTargetRef",
+            Kind::Message(&Message {
+                name: "CrossVersionObjectReference",
+                fields: &[(1, "kind", Text), (2, "name", Text), (3, "apiVersion", Text)],
+            }),
+        ),
+        (2, "minReplicas", OptionalInt),
+        (3, "maxReplicas", Int),
+        (
+            4,
+            "metrics",
+            Messages(&Message {
+                name: "MetricSpec",
+                fields: &[
+                    (1, "type", Text),
+                    (
+                        4,
+                        "resource",
+                        Kind::Message(&Message {
+                            name: "ResourceMetricSource",
+                            fields: &[
+                                (1, "name", Text),
+                                (
+                                    2,
+                                    "target",
+                                    Kind::Message(&Message {
+                                        name: "MetricTarget",
+                                        fields: &[(1, "type", Text), (4, "averageUtilization", OptionalInt)],
+                                    }),
+                                ),
+                            ],
+                        }),
+                    ),
+                ],
+            }),
+        ),
+    ],
+};
+
 /// A kind with metadata, a specification and a status.
 macro_rules! object {
     ($name:literal, $spec:expr) => {
@@ -238,6 +374,30 @@ macro_rules! object {
     };
 }
 
+/// A role of either scope.
+macro_rules! role {
+    ($name:literal) => {
+        Message {
+            name: $name,
+            fields: &[(1, "metadata", Kind::Message(&METADATA)), (2, "rules", Messages(&POLICY_RULE))],
+        }
+    };
+}
+
+/// A binding of either scope.
+macro_rules! binding {
+    ($name:literal) => {
+        Message {
+            name: $name,
+            fields: &[
+                (1, "metadata", Kind::Message(&METADATA)),
+                (2, "subjects", Messages(&SUBJECT)),
+                (3, "roleRef", Kind::Message(&ROLE_REF)),
+            ],
+        }
+    };
+}
+
 /// The kinds that are read.
 static KINDS: &[Message] = &[
     object!("Namespace", Message { name: "NamespaceSpec", fields: &[(1, "finalizers", Texts)] }),
@@ -246,6 +406,17 @@ static KINDS: &[Message] = &[
     object!("CronJob", CRON_JOB_SPEC),
     object!("Service", SERVICE_SPEC),
     object!("Pod", POD_SPEC),
+    object!("Ingress", INGRESS_SPEC),
+    object!("PodDisruptionBudget", DISRUPTION_BUDGET_SPEC),
+    object!("HorizontalPodAutoscaler", AUTOSCALER_SPEC),
+    object!(
+        "SelfSubjectRulesReview",
+        Message { name: "SelfSubjectRulesReviewSpec", fields: &[(1, "namespace", Text)] }
+    ),
+    role!("Role"),
+    role!("ClusterRole"),
+    binding!("RoleBinding"),
+    binding!("ClusterRoleBinding"),
     object!(
         "TokenRequest",
         Message {
@@ -364,10 +535,10 @@ pub(super) fn parse(body: &[u8]) -> Result<Value, Failure> {
             _ => {}
         }
     }
-    let message = KINDS.iter().find(|message| message.name == kind).ok_or_else(|| {
-        let given = format!("application/vnd.kubernetes.protobuf of kind {kind:?}");
-        Failure::unsupported_media_type(&given, "application/json, application/yaml")
-    })?;
+    let message = KINDS
+        .iter()
+        .find(|message| message.name == kind)
+        .ok_or_else(|| Failure::unsupported_media_type("application/json, application/yaml"))?;
     let mut object = read(message, raw, 0).map_err(wrong)?;
     object.insert("apiVersion".to_owned(), api_version.into());
     object.insert("kind".to_owned(), kind.into());
@@ -411,6 +582,7 @@ fn read(message: &Message, bytes: &[u8], depth: usize) -> Result<Map<String, Val
             (Kind::Message(message), Wire::Bytes(bytes)) => {
                 map.insert(key(), read(message, bytes, depth + 1)?.into());
             }
+            (Kind::Inline(message), Wire::Bytes(bytes)) => map.extend(read(message, bytes, depth + 1)?),
             (Messages(message), Wire::Bytes(bytes)) => push(read(message, bytes, depth + 1)?.into()),
             (TextMap | BytesMap, Wire::Bytes(bytes)) => {
                 let (name, content) = pair(bytes)?;

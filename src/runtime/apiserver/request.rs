@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use http::Method;
+use percent_encoding::percent_decode_str;
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 
 /// What a request does, as authorization and clients name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,34 +181,27 @@ impl Query {
             None => Ok(false),
             Some("All") => Ok(true),
             Some(other) => {
-                Err(Failure::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"")))
+                let cause = Cause::unsupported("dryRun", &serde_json::json!([other]), &["All".to_owned()]);
+                Err(Failure::invalid_option(self.options_kind(), cause))
             }
+        }
+    }
+
+    /// What Kubernetes calls the parameters of a request that has these.
+    fn options_kind(&self) -> &'static str {
+        if self.get("propagationPolicy").is_some() || self.get("gracePeriodSeconds").is_some() {
+            "DeleteOptions"
+        } else if self.get("force").is_some() {
+            "PatchOptions"
+        } else {
+            "CreateOptions"
         }
     }
 }
 
 /// Undoes percent-encoding; what is not valid stays as it is.
 fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first == b'%'
-            && let [high, low, after @ ..] = rest
-            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
-        {
-            out.push(high * 16 + low);
-            rest = after;
-            continue;
-        }
-        out.push(*first);
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -30,6 +30,9 @@ pub(super) fn stream(code: StatusCode, content_type: &'static str, body: Body) -
 
 /// A refusal.
 pub(super) fn failure(failure: &Failure) -> Response<Body> {
+    if failure.reason == Failure::NO_PAGE {
+        return bytes(failure.code, "text/plain; charset=utf-8", format!("{}\n", failure.message));
+    }
     json(failure.code, &failure.to_json())
 }
 

@@ -4,7 +4,7 @@ use http::{Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::auth::{Claims, Question, User, allowed};
+use super::auth::{Claims, Question, User, allowed, rules};
 use super::columns::{list, string};
 use super::failure::{Cause, Failure};
 use super::kinds::{REVIEWS, Review};
@@ -47,15 +47,21 @@ pub(super) fn answer(
     let status = match review.kind {
         "TokenReview" => token_review(server, &object["spec"]),
         "SelfSubjectReview" => json!({"userInfo": user_info(user)}),
-        "SelfSubjectAccessReview" => access(user, &object["spec"]),
+        "SelfSubjectAccessReview" => access(server, user, &object["spec"]),
+        "SelfSubjectRulesReview" => json!({
+            "resourceRules": rules(&server.store, user, string(&object, "/spec/namespace")),
+            "nonResourceRules": [],
+            "incomplete": false,
+        }),
         _ => {
             let spec = &object["spec"];
             let name = string(spec, "/user");
-            let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
-            match account {
-                Some((namespace, name)) => access(&User::service_account(namespace, name), spec),
-                None => json!({"allowed": false, "reason": format!("no user {name:?} is known here")}),
+            if spec["resourceAttributes"].is_null() && spec["nonResourceAttributes"].is_null() {
+                let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+                let cause = Cause::invalid("spec.resourceAttributes", &Value::Null, why);
+                return Err(Failure::invalid(review.group, review.kind, "", vec![cause]));
             }
+            access(server, &User::impersonated(name, texts(list(spec, "/groups"))), spec)
         }
     };
     object["apiVersion"] = format!("{}/{}", review.group, review.version).into();
@@ -64,7 +70,7 @@ pub(super) fn answer(
     Ok(response::json(StatusCode::CREATED, &object))
 }
 
-fn access(user: &User, spec: &Value) -> Value {
+fn access(server: &Inner, user: &User, spec: &Value) -> Value {
     let asked = &spec["resourceAttributes"];
     let text = |field: &str| string(asked, field);
     let question = Question {
@@ -75,7 +81,7 @@ fn access(user: &User, spec: &Value) -> Value {
         namespace: text("/namespace"),
         name: text("/name"),
     };
-    json!({"allowed": allowed(user, &question)})
+    json!({"allowed": allowed(&server.store, user, &question)})
 }
 
 fn user_info(user: &User) -> Value {
@@ -105,7 +111,7 @@ fn token_review(server: &Inner, spec: &Value) -> Value {
                 claims.audiences.iter().filter(|audience| wanted.contains(audience)).cloned().collect();
             json!({"authenticated": true, "user": user_info(&user_of(claims)), "audiences": audiences})
         }
-        Err(error) => json!({"authenticated": false, "user": {}, "error": format!("[invalid bearer token, {error}]")}),
+        Err(error) => json!({"user": {}, "error": format!("[invalid bearer token, {error}]")}),
     }
 }
 

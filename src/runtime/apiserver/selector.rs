@@ -42,7 +42,14 @@ impl Selector {
             let known = matches!(term.path.as_str(), "metadata.name" | "metadata.namespace")
                 || resource.builtin.is_some_and(|builtin| builtin.selectable.contains(&term.path.as_str()));
             if !known {
-                return Err(Failure::bad_request(format!("field label not supported: {}", term.path)));
+                let message = match resource.builtin.is_none_or(|builtin| builtin.selectable.is_empty()) {
+                    true => format!(
+                        "{:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                        term.path
+                    ),
+                    false => format!("field label not supported: {}", term.path),
+                };
+                return Err(Failure::bad_request(message));
             }
         }
         Ok(Self { labels, fields })

@@ -131,7 +131,14 @@ impl Inner {
             .map(|(_, token)| token.trim())
             .ok_or_else(Failure::unauthorized)?;
         if self.tokens.is_admin(token) {
-            return Ok(User::trusted("system:admin"));
+            let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+            return Ok(match headers.get("impersonate-user").map(text) {
+                Some(name) => {
+                    let groups = headers.get_all("impersonate-group").iter().map(text).collect();
+                    User::impersonated(&name, groups)
+                }
+                None => User::trusted("system:admin"),
+            });
         }
         let audience = [self.tokens.issuer().to_owned()];
         let claims = self.verify(token, &audience).map_err(|_| Failure::unauthorized())?;
@@ -186,7 +193,7 @@ impl Inner {
                 if let Some(answer) = openapi::answer(&self, &kinds, path) {
                     return Ok(answer);
                 }
-                discovery::answer(&kinds, path, &parts.headers).ok_or_else(Failure::no_such_path)
+                discovery::answer(&kinds, path, &parts.headers).ok_or_else(Failure::no_page)
             }
         }
     }
@@ -214,10 +221,16 @@ impl Inner {
         let content_type = header(CONTENT_TYPE).unwrap_or("application/json");
         let content_type = content_type.split(';').next().unwrap_or_default().trim().to_owned();
         if let Some(review) = reviews::find(&place) {
-            authorize(&user, verb, &question(verb))?;
+            authorize(&self.store, &user, verb, &question(verb))?;
             return reviews::answer(&self, &user, review, verb, &content_type, &body);
         }
-        let resource = self.kinds().get(group, plural).cloned().ok_or_else(Failure::no_such_path)?;
+        let kinds = self.kinds();
+        // A group that nobody serves is no path of the API at all.
+        let nothing = || match kinds.iter().any(|known| known.group == group) {
+            true => Failure::no_such_path(),
+            false => Failure::no_page(),
+        };
+        let resource = kinds.get(group, plural).cloned().ok_or_else(nothing)?;
         let version = resource.version(&place.version).ok_or_else(Failure::no_such_path)?;
         if !resource.namespaced && !place.namespace.is_empty() {
             return Err(Failure::no_such_path());
@@ -228,7 +241,7 @@ impl Inner {
         if verb == Verb::Get && query.flag("watch") && place.subresource.is_empty() {
             verb = Verb::Watch;
         }
-        authorize(&user, verb, &question(verb))?;
+        authorize(&self.store, &user, verb, &question(verb))?;
         if let Some(deprecation) = &version.deprecation {
             warnings.push(deprecation.clone());
         }
@@ -239,7 +252,7 @@ impl Inner {
         let default_manager = agent.split('/').next().unwrap_or_default();
         let manager = query.get("fieldManager").unwrap_or(default_manager).to_owned();
         let view = match (verb, place.subresource.as_str()) {
-            (_, "log" | "exec" | "portforward") => View::Full,
+            (_, "log" | "attach" | "exec" | "portforward") => View::Full,
             _ => View::parse(&parts.headers, &query)?,
         };
         let mut call = Call {
@@ -258,8 +271,10 @@ impl Inner {
         let answer = match (verb, call.place.subresource.as_str()) {
             (Verb::Get, "log") => log::answer(&call).await,
             (Verb::Get | Verb::Create, "exec") => exec::answer(&call, parts).await,
+            (Verb::Get | Verb::Create, "attach") => exec::attach(&call, parts).await,
             (Verb::Get | Verb::Create, "portforward") => exec::forward(&call, parts),
             (Verb::Create, "token") => reviews::token_request(&call),
+            (Verb::Create, "eviction") => verbs::evict(&mut call).await,
             (Verb::Get, "scale") => verbs::get_scale(&call),
             (Verb::Update | Verb::Patch, "scale") => verbs::set_scale(&mut call, verb).await,
             (Verb::Get, _) => verbs::get(&call),
@@ -301,7 +316,8 @@ fn has_subresource(resource: &Resource, place: &Place) -> bool {
         "" => true,
         "status" => version.status,
         "scale" => version.scale.is_some(),
-        "log" | "exec" | "portforward" => kind == Some("Pod"),
+        "log" | "attach" | "exec" | "portforward" => kind == Some("Pod"),
+        "eviction" => kind == Some("Pod"),
         "token" => kind == Some("ServiceAccount"),
         "finalize" => kind == Some("Namespace"),
         _ => false,

@@ -49,8 +49,12 @@ fn definitions(resource: &Resource, version: &str) -> Vec<Value> {
     match resource.version(version) {
         Some(version) if !version.columns.is_empty() => {
             for column in &version.columns {
-                let CustomColumn { name, kind, format, description, priority, .. } = column;
-                all.push(definition(name, kind, format, *priority, description));
+                let CustomColumn { name, kind, format, description, priority, path } = column;
+                let described = match description.is_empty() {
+                    true => format!("Custom resource definition column (in JSONPath format): {path}"),
+                    false => description.clone(),
+                };
+                all.push(definition(name, kind, format, *priority, &described));
             }
         }
         _ => all.push(definition("Age", "date", "", 0, "Time since creation")),

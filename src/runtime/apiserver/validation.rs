@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::columns::{list, string};
+use super::definitions::CLEANUP;
 use super::failure::{Cause, Failure};
 use super::registry::Resource;
 use super::verbs::Call;
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL_1123: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const LABEL_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
@@ -26,12 +27,35 @@ pub(super) fn check(call: &Call, object: &Value, old: Option<&Value>) -> Result<
                 causes.extend(schema.validate(object));
             }
         }
-        Some("Pod") => pod(&object["spec"], "spec", &mut causes),
+        Some("Pod") => {
+            pod(&object["spec"], "spec", &mut causes);
+            pod_restart(&object["spec"], "spec", &["Always", "OnFailure", "Never"], &mut causes);
+            if let Some(old) = old {
+                pod_update(&old["spec"], &object["spec"], &mut causes);
+            }
+        }
         Some("Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet") => workload(object, old, &mut causes),
-        Some("Job") => pod(&object["spec"]["template"]["spec"], "spec.template.spec", &mut causes),
+        Some("Job") => {
+            let spec = &object["spec"]["template"]["spec"];
+            pod(spec, "spec.template.spec", &mut causes);
+            job_restart(spec, "spec.template.spec", &mut causes);
+        }
         Some("CronJob") => {
+            schedule(object, &mut causes);
             let spec = &object["spec"]["jobTemplate"]["spec"]["template"]["spec"];
             pod(spec, "spec.jobTemplate.spec.template.spec", &mut causes);
+            job_restart(spec, "spec.jobTemplate.spec.template.spec", &mut causes);
+        }
+        Some("Lease") => {
+            let seconds = &object["spec"]["leaseDurationSeconds"];
+            if seconds.as_i64().is_some_and(|seconds| seconds <= 0) {
+                causes.push(Cause::invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0"));
+            }
+        }
+        Some("RoleBinding" | "ClusterRoleBinding") => {
+            if let Some(old) = old.filter(|old| old["roleRef"] != object["roleRef"]) {
+                causes.push(Cause::invalid("roleRef", &role(&object["roleRef"], old), "cannot change roleRef"));
+            }
         }
         Some("Service") => service(object, old, &mut causes),
         Some("CustomResourceDefinition") => {
@@ -39,20 +63,20 @@ pub(super) fn check(call: &Call, object: &Value, old: Option<&Value>) -> Result<
                 causes.extend(wrong);
             }
         }
-        Some("ConfigMap" | "Secret") => {
+        Some(kind @ ("ConfigMap" | "Secret")) => {
+            data_keys(object, &mut causes);
+            if kind == "Secret" {
+                secret(object, old, &mut causes);
+            }
             if let Some(old) = old.filter(|old| old["immutable"] == true)
                 && (old["data"] != object["data"] || old["binaryData"] != object["binaryData"])
             {
-                causes.push(forbidden("data", "field is immutable when `immutable` is set"));
+                causes.push(Cause::forbidden("data", "field is immutable when `immutable` is set"));
             }
         }
         Some(_) => {}
     }
     Ok(causes)
-}
-
-fn forbidden(field: &str, why: &str) -> Cause {
-    Cause { reason: "FieldValueForbidden".to_owned(), message: format!("Forbidden: {why}"), field: field.to_owned() }
 }
 
 fn alphanumeric(c: u8) -> bool {
@@ -90,8 +114,7 @@ fn metadata(object: &Value, old: Option<&Value>, kind: Option<&str>, causes: &mu
     let name = string(object, "/metadata/name");
     if old.is_none() {
         let (fits, why) = match kind {
-            Some("Service") => (is_label(name) && !name.starts_with(|c: char| c.is_ascii_digit()), LABEL_1035),
-            Some("Namespace") => (is_label(name), LABEL_1123),
+            Some("Service" | "Namespace") => (is_label(name), LABEL_1123),
             _ => (is_subdomain(name), SUBDOMAIN),
         };
         if !fits {
@@ -117,13 +140,15 @@ fn metadata(object: &Value, old: Option<&Value>, kind: Option<&str>, causes: &mu
             field: "metadata.annotations".to_owned(),
         });
     }
-    for (index, owner) in list(object, "/metadata/ownerReferences").iter().enumerate() {
+    for owner in list(object, "/metadata/ownerReferences") {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if string(owner, &format!("/{field}")).is_empty() {
-                causes.push(Cause::required(format!("metadata.ownerReferences[{index}].{field}"), "must not be empty"));
+                let field = format!("metadata.ownerReferences.{field}");
+                causes.push(Cause::invalid(field, &"".into(), "must not be empty"));
             }
         }
     }
+    finalizers(object, old, causes);
 }
 
 fn qualified(field: &str, key: &str, causes: &mut Vec<Cause>) {
@@ -136,6 +161,126 @@ fn qualified(field: &str, key: &str, causes: &mut Vec<Cause>) {
     }
     if !is_name_part(name) {
         causes.push(Cause::invalid(field, &key.into(), LABEL_NAME));
+    }
+}
+
+/// Finalizers of Kubernetes' own, which have no path in their domain; a definition has the last.
+const FINALIZERS: [&str; 4] = ["kubernetes", "foregroundDeletion", "orphan", CLEANUP];
+
+fn finalizers(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    let all = list(object, "/metadata/finalizers");
+    for (index, finalizer) in all.iter().enumerate() {
+        let text = finalizer.as_str().unwrap_or_default();
+        if !text.contains('/') && !FINALIZERS.contains(&text) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(format!("metadata.finalizers[{index}]"), finalizer, why));
+        }
+    }
+    let Some(old) = old.filter(|old| !string(old, "/metadata/deletionTimestamp").is_empty()) else { return };
+    let known = list(old, "/metadata/finalizers");
+    let new: Vec<String> = all.iter().filter(|finalizer| !known.contains(finalizer)).map(ToString::to_string).collect();
+    if !new.is_empty() {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            new.join(", ")
+        );
+        causes.push(Cause::forbidden("metadata.finalizers", &why));
+    }
+}
+
+fn data_keys(object: &Value, causes: &mut Vec<Cause>) {
+    for field in ["data", "binaryData"] {
+        for key in object[field].as_object().into_iter().flatten().map(|(key, _)| key) {
+            let fits = !key.is_empty()
+                && key.len() <= 253
+                && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c));
+            if !fits {
+                causes.push(Cause::invalid(format!("{field}[{key}]"), &key.as_str().into(), CONFIG_KEY));
+            }
+        }
+    }
+}
+
+fn secret(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    if old.is_some_and(|old| old["type"] != object["type"]) {
+        causes.push(Cause::invalid("type", &object["type"], "field is immutable"));
+    }
+    let needed: &[&str] = match string(object, "/type") {
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        _ => &[],
+    };
+    for key in needed.iter().filter(|key| object["data"].get(**key).is_none()) {
+        causes.push(Cause::required(format!("data[{key}]"), ""));
+    }
+}
+
+/// A role reference as Kubernetes shows it in refusals; what a change leaves out stays.
+fn role(given: &Value, old: &Value) -> Value {
+    let field = |name: &str| given.get(name).or_else(|| old["roleRef"].get(name)).cloned().unwrap_or_default();
+    serde_json::json!({"APIGroup": field("apiGroup"), "Kind": field("kind"), "Name": field("name")})
+}
+
+/// What of a running pod may be changed: images, some times, and tolerations that are added.
+const POD_CHANGEABLE: [&str; 4] =
+    ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates"];
+
+fn pod_update(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
+    let fixed = |spec: &Value| {
+        let mut spec = spec.clone();
+        if let Some(spec) = spec.as_object_mut() {
+            POD_CHANGEABLE.iter().for_each(|field| {
+                spec.remove(*field);
+            });
+            // The scheduler sets it.
+            spec.remove("nodeName");
+        }
+        for list in ["containers", "initContainers", "ephemeralContainers"] {
+            for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(container) = container.as_object_mut() {
+                    container.remove("image");
+                    // Where the image decides, it follows the image.
+                    container.remove("imagePullPolicy");
+                }
+            }
+        }
+        spec
+    };
+    if fixed(old) != fixed(new) {
+        let why = "pod updates may not change fields other than `spec.containers[*].image`,\
+                   `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to \
+                   existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously \
+                   negative)";
+        causes.push(Cause::forbidden("spec", why));
+    }
+}
+
+fn pod_restart(spec: &Value, path: &str, known: &[&str], causes: &mut Vec<Cause>) {
+    let policy = string(spec, "/restartPolicy");
+    if !known.contains(&policy) {
+        let known: Vec<String> = known.iter().map(|policy| (*policy).to_owned()).collect();
+        causes.push(Cause::unsupported(format!("{path}.restartPolicy"), &policy.into(), &known));
+    }
+}
+
+fn job_restart(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let field = format!("{path}.restartPolicy");
+    match string(spec, "/restartPolicy") {
+        "OnFailure" | "Never" => {}
+        // What was not said defaults to it, and a Job's pods must end.
+        "" | "Always" => causes.push(Cause::required(field, "valid values: \"OnFailure\", \"Never\"")),
+        _ => pod_restart(spec, path, &["OnFailure", "Never"], causes),
+    }
+}
+
+fn schedule(object: &Value, causes: &mut Vec<Cause>) {
+    let text = string(object, "/spec/schedule");
+    if text.is_empty() {
+        causes.push(Cause::required("spec.schedule", ""));
+    } else if !text.starts_with('@') && text.split_whitespace().count() != 5 {
+        let why = format!("expected exactly 5 fields, found {}: {text:?}", text.split_whitespace().count());
+        causes.push(Cause::invalid("spec.schedule", &text.into(), why));
     }
 }
 
@@ -209,6 +354,9 @@ fn service(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let mut names = std::collections::BTreeSet::new();
     for (index, port) in ports.iter().enumerate() {
         port_range(&port["port"], &format!("spec.ports[{index}].port"), causes);
+        if port["targetPort"].is_number() {
+            port_range(&port["targetPort"], &format!("spec.ports[{index}].targetPort"), causes);
+        }
         let name = string(port, "/name");
         if name.is_empty() && ports.len() > 1 {
             causes.push(Cause::required(format!("spec.ports[{index}].name"), ""));

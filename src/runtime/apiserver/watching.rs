@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, StreamBody};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use super::registry::Resource;
 use super::selector::Selector;
 use super::server::Inner;
@@ -46,6 +46,10 @@ pub(super) fn watch(call: &Call) -> Result<Response<Body>, Failure> {
     let selector = Selector::parse(query.get("labelSelector"), query.get("fieldSelector"), &call.resource)?;
     let version = query.number("resourceVersion")?.filter(|version| *version > 0);
     let initial = query.flag("sendInitialEvents");
+    if initial && query.get("resourceVersionMatch") != Some("NotOlderThan") {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        return Err(Failure::invalid_option("ListOptions", Cause::forbidden("resourceVersionMatch", why)));
+    }
     let seconds = query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0);
     let time = seconds.map_or(limits::WATCH_TIME, Duration::from_secs).min(limits::WATCH_TIME);
     let mut watching = Watching {
@@ -112,7 +116,13 @@ impl Watching {
                 (true, false) => "DELETED",
                 (false, false) => continue,
             };
-            let line = self.line(kind, &event.object);
+            // What goes out of sight is shown as it was when it was last seen, at the version of the change.
+            let line = match (kind, event.change, &event.previous) {
+                ("DELETED", change, Some(previous)) if change != Change::Deleted => {
+                    self.line(kind, &Object::new(event.object.version, previous.value()))
+                }
+                _ => self.line(kind, &event.object),
+            };
             self.ready.push_back(line);
         }
     }
@@ -126,7 +136,7 @@ impl Watching {
     }
 
     fn bookmark(&self, version: u64, initial_end: bool) -> Bytes {
-        let mut metadata = json!({"resourceVersion": version.to_string(), "creationTimestamp": null});
+        let mut metadata = json!({"resourceVersion": version.to_string()});
         if initial_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }

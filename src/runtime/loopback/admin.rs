@@ -4,16 +4,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::net;
-use crate::proxy::admin;
-use crate::proxy::directory::Directory;
+use crate::proxy::admin::{self, Subject};
 use crate::serve::{self, Body, Limits};
-use crate::telemetry::Registry;
 
 /// Istio's ports for merged metrics, for health checks and for the proxy's own metrics.
 const PORTS: [u16; 3] = [15_020, 15_021, 15_090];
@@ -22,7 +20,7 @@ const PORTS: [u16; 3] = [15_020, 15_021, 15_090];
 const PATHS: [&str; 2] = ["/stats/prometheus", "/healthz/ready"];
 
 /// Serves a pod's ports until `token` is cancelled. A port that is taken is said and left out.
-pub(super) fn start(pod: Ipv4Addr, directory: &Directory, registry: &Registry, token: &CancellationToken) {
+pub(super) fn start(pod: Ipv4Addr, subject: &Subject, token: &CancellationToken) {
     for port in PORTS {
         let listener = net::bind(SocketAddr::from((pod, port))).map_err(|error| error.to_string());
         let listener = listener.and_then(|listener| {
@@ -38,25 +36,21 @@ pub(super) fn start(pod: Ipv4Addr, directory: &Directory, registry: &Registry, t
                 continue;
             }
         };
-        let (directory, registry) = (directory.clone(), registry.clone());
+        let subject = subject.clone();
         let service = serve::handler(move |request: Request<Incoming>| {
-            let response = answer(&request, &directory, &registry);
+            let response = answer(&request, &subject);
             async move { response }
         });
         tokio::spawn(serve::serve(listener, None, Limits::default(), service, token.clone()));
     }
 }
 
-fn answer(request: &Request<Incoming>, directory: &Directory, registry: &Registry) -> Response<Body> {
+fn answer(request: &Request<Incoming>, subject: &Subject) -> Response<Body> {
     let (method, path) = (request.method(), request.uri().path());
     if !PATHS.contains(&path) {
         let mut response = Response::new(serve::full(format!("there are {}\n", PATHS.join(" and "))));
         *response.status_mut() = StatusCode::NOT_FOUND;
         return response;
     }
-    let answered = admin::handle(admin::Request { method, path }, directory, registry);
-    let mut response = Response::new(serve::full(answered.body));
-    *response.status_mut() = answered.status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(answered.content_type));
-    response
+    admin::handle(admin::Request { method, path }, subject).into_http()
 }

@@ -14,6 +14,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
@@ -152,7 +154,7 @@ impl Forwarder {
 
     /// Lets a pod call; the value of its `http_proxy`.
     pub(super) fn admit(&self, pod: &PodSpecLite, ip: IpAddr, token: &str) -> String {
-        let credentials = format!("Basic {}", crate::runtime::samples::base64(format!("pod:{token}").as_bytes()));
+        let credentials = format!("Basic {}", BASE64_STANDARD.encode(format!("pod:{token}")));
         let caller = Caller { uid: pod.uid.clone(), namespace: pod.namespace.clone(), ip };
         self.callers.write().insert(credentials, caller);
         format!("http://pod:{token}@{}", self.address)

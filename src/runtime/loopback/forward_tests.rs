@@ -2,6 +2,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -9,7 +11,6 @@ use tokio::time::timeout;
 use super::forward::Forwarder;
 use super::names::Names;
 use crate::runtime::node::network::PodSpecLite;
-use crate::runtime::samples::base64;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -47,7 +48,7 @@ fn bench() -> Bench {
 }
 
 fn authorization() -> String {
-    format!("proxy-authorization: Basic {}\r\n", base64(b"pod:secret"))
+    format!("proxy-authorization: Basic {}\r\n", BASE64_STANDARD.encode("pod:secret"))
 }
 
 /// Answers every connection with `answer`, after a request's head; an empty answer resets.

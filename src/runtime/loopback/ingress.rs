@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 /// The port of the gateway's pod that the machine's port leads to: the target of port 80 of `istio-ingressgateway`.
 const TARGET_PORT: u16 = 8080;
 
-/// The ingress port. It is kept from the moment it is chosen, and lent to one gateway's pod at a time.
+/// The ingress port. It is kept from the moment it is chosen, and lent to one gateway's pod at a time: the ingress gateway's, or
+/// that of a Gateway of the Gateway API, whichever has a listener for it first.
 #[derive(Debug)]
 pub struct Ingress {
     address: SocketAddr,
@@ -18,7 +19,10 @@ pub struct Ingress {
 struct State {
     /// Keeps the port while no pod has it.
     reserved: Option<TcpListener>,
+    /// The ingress gateway's pod.
     holder: Option<String>,
+    /// The pod that serves it: the first to have a listener for it.
+    server: Option<String>,
 }
 
 impl Ingress {
@@ -28,7 +32,7 @@ impl Ingress {
     /// The system's, where the socket has no address.
     pub fn new(reserved: TcpListener) -> std::io::Result<Self> {
         let address = reserved.local_addr()?;
-        Ok(Self { address, state: Mutex::new(State { reserved: Some(reserved), holder: None }) })
+        Ok(Self { address, state: Mutex::new(State { reserved: Some(reserved), holder: None, server: None }) })
     }
 
     /// Where it listens.
@@ -50,19 +54,26 @@ impl Ingress {
     /// Takes the port back from `uid`, whose sockets are closed by now.
     pub(super) fn take_back(&self, uid: &str) {
         let mut state = self.state.lock();
-        if state.holder.as_deref() == Some(uid) {
-            state.holder = None;
+        let mut had = state.server.take_if(|server| server == uid).is_some();
+        had |= state.holder.take_if(|holder| holder == uid).is_some();
+        if had && state.server.is_none() && state.holder.is_none() {
             // A stranger who was quicker is found by the next pod, which says so.
             state.reserved = TcpListener::bind(self.address).ok();
         }
     }
 
-    /// The addresses on which a gateway's pod at `pod` serves `port`, with the machine's own if it `holds` that.
-    pub(super) fn addresses(&self, pod: Ipv4Addr, port: u16, holds: bool) -> Vec<SocketAddr> {
+    /// The addresses on which the pod `uid` at `pod`, a gateway, serves `port`; with the machine's own if it `may` have that and
+    /// no other gateway serves it.
+    pub(super) fn addresses(&self, pod: Ipv4Addr, port: u16, uid: &str, may: bool) -> Vec<SocketAddr> {
         let own = SocketAddr::from((pod, port));
         let mut addresses = vec![own];
-        if holds && port == TARGET_PORT {
-            addresses.push(self.address);
+        if may && port == TARGET_PORT {
+            let mut state = self.state.lock();
+            if state.server.as_deref().is_none_or(|server| server == uid) {
+                state.server = Some(uid.to_owned());
+                state.reserved = None;
+                addresses.push(self.address);
+            }
         }
         addresses
     }

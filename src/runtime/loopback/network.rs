@@ -14,12 +14,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::addresses::{AddressBlock, AddressError, MAX_PODS, PodAddresses};
 use super::forward::Forwarder;
 use super::names::Names;
-use super::{Ingress, admin};
+use super::{Ingress, admin as reachable};
+use crate::compile::gateway_api::GATEWAY_NAME;
 use crate::control::ControlPlane;
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::proxy::directory::Directory;
 use crate::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory};
-use crate::proxy::{self, Bind, Proxy, ProxyConfig, Workers};
+use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, admin};
 use crate::runtime::node::logs::LogStore;
 use crate::runtime::node::network::{NetworkError, PodAttachment, PodNetwork, PodSpecLite};
 use crate::telemetry::snapshot::Listed;
@@ -87,7 +88,6 @@ struct Hosted {
     proxy: Proxy,
     namespace: Arc<str>,
     directory: Directory,
-    registry: Registry,
     /// Ends the tasks that keep the directory.
     _control: DropGuard,
     _listed: Listed,
@@ -182,12 +182,11 @@ impl LoopbackNetwork {
         let mut config = ProxyConfig::new(name.clone(), namespace.clone(), directory.clone());
         config.listeners = listeners;
         config.registry = registry.clone();
-        let counts = registry.clone();
         config.access_log = Some(Arc::new(log));
         let proxy = Proxy::start(&self.options.workers, config).map_err(|error| failed(pod, error))?;
-        admin::start(addresses.pod, &directory, &registry, &control);
+        reachable::start(addresses.pod, &proxy.subject(), &control);
         let listed = self.options.registries.list(&format!("{namespace}/{name}"), registry);
-        let hosted = Hosted { proxy, namespace, directory, registry: counts, _control: ends_control, _listed: listed };
+        let hosted = Hosted { proxy, namespace, directory, _control: ends_control, _listed: listed };
         self.hosted.lock().insert(pod.uid.clone(), hosted);
         Ok(PodAttachment { pod_ip, app_ip, env })
     }
@@ -195,9 +194,9 @@ impl LoopbackNetwork {
     fn gateway(&self, pod: &PodSpecLite, addresses: PodAddresses) -> Bind {
         let (label, value) = INGRESS_LABEL;
         let is_ingress = pod.labels.get(label).is_some_and(|found| found == value);
-        let holds = is_ingress && self.options.ingress.lend(&pod.uid);
-        let ingress = Arc::clone(&self.options.ingress);
-        Bind::Gateway { addresses: Arc::new(move |port| ingress.addresses(addresses.pod, port, holds)) }
+        let may = pod.labels.contains_key(GATEWAY_NAME) || (is_ingress && self.options.ingress.lend(&pod.uid));
+        let (ingress, uid) = (Arc::clone(&self.options.ingress), pod.uid.clone());
+        Bind::Gateway { addresses: Arc::new(move |port| ingress.addresses(addresses.pod, port, &uid, may)) }
     }
 
     fn release(&self, uid: &str) {
@@ -228,12 +227,9 @@ impl PodNetwork for LoopbackNetwork {
         })
     }
 
-    fn ask_proxy(&self, uid: &str, method: &http::Method, path: &str) -> Option<(u16, String)> {
-        let hosted = self.hosted.lock();
-        let hosted = hosted.get(uid)?;
-        let request = proxy::admin::Request { method, path };
-        let answer = proxy::admin::handle(request, &hosted.directory, &hosted.registry);
-        Some((answer.status.as_u16(), answer.body))
+    fn ask_proxy(&self, uid: &str, method: &http::Method, path: &str) -> Option<admin::Response> {
+        let subject = self.hosted.lock().get(uid)?.proxy.subject();
+        Some(admin::handle(admin::Request { method, path }, &subject))
     }
 
     fn sidecar_ready(&self, uid: &str) -> bool {

@@ -19,11 +19,19 @@ use tokio::time::timeout;
 
 use super::network::{PodAttachment, PodNetwork, PodSpecLite};
 use super::spawn::{Process, Spawner};
+use crate::proxy::admin;
 use crate::runtime::apiserver::{Duplex, ExecOptions, Execution, PodStreams};
 use crate::runtime::tools;
+use crate::serve::{self, Limits};
 
 /// Time for a connection to a port of a pod.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// Where a proxy tells about itself: Istio's port.
+const ADMIN_PORT: u16 = 15_000;
+
+/// Bytes on their way on a connection to it.
+const ADMIN_BUFFER: usize = 64 << 10;
 
 /// Names of this variable's kind tell a shell that somebody sits in front of it.
 const TTY_VARIABLE: &str = "MESH_TTY";
@@ -161,11 +169,18 @@ impl PodStreams for RunningPods {
     }
 
     fn dial(&self, namespace: &str, pod: &str, port: u16) -> BoxFuture<'static, io::Result<Box<dyn Duplex>>> {
-        let found =
-            self.pods.lock().get(&(namespace.to_owned(), pod.to_owned())).map(|entry| (entry.app_ip, entry.pod_ip));
+        let found = self
+            .pods
+            .lock()
+            .get(&(namespace.to_owned(), pod.to_owned()))
+            .map(|entry| (entry.app_ip, entry.pod_ip, (Arc::clone(&entry.network), entry.uid.clone())));
         let name = format!("{namespace}/{pod}");
         Box::pin(async move {
-            let (app, own) = found.ok_or_else(|| io::Error::other(format!("pod {name} does not run")))?;
+            let (app, own, (network, uid)) =
+                found.ok_or_else(|| io::Error::other(format!("pod {name} does not run")))?;
+            if port == ADMIN_PORT && network.ask_proxy(&uid, &Method::GET, "/").is_some() {
+                return Ok(administered(network, uid));
+            }
             let mut failure = io::Error::other(format!("pod {name} has no address"));
             // As from within the pod: the app first, then what the pod shows to others.
             for ip in [app, own] {
@@ -178,6 +193,28 @@ impl PodStreams for RunningPods {
             Err(io::Error::new(failure.kind(), format!("failed to connect to port {port} of pod {name}: {failure}")))
         })
     }
+}
+
+/// A connection to the port on which a pod's proxy tells about itself. No socket listens there: only who may forward a port of the
+/// pod gets to it.
+fn administered(network: Arc<dyn PodNetwork>, uid: String) -> Box<dyn Duplex> {
+    let (ours, theirs) = tokio::io::duplex(ADMIN_BUFFER);
+    let service = serve::handler(move |request: http::Request<hyper::body::Incoming>| {
+        let answer = network.ask_proxy(&uid, request.method(), request.uri().path());
+        async move {
+            answer.map_or_else(
+                || {
+                    let mut gone = http::Response::new(serve::full("the pod's proxy does not run\n"));
+                    *gone.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                    gone
+                },
+                admin::Response::into_http,
+            )
+        }
+    });
+    // Ends with the connection.
+    tokio::spawn(serve::serve_stream(ours, Limits::default(), service));
+    Box::new(theirs)
 }
 
 async fn process(place: ContainerPlace, options: ExecOptions) -> io::Result<Execution> {
@@ -224,7 +261,10 @@ fn proxy(network: &dyn PodNetwork, uid: &str, command: &[String]) -> Execution {
             let path = format!("/{}", path.trim_start_matches('/'));
             let path = path.split('?').next().unwrap_or_default();
             match network.ask_proxy(uid, &method, path) {
-                Some((status, body)) => (i32::from(status >= 400), body, String::new()),
+                Some(answer) => {
+                    let failed = answer.status.is_client_error() || answer.status.is_server_error();
+                    (i32::from(failed), answer.body, String::new())
+                }
                 None => (1, String::new(), "the pod's proxy does not run\n".to_owned()),
             }
         }

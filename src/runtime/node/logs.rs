@@ -69,7 +69,7 @@ pub enum LogError {
 /// What part of a log to read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogQuery {
-    /// Wait for further lines until the container's pod is gone.
+    /// Wait for further lines until the container's run has ended.
     pub follow: bool,
     /// Only the last lines.
     pub tail_lines: Option<usize>,
@@ -81,7 +81,7 @@ pub struct LogQuery {
     pub until: Option<Timestamp>,
 }
 
-/// Where a follower is: `(file generation, pod still there)`; each change wakes it.
+/// Where a follower is: the file's generation, and whether somebody still writes; each change wakes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Progress {
     generation: u64,
@@ -150,6 +150,7 @@ impl LogStore {
         let mut runs = log.runs.lock();
         *runs = (Some(Timestamp::now()), runs.0);
         drop(runs);
+        log.progress.send_modify(|progress| progress.open = true);
         Ok(LogWriter { log, file: None, size: 0 })
     }
 
@@ -345,6 +346,13 @@ pub(super) struct LogWriter {
     log: Log,
     file: Option<File>,
     size: u64,
+}
+
+impl Drop for LogWriter {
+    /// Who follows a run ends with it, as with kubelet.
+    fn drop(&mut self) {
+        self.log.progress.send_modify(|progress| progress.open = false);
+    }
 }
 
 impl LogWriter {
@@ -572,6 +580,23 @@ mod tests {
         store.remove("default", "web", "u1");
         assert!(follower.next().await.is_none());
         assert!(store.read("default", "web", None, LogQuery::default()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_follower_ends_with_the_run_and_the_next_run_has_followers_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LogStore::open(root.path()).unwrap();
+        let follow = || store.read("default", "web", None, LogQuery { follow: true, ..LogQuery::default() }).unwrap();
+        let mut writer = store.writer("default", "web", "u1", "app").unwrap();
+        writer.write("stdout", b"first\n").unwrap();
+        let follower = follow();
+        drop(writer);
+        assert_eq!(text(follower).await, "first\n");
+        let mut writer = store.writer("default", "web", "u1", "app").unwrap();
+        let mut follower = follow();
+        assert_eq!(follower.next().await.unwrap().unwrap(), "first\n");
+        writer.write("stdout", b"second\n").unwrap();
+        assert_eq!(follower.next().await.unwrap().unwrap(), "second\n");
     }
 
     #[tokio::test]

@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use futures_util::future::BoxFuture;
 
+use crate::proxy::admin;
+
 /// What a network may know about a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodSpecLite {
@@ -82,8 +84,8 @@ pub trait PodNetwork: Send + Sync + 'static {
     /// Ends the pod's proxy (draining it) and frees its addresses. Unknown uids are ignored.
     fn detach(&self, uid: &str) -> BoxFuture<'_, ()>;
 
-    /// Asks the pod's proxy about itself: status code and body. `None` where the pod has no proxy.
-    fn ask_proxy(&self, _uid: &str, _method: &http::Method, _path: &str) -> Option<(u16, String)> {
+    /// Asks the pod's proxy about itself. `None` where the pod has no proxy.
+    fn ask_proxy(&self, _uid: &str, _method: &http::Method, _path: &str) -> Option<admin::Response> {
         None
     }
 

@@ -23,8 +23,9 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::runtime) use bookinfo::form::RESERVED;
+
 pub use app::{App, ReviewsVersion};
-pub(in crate::runtime) use client::base64;
 pub use client::{Client, ClientError, Fetched, ProxyAddress};
 pub use context::{AppContext, Environment};
 pub use image::{entrypoint, known_images, resolve};

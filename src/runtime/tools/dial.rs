@@ -4,8 +4,10 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::runtime::loopback::REFUSAL;
-use crate::runtime::samples::base64;
 
 /// Longest head of a proxy's answer to CONNECT.
 const HEAD: usize = 16 << 10;
@@ -55,7 +57,7 @@ impl Proxy {
         } else {
             format!("{host}:1080")
         };
-        Ok(Self { address, authorization: user.map(|user| format!("Basic {}", base64(user.as_bytes()))) })
+        Ok(Self { address, authorization: user.map(|user| format!("Basic {}", BASE64_STANDARD.encode(user))) })
     }
 }
 

@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use super::list::flags;
 use super::{Call, Files};
 
@@ -570,13 +573,12 @@ pub(super) fn base64(call: &mut Call<'_>) -> io::Result<u8> {
     })?;
     if decode {
         text.retain(|byte| !byte.is_ascii_whitespace());
-        let quoted = serde_json::Value::String(String::from_utf8_lossy(&text).into_owned());
-        match serde_json::from_value::<k8s_openapi::ByteString>(quoted) {
-            Ok(decoded) => call.out.write_all(&decoded.0)?,
+        match BASE64_STANDARD.decode(&text) {
+            Ok(decoded) => call.out.write_all(&decoded)?,
             Err(_) => return call.usage(1, "invalid input"),
         }
     } else {
-        let encoded = crate::runtime::samples::base64(&text);
+        let encoded = BASE64_STANDARD.encode(&text);
         let width = if flags.contains('w') { usize::MAX } else { 76 };
         for line in encoded.as_bytes().chunks(width) {
             call.out.write_all(line)?;

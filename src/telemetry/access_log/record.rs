@@ -113,16 +113,18 @@ impl AccessRecord<'_> {
     fn write_text(&self, start: &str, line: &mut String) {
         let text =
             |line: &mut String, value: &[u8]| if value.is_empty() { line.push('-') } else { escape(line, value) };
-        let number = |line: &mut String, value: u64| put(line, format_args!("{value}"));
         let shown = |line: &mut String, value: Option<&dyn Display>| match value {
-            Some(value) => escape(line, value.to_string().as_bytes()),
+            // Writing to a String cannot fail.
+            Some(value) => drop(write!(Escaped(line), "{value}")),
             None => line.push('-'),
         };
         let address = |line: &mut String, value: Option<SocketAddr>| match value {
-            Some(value) => put(line, format_args!("{value}")),
+            Some(value) => address(line, value),
             None => line.push('-'),
         };
-        put(line, format_args!("[{start}] \""));
+        line.push('[');
+        line.push_str(start);
+        line.push_str("] \"");
         text(line, self.method);
         line.push(' ');
         text(line, self.path);
@@ -211,7 +213,9 @@ impl Object<'_> {
     fn name(&mut self, name: &str) {
         self.line.push(if self.first { '{' } else { ',' });
         self.first = false;
-        put(self.line, format_args!("\"{name}\":"));
+        self.line.push('"');
+        self.line.push_str(name);
+        self.line.push_str("\":");
     }
 
     fn text(&mut self, name: &str, value: &[u8]) {
@@ -221,14 +225,11 @@ impl Object<'_> {
             return;
         }
         self.line.push('"');
-        for byte in value {
-            match byte {
-                b'"' => self.line.push_str("\\\""),
-                b'\\' => self.line.push_str("\\\\"),
-                0x20..=0x7e => self.line.push(char::from(*byte)),
-                other => put(self.line, format_args!("\\u{other:04x}")),
-            }
-        }
+        in_runs(self.line, value, |line, byte| match byte {
+            b'"' => line.push_str("\\\""),
+            b'\\' => line.push_str("\\\\"),
+            other => put(line, format_args!("\\u{other:04x}")),
+        });
         self.line.push('"');
     }
 
@@ -240,19 +241,62 @@ impl Object<'_> {
     fn number(&mut self, name: &str, value: Option<u64>) {
         self.name(name);
         match value {
-            Some(value) => put(self.line, format_args!("{value}")),
+            Some(value) => number(self.line, value),
             None => self.line.push_str("null"),
         }
     }
 }
 
+/// Writes as text fields are written, without a copy in between.
+struct Escaped<'a>(&'a mut String);
+
+impl std::fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        escape(self.0, text.as_bytes());
+        Ok(())
+    }
+}
+
 fn escape(line: &mut String, value: &[u8]) {
-    for byte in value {
-        match byte {
-            b'"' | b'\\' | 0..=0x1f | 0x7f..=0xff => put(line, format_args!("\\x{byte:02X}")),
-            printable => line.push(char::from(*printable)),
+    in_runs(line, value, |line, byte| put(line, format_args!("\\x{byte:02X}")));
+}
+
+/// Appends `value`: printable ASCII as it is, a run at a time, and every other byte, quotes and backslashes as `special` says.
+fn in_runs(line: &mut String, value: &[u8], special: impl Fn(&mut String, u8)) {
+    let mut rest = value;
+    loop {
+        let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..=0xff));
+        let (run, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        // ASCII, so it is text.
+        line.push_str(str::from_utf8(run).unwrap_or_default());
+        let Some((byte, behind)) = behind.split_first() else { return };
+        special(line, *byte);
+        rest = behind;
+    }
+}
+
+/// Appends a number; the formatting machinery costs several times of this, and a line has a dozen of them.
+fn number(line: &mut String, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut begin = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+        begin -= 1;
+        if value == 0 {
+            break;
         }
     }
+    line.push_str(str::from_utf8(digits.get(begin..).unwrap_or_default()).unwrap_or_default());
+}
+
+fn address(line: &mut String, address: SocketAddr) {
+    let SocketAddr::V4(address) = address else { return put(line, format_args!("{address}")) };
+    for (octet, end) in address.ip().octets().into_iter().zip(['.', '.', '.', ':']) {
+        number(line, octet.into());
+        line.push(end);
+    }
+    number(line, address.port().into());
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -313,6 +357,20 @@ mod tests {
             assert!(line.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte)), "{line}");
         }
         assert!(line(&record, AccessLogFormat::Text).contains(r#""x\x22\x0A[forged] \x5C \x1B[2J\xFF""#));
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_written_as_everywhere() {
+        for value in [0, 7, 10, 99, 100, 65_535, u64::MAX] {
+            let mut line = String::new();
+            number(&mut line, value);
+            assert_eq!(line, value.to_string());
+        }
+        for text in ["0.0.0.0:0", "255.10.1.99:65535", "[::1]:80", "[fd00::1%3]:9080"] {
+            let mut line = String::new();
+            address(&mut line, text.parse().expect("an address"));
+            assert_eq!(line, text);
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub struct LogHandle {
     shared: Arc<Shared>,
     buffer: Arc<Mutex<String>>,
     format: AccessLogFormat,
-    second: (i64, String),
+    second: (u64, String),
 }
 
 impl AccessLog {
@@ -62,7 +62,7 @@ impl AccessLog {
     pub fn handle(&self) -> LogHandle {
         let buffer = Arc::new(Mutex::new(String::new()));
         self.shared.state.lock().buffers.push(buffer.clone());
-        LogHandle { shared: self.shared.clone(), buffer, format: self.format, second: (i64::MIN, String::new()) }
+        LogHandle { shared: self.shared.clone(), buffer, format: self.format, second: (0, String::new()) }
     }
 
     /// Lines lost so far.
@@ -91,29 +91,39 @@ impl fmt::Debug for AccessLog {
 impl LogHandle {
     /// Appends a line; never waits for the sink.
     pub fn log(&mut self, record: &AccessRecord<'_>) {
-        let start = Timestamp::try_from(record.start).unwrap_or(Timestamp::UNIX_EPOCH);
-        let start = self.timestamp(start);
+        let start = timestamp(&mut self.second, record.start);
         let mut buffer = self.buffer.lock();
         if buffer.len() >= MAX_WAITING {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let first = buffer.is_empty();
-        record.write(self.format, &start, &mut buffer);
+        record.write(self.format, start, &mut buffer);
         drop(buffer);
         if first {
             self.shared.state.lock().waiting = true;
             self.shared.wake.notify_one();
         }
     }
+}
 
-    /// `2026-11-23T09:00:00.123Z`; the part down to the second is kept, because most lines share it.
-    fn timestamp(&mut self, time: Timestamp) -> String {
-        if self.second.0 != time.as_second() {
-            self.second = (time.as_second(), time.strftime("%Y-%m-%dT%H:%M:%S").to_string());
-        }
-        format!("{}.{:03}Z", self.second.1, time.subsec_millisecond().max(0))
+/// `2026-11-23T09:00:00.123Z`. The text is kept with its second, because most lines share the part down to it.
+fn timestamp((second, text): &mut (u64, String), time: SystemTime) -> &str {
+    /// Bytes down to the second.
+    const TO_SECOND: usize = "2026-11-23T09:00:00".len();
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    if *second != since.as_secs() || text.is_empty() {
+        let start = Timestamp::from_second(since.as_secs().try_into().unwrap_or(0)).unwrap_or(Timestamp::UNIX_EPOCH);
+        (*second, *text) = (since.as_secs(), start.strftime("%Y-%m-%dT%H:%M:%S").to_string());
     }
+    text.truncate(TO_SECOND);
+    text.push('.');
+    let milliseconds = since.subsec_millis();
+    for place in [100, 10, 1] {
+        text.push(char::from(b'0' + (milliseconds / place % 10) as u8));
+    }
+    text.push('Z');
+    text
 }
 
 impl fmt::Debug for LogHandle {
@@ -209,6 +219,19 @@ mod tests {
         log.handle().log(&AccessRecord { code: 204, ..AccessRecord::new(SystemTime::UNIX_EPOCH) });
         let line = receiver.recv_timeout(Duration::from_secs(5)).expect("a line");
         assert!(line.starts_with(b"[1970-01-01T00:00:00.000Z] "), "{}", String::from_utf8_lossy(&line));
+    }
+
+    #[test]
+    fn lines_say_when_to_the_millisecond() {
+        let mut kept = (0, String::new());
+        let mut at = |milliseconds| {
+            timestamp(&mut kept, SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds)).to_owned()
+        };
+        assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(at(7), "1970-01-01T00:00:00.007Z");
+        assert_eq!(at(1_795_424_400_120), "2026-11-23T09:00:00.120Z");
+        assert_eq!(at(1_795_424_400_999), "2026-11-23T09:00:00.999Z");
+        assert_eq!(at(1_795_424_401_001), "2026-11-23T09:00:01.001Z");
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::model::handling::RETRY_CONDITIONS;
 use crate::model::{
-    AbortStatus, ClusterName, Cors, DirectResponse, Fault, Handling, HeaderChanges, HeaderEdits, Mirror, PathRewrite,
-    Redirect, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, StringMatch, Substitution,
+    AbortStatus, ClusterName, Cors, DirectResponse, Fault, Handling, HeaderChanges, HeaderEdits, HeaderText, Mirror,
+    PathRewrite, Redirect, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, StringMatch,
+    Substitution,
 };
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, port, required};
 use crate::wire::proto::mesh::v1;
@@ -206,9 +207,11 @@ impl TryFrom<v1::HeaderEdits> for HeaderEdits {
 
 impl From<&HeaderChanges> for v1::HeaderChanges {
     fn from(changes: &HeaderChanges) -> Self {
-        let lines = |lines: &[(Box<str>, Box<str>)]| {
+        let lines = |lines: &[(Box<str>, HeaderText)]| {
             let lines = lines.iter();
-            lines.map(|(name, value)| v1::HeaderLine { name: name.to_string(), value: value.to_string() }).collect()
+            lines
+                .map(|(name, value)| v1::HeaderLine { name: name.to_string(), value: value.as_str().to_owned() })
+                .collect()
         };
         Self {
             remove: changes.remove.iter().map(ToString::to_string).collect(),
@@ -231,7 +234,7 @@ impl TryFrom<v1::HeaderChanges> for HeaderChanges {
             }
             Ok(name.into())
         }
-        let line = |line: v1::HeaderLine| Ok((name("name", line.name)?, line_text("value", line.value)?));
+        let line = |line: v1::HeaderLine| Ok((name("name", line.name)?, line_text("value", line.value)?.into()));
         Ok(Self {
             remove: list("remove", message.remove, |removed| name("", removed))?,
             set: list("set", message.set, line)?,

@@ -8,6 +8,7 @@ mod handling;
 mod origination;
 mod policy;
 mod pool;
+mod provider;
 mod proxy;
 mod routes;
 mod service;

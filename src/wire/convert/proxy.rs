@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::identity::{TrustBundle, TrustDomain};
-use crate::model::authz::Policy;
+use crate::model::authz::{Policy, Provider};
 use crate::model::token::TokenRule;
 use crate::model::{
     ClientCertificates, HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode,
@@ -101,6 +101,7 @@ impl From<&InboundPolicy> for v1::InboundPolicy {
             services: policy.services.iter().map(v1::InboundService::from).collect(),
             tokens: policy.tokens.iter().map(v1::TokenRule::from).collect(),
             authorization: policy.authorization.iter().map(v1::AuthorizationPolicy::from).collect(),
+            providers: policy.providers.iter().map(v1::AuthorizationProvider::from).collect(),
         }
     }
 }
@@ -126,6 +127,7 @@ impl TryFrom<v1::InboundPolicy> for InboundPolicy {
             services: list("services", message.services, InboundService::try_from)?,
             tokens: list("tokens", message.tokens, TokenRule::try_from)?,
             authorization: list("authorization", message.authorization, Policy::try_from)?,
+            providers: list("providers", message.providers, Provider::try_from)?,
         })
     }
 }

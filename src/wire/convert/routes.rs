@@ -236,6 +236,7 @@ impl From<&StringMatch> for v1::StringMatch {
             StringMatch::PrefixIgnoringCase(value) => Kind::PrefixIgnoringCase(Bytes::copy_from_slice(value)),
             StringMatch::Regex(expression) => Kind::Regex(expression.as_str().to_owned()),
             StringMatch::Present => Kind::Present(true),
+            StringMatch::Segments(value) => Kind::Segments(Bytes::copy_from_slice(value)),
         };
         Self { kind: Some(kind) }
     }
@@ -253,6 +254,7 @@ impl TryFrom<v1::StringMatch> for StringMatch {
             Kind::Regex(source) => {
                 Self::Regex(WholeMatch::new(&source).map_err(|error| ConvertError::new("regex", error))?)
             }
+            Kind::Segments(value) => Self::Segments((*value).into()),
             Kind::Present(true) => Self::Present,
             Kind::Present(false) => {
                 return Err(ConvertError::new("present", Problem::Text("false".to_owned(), "presence")));

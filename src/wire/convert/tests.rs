@@ -8,7 +8,8 @@ use prost::Message;
 
 use super::*;
 use crate::model::authz::{
-    Attribute, Condition, HostMatch, Policy, PolicyAction, Rule, TemplatePart, Text, ValueMatch,
+    Attribute, CheckedBody, Condition, HostMatch, HttpCheck, Policy, PolicyAction, Provider, ProviderProtocol, Rule,
+    TemplatePart, Text, ValueMatch,
 };
 use crate::model::matching::WholeMatch;
 use crate::model::policy::PortPolicies;
@@ -143,7 +144,7 @@ fn share() -> impl Strategy<Value = Share> {
 
 fn header_changes() -> impl Strategy<Value = HeaderChanges> {
     let name = || "x-[a-z]{1,6}".prop_map(Box::from);
-    let lines = || vec((name(), boxed()), 0..3);
+    let lines = || vec((name(), boxed().prop_map(HeaderText::from)), 0..3);
     (vec(name(), 0..3), lines(), lines()).prop_map(|(remove, set, add)| HeaderChanges { remove, set, add })
 }
 
@@ -463,6 +464,40 @@ fn authorization() -> impl Strategy<Value = Policy> {
     })
 }
 
+fn provider() -> impl Strategy<Value = Provider> {
+    let name = || prop_oneof![Just(Text::Exact((*b"x-a").into())), Just(Text::Prefix((*b"x-").into()))];
+    let names = move || vec(name(), 0..2);
+    let lines = vec((text().prop_map(|it| Box::from(&*it)), text().prop_map(|it| Box::from(&*it))), 0..2);
+    let check = (text(), names(), lines, names(), names(), names()).prop_map(
+        |(path_prefix, request_headers, additional_headers, upstream_on_allow, downstream_on_allow, on_deny)| {
+            HttpCheck {
+                path_prefix,
+                request_headers,
+                additional_headers,
+                upstream_on_allow,
+                downstream_on_allow,
+                downstream_on_deny: on_deny,
+            }
+        },
+    );
+    let protocol = prop_oneof![Just(ProviderProtocol::Grpc), check.prop_map(ProviderProtocol::Http)];
+    let body = (any::<u32>(), any::<bool>(), any::<bool>())
+        .prop_map(|(max_bytes, allow_partial, as_bytes)| CheckedBody { max_bytes, allow_partial, as_bytes });
+    let times = (1u64..1_000_000).prop_map(std::time::Duration::from_millis);
+    (text(), text(), 1u16.., times, any::<bool>(), 400u16..600, option::of(body), protocol).prop_map(
+        |(name, host, port, timeout, fail_open, status_on_error, body, protocol)| Provider {
+            name,
+            host,
+            port,
+            timeout,
+            fail_open,
+            status_on_error,
+            body,
+            protocol,
+        },
+    )
+}
+
 fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
     let service =
         (text(), text(), text(), 1u16.., protocol()).prop_map(|(host, name, namespace, target_port, protocol)| {
@@ -470,15 +505,18 @@ fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
         });
     let default_mtls = (mtls(), option::of(provenance()));
     let port_mtls = vec((1u16.., mtls(), provenance()), 0..3);
-    (workload(), default_mtls, port_mtls, vec(service, 0..3), vec(authorization(), 0..2), option::of(token_rule()))
-        .prop_map(|(workload, default_mtls, port_mtls, services, authorization, tokens)| InboundPolicy {
+    let policies = (vec(authorization(), 0..2), vec(provider(), 0..2));
+    (workload(), default_mtls, port_mtls, vec(service, 0..3), policies, option::of(token_rule())).prop_map(
+        |(workload, default_mtls, port_mtls, services, (authorization, providers), tokens)| InboundPolicy {
             tokens: tokens.into_iter().collect(),
             authorization,
+            providers,
             workload: Arc::new(workload),
             default_mtls,
             port_mtls,
             services,
-        })
+        },
+    )
 }
 
 fn host_patterns() -> impl Strategy<Value = Vec<HostPattern>> {

@@ -431,7 +431,7 @@ pub struct HeaderMatch {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StringMatch {
-    #[prost(oneof = "string_match::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "string_match::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<string_match::Kind>,
 }
 /// Nested message and enum types in `StringMatch`.
@@ -450,6 +450,9 @@ pub mod string_match {
         Regex(::prost::alloc::string::String),
         #[prost(bool, tag = "6")]
         Present(bool),
+        /// A path and those below it, without a slash at its end.
+        #[prost(bytes, tag = "7")]
+        Segments(::prost::bytes::Bytes),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -666,6 +669,59 @@ pub struct InboundPolicy {
     pub authorization: ::prost::alloc::vec::Vec<AuthorizationPolicy>,
     #[prost(message, repeated, tag = "7")]
     pub tokens: ::prost::alloc::vec::Vec<TokenRule>,
+    /// Those that CUSTOM policies name, as far as they are known.
+    #[prost(message, repeated, tag = "8")]
+    pub providers: ::prost::alloc::vec::Vec<AuthorizationProvider>,
+}
+/// Whom CUSTOM policies ask (MeshConfig's extensionProviders envoyExtAuthzHttp and envoyExtAuthzGrpc).
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuthorizationProvider {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Host and port of its service.
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub port: u32,
+    #[prost(uint32, tag = "4")]
+    pub timeout_ms: u32,
+    #[prost(bool, tag = "5")]
+    pub fail_open: bool,
+    #[prost(uint32, tag = "6")]
+    pub status_on_error: u32,
+    /// Absent: the body is not looked at.
+    #[prost(message, optional, tag = "7")]
+    pub body: ::core::option::Option<CheckedBody>,
+    /// Absent: it speaks gRPC (envoy.service.auth.v3).
+    #[prost(message, optional, tag = "8")]
+    pub http: ::core::option::Option<HttpCheck>,
+}
+/// How much of a request's body a provider sees.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckedBody {
+    #[prost(uint32, tag = "1")]
+    pub max_bytes: u32,
+    #[prost(bool, tag = "2")]
+    pub allow_partial: bool,
+    #[prost(bool, tag = "3")]
+    pub as_bytes: bool,
+}
+/// What is asked over HTTP, and what of the answer goes where. Names of headers are in lower case.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HttpCheck {
+    #[prost(string, tag = "1")]
+    pub path_prefix: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub request_headers: ::prost::alloc::vec::Vec<TextMatch>,
+    #[prost(message, repeated, tag = "3")]
+    pub additional_headers: ::prost::alloc::vec::Vec<HeaderLine>,
+    #[prost(message, repeated, tag = "4")]
+    pub upstream_on_allow: ::prost::alloc::vec::Vec<TextMatch>,
+    #[prost(message, repeated, tag = "5")]
+    pub downstream_on_allow: ::prost::alloc::vec::Vec<TextMatch>,
+    /// None: all of them.
+    #[prost(message, repeated, tag = "6")]
+    pub downstream_on_deny: ::prost::alloc::vec::Vec<TextMatch>,
 }
 /// An issuer whose tokens are believed.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -1,4 +1,4 @@
-//! What service accounts may do, in one table. What it does not grant is forbidden.
+//! What the mesh's own service accounts may do, in one table, and how a refusal reads.
 
 use super::{Power, User};
 use crate::runtime::apiserver::failure::{About, Failure};
@@ -67,6 +67,14 @@ static GRANTS: &[Grant] = &[
         resources: &["*/status"],
         namespace: "",
     },
+    // What it deploys for Gateways.
+    Grant {
+        account: ISTIOD,
+        verbs: &["get", "create", "update", "patch"],
+        groups: &["", "apps", "gateway.networking.k8s.io"],
+        resources: &["deployments", "services", "serviceaccounts", "gatewayclasses"],
+        namespace: "",
+    },
     Grant {
         account: ISTIOD,
         verbs: &["create"],
@@ -92,7 +100,7 @@ static GRANTS: &[Grant] = &[
         account: "*",
         verbs: &["create"],
         groups: &["authorization.k8s.io", "authentication.k8s.io"],
-        resources: &["selfsubjectaccessreviews", "selfsubjectreviews"],
+        resources: &["selfsubjectaccessreviews", "selfsubjectreviews", "selfsubjectrulesreviews"],
         namespace: "",
     },
 ];
@@ -117,11 +125,12 @@ impl Grant {
     }
 }
 
-/// Whether `user` may.
+/// Whether the table grants it to `user`.
 #[must_use]
 pub fn allowed(user: &User, question: &Question<'_>) -> bool {
     match &user.power {
         Power::All => true,
+        Power::Bound => false,
         Power::ServiceAccount { namespace, name } => {
             let account = format!("{namespace}/{name}");
             GRANTS.iter().any(|grant| grant.covers(&account, question))
@@ -129,14 +138,8 @@ pub fn allowed(user: &User, question: &Question<'_>) -> bool {
     }
 }
 
-/// Refuses with 403 what `user` may not.
-///
-/// # Errors
-/// The refusal, in Kubernetes' words.
-pub fn authorize(user: &User, verb: Verb, question: &Question<'_>) -> Result<(), Failure> {
-    if allowed(user, question) {
-        return Ok(());
-    }
+/// The 403 for what `user` may not, in Kubernetes' words.
+pub fn refusal(user: &User, verb: Verb, question: &Question<'_>) -> Failure {
     let resource = if question.subresource.is_empty() {
         question.resource.to_owned()
     } else {
@@ -154,7 +157,7 @@ pub fn authorize(user: &User, verb: Verb, question: &Question<'_>) -> Result<(),
         question.group
     );
     let about = About::new(question.group, question.resource, question.name);
-    Err(Failure::forbidden(about, why))
+    Failure::forbidden(about, why)
 }
 
 #[cfg(test)]
@@ -189,9 +192,9 @@ mod tests {
             assert!(!allowed(&other, &question), "{question:?}");
             assert!(allowed(&User::trusted("admin"), &question));
         }
-        let refused = authorize(&other, Verb::List, &ask("list", "", "pods", "", "default"));
+        let refused = refusal(&other, Verb::List, &ask("list", "", "pods", "", "default"));
         assert_eq!(
-            refused.unwrap_err().message,
+            refused.message,
             "pods is forbidden: User \"system:serviceaccount:default:default\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\""
         );
     }

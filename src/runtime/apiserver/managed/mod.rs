@@ -128,7 +128,11 @@ pub(super) fn record(call: &Call, old: Option<&Value>, next: &mut Value, origin:
     let shape = shape(call);
     let nothing = json!({});
     let old_fields = old.map_or_else(|| nothing.clone(), owned);
-    let (changed, gone) = FieldSet::changes(&old_fields, &owned(next), &shape);
+    let mut new_fields = owned(next);
+    if old.is_none() {
+        leave_out_own(call, &mut new_fields);
+    }
+    let (changed, gone) = FieldSet::changes(&old_fields, &new_fields, &shape);
     let applied = match origin {
         Origin::Apply => call.applied.as_ref().map(|config| FieldSet::of(&owned(config), &shape)),
         Origin::Update => None,
@@ -162,10 +166,36 @@ pub(super) fn record(call: &Call, old: Option<&Value>, next: &mut Value, origin:
     }
     all.extend(own);
     all.retain(|entry| !entry.fields.is_empty());
-    all.sort_by(|a, b| (!a.apply, &a.time, &a.manager).cmp(&(!b.apply, &b.time, &b.manager)));
+    let order = |entry: &Entry| (!entry.apply, entry.time.clone(), entry.manager.clone(), entry.subresource.clone());
+    all.sort_by_key(order);
     let all: Vec<Value> = all.iter().map(Entry::to_json).collect();
-    next["metadata"]["managedFields"] = all.into();
+    match next["metadata"].as_object_mut() {
+        // Nobody owns anything: the list is left out, as every empty one is.
+        Some(metadata) if all.is_empty() => {
+            metadata.remove("managedFields");
+        }
+        _ => next["metadata"]["managedFields"] = all.into(),
+    }
     Ok(())
+}
+
+/// What the server itself puts into new objects, which counts as nobody's: (kind, pointer to the object, field).
+const SERVERS_OWN: [(&str, &str, &str); 4] = [
+    ("Namespace", "", "spec"),
+    ("Service", "/spec", "ipFamilies"),
+    ("Service", "/spec", "ipFamilyPolicy"),
+    ("Pod", "", "status"),
+];
+
+fn leave_out_own(call: &Call, object: &mut Value) {
+    let kind = call.resource.builtin.map_or("", |builtin| builtin.kind);
+    let own = SERVERS_OWN.iter().filter(|(known, ..)| *known == kind).map(|(_, pointer, field)| (*pointer, *field));
+    let status = call.version().is_ok_and(|version| version.status).then_some(("", "status"));
+    for (pointer, field) in own.chain(status) {
+        if let Some(place) = object.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            place.remove(field);
+        }
+    }
 }
 
 /// Server-side apply: what `config` makes of `live`.

@@ -45,6 +45,29 @@ impl FieldSet {
         set
     }
 
+    /// Every field that `value` sets where there was nothing, with the maps and lists that came up with it. What a kind of
+    /// Kubernetes' own always holds, even where it is empty, did not come up.
+    fn of_new(value: &Value, shape: &Shape<'_>) -> Self {
+        let mut set = Self::of(value, shape);
+        match value {
+            Value::Object(map) if !shape.atomic_map() => {
+                for (name, value) in map {
+                    if let Some(below) = set.below.get_mut(&format!("f:{name}")) {
+                        *below = Self::of_new(value, &shape.field(name));
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (step, item) in steps(items, &shape.list()).iter().flatten().zip(items) {
+                    set.below.insert(step.clone(), Self { member: true, ..Self::of_new(item, &shape.item()) });
+                }
+            }
+            _ => {}
+        }
+        set.member |= !set.below.is_empty() && !shape.always_there();
+        set
+    }
+
     /// The fields that differ between `old` and `new`: those new or changed in `new`, and those gone from it.
     pub(crate) fn changes(old: &Value, new: &Value, shape: &Shape<'_>) -> (Self, Self) {
         let (mut set, mut gone) = (Self::default(), Self::default());
@@ -65,14 +88,12 @@ impl FieldSet {
                     let below = shape.field(name);
                     let changed = match old.get(name) {
                         Some(old) => Self::changes(old, value, &below),
-                        None => (Self::of(value, &below), Self::default()),
+                        None => (Self::of_new(value, &below), Self::default()),
                     };
                     add(format!("f:{name}"), changed);
                 }
                 for (name, value) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
-                    let mut below = Self::of(value, &shape.field(name));
-                    below.member = true;
-                    add(format!("f:{name}"), (Self::default(), below));
+                    add(format!("f:{name}"), (Self::default(), Self::of(value, &shape.field(name)).whole()));
                 }
             }
             (Value::Array(old), Value::Array(new)) => {
@@ -85,13 +106,12 @@ impl FieldSet {
                     let known = old_steps.iter().position(|known| known == step).and_then(|at| old.get(at));
                     let changed = match known {
                         Some(old) => Self::changes(old, value, &item),
-                        None => (Self { member: true, ..Self::of(value, &item) }, Self::default()),
+                        None => (Self { member: true, ..Self::of_new(value, &item) }, Self::default()),
                     };
                     add(step.clone(), changed);
                 }
                 for (step, value) in old_steps.iter().zip(old).filter(|(step, _)| !new_steps.contains(step)) {
-                    let below = Self { member: true, ..Self::of(value, &item) };
-                    add(step.clone(), (Self::default(), below));
+                    add(step.clone(), (Self::default(), Self::of(value, &item).whole()));
                 }
             }
             _ => {
@@ -100,6 +120,12 @@ impl FieldSet {
             }
         }
         (set, gone)
+    }
+
+    /// The same, with every place on the way to a member: what goes takes all of it along.
+    fn whole(self) -> Self {
+        let below = self.below.into_iter().map(|(step, below)| (step, below.whole())).collect();
+        Self { member: true, below }
     }
 
     /// Both together.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub(super) use self::shape::{ListRule, Shape};
 
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use super::verbs::{Call, parse_json, parse_yaml};
 use super::{fields, limits};
 
@@ -33,6 +33,15 @@ pub(super) enum Patch {
 impl Patch {
     /// Reads the request's body.
     pub(super) fn parse(call: &mut Call) -> Result<Self, Failure> {
+        let apply = call.content_type == "application/apply-patch+yaml";
+        if !apply && call.query.get("force").is_some() {
+            let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+            return Err(Failure::invalid_option("PatchOptions", cause));
+        }
+        if apply && call.query.get("fieldManager").is_none() {
+            let cause = Cause::required("fieldManager", "is required for apply patch");
+            return Err(Failure::invalid_option("PatchOptions", cause));
+        }
         match call.content_type.as_str() {
             "application/json-patch+json" => {
                 let value = parse_json(&call.body)?.value;
@@ -50,6 +59,11 @@ impl Patch {
             "application/apply-patch+yaml" => {
                 let parsed = parse_yaml(&call.body)?;
                 let mut config = object(parsed.value)?;
+                let text = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default();
+                if text("apiVersion").is_empty() || text("kind").is_empty() {
+                    let (version, kind) = (text("apiVersion"), text("kind"));
+                    return Err(Failure::bad_request(format!("invalid object type: {version}/, Kind={kind}")));
+                }
                 call.check_kind(&mut config)?;
                 if config.pointer("/metadata/managedFields").is_some_and(|fields| !fields.is_null()) {
                     return Err(Failure::bad_request("metadata.managedFields must be nil"));
@@ -67,10 +81,10 @@ impl Patch {
                 call.applied = Some(config.clone());
                 Ok(Self::Apply { config, force: call.query.flag("force") })
             }
-            other => Err(Failure::unsupported_media_type(
-                other,
-                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json (built-in kinds), application/apply-patch+yaml",
+            "application/strategic-merge-patch+json" => Err(Failure::unsupported_media_type(
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
             )),
+            _ => Err(Failure::unknown_patch()),
         }
     }
 }
@@ -89,8 +103,7 @@ pub(super) fn apply(call: &Call, patch: &Patch, live: &Value) -> Result<Value, F
     match patch {
         Patch::Json(patch) => {
             next["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-            json_patch::patch(&mut next, patch)
-                .map_err(|error| Failure::unprocessable(format!("the patch does not fit the object: {error}")))?;
+            json_patch::patch(&mut next, patch).map_err(|_| Failure::unfitting_patch())?;
             if next["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]
                 && let Some(metadata) = next["metadata"].as_object_mut()
             {
@@ -103,7 +116,7 @@ pub(super) fn apply(call: &Call, patch: &Patch, live: &Value) -> Result<Value, F
             strategic::merge(&mut next, patch, &Shape::builtin(kind))?;
         }
         Patch::Apply { .. } => {
-            return Err(Failure::unsupported_media_type("application/apply-patch+yaml", "the kinds of partial patch"));
+            return Err(Failure::unknown_patch());
         }
     }
     Ok(next)

@@ -77,6 +77,9 @@ static KINDS: &[(&str, &[Row])] = &[
     ("CustomResourceDefinition", &[row("status.conditions", "", &["type"])]),
 ];
 
+/// Of every kind: a reference to an owner is one thing.
+const OWNERS: &str = "metadata.ownerReferences";
+
 /// Maps that are replaced as a whole by server-side apply.
 static ATOMIC_MAPS: &[(&str, &str)] = &[
     ("Service", "spec.selector"),
@@ -96,6 +99,20 @@ static ATOMIC_MAPS: &[(&str, &str)] = &[
     ("Pod", "spec.nodeSelector"),
     ("Pod", "spec.*.resources.claims"),
     ("Event", "involvedObject"),
+];
+
+/// Fields of the built-in kinds that are objects and no pointers to objects.
+static ALWAYS_THERE: &[&str] = &[
+    "metadata",
+    "spec",
+    "status",
+    "strategy",
+    "updateStrategy",
+    "template",
+    "jobTemplate",
+    "resources",
+    "loadBalancer",
+    "names",
 ];
 
 /// Keys of server-side apply that have a default.
@@ -155,6 +172,17 @@ impl<'a> Shape<'a> {
         }
     }
 
+    /// Whether an object of this kind holds the place even where nothing is in it: a field of Kubernetes' own types that is no
+    /// pointer.
+    pub(crate) fn always_there(&self) -> bool {
+        match self {
+            Self::Builtin { path, .. } => {
+                path.is_empty() || ALWAYS_THERE.contains(&path.rsplit('.').next().unwrap_or_default())
+            }
+            Self::Custom(_) | Self::Unknown => false,
+        }
+    }
+
     fn row(&self) -> Option<&'static Row> {
         let Self::Builtin { kind, path } = self else { return None };
         let own = if *kind == "Pod" {
@@ -197,7 +225,7 @@ impl<'a> Shape<'a> {
     pub(crate) fn atomic_map(&self) -> bool {
         match self {
             Self::Builtin { kind, path } => {
-                ATOMIC_MAPS.iter().any(|(name, pattern)| name == kind && fits(pattern, path))
+                path == OWNERS || ATOMIC_MAPS.iter().any(|(name, pattern)| name == kind && fits(pattern, path))
             }
             Self::Custom(schema) => schema.atomic_map,
             Self::Unknown => false,

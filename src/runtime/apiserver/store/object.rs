@@ -110,6 +110,22 @@ impl Object {
         })
     }
 
+    /// An object that is shown and not stored: it has no version.
+    pub fn unstored(value: Value) -> Self {
+        let mut object = Self::new(0, value);
+        let mut value = object.value();
+        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+        object.json = Bytes::from(value.to_string());
+        object
+    }
+
+    /// Appends the object's JSON to `out` as an item of a list that says what its items are.
+    pub fn write_item(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.json);
+    }
+
     /// Reads what the disk held.
     pub(super) fn from_json(version: u64, json: Bytes) -> Result<Self, serde_json::Error> {
         let Head { metadata } = serde_json::from_slice(&json)?;

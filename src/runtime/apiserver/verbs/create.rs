@@ -72,6 +72,9 @@ async fn attempt(
     if !causes.is_empty() {
         return Err(Failure::invalid(&call.resource.group, &call.resource.kind, &name, causes));
     }
+    if call.resource.builtin.is_some_and(|builtin| builtin.kind == "Pod") {
+        check_account(call, &name, &object)?;
+    }
     if &*call.resource.key == "services." {
         taken = defaults::cluster_ip(call, &mut object, &uid)?;
     }
@@ -87,7 +90,7 @@ async fn attempt(
     definitions::establish(call, &mut object);
     if call.query.dry_run()? {
         release(call);
-        return Ok(std::sync::Arc::new(Object::new(call.server.store.version(), object)));
+        return Ok(std::sync::Arc::new(Object::unstored(object)));
     }
     match call.server.store.put(key, Expect::Absent, object).await {
         Ok(stored) => {
@@ -126,6 +129,17 @@ fn check_namespace(call: &Call, name: &str) -> Result<(), Failure> {
     }
 }
 
+/// A pod runs as a service account that is there. `default` is there as soon as its controller has seen the namespace.
+fn check_account(call: &Call, pod: &str, object: &Value) -> Result<(), Failure> {
+    let (namespace, account) = (&call.place.namespace, string(object, "/spec/serviceAccountName"));
+    let key = Key::new(&std::sync::Arc::from("serviceaccounts."), namespace, account);
+    if account == "default" || call.server.store.latest(&key).is_some() {
+        return Ok(());
+    }
+    let why = format!("error looking up service account {namespace}/{account}: serviceaccount {account:?} not found");
+    Err(Failure::forbidden(call.resource.about(pod), why))
+}
+
 /// The namespace in the object must be the one in the path.
 pub(super) fn check_place(call: &Call, object: &mut Value) -> Result<(), Failure> {
     let namespace = string(object, "/metadata/namespace");
@@ -138,10 +152,9 @@ pub(super) fn check_place(call: &Call, object: &mut Value) -> Result<(), Failure
         return Ok(());
     }
     if !namespace.is_empty() && namespace != call.place.namespace {
-        return Err(Failure::bad_request(format!(
-            "the namespace of the provided object does not match the namespace sent on the request ({namespace}, {})",
-            call.place.namespace
-        )));
+        return Err(Failure::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     object["metadata"]["namespace"] = call.place.namespace.as_str().into();
     Ok(())

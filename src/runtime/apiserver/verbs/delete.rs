@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Call, read, write};
 use crate::runtime::apiserver::admission::Operation;
 use crate::runtime::apiserver::columns::{list, string};
-use crate::runtime::apiserver::failure::Failure;
+use crate::runtime::apiserver::failure::{About, Cause, Failure};
 use crate::runtime::apiserver::server::{Inner, SYSTEM_NAMESPACES};
 use crate::runtime::apiserver::store::{Expect, Key, Object, WriteError};
 use crate::runtime::apiserver::{collect, limits, response};
@@ -53,9 +53,9 @@ impl DeleteOptions {
             "" if orphan => Some(collect::ORPHAN),
             "" | "Background" => None,
             other => {
-                return Err(Failure::bad_request(format!(
-                    "propagationPolicy: Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\""
-                )));
+                let known = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
+                let cause = Cause::unsupported("propagationPolicy", &other.into(), &known);
+                return Err(Failure::invalid_option("DeleteOptions", cause));
             }
         };
         let grace = match call.query.number("gracePeriodSeconds")? {
@@ -72,6 +72,45 @@ impl DeleteOptions {
     }
 }
 
+impl DeleteOptions {
+    /// Refuses an object that is not the one that is meant.
+    fn check(&self, call: &Call, object: &Object) -> Result<(), Failure> {
+        let about = About::new(&call.resource.group, &call.resource.kind, &call.place.name);
+        if let Some(uid) = self.uid.as_ref().filter(|uid| **uid != object.uid) {
+            let why = format!(
+                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+                 deleted and then recreated",
+                object.uid
+            );
+            return Err(Failure::conflict_because(about, why));
+        }
+        if let Some(version) = self.version.filter(|version| *version != object.version) {
+            let why = format!(
+                "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). \
+                 The object might have been modified",
+                object.version
+            );
+            return Err(Failure::conflict_because(about, why));
+        }
+        Ok(())
+    }
+}
+
+/// Evicts a pod: deletes it as its own subresource asks, once nothing of it depends on it any more. There are no disruption budgets
+/// here that could forbid it.
+pub(crate) async fn evict(call: &mut Call) -> Result<Response<Body>, Failure> {
+    let given = call.decode()?.value;
+    call.body = match given.get("deleteOptions").filter(|options| options.is_object()) {
+        Some(options) => options.to_string().into(),
+        None => bytes::Bytes::new(),
+    };
+    call.content_type = "application/json".to_owned();
+    call.place.subresource.clear();
+    delete(call).await?;
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(response::json(StatusCode::CREATED, &status))
+}
+
 /// Deletes the object.
 pub(crate) async fn delete(call: &mut Call) -> Result<Response<Body>, Failure> {
     let (options, dry_run) = DeleteOptions::parse(call)?;
@@ -81,27 +120,30 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Response<Body>, Failure> {
     }
     let (object, shown) = call.current()?;
     call.review(Operation::Delete, &shown, Some(&shown))?;
+    options.check(call, &object)?;
+    let deleted = |call: &Call, object: &Object| {
+        let mut details = json!({"name": name, "kind": call.resource.plural, "uid": object.uid});
+        if !call.resource.group.is_empty() {
+            details["group"] = call.resource.group.as_str().into();
+        }
+        let status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+        });
+        response::json(StatusCode::OK, &status)
+    };
     if dry_run {
-        return Ok(call.show(StatusCode::OK, &object));
+        return Ok(deleted(call, &object));
     }
     let (key, server) = (call.key(), Arc::clone(&call.server));
     match remove(&server, &key, &options).await {
-        Ok(Some(Deletion::Gone(object))) => {
-            let details = json!({
-                "name": name, "group": call.resource.group, "kind": call.resource.plural, "uid": object.uid,
-            });
-            Ok(response::json(
-                StatusCode::OK,
-                &json!({
-                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
-                }),
-            ))
-        }
+        Ok(Some(Deletion::Gone(object))) => Ok(deleted(call, &object)),
         Ok(Some(Deletion::Marked(object))) => Ok(call.show(StatusCode::OK, &object)),
         Ok(None) => Err(Failure::not_found(call.about())),
         Err(WriteError::Conflict) => {
-            let why = "Precondition failed: the object is not the one that was to be deleted";
-            Err(Failure::conflict_because(call.about(), why))
+            // It changed just now.
+            let (object, _) = call.current()?;
+            options.check(call, &object)?;
+            Err(Failure::conflict(call.about()))
         }
         Err(error) => Err(Failure::write(error, call.about())),
     }

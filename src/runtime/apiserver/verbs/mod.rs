@@ -25,7 +25,7 @@ use super::{json, limits, protobuf, response};
 use crate::serve::Body;
 
 pub(super) use self::create::create;
-pub(super) use self::delete::{DeleteOptions, Deletion, delete, delete_collection, remove};
+pub(super) use self::delete::{DeleteOptions, Deletion, delete, delete_collection, evict, remove};
 pub(super) use self::read::{get, list};
 pub(super) use self::scale::{get_scale, set_scale};
 pub(super) use self::write::{patch, update};
@@ -56,6 +56,13 @@ impl Call {
 
     pub(super) fn key(&self) -> Key {
         Key::new(&self.resource.key, &self.place.namespace, &self.place.name)
+    }
+
+    /// Where etcd would hold the object; conflicts name it.
+    pub(super) fn registry_key(&self) -> String {
+        let Place { namespace, name, .. } = &self.place;
+        let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        format!("/registry/{}/{namespace}{name}", self.resource.plural)
     }
 
     /// `group/version` of the request.
@@ -212,7 +219,9 @@ pub(super) fn parse_body(content_type: &str, body: &[u8]) -> Result<json::Parsed
         "application/vnd.kubernetes.protobuf" => {
             Ok(json::Parsed { value: protobuf::parse(body)?, duplicates: Vec::new() })
         }
-        other => Err(Failure::unsupported_media_type(other, "application/json, application/yaml")),
+        _ => Err(Failure::unsupported_media_type(
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        )),
     }
 }
 

@@ -59,7 +59,11 @@ fn full(call: &Call, page: &Page, metadata: &Value) -> Vec<u8> {
         if index > 0 {
             out.push(b',');
         }
-        object.write_as(&api_version, kind, &mut out);
+        // Items of Kubernetes' own kinds do not say what they are; those of custom kinds do.
+        match call.resource.builtin {
+            Some(_) => object.write_item(&mut out),
+            None => object.write_as(&api_version, kind, &mut out),
+        }
     }
     out.extend_from_slice(b"]}");
     out
@@ -80,6 +84,11 @@ pub(super) fn page(call: &Call) -> Result<Page, Failure> {
     let query = &call.query;
     let selector = Selector::parse(query.get("labelSelector"), query.get("fieldSelector"), &call.resource)?;
     let namespace = (!call.place.namespace.is_empty()).then_some(call.place.namespace.as_str());
+    let wanted = query.number("resourceVersion")?.unwrap_or_default();
+    let current = call.server.store.version();
+    if wanted > current {
+        return Err(Failure::timeout(format!("Too large resource version: {wanted}, current: {current}")));
+    }
     let limit =
         query.number("limit")?.filter(|limit| *limit > 0).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let from = query.get("continue").map(|token| parse_continue(token, call)).transpose()?;

@@ -80,14 +80,22 @@ fn scale(call: &Call, object: &Value) -> Result<Value, Failure> {
             pairs.join(",")
         }
     };
-    Ok(json!({
+    let mut shown = json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {
             "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"], "creationTimestamp": metadata["creationTimestamp"],
         },
-        "spec": {"replicas": number(&paths.spec)},
-        "status": {"replicas": number(&paths.status), "selector": selector},
-    }))
+        "spec": {},
+        "status": {"replicas": number(&paths.status)},
+    });
+    // What is 0 or empty is left out.
+    if number(&paths.spec) != 0 {
+        shown["spec"]["replicas"] = number(&paths.spec).into();
+    }
+    if !selector.is_empty() {
+        shown["status"]["selector"] = selector.into();
+    }
+    Ok(shown)
 }

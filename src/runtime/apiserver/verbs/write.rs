@@ -32,12 +32,11 @@ pub(crate) async fn update(call: &mut Call) -> Result<Response<Body>, Failure> {
     call.check_kind(&mut object)?;
     create::check_place(call, &mut object)?;
     fields::check(call, &mut object, parsed.duplicates)?;
-    if name_of(&object) != call.place.name {
-        return Err(Failure::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            name_of(&object),
-            call.place.name
-        )));
+    check_name(call, &object)?;
+    if call.resource.builtin.is_none() && string(&object, "/metadata/resourceVersion").is_empty() {
+        // Kinds that Kubernetes itself defines allow an update of whatever there is; custom kinds do not.
+        let cause = Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
+        return Err(Failure::invalid(&call.resource.group, &call.resource.plural, &call.place.name, vec![cause]));
     }
     let stored = modify(call, managed::Origin::Update, |_, _| Ok(object.clone())).await?;
     Ok(call.show(StatusCode::OK, &stored))
@@ -48,11 +47,6 @@ pub(crate) async fn patch(call: &mut Call) -> Result<Response<Body>, Failure> {
     let patch = Patch::parse(call)?;
     if let Patch::Apply { config, force } = &patch {
         let origin = managed::Origin::Apply;
-        if call.query.get("fieldManager").is_none() {
-            return Err(Failure::bad_request(
-                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-            ));
-        }
         for _ in 0..limits::RETRIES {
             if call.server.store.latest(&call.key()).is_none() {
                 if !call.place.subresource.is_empty() {
@@ -114,7 +108,9 @@ pub(super) async fn modify(
             return Ok(Arc::new(Object::new(object.version, next)));
         }
         let done = if object.deleting && released(&next) {
-            collect::forget(&call.server, &call.key(), &object).await
+            let gone = collect::forget(&call.server, &call.key(), &object).await;
+            // It is shown as it was when nothing held it back any more.
+            gone.map(|gone| Arc::new(Object::new(gone.version, next)))
         } else {
             call.server.store.put(call.key(), Expect::Version(object.version), next).await
         };
@@ -137,19 +133,29 @@ fn check_preconditions(call: &Call, object: &Object, next: &Value) -> Result<(),
     }
     let uid = string(next, "/metadata/uid");
     if !uid.is_empty() && uid != object.uid {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object.uid);
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+             UID in precondition: {uid}, UID in object meta: {}",
+            call.registry_key(),
+            object.uid
+        );
         return Err(Failure::conflict_because(call.about(), why));
     }
     Ok(())
 }
 
+fn check_name(call: &Call, object: &Value) -> Result<(), Failure> {
+    let (name, place) = (name_of(object), &call.place.name);
+    if name == *place {
+        return Ok(());
+    }
+    let message = format!("the name of the object ({name}) does not match the name on the URL ({place})");
+    Err(Failure::bad_request(message))
+}
+
 /// Restores what this request may not change.
 fn settle(call: &Call, old: &Value, next: &mut Value) -> Result<(), Failure> {
-    let name = name_of(next);
-    if name != call.place.name {
-        let cause = Cause::invalid("metadata.name", &name.into(), "field is immutable");
-        return Err(Failure::invalid(&call.resource.group, &call.resource.kind, &call.place.name, vec![cause]));
-    }
+    check_name(call, next)?;
     if call.place.subresource == "status" {
         let mut kept = old.clone();
         match next.get_mut("status") {

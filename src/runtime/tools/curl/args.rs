@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use percent_encoding::percent_encode;
+
+use crate::runtime::samples::RESERVED;
 use crate::runtime::tools::Call;
 use crate::runtime::tools::dial::{DialError, Proxy};
 
@@ -403,13 +406,7 @@ fn encoded(call: &mut Call<'_>, value: &str) -> Result<Vec<u8>, Failure> {
         None => ("", value.as_bytes().to_vec()),
     };
     let mut out = if name.is_empty() { Vec::new() } else { format!("{name}=").into_bytes() };
-    for byte in content {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(byte);
-        } else {
-            out.extend(format!("%{byte:02X}").bytes());
-        }
-    }
+    out.extend(percent_encode(&content, RESERVED).to_string().bytes());
     Ok(out)
 }
 

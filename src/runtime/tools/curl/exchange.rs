@@ -4,12 +4,13 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use http::Uri;
 
 use super::args::{Failure, Options};
 use super::tls;
 use crate::runtime::loopback::REFUSAL;
-use crate::runtime::samples::base64;
 use crate::runtime::tools::dial::{self, Ways};
 
 /// What curl calls itself: the version of the image that Istio's samples name.
@@ -239,7 +240,7 @@ fn request_head(request: &Request<'_>, absolute: Option<(String, Option<String>)
         authority.rsplit_once('@').map(|(user, _)| user.to_owned())
     });
     if let Some(user) = user {
-        add("Authorization", format!("Basic {}", base64(user.as_bytes())));
+        add("Authorization", format!("Basic {}", BASE64_STANDARD.encode(user)));
     }
     if let Some(range) = &options.range {
         add("Range", format!("bytes={range}"));

@@ -1,0 +1,616 @@
+//! HTTPRoute and GRPCRoute as rules, in the order in which they are asked.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::listeners::{of_workload, target_port};
+use super::{Route, attached, is_granted, parent_gateway};
+use crate::compile::handling::path_text;
+use crate::compile::listeners::GatewayWorkload;
+use crate::compile::world::{Scope, World};
+use crate::model::matching::WholeMatch;
+use crate::model::{
+    Action, ClusterName, Cors, DirectResponse, Handling, HeaderChanges, HeaderEdits, HostPattern, HttpRule, Mirror,
+    PathRewrite, Redirect, RedirectPath, RedirectPort, RequestMatch, RetryCondition, RetryPolicy, Rewrite, Service,
+    Share, StringMatch, Substitution, WeightedCluster,
+};
+use crate::resources::Object;
+use crate::resources::gateway_api::filter::{self, HeaderFilter};
+use crate::resources::gateway_api::gateway::Gateway;
+use crate::resources::gateway_api::grpc_route::{GrpcBackendRef, GrpcMethodMatch, GrpcRouteFilter, GrpcRouteMatch};
+use crate::resources::gateway_api::http_route::{
+    CorsFilter, HttpBackendRef, HttpRetry, HttpRouteFilter, HttpRouteMatch, HttpRouteRule, PathMatch, PathMatchType,
+    PathModifier, PathModifierType, RequestRedirect, Scheme, UrlRewrite, ValueMatchType,
+};
+use crate::resources::gateway_api::text::{Group, KindName, Namespace};
+use crate::resources::gateway_api::{GRPCRoute, HTTPRoute};
+
+/// How specific a match is: the greater is asked first. Kind and length of the path, whether there is a method, how many headers
+/// and query parameters.
+type Rank = (u8, usize, bool, usize, usize);
+
+/// A rule and how specific it is.
+type Ranked = (Rank, HttpRule);
+
+/// The rules of one host of one port of a gateway.
+pub(in crate::compile) fn gateway_rules(
+    world: &World,
+    workload: &GatewayWorkload,
+    port: u16,
+    host: &HostPattern,
+) -> Vec<HttpRule> {
+    let mut found = Vec::new();
+    for gateway in of_workload(world, workload) {
+        let at = At { workload, gateway, port, host };
+        at.collect(world, &world.http_routes, &mut found, |route, number| http_rules(world, route, number));
+        at.collect(world, &world.grpc_routes, &mut found, |route, _| grpc_rules(world, route));
+    }
+    in_order(found)
+}
+
+/// A host of a port of a Gateway.
+struct At<'a> {
+    workload: &'a GatewayWorkload,
+    gateway: &'a Arc<Object<Gateway>>,
+    port: u16,
+    host: &'a HostPattern,
+}
+
+impl At<'_> {
+    fn collect<T: Route>(
+        &self,
+        world: &World,
+        routes: &[Arc<Object<T>>],
+        found: &mut Vec<Ranked>,
+        rules: impl Fn(&Object<T>, Option<u16>) -> Vec<Ranked>,
+    ) {
+        for route in routes {
+            let number = route.spec.parents().iter().find_map(|parent| {
+                let own = parent_gateway(world, parent, &route.meta.namespace);
+                let gateway = own.filter(|named| Arc::ptr_eq(named, self.gateway))?;
+                let listeners = attached(world, gateway, route, parent).ok()?;
+                listeners.into_iter().find_map(|(index, hosts)| {
+                    let listener = gateway.spec.listeners.get(index)?;
+                    let is_here = target_port(self.workload, listener) == self.port && hosts.contains(self.host);
+                    is_here.then(|| listener.port.get())
+                })
+            });
+            if number.is_some() {
+                found.extend(rules(route, number));
+            }
+        }
+    }
+}
+
+/// The rules that routes have for a service, as clients of `scope` see them, and the ports that they are for; none where no
+/// route names the service.
+///
+/// Routes of the clients' own namespace go before those of the service's (GAMMA: consumer and producer routes). A port that a
+/// route is attached to has no other rules.
+pub(in crate::compile) fn service_rules(world: &World, scope: &Scope, service: &Service) -> (Vec<HttpRule>, Vec<u16>) {
+    let namespaces = [&*scope.namespace, &*service.namespace];
+    for namespace in namespaces {
+        let mut found = Vec::new();
+        let mut ports = Vec::new();
+        for route in world.http_routes.iter().filter(|route| route.meta.namespace == namespace) {
+            for port in service_ports(route, service) {
+                bound(http_rules(world, route, None), port, &mut found);
+                ports.push(port);
+            }
+        }
+        for route in world.grpc_routes.iter().filter(|route| route.meta.namespace == namespace) {
+            for port in service_ports(route, service) {
+                bound(grpc_rules(world, route), port, &mut found);
+                ports.push(port);
+            }
+        }
+        if !ports.is_empty() {
+            return (in_order(found), ports);
+        }
+    }
+    (Vec::new(), Vec::new())
+}
+
+/// The ports of a service that a route is attached to.
+pub(super) fn service_ports<T: Route>(route: &Object<T>, service: &Service) -> Vec<u16> {
+    let mut ports: Vec<u16> = Vec::new();
+    for parent in route.spec.parents() {
+        let is_it = matches!(parent.group(), "" | "core")
+            && parent.kind() == "Service"
+            && parent.name.as_str() == &*service.name
+            && parent.namespace(&route.meta.namespace) == &*service.namespace;
+        let named = service.ports.iter().filter(|port| {
+            parent.port.is_none_or(|number| number.get() == port.number)
+                && parent.section_name.as_ref().is_none_or(|name| name.as_str() == &*port.name)
+        });
+        ports.extend(named.filter(|_| is_it).map(|port| port.number));
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// The same rules for requests to one port.
+fn bound(rules: Vec<Ranked>, port: u16, found: &mut Vec<Ranked>) {
+    found.extend(rules.into_iter().map(|(rank, mut rule)| {
+        for conditions in &mut rule.matches {
+            conditions.port = Some(port);
+        }
+        (rank, rule)
+    }));
+}
+
+/// The most specific first; of equals the oldest route's, in the order in which it has them.
+fn in_order(mut rules: Vec<Ranked>) -> Vec<HttpRule> {
+    rules.sort_by_key(|(rank, _)| Reverse(*rank));
+    rules.into_iter().map(|(_, rule)| rule).collect()
+}
+
+/// What filters do, whichever kind of route they are of.
+#[derive(Default)]
+struct Filters<'a> {
+    request: Option<&'a HeaderFilter>,
+    response: Option<&'a HeaderFilter>,
+    mirrors: Vec<&'a filter::Mirror>,
+    redirect: Option<&'a RequestRedirect>,
+    rewrite: Option<&'a UrlRewrite>,
+    cors: Option<&'a CorsFilter>,
+    /// There is one that nobody knows, or that would have to be asked for permission.
+    unknown: bool,
+}
+
+impl<'a> Filters<'a> {
+    fn of_http(filters: &'a [HttpRouteFilter]) -> Self {
+        let mut all = Self::default();
+        for filter in filters {
+            all.request = all.request.or(filter.request_header_modifier.as_ref());
+            all.response = all.response.or(filter.response_header_modifier.as_ref());
+            all.mirrors.extend(&filter.request_mirror);
+            all.redirect = all.redirect.or(filter.request_redirect.as_ref());
+            all.rewrite = all.rewrite.or(filter.url_rewrite.as_ref());
+            all.cors = all.cors.or(filter.cors.as_ref());
+            all.unknown |= filter.extension_ref.is_some() || filter.external_auth.is_some();
+        }
+        all
+    }
+
+    fn of_grpc(filters: &'a [GrpcRouteFilter]) -> Self {
+        let mut all = Self::default();
+        for filter in filters {
+            all.request = all.request.or(filter.request_header_modifier.as_ref());
+            all.response = all.response.or(filter.response_header_modifier.as_ref());
+            all.mirrors.extend(&filter.request_mirror);
+            all.unknown |= filter.extension_ref.is_some();
+        }
+        all
+    }
+
+    fn headers(&self) -> HeaderEdits {
+        let changes = |filter: Option<&HeaderFilter>| filter.map(header_changes).unwrap_or_default();
+        HeaderEdits { request: changes(self.request), response: changes(self.response) }
+    }
+}
+
+/// A backend, whichever kind of route names it.
+struct Backend<'a> {
+    target: Target<'a>,
+    weight: Option<i32>,
+    filters: Filters<'a>,
+}
+
+/// What a backend reference names.
+pub(super) struct Target<'a> {
+    pub(super) group: Option<&'a Group>,
+    pub(super) kind: Option<&'a KindName>,
+    pub(super) name: &'a str,
+    pub(super) namespace: Option<&'a Namespace>,
+    pub(super) port: Option<u16>,
+}
+
+/// Why requests do not get to a backend; the reasons' names are the Gateway API's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BackendFault {
+    /// It is no Service.
+    InvalidKind,
+    /// It is in another namespace, and nothing there permits it.
+    RefNotPermitted,
+    /// There is no such Service, or it has no such port.
+    BackendNotFound,
+}
+
+macro_rules! target {
+    ($reference:expr) => {
+        Target {
+            group: $reference.group.as_ref(),
+            kind: $reference.kind.as_ref(),
+            name: $reference.name.as_str(),
+            namespace: $reference.namespace.as_ref(),
+            port: $reference.port.map(|port| port.get()),
+        }
+    };
+}
+
+impl<'a> From<&'a HttpBackendRef> for Backend<'a> {
+    fn from(backend: &'a HttpBackendRef) -> Self {
+        Self { target: target!(backend), weight: backend.weight, filters: Filters::of_http(&backend.filters) }
+    }
+}
+
+impl<'a> From<&'a GrpcBackendRef> for Backend<'a> {
+    fn from(backend: &'a GrpcBackendRef) -> Self {
+        Self { target: target!(backend), weight: backend.weight, filters: Filters::of_grpc(&backend.filters) }
+    }
+}
+
+impl Target<'_> {
+    /// The cluster that requests of a route of `kind` in `own` go to.
+    pub(super) fn cluster(&self, world: &World, kind: &str, own: &str) -> Result<ClusterName, BackendFault> {
+        let namespace = self.namespace.map_or(own, |namespace| namespace.as_str());
+        let group = self.group.map_or("", |group| group.as_str());
+        let host: Arc<str> = match (group, self.kind.map_or("Service", |kind| kind.as_str())) {
+            ("" | "core", "Service") => format!("{}.{namespace}.svc.{}", self.name, world.domain).into(),
+            // Istio's way to name a host that is no Service of Kubernetes.
+            ("networking.istio.io", "Hostname") => self.name.into(),
+            _ => return Err(BackendFault::InvalidKind),
+        };
+        let to = if group == "networking.istio.io" { (group, "Hostname") } else { ("", "Service") };
+        if !is_granted(world, kind, own, to, namespace, self.name) {
+            return Err(BackendFault::RefNotPermitted);
+        }
+        let port = self.port.ok_or(BackendFault::BackendNotFound)?;
+        match world.services.get(&host) {
+            Some(service) if service.port(port).is_some() => Ok(ClusterName { host, port, subset: None }),
+            _ => Err(BackendFault::BackendNotFound),
+        }
+    }
+}
+
+/// Every backend of a route that its requests may go to, with what is in the way; for the route's status.
+pub(super) fn http_backends<'a>(route: &'a HTTPRoute) -> impl Iterator<Item = Target<'a>> {
+    let mirrors = |filters: &'a [HttpRouteFilter]| filters.iter().filter_map(|filter| filter.request_mirror.as_ref());
+    route.rules.iter().flat_map(move |rule| {
+        let own = rule.backend_refs.iter().map(|backend| target!(backend));
+        own.chain(mirrors(&rule.filters).map(|mirror| target!(mirror.backend_ref)))
+    })
+}
+
+/// The same of a GRPCRoute.
+pub(super) fn grpc_backends<'a>(route: &'a GRPCRoute) -> impl Iterator<Item = Target<'a>> {
+    let mirrors = |filters: &'a [GrpcRouteFilter]| filters.iter().filter_map(|filter| filter.request_mirror.as_ref());
+    route.rules.iter().flat_map(move |rule| {
+        let own = rule.backend_refs.iter().map(|backend| target!(backend));
+        own.chain(mirrors(&rule.filters).map(|mirror| target!(mirror.backend_ref)))
+    })
+}
+
+/// A route's rule, as far as both kinds have it.
+struct Common<'a> {
+    world: &'a World,
+    kind: &'static str,
+    namespace: &'a str,
+    filters: Filters<'a>,
+    backends: Vec<Backend<'a>>,
+    /// The port of the listener, where there is one.
+    number: Option<u16>,
+}
+
+impl Common<'_> {
+    /// What becomes of the requests. A rule without a backend that can be used answers 500, as the Gateway API has it.
+    fn action(&self) -> Action {
+        let failed = || Action::Respond(DirectResponse { status: 500, body: bytes::Bytes::new() });
+        if self.filters.unknown || self.backends.iter().any(|backend| backend.filters.unknown) {
+            return failed();
+        }
+        if let Some(redirect) = self.filters.redirect {
+            return Action::Redirect(self.redirect(redirect));
+        }
+        let mut usable = false;
+        let shares = self.backends.iter().filter_map(|backend| {
+            let weight = u32::try_from(backend.weight.unwrap_or(1)).ok().filter(|weight| *weight > 0)?;
+            let found = backend.target.cluster(self.world, self.kind, self.namespace);
+            usable |= found.is_ok();
+            // Its share fails, and does not fall to the others: the host is one that can never be (RFC 6761).
+            let cluster = found.unwrap_or_else(|_| ClusterName {
+                host: format!("{}.invalid", backend.target.name).into(),
+                port: backend.target.port.unwrap_or(80),
+                subset: None,
+            });
+            Some(WeightedCluster { headers: backend.filters.headers(), ..WeightedCluster::new(cluster, weight) })
+        });
+        let shares: Vec<WeightedCluster> = shares.collect();
+        if usable { Action::Forward(shares) } else { failed() }
+    }
+
+    fn redirect(&self, redirect: &RequestRedirect) -> Redirect {
+        let scheme = redirect.scheme.map(Scheme::as_str);
+        let port = match (redirect.port, scheme, &redirect.hostname, self.number) {
+            (Some(port), ..) => RedirectPort::Number(port.get()),
+            (None, Some(_), ..) => RedirectPort::ProtocolDefault,
+            // Another host is asked on the listener's port; the same host as the client knows it.
+            (None, None, Some(_), Some(number)) => RedirectPort::Number(number),
+            (None, None, ..) => RedirectPort::Keep,
+        };
+        let path = redirect.path.as_ref().map_or(RedirectPath::Keep, |path| match path.modifier_type {
+            PathModifierType::ReplaceFullPath => RedirectPath::Replace(path_text(replacement(path))),
+            PathModifierType::ReplacePrefixMatch => RedirectPath::Matched(path_text(replacement(path))),
+        });
+        Redirect {
+            path,
+            authority: redirect.hostname.as_ref().map(|host| host.as_str().into()),
+            port,
+            scheme: scheme.map(Into::into),
+            status: redirect.status_code.map_or(302, |status| status.get()),
+        }
+    }
+
+    fn handling(&self) -> Handling {
+        let mirrors = self.filters.mirrors.iter().filter_map(|mirror| {
+            let reference = &mirror.backend_ref;
+            let cluster = target!(reference).cluster(self.world, self.kind, self.namespace).ok()?;
+            let share = match (&mirror.percent, &mirror.fraction) {
+                (Some(percent), _) => Share::of_hundred(f64::from(*percent)),
+                (None, Some(part)) => {
+                    let whole = f64::from(part.denominator.unwrap_or(100).max(1));
+                    Share::of_hundred(f64::from(part.numerator) * 100.0 / whole)
+                }
+                (None, None) => Share::ALL,
+            };
+            (share.millionths() > 0).then_some(Mirror { cluster, share })
+        });
+        Handling {
+            rewrite: self.filters.rewrite.and_then(rewrite),
+            headers: self.filters.headers(),
+            mirrors: mirrors.collect(),
+            cors: self.filters.cors.map(cors),
+            ..Handling::default()
+        }
+    }
+}
+
+fn http_rules(world: &World, route: &Object<HTTPRoute>, number: Option<u16>) -> Vec<Ranked> {
+    let mut found = Vec::new();
+    for (index, rule) in route.spec.rules.iter().enumerate() {
+        let common = Common {
+            world,
+            kind: "HTTPRoute",
+            namespace: &route.meta.namespace,
+            filters: Filters::of_http(&rule.filters),
+            backends: rule.backend_refs.iter().map(Backend::from).collect(),
+            number,
+        };
+        let mut handling = common.handling();
+        times(rule, &mut handling);
+        let own = HttpRule {
+            provenance: route.provenance().with_rule(format!("rules[{index}]")),
+            name: rule.name.as_ref().map_or("default", |name| name.as_str()).into(),
+            matches: Vec::new(),
+            action: common.action(),
+            handling,
+        };
+        // No match stands for one on every path.
+        let every = [HttpRouteMatch { path: None, headers: Vec::new(), query_params: Vec::new(), method: None }];
+        let matches = if rule.matches.is_empty() { every.as_slice() } else { rule.matches.as_slice() };
+        for (place, conditions) in matches.iter().enumerate() {
+            let place = format!("spec.rules[{index}].matches[{place}]");
+            let (rank, conditions) = http_match(conditions, &place);
+            found.push((rank, HttpRule { matches: vec![conditions], ..own.clone() }));
+        }
+    }
+    found
+}
+
+fn times(rule: &HttpRouteRule, handling: &mut Handling) {
+    let time = |span: Option<Duration>| span.filter(|span| !span.is_zero());
+    let timeouts = rule.timeouts.as_ref();
+    handling.timeout = time(timeouts.and_then(|timeouts| timeouts.request.as_ref()).map(|span| span.get()));
+    if let Some(asked) = &rule.retry {
+        handling.retry = retry(asked);
+    }
+    handling.retry.per_try_timeout =
+        time(timeouts.and_then(|timeouts| timeouts.backend_request.as_ref()).map(|span| span.get()));
+}
+
+fn retry(asked: &HttpRetry) -> RetryPolicy {
+    let default = RetryPolicy::default();
+    let mut policy = RetryPolicy {
+        attempts: asked.attempts.map_or(default.attempts, |attempts| attempts.get()),
+        backoff: asked.backoff.as_ref().map_or(default.backoff, |span| span.get()),
+        status_codes: asked.codes.iter().map(|status| status.get()).collect(),
+        ..default
+    };
+    if !policy.on.contains(&RetryCondition::StatusCodes) {
+        policy.on.push(RetryCondition::StatusCodes);
+    }
+    policy
+}
+
+fn http_match(conditions: &HttpRouteMatch, place: &str) -> (Rank, RequestMatch) {
+    let mut unsupported = Vec::new();
+    let mut expression = |field: &str, text: &str| match WholeMatch::new(text) {
+        Ok(expression) => StringMatch::Regex(expression),
+        Err(_) => {
+            // Validation refuses what does not compile; should it come in another way, the match must not hold.
+            unsupported.push(format!("{place}.{field}").into());
+            StringMatch::Present
+        }
+    };
+    let (path_rank, length, path) = path_match(conditions.path.as_ref(), &mut expression);
+    let mut value = |field: &str, how: Option<ValueMatchType>, text: &str| match how.unwrap_or(ValueMatchType::Exact) {
+        ValueMatchType::Exact => StringMatch::Exact(text.as_bytes().into()),
+        ValueMatchType::RegularExpression => expression(field, text),
+    };
+    let headers: Vec<(Box<str>, StringMatch)> = conditions
+        .headers
+        .iter()
+        .map(|header| {
+            let name = header.name.as_str().to_ascii_lowercase().into();
+            (name, value("headers", header.match_type, header.value.as_str()))
+        })
+        .collect();
+    let query: Vec<(Box<str>, StringMatch)> = conditions
+        .query_params
+        .iter()
+        .map(|query| (query.name.as_str().into(), value("queryParams", query.match_type, query.value.as_str())))
+        .collect();
+    let rank = (path_rank, length, conditions.method.is_some(), headers.len(), query.len());
+    let method = conditions.method.map(|method| StringMatch::Exact(method.as_str().as_bytes().into()));
+    (rank, RequestMatch { path: Some(path), method, query, headers, unsupported, ..RequestMatch::default() })
+}
+
+fn path_match(
+    path: Option<&PathMatch>,
+    expression: &mut dyn FnMut(&str, &str) -> StringMatch,
+) -> (u8, usize, StringMatch) {
+    let text = path.and_then(|path| path.value.as_ref()).map_or("/", |value| value.as_str());
+    match path.and_then(|path| path.match_type).unwrap_or(PathMatchType::PathPrefix) {
+        PathMatchType::Exact => (3, text.len(), StringMatch::Exact(text.as_bytes().into())),
+        PathMatchType::PathPrefix => (2, text.len(), StringMatch::segments(text)),
+        PathMatchType::RegularExpression => (1, text.len(), expression("path", text)),
+    }
+}
+
+fn grpc_rules(world: &World, route: &Object<GRPCRoute>) -> Vec<Ranked> {
+    let mut found = Vec::new();
+    for (index, rule) in route.spec.rules.iter().enumerate() {
+        let common = Common {
+            world,
+            kind: "GRPCRoute",
+            namespace: &route.meta.namespace,
+            filters: Filters::of_grpc(&rule.filters),
+            backends: rule.backend_refs.iter().map(Backend::from).collect(),
+            number: None,
+        };
+        let own = HttpRule {
+            provenance: route.provenance().with_rule(format!("rules[{index}]")),
+            name: rule.name.as_ref().map_or("default", |name| name.as_str()).into(),
+            matches: Vec::new(),
+            action: common.action(),
+            handling: common.handling(),
+        };
+        let every = [GrpcRouteMatch { method: None, headers: Vec::new() }];
+        let matches = if rule.matches.is_empty() { every.as_slice() } else { rule.matches.as_slice() };
+        for (place, conditions) in matches.iter().enumerate() {
+            let (rank, conditions) = grpc_match(conditions, &format!("spec.rules[{index}].matches[{place}]"));
+            found.push((rank, HttpRule { matches: vec![conditions], ..own.clone() }));
+        }
+    }
+    found
+}
+
+fn grpc_match(conditions: &GrpcRouteMatch, place: &str) -> (Rank, RequestMatch) {
+    let mut unsupported = Vec::new();
+    let mut expression = |field: &str, text: &str| match WholeMatch::new(text) {
+        Ok(expression) => StringMatch::Regex(expression),
+        Err(_) => {
+            unsupported.push(format!("{place}.{field}").into());
+            StringMatch::Present
+        }
+    };
+    let path = conditions.method.as_ref().map(|method| method_path(method, &mut expression));
+    let headers: Vec<(Box<str>, StringMatch)> = conditions
+        .headers
+        .iter()
+        .map(|header| {
+            let text = header.value.as_str();
+            let value = match header.match_type {
+                Some(ValueMatchType::RegularExpression) => expression("headers", text),
+                _ => StringMatch::Exact(text.as_bytes().into()),
+            };
+            (header.name.as_str().to_ascii_lowercase().into(), value)
+        })
+        .collect();
+    let length = |text: Option<&str>| text.map_or(0, str::len);
+    let method = conditions.method.as_ref();
+    // Characters of the service before those of the method.
+    let rank = (
+        u8::from(method.is_some()) * 3,
+        length(method.and_then(|m| m.service.as_ref()).map(|text| text.as_str())) * 2048
+            + length(method.and_then(|m| m.method.as_ref()).map(|text| text.as_str())),
+        false,
+        headers.len(),
+        0,
+    );
+    (rank, RequestMatch { path, headers, unsupported, ..RequestMatch::default() })
+}
+
+/// The path of a call is `/service/method`.
+fn method_path(method: &GrpcMethodMatch, expression: &mut dyn FnMut(&str, &str) -> StringMatch) -> StringMatch {
+    let service = method.service.as_ref().map(|text| text.as_str());
+    let name = method.method.as_ref().map(|text| text.as_str());
+    let is_expression = method.match_type == Some(ValueMatchType::RegularExpression);
+    match (service, name) {
+        (Some(service), Some(name)) if !is_expression => {
+            StringMatch::Exact(format!("/{service}/{name}").into_bytes().into())
+        }
+        (Some(service), None) if !is_expression => StringMatch::Prefix(format!("/{service}/").into_bytes().into()),
+        (None, Some(name)) if !is_expression => expression("method", &format!("/[^/]+/{name}")),
+        (None, None) => StringMatch::segments("/"),
+        (service, name) => {
+            let part = |text: Option<&str>| text.map_or_else(|| "[^/]+".to_owned(), |text| format!("(?:{text})"));
+            expression("method", &format!("/{}/{}", part(service), part(name)))
+        }
+    }
+}
+
+fn header_changes(filter: &HeaderFilter) -> HeaderChanges {
+    let named = |headers: &[filter::Header]| {
+        let lowered = headers.iter().map(|header| {
+            let name: Box<str> = header.name.as_str().to_ascii_lowercase().into();
+            (name, header.value.as_str().into())
+        });
+        lowered.filter(|(name, _)| HeaderChanges::permits(name)).collect()
+    };
+    let removed = filter.remove.iter().map(|name| name.to_ascii_lowercase());
+    HeaderChanges {
+        remove: removed.filter(|name: &String| HeaderChanges::permits(name)).map(Into::into).collect(),
+        set: named(&filter.set),
+        add: named(&filter.add),
+    }
+}
+
+/// What takes the place of the path, or of the segments that were matched.
+fn replacement(path: &PathModifier) -> &str {
+    let text = match path.modifier_type {
+        PathModifierType::ReplaceFullPath => &path.replace_full_path,
+        PathModifierType::ReplacePrefixMatch => &path.replace_prefix_match,
+    };
+    text.as_ref().map_or("", |text| text.as_str())
+}
+
+fn rewrite(asked: &UrlRewrite) -> Option<Rewrite> {
+    let authority = asked.hostname.as_ref().map(|host| host.as_str().into());
+    let path = asked.path.as_ref().and_then(|path| match path.modifier_type {
+        PathModifierType::ReplacePrefixMatch => Some(PathRewrite::Matched(path_text(replacement(path)))),
+        PathModifierType::ReplaceFullPath => {
+            let text = path_text(replacement(path)).replace('\\', "%5C");
+            Substitution::new(r"(?s)\A.*\z", &text).ok().map(PathRewrite::Regex)
+        }
+    });
+    (authority.is_some() || path.is_some()).then_some(Rewrite { authority, path })
+}
+
+fn cors(filter: &CorsFilter) -> Cors {
+    let origin = |text: &str| match text.split_once('*') {
+        // The mesh's own sign for every origin.
+        Some(_) if text == "*" => Some(StringMatch::Exact(text.as_bytes().into())),
+        Some((before, after)) => {
+            let expression = format!("{}.+{}", regex::escape(before), regex::escape(after));
+            WholeMatch::new(&expression).ok().map(StringMatch::Regex)
+        }
+        None => Some(StringMatch::Exact(text.as_bytes().into())),
+    };
+    Cors {
+        origins: filter.allow_origins.iter().filter_map(|text| origin(text.as_str())).collect(),
+        methods: joined(filter.allow_methods.iter().map(|method| method.as_str())),
+        headers: joined(filter.allow_headers.iter().map(|name| name.as_str())),
+        expose: joined(filter.expose_headers.iter().map(|name| name.as_str())),
+        max_age: Some(filter.max_age.and_then(|age| u64::try_from(age).ok()).unwrap_or(5)),
+        credentials: filter.allow_credentials == Some(true),
+        forwards_unmatched: true,
+    }
+}
+
+fn joined<'n>(names: impl Iterator<Item = &'n str>) -> Box<str> {
+    names.collect::<Vec<_>>().join(",").into()
+}

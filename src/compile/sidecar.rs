@@ -1,0 +1,138 @@
+//! What the clients of a workload know of the mesh, and which rules are for them: the scope that they are of.
+//!
+//! A client sees the services that its Sidecar's hosts name, and those that rules about these hosts send requests to; a rule that
+//! moves traffic needs no second mention of where it goes.
+
+use std::sync::Arc;
+
+use crate::compile::handling;
+use crate::compile::names::qualify;
+use crate::compile::routes::Entry;
+use crate::compile::world::{Scope, World, is_visible};
+use crate::model::{HostPattern, Labels, OutboundMode, Service};
+use crate::resources::sidecar::{EgressNamespace, OutboundMode as Outbound};
+use crate::resources::virtual_service::Destination;
+use crate::resources::{Object, Sidecar, VirtualService};
+
+/// What clients know of the mesh. Sidecars that say the same are the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Egress {
+    /// Hosts that are known; `None`: all of them.
+    known: Option<Vec<Hosts>>,
+    /// Hosts that are not known after all.
+    excluded: Vec<Hosts>,
+    /// What happens to requests for hosts that are not known, where the Sidecar says it.
+    pub outbound_mode: Option<OutboundMode>,
+}
+
+/// Hosts of services, of one namespace or (`None`) of any.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Hosts {
+    namespace: Option<Arc<str>>,
+    host: HostPattern,
+}
+
+impl Hosts {
+    fn meets(&self, namespace: &str, host: &HostPattern) -> bool {
+        self.namespace.as_ref().is_none_or(|own| **own == *namespace) && self.host.intersect(host).is_some()
+    }
+}
+
+/// The scope of the clients beside a workload: the Sidecar that selects it counts, else its namespace's, else the mesh's, the
+/// oldest of several.
+pub fn scope(world: &World, namespace: &Arc<str>, labels: &Labels) -> Scope {
+    let selector = |object: &Object<Sidecar>| {
+        let selector = object.spec.workload_selector.as_ref().map(|selector| &selector.labels);
+        selector.filter(|labels| !labels.is_empty()).cloned()
+    };
+    let oldest = |wanted: &dyn Fn(&Object<Sidecar>) -> bool| world.sidecars.iter().find(|object| wanted(object));
+    let everywhere_in = |place: &str| oldest(&|object| object.meta.namespace == place && selector(object).is_none());
+    let selecting = oldest(&|object| {
+        object.meta.namespace == **namespace
+            && selector(object).is_some_and(|wanted| {
+                wanted.iter().all(|(key, value)| labels.get(key.as_str()).is_some_and(|label| **label == **value))
+            })
+    });
+    let found = selecting.or_else(|| everywhere_in(namespace)).or_else(|| everywhere_in(&world.root_namespace));
+    let egress = found.map(|object| egress(object, namespace, &world.domain));
+    let egress = egress.filter(|egress| *egress != Egress::default()).map(Arc::new);
+    let chosen = world.destination_rules.iter().filter(|object| {
+        let selector = object.spec.workload_selector.as_ref();
+        object.meta.namespace == **namespace
+            && selector.is_some_and(|selector| {
+                let mut wanted = selector.match_labels.iter();
+                wanted.all(|(key, value)| labels.get(key.as_str()).is_some_and(|label| **label == **value))
+            })
+    });
+    let selected = Arc::new(chosen.map(|object| object.meta.name.clone()).collect());
+    Scope { namespace: namespace.clone(), egress, selected }
+}
+
+fn egress(object: &Object<Sidecar>, namespace: &Arc<str>, domain: &str) -> Egress {
+    let (mut known, mut excluded) = (Vec::new(), Vec::new());
+    for entry in object.spec.egress.iter().flat_map(|listener| &listener.hosts) {
+        let of = match &entry.namespace {
+            EgressNamespace::Any => None,
+            // That of the clients, not of the object: one of the root namespace holds for others.
+            EgressNamespace::Own => Some(namespace.clone()),
+            EgressNamespace::Named(name) => Some(name.as_str().into()),
+            EgressNamespace::Nobody => continue,
+        };
+        let place = of.as_deref().unwrap_or(namespace);
+        let host = HostPattern::parse(&qualify(entry.host.as_str(), place, domain));
+        let hosts = Hosts { namespace: of, host };
+        if entry.excluded { excluded.push(hosts) } else { known.push(hosts) }
+    }
+    let is_everything = known.iter().any(|hosts: &Hosts| hosts.namespace.is_none() && hosts.host == HostPattern::Any);
+    let mode = object.spec.outbound_traffic_policy.as_ref().and_then(|policy| policy.mode);
+    Egress {
+        known: (!object.spec.egress.is_empty() && !is_everything).then_some(known),
+        excluded,
+        outbound_mode: mode.map(|mode| match mode {
+            Outbound::RegistryOnly => OutboundMode::RegistryOnly,
+            Outbound::AllowAny => OutboundMode::AllowAny,
+        }),
+    }
+}
+
+impl Egress {
+    fn names(&self, namespace: &str, host: &HostPattern) -> bool {
+        let meets = |hosts: &[Hosts]| hosts.iter().any(|hosts| hosts.meets(namespace, host));
+        self.known.as_deref().is_none_or(meets) && !meets(&self.excluded)
+    }
+}
+
+impl Scope {
+    /// The scope of clients in a namespace that no Sidecar and no DestinationRule selects.
+    pub fn of_namespace(namespace: impl Into<Arc<str>>) -> Self {
+        Self { namespace: namespace.into(), egress: None, selected: Arc::default() }
+    }
+
+    /// Whether its clients know a service.
+    pub fn sees(&self, world: &World, service: &Service) -> bool {
+        let Some(egress) = &self.egress else { return true };
+        egress.names(&service.namespace, &HostPattern::parse(&service.host))
+            || world.virtual_services.iter().any(|object| self.is_led_by(egress, world, object, service))
+    }
+
+    /// Whether a rule about hosts that are known sends requests to a service.
+    fn is_led_by(&self, egress: &Egress, world: &World, object: &Object<VirtualService>, service: &Service) -> bool {
+        destinations(object, &world.domain).any(|host| *host == *service.host)
+            && Entry::Mesh.admits(object)
+            && is_visible(object, &self.namespace)
+            && world.virtual_services.hosts(object).iter().any(|host| egress.names(&object.meta.namespace, host))
+    }
+}
+
+/// The hosts that a VirtualService sends requests and connections to, fully qualified.
+pub fn destinations<'o>(object: &'o Object<VirtualService>, domain: &'o str) -> impl Iterator<Item = Arc<str>> + 'o {
+    let rules = object.spec.http.iter();
+    let of_rule = rules.flat_map(|rule| {
+        let mirrors = handling::mirrors(rule).into_iter().map(|(destination, _)| destination);
+        rule.route.iter().map(|route| &route.destination).chain(mirrors)
+    });
+    let streams =
+        object.spec.tls.iter().flat_map(|rule| &rule.route).chain(object.spec.tcp.iter().flat_map(|rule| &rule.route));
+    let all = of_rule.chain(streams.map(|route| &route.destination));
+    all.map(move |destination: &Destination| qualify(destination.host.as_str(), &object.meta.namespace, domain))
+}

@@ -1,0 +1,76 @@
+//! The Gateway API on the built-in runtime: Istio's own sample files, unmodified. Skipped where they, or kubectl, are not at hand.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::harness::{Runtime, eventually, repository, stderr};
+
+fn sample(path: &str) -> Option<String> {
+    let file: PathBuf = repository("../shared/upstream/samples").join(path);
+    if !file.exists() || Command::new("kubectl").arg("version").arg("--client").output().is_err() {
+        println!("skipped: no {} or no kubectl", file.display());
+        return None;
+    }
+    Some(file.display().to_string())
+}
+
+fn apply(runtime: &Runtime, file: &str) {
+    let output = runtime.mesh(&["apply", "-f", file]);
+    assert!(output.status.success(), "{file}: {}", stderr(&output));
+}
+
+/// `type=status` of the conditions at a path of an object.
+fn conditions(runtime: &Runtime, kind: &str, name: &str, path: &str) -> Vec<String> {
+    let output = runtime.kubectl_ok(&["get", kind, name, "-o", "json"], None).unwrap_or_default();
+    let object: serde_json::Value = serde_json::from_str(&output).unwrap_or_default();
+    let conditions = object.pointer(path).and_then(|conditions| conditions.as_array().cloned()).unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    conditions.iter().map(|c| format!("{}={}", text(&c["type"]), text(&c["status"]))).collect()
+}
+
+#[test]
+fn bookinfo_is_served_by_a_gateway_of_the_gateway_api() {
+    let Some(bookinfo) = sample("bookinfo/platform/kube/bookinfo.yaml") else { return };
+    let runtime = Runtime::start(&[]);
+    runtime.kubectl_ok(&["label", "namespace", "default", "istio-injection=enabled"], None);
+    apply(&runtime, &bookinfo);
+    apply(&runtime, &sample("bookinfo/platform/kube/bookinfo-versions.yaml").unwrap());
+    apply(&runtime, &sample("bookinfo/gateway-api/bookinfo-gateway.yaml").unwrap());
+    eventually("the page is served", || {
+        let served = std::net::TcpStream::connect(runtime.ingress.trim_start_matches("http://")).is_ok();
+        (served && runtime.visitor().get("/productpage", &[]).status == 200).then_some(())
+    });
+    assert_eq!(runtime.visitor().get("/productpagex", &[]).status, 404);
+
+    let version = |wanted: &str| {
+        let mut visitor = runtime.visitor();
+        (0..20).all(|_| visitor.get("/api/v1/products/0/reviews", &[]).reviews_version() == wanted)
+    };
+    for (file, wanted) in [("route-reviews-v1.yaml", "v1"), ("route-reviews-v3.yaml", "v3")] {
+        apply(&runtime, &sample(&format!("bookinfo/gateway-api/{file}")).unwrap());
+        eventually(file, || version(wanted).then_some(()));
+    }
+
+    eventually("the gateway's status is written", || {
+        let found =
+            conditions(&runtime, "gateways.gateway.networking.k8s.io", "bookinfo-gateway", "/status/conditions");
+        (found == ["Accepted=True", "Programmed=True"]).then_some(())
+    });
+    for (route, parent) in [("bookinfo", "a Gateway"), ("reviews", "a Service")] {
+        eventually(parent, || {
+            let found = conditions(&runtime, "httproutes", route, "/status/parents/0/conditions");
+            (found == ["Accepted=True", "ResolvedRefs=True"]).then_some(())
+        });
+    }
+    assert_eq!(conditions(&runtime, "gatewayclasses", "istio", "/status/conditions"), ["Accepted=True"]);
+
+    // What was deployed for a Gateway goes with it, and a route that stays is told so.
+    runtime.kubectl_ok(&["delete", "gateways.gateway.networking.k8s.io", "bookinfo-gateway"], None);
+    eventually("its deployment is gone", || {
+        let found = runtime.kubectl(&["get", "deployments", "bookinfo-gateway-istio"], None)?;
+        (!found.status.success()).then_some(())
+    });
+    eventually("nothing is said of the route any more", || {
+        conditions(&runtime, "httproutes", "bookinfo", "/status/parents/0/conditions").is_empty().then_some(())
+    });
+}
