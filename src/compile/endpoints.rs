@@ -104,7 +104,8 @@ pub fn endpoints(
         let first = endpoint.get("addresses").and_then(Value::as_array).and_then(|addresses| addresses.first());
         let Some(address) = first.and_then(Value::as_str).and_then(|address| address.parse().ok()) else { continue };
         let workload = pod.unwrap_or_else(|| Arc::new(stranger(address, &service.namespace)));
-        found.push(Endpoint { address, ports: ports.clone(), weight: 1, health, plaintext: Vec::new(), workload });
+        let ports = ports.clone();
+        found.push(Endpoint { address, name: None, ports, weight: 1, health, plaintext: Vec::new(), workload });
     }
     found
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use crate::compile::gateway_api;
 use crate::compile::names::qualify;
 use crate::compile::routes::{Entry, rules};
+use crate::compile::streams::{self, Part};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::{
-    ClientCertificates, HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Routes, ServerTls, VirtualHost,
+    ClientCertificates, HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Routes, ServerTls, StreamRule,
+    Termination, VirtualHost,
 };
 use crate::resources::gateway::{self as resource, Server, ServerTlsMode};
 use crate::resources::values::NamespaceFilter;
@@ -31,18 +33,71 @@ struct Open<'w> {
     port: u16,
     gateway: &'w Object<Gateway>,
     server: &'w Server,
-    /// Where it terminates TLS.
-    tls: Option<&'w resource::ServerTls>,
-    /// Whether requests are redirected to https.
-    redirects: bool,
+    /// Its port, as the Gateway names it.
+    number: u16,
+    speaks: Speaks<'w>,
     provenance: Provenance,
+}
+
+/// What a server speaks.
+#[derive(Clone, Copy)]
+enum Speaks<'w> {
+    /// Plaintext HTTP; requests may be redirected to https.
+    Http { redirects: bool },
+    /// TLS.
+    Tls(Termination, &'w resource::ServerTls),
+    /// Bytes.
+    Tcp,
+}
+
+impl<'w> Speaks<'w> {
+    /// What a server speaks; `None` where that is not in force. TLS without a mode is passed through (Istio's default).
+    fn of(server: &'w Server) -> Option<Self> {
+        let tls = server.tls.as_ref();
+        let terminated = |behind: Termination| {
+            let tls = tls?;
+            match tls.mode.unwrap_or(ServerTlsMode::Passthrough) {
+                ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
+                    Some(Self::Tls(behind, tls))
+                }
+                ServerTlsMode::Passthrough => Some(Self::Tls(Termination::Passthrough, tls)),
+                ServerTlsMode::AutoPassthrough | ServerTlsMode::IstioMutual => None,
+            }
+        };
+        match server.port.protocol.to_ascii_uppercase().as_str() {
+            "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" => {
+                Some(Self::Http { redirects: tls.is_some_and(|tls| tls.https_redirect == Some(true)) })
+            }
+            "HTTPS" => terminated(Termination::Http),
+            "TLS" => terminated(Termination::Tcp),
+            "TCP" | "MONGO" | "REDIS" | "MYSQL" => Some(Self::Tcp),
+            _ => None,
+        }
+    }
+
+    fn protocol(self) -> ListenerProtocol {
+        match self {
+            Self::Http { .. } => ListenerProtocol::Http,
+            Self::Tls(..) => ListenerProtocol::Tls,
+            Self::Tcp => ListenerProtocol::Tcp,
+        }
+    }
+
+    /// Which rules for connections hold there; `None` where requests are routed.
+    fn streams(self) -> Option<Part> {
+        match self {
+            Self::Http { .. } | Self::Tls(Termination::Http, _) => None,
+            Self::Tls(Termination::Passthrough, _) => Some(Part::Tls),
+            Self::Tls(Termination::Tcp, _) | Self::Tcp => Some(Part::Tcp),
+        }
+    }
 }
 
 /// The listeners of a gateway, by port.
 pub fn listeners(world: &World, workload: &GatewayWorkload) -> Vec<Listener> {
     let mut listeners: BTreeMap<u16, Listener> = BTreeMap::new();
     for open in open_servers(world, workload) {
-        let protocol = if open.tls.is_some() { ListenerProtocol::Https } else { ListenerProtocol::Http };
+        let protocol = open.speaks.protocol();
         let listener = listeners.entry(open.port).or_insert_with(|| Listener {
             port: open.port,
             protocol,
@@ -57,12 +112,13 @@ pub fn listeners(world: &World, workload: &GatewayWorkload) -> Vec<Listener> {
         }
         listener.provenance.push(open.provenance.clone());
         let hosts = || open.server.hosts.iter().map(|host| HostPattern::parse(host.host.as_str()));
-        match open.tls {
-            Some(tls) => {
-                listener.tls.push(server_tls(world, workload, tls, hosts().collect(), open.provenance.clone()));
+        match open.speaks {
+            Speaks::Tls(termination, tls) => {
+                let hosts = hosts().collect();
+                listener.tls.push(server_tls(world, workload, tls, termination, hosts, open.provenance.clone()));
             }
-            None if open.redirects => listener.redirected.extend(hosts()),
-            None => {}
+            Speaks::Http { redirects: true } => listener.redirected.extend(hosts()),
+            Speaks::Http { redirects: false } | Speaks::Tcp => {}
         }
         for (host, _) in attached(world, workload, &open) {
             if listener.virtual_hosts.iter().all(|known| known.host != host) {
@@ -85,6 +141,7 @@ fn server_tls(
     world: &World,
     workload: &GatewayWorkload,
     tls: &resource::ServerTls,
+    termination: Termination,
     hosts: Vec<HostPattern>,
     provenance: Provenance,
 ) -> ServerTls {
@@ -95,7 +152,7 @@ fn server_tls(
     let authorities = || {
         own.and_then(|own| own.authorities.clone()).or_else(|| secret(format!("{name}-cacert"))?.authorities.clone())
     };
-    let certificate = own.and_then(|own| own.certificate.clone());
+    let certificate = own.and_then(|own| own.certificate.clone()).filter(|_| termination != Termination::Passthrough);
     let (certificate, clients) = match tls.mode {
         Some(ServerTlsMode::Mutual) => match authorities() {
             Some(authorities) => (certificate, ClientCertificates::Required(authorities)),
@@ -108,28 +165,34 @@ fn server_tls(
         },
         _ => (certificate, ClientCertificates::None),
     };
-    ServerTls { hosts, certificate, clients, provenance }
+    ServerTls { hosts, termination, certificate, clients, provenance }
 }
 
 /// The routes of one host of one port: those of every VirtualService bound there, oldest first, with the rules that take every
 /// request at the end.
 pub fn gateway_routes(world: &World, workload: &GatewayWorkload, port: u16, host: &HostPattern) -> Routes {
     let mut found: Vec<HttpRule> = Vec::new();
+    let mut connections: Vec<StreamRule> = Vec::new();
     let mut seen: Vec<(&Object<VirtualService>, &Object<Gateway>)> = Vec::new();
     for open in open_servers(world, workload).iter().filter(|open| open.port == port) {
         for (shared, object) in attached(world, workload, open) {
             let known = seen.iter().any(|(o, g)| std::ptr::eq(*o, object) && std::ptr::eq(*g, open.gateway));
             if shared == *host && !known {
                 seen.push((object, open.gateway));
-                found.extend(rules(world, object, entry(open.gateway), None));
+                let entry = entry(open.gateway);
+                match open.speaks.streams() {
+                    None => found.extend(rules(world, object, entry, None)),
+                    Some(part) => connections.extend(streams::of_gateway(world, object, entry, part, open.number)),
+                }
             }
         }
     }
     found.dedup();
+    connections.dedup();
     // Stable: within both parts the order stays.
     found.sort_by_key(|rule| rule.matches.is_empty());
     found.extend(gateway_api::gateway_rules(world, workload, port, host));
-    Routes { name: routes_name(&workload.scope, port, host), http: found }
+    Routes { name: routes_name(&workload.scope, port, host), http: found, streams: connections }
 }
 
 fn entry(gateway: &Object<Gateway>) -> Entry<'_> {
@@ -153,25 +216,14 @@ fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w
         }
         for (index, server) in gateway.spec.servers.iter().enumerate() {
             let Ok(number) = u16::try_from(server.port.number) else { continue };
-            let tls = server.tls.as_ref();
-            let terminates = tls.and_then(|tls| tls.mode).is_some_and(|mode| {
-                matches!(mode, ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual)
-            });
-            let opens = match server.port.protocol.to_ascii_uppercase().as_str() {
-                "HTTP" | "HTTP2" | "GRPC" => !terminates,
-                "HTTPS" => terminates,
-                _ => false,
-            };
-            if !opens {
-                continue;
-            }
+            let Some(speaks) = Speaks::of(server) else { continue };
             let target = workload.target_ports.iter().find(|(port, _)| *port == number);
             open.push(Open {
                 port: target.map_or(number, |(_, target)| *target),
                 gateway,
                 server,
-                tls: tls.filter(|_| terminates),
-                redirects: tls.is_some_and(|tls| tls.https_redirect == Some(true)),
+                number,
+                speaks,
                 provenance: gateway.provenance().with_rule(format!("servers[{index}]")),
             });
         }
@@ -200,7 +252,9 @@ fn attached<'w>(
                 let served = HostPattern::parse(served.host.as_str());
                 let own = HostPattern::parse(&qualify(own.as_str(), &object.meta.namespace, &world.domain));
                 let shared = served.intersect(&own).filter(|_| from_here);
-                attached.extend(shared.map(|host| (host, &**object)));
+                // Bytes name no host: one place holds every rule of the port.
+                let place = |host| if matches!(open.speaks, Speaks::Tcp) { HostPattern::Any } else { host };
+                attached.extend(shared.map(|host| (place(host), &**object)));
             }
         }
     }

@@ -16,6 +16,7 @@ mod authorization;
 mod claims;
 mod delegate;
 mod endpoints;
+mod external;
 pub mod gateway_api;
 mod handling;
 mod inbound;
@@ -23,22 +24,27 @@ mod listeners;
 mod mesh_config;
 mod names;
 mod objects;
+mod origination;
 mod policy;
 mod routes;
 mod selection;
 mod sidecar;
+mod streams;
 mod world;
 
+#[cfg(test)]
+mod external_tests;
 #[cfg(test)]
 mod tests;
 
 pub use authentication::{KeySource, key_sources};
 pub use claims::{Claimant, Claims};
 pub use endpoints::{endpoints, slice_service, workload};
+pub use external::External;
 pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
 pub use mesh_config::{MeshConfig, MeshConfigError};
-pub use names::{qualify, resolve};
+pub use names::{endpoints_of, qualify, resolve, service_of};
 pub use objects::{secret_entry, service};
 pub use policy::traffic_policy;
 pub use routes::routes;

@@ -12,7 +12,7 @@ use crate::compile::endpoints::{endpoints, slice_service, workload};
 use crate::compile::mesh_config::MeshConfig;
 use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
-use crate::model::{AppProtocol, Endpoints, Labels, Service, ServicePort, Workload};
+use crate::model::{AppProtocol, Endpoints, Labels, Resolution, Service, ServicePort, Workload};
 use crate::resources::{Findings, Object, Provenance, Resource, SourcePosition};
 use crate::yaml::{Document, Path};
 
@@ -47,6 +47,7 @@ pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> O
         namespace: namespace.into(),
         addresses,
         ports: ports.collect(),
+        resolution: Resolution::Endpoints,
     })
 }
 
@@ -122,6 +123,8 @@ impl World {
                 world.mesh = Arc::new(config);
                 continue;
             }
+            add(document, &mut world.service_entries)?;
+            add(document, &mut world.workload_entries)?;
             if let Some(object) = read(document)? {
                 world.virtual_services.insert(object);
             } else if let Some(object) = read(document)? {
@@ -138,6 +141,8 @@ impl World {
             add(document, &mut world.grpc_routes)?;
             add(document, &mut world.reference_grants)?;
         }
+        oldest_first(&mut world.service_entries);
+        oldest_first(&mut world.workload_entries);
         world.add_endpoints(&documents, trust_domain);
         oldest_first(&mut world.sidecars);
         oldest_first(&mut world.gateways);
@@ -159,6 +164,7 @@ impl World {
             .filter_map(|document| workload(document.value, trust_domain))
             .map(|pod| ((pod.namespace.clone(), pod.name.clone()), Arc::new(pod)))
             .collect();
+        self.add_external(pods.values(), trust_domain);
         let find = |namespace: &str, name: &str| pods.get(&(namespace.into(), name.into())).cloned();
         for document in documents {
             let Some((namespace, name)) = slice_service(document.value) else { continue };

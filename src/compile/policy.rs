@@ -1,5 +1,6 @@
 //! The traffic policy of a service, from the DestinationRules that apply to it.
 
+use crate::compile::origination::{self, Secrets};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::policy::PortPolicies;
 use crate::model::pool::MAX_HASH_TABLE;
@@ -8,8 +9,8 @@ use crate::model::{
     RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
 };
 use crate::resources::destination_rule::{
-    self, ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, H2UpgradePolicy, HttpCookie, LoadBalancer,
-    OutlierDetection, SimpleBalancer,
+    self, ClientTls, ConnectionPool, ConsistentHash, H2UpgradePolicy, HttpCookie, LoadBalancer, OutlierDetection,
+    SimpleBalancer,
 };
 use crate::resources::values::{self, ExportTo};
 use crate::resources::{DestinationRule, Object};
@@ -19,20 +20,23 @@ use crate::resources::{DestinationRule, Object};
 /// DestinationRules are looked for in the client's namespace, then the service's, then the root namespace; the first that has one
 /// wins, with its most specific host. Several for one host there are merged: subsets add up, the first of a name and the first
 /// policy win.
-pub fn traffic_policy(world: &World, scope: &Scope, service: &Service) -> TrafficPolicy {
+///
+/// `reads_secrets`: whether it is for a gateway, which alone gets what Secrets of its namespace hold.
+pub fn traffic_policy(world: &World, scope: &Scope, service: &Service, reads_secrets: bool) -> TrafficPolicy {
+    let secrets = reads_secrets.then_some((world, scope));
     let merged = applicable(world, scope, service);
     let Some(first) = merged.first() else {
         return TrafficPolicy { host: service.host.clone(), ..TrafficPolicy::default() };
     };
     let top = merged.iter().find_map(|object| object.spec.traffic_policy.as_ref());
-    let own = Levels { top, subset: None };
+    let own = Levels { top, subset: None, secrets };
     let mut subsets: Vec<Subset> = Vec::new();
     for object in &merged {
         for (index, subset) in object.spec.subsets.iter().enumerate() {
             if subsets.iter().any(|known| *known.name == *subset.name) {
                 continue;
             }
-            let levels = Levels { top, subset: subset.traffic_policy.as_ref() };
+            let levels = Levels { top, subset: subset.traffic_policy.as_ref(), secrets };
             subsets.push(Subset {
                 name: subset.name.as_str().into(),
                 labels: subset.labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
@@ -96,13 +100,14 @@ struct Blocks<'a> {
 struct Levels<'a> {
     top: Option<&'a destination_rule::TrafficPolicy>,
     subset: Option<&'a destination_rule::TrafficPolicy>,
+    secrets: Secrets<'a>,
 }
 
 impl<'a> Levels<'a> {
     fn for_ports(self, service: &Service) -> PortPolicies {
-        let default = cluster_policy(self.blocks(None));
+        let default = cluster_policy(self.blocks(None), self.secrets);
         let ports = service.ports.iter().filter_map(|port| {
-            let policy = cluster_policy(self.blocks(Some(port.number)));
+            let policy = cluster_policy(self.blocks(Some(port.number)), self.secrets);
             (policy != default).then_some((port.number, policy))
         });
         PortPolicies { ports: ports.collect(), default }
@@ -135,21 +140,14 @@ impl<'a> Levels<'a> {
     }
 }
 
-fn cluster_policy(blocks: Blocks<'_>) -> ClusterPolicy {
+fn cluster_policy(blocks: Blocks<'_>, secrets: Secrets<'_>) -> ClusterPolicy {
     let balancer = match blocks.load_balancer.and_then(|settings| settings.simple) {
         Some(SimpleBalancer::RoundRobin) => Balancer::RoundRobin,
         Some(SimpleBalancer::Random) => Balancer::Random,
+        Some(SimpleBalancer::Passthrough) => Balancer::Passthrough,
         _ => Balancer::LeastRequest,
     };
-    let tls = match blocks.tls.map(|settings| settings.mode) {
-        None => UpstreamTls::Auto,
-        // Validation refuses SIMPLE and MUTUAL as long as they are not in force. Should one come in another way, the mesh's own
-        // TLS is demanded: plaintext is never what a rule about TLS falls back to.
-        Some(Some(ClientTlsMode::IstioMutual | ClientTlsMode::Simple | ClientTlsMode::Mutual)) => {
-            UpstreamTls::IstioMutual
-        }
-        Some(Some(ClientTlsMode::Disable) | None) => UpstreamTls::Disable,
-    };
+    let tls = blocks.tls.map_or(UpstreamTls::Auto, |settings| origination::upstream_tls(settings, secrets));
     let default = ClusterPolicy::default();
     let connect = blocks.pool.and_then(|pool| pool.tcp.as_ref()?.connect_timeout).map(|timeout| timeout.get());
     ClusterPolicy {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::compile::gateway_api;
-use crate::compile::names::qualify;
+use crate::compile::names::{qualify, service_of};
 use crate::compile::world::{Scope, World, is_visible};
-use crate::compile::{delegate, handling};
+use crate::compile::{delegate, handling, streams};
 use crate::model::matching::WholeMatch;
 use crate::model::{
     Action, ClusterName, Handling, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch, WeightedCluster,
@@ -29,7 +29,7 @@ pub(super) enum Entry<'a> {
 
 impl Entry<'_> {
     /// Whether a reference in an object of `namespace` means this entry.
-    fn is(self, reference: &GatewayRef, own_namespace: &str) -> bool {
+    pub(super) fn is(self, reference: &GatewayRef, own_namespace: &str) -> bool {
         match (self, reference) {
             (Self::Mesh, GatewayRef::Mesh) => true,
             (Self::Gateway { namespace, name }, GatewayRef::Named { namespace: named_in, name: named }) => {
@@ -51,11 +51,13 @@ impl Entry<'_> {
 
 /// The routes of `service`, as sidecars of `scope` see them.
 ///
-/// The VirtualService with the most specific host that covers the service wins, the oldest among equals; the others have no say.
-/// A service without one has the rules of the HTTPRoutes and GRPCRoutes that name it; ports that none of them is attached to
-/// are routed to themselves.
+/// For requests the VirtualService with the most specific host that covers the service wins, the oldest among equals; the others
+/// have no say. For connections all of them are asked, in that order (Istio). A service without one
+/// has the rules of the HTTPRoutes and GRPCRoutes that name it; ports that none of them is attached to are routed to themselves.
 pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
-    let http = match winner(world, scope, service) {
+    let covering = covering(world, scope, service);
+    // One that has no rules for requests claims none.
+    let http = match covering.iter().find(|object| !object.spec.http.is_empty()) {
         Some(object) => rules(world, object, Entry::Mesh, Some(service)),
         None => {
             let (mut rules, ports) = gateway_api::service_rules(world, scope, service);
@@ -64,13 +66,21 @@ pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
             rules
         }
     };
-    Routes { name: format!("{}/{}", scope.namespace, service.host).into(), http }
+    let streams = streams::of_service(world, &covering, service);
+    Routes { name: format!("{}/{}", scope.namespace, service.host).into(), http, streams }
 }
 
-/// The VirtualService that decides for a service's host.
-fn winner<'w>(world: &'w World, scope: &Scope, service: &Service) -> Option<&'w Object<VirtualService>> {
-    let mut candidates = world.virtual_services.covering(&service.host).flatten();
-    candidates.find(|object| Entry::Mesh.admits(object) && is_visible(object, &scope.namespace)).map(|object| &**object)
+/// The VirtualServices whose hosts cover a service's host, the most specific first, the oldest first among equals.
+fn covering<'w>(world: &'w World, scope: &Scope, service: &Service) -> Vec<&'w Object<VirtualService>> {
+    let mut found: Vec<&Object<VirtualService>> = Vec::new();
+    for object in world.virtual_services.covering(&service.host).flatten() {
+        let holds = Entry::Mesh.admits(object) && is_visible(object, &scope.namespace);
+        // One may claim the host under several patterns.
+        if holds && !found.iter().any(|known| std::ptr::eq(*known, &**object)) {
+            found.push(object);
+        }
+    }
+    found
 }
 
 fn to_itself(service: &Service, port: u16) -> HttpRule {
@@ -239,7 +249,7 @@ fn with_clusters(
     if let Some(response) = &route.direct_response {
         return vec![HttpRule { action: Action::Respond(handling::direct_response(response)), ..rule }];
     }
-    let destinations = destinations(route);
+    let destinations = sharing(&route.route, |destination: &HttpDestination| destination.weight.0);
     if destinations.is_empty() {
         // Nothing that is in force: there is nowhere to send requests to, so the rule takes none. Kept without destinations, it
         // would be refused by every proxy, and its siblings with it.
@@ -287,23 +297,23 @@ fn at_port(matches: &[RequestMatch], port: u16) -> Vec<RequestMatch> {
 }
 
 /// Destinations that take part, with their weights: of several, those with a weight; one alone takes everything.
-fn destinations(route: &HttpRoute) -> Vec<(&HttpDestination, u32)> {
-    match route.route.as_slice() {
+pub(super) fn sharing<T>(destinations: &[T], weight: impl Fn(&T) -> u32) -> Vec<(&T, u32)> {
+    match destinations {
         [only] => vec![(only, 1)],
-        several => several
-            .iter()
-            .filter(|candidate| candidate.weight.0 > 0)
-            .map(|candidate| (candidate, candidate.weight.0))
-            .collect(),
+        several => {
+            let weighted = several.iter().map(|candidate| (candidate, weight(candidate)));
+            weighted.filter(|(_, weight)| *weight > 0).collect()
+        }
     }
 }
 
 /// The port that a destination names, or that its service has as the only one.
-fn own_port(world: &World, object: &Object<VirtualService>, destination: &Destination) -> Option<u16> {
+pub(super) fn own_port(world: &World, object: &Object<VirtualService>, destination: &Destination) -> Option<u16> {
     let named = destination.port.as_ref().and_then(|port| port.number).map(|port| port.get());
     named.or_else(|| {
         let host = qualify(destination.host.as_str(), &object.meta.namespace, &world.domain);
-        match world.services.get(&host)?.ports.as_slice() {
+        let scope = Scope { namespace: object.meta.namespace.as_str().into() };
+        match service_of(world, &scope, &host)?.ports.as_slice() {
             [only] => Some(only.number),
             _ => None,
         }

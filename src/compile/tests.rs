@@ -3,19 +3,19 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::*;
 use crate::identity::TrustDomain;
 use crate::model::{
-    Balancer, Decision, HostPattern, InboundService, Labels, MtlsMode, RequestFacts, Routes, UpstreamTls, Workload,
-    route,
+    Balancer, Decision, HostPattern, InboundService, Labels, ListenerProtocol, MtlsMode, RequestFacts, Routes,
+    StreamFacts, Termination, UpstreamTls, Workload, route, stream,
 };
 use crate::yaml;
 
-fn world(text: &str) -> World {
+pub(super) fn world(text: &str) -> World {
     let loaded = yaml::load("mesh.yaml", text.as_bytes());
     assert_eq!(loaded.errors, []);
     let trust_domain = TrustDomain::new("cluster.local").unwrap();
     World::from_documents("cluster.local", "istio-system", &trust_domain, &loaded.documents).unwrap()
 }
 
-fn service(name: &str, namespace: &str, ports: &[u16]) -> String {
+pub(super) fn service(name: &str, namespace: &str, ports: &[u16]) -> String {
     let ports: Vec<String> = ports.iter().map(|port| format!("{{name: http-{port}, port: {port}}}")).collect();
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{ports: [{}]}}\n",
@@ -23,7 +23,7 @@ fn service(name: &str, namespace: &str, ports: &[u16]) -> String {
     )
 }
 
-fn object(kind: &str, namespace: &str, name: &str, spec: &str) -> String {
+pub(super) fn object(kind: &str, namespace: &str, name: &str, spec: &str) -> String {
     let group = if kind == "PeerAuthentication" { "security" } else { "networking" };
     format!(
         "---\napiVersion: {group}.istio.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n"
@@ -35,7 +35,7 @@ fn aged(text: &str, second: u32) -> String {
     text.replace("metadata: {", &format!("metadata: {{creationTimestamp: '2026-01-01T00:00:{second:02}Z', "))
 }
 
-fn scope(namespace: &str) -> Scope {
+pub(super) fn scope(namespace: &str) -> Scope {
     Scope::of_namespace(namespace)
 }
 
@@ -211,14 +211,14 @@ fn a_policys_blocks_override_each_other_one_by_one() {
         subsets: [{name: v1}, {name: v2, labels: {version: v2}, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}]}";
     let world = world(&(service("web", "shop", &[80, 81]) + &object("DestinationRule", "shop", "web", rule)));
     let web = resolve(&world, &scope("shop"), "web").unwrap();
-    let policy = traffic_policy(&world, &scope("shop"), web);
+    let policy = traffic_policy(&world, &scope("shop"), web, false);
     let top = policy.policies.for_port(80);
-    assert_eq!((top.balancer, top.tls), (Balancer::RoundRobin, UpstreamTls::Disable));
+    assert_eq!((top.balancer, top.tls.clone()), (Balancer::RoundRobin, UpstreamTls::Disable));
     let by_port = policy.policies.for_port(81);
-    assert_eq!((by_port.balancer, by_port.tls), (Balancer::Random, UpstreamTls::Auto));
+    assert_eq!((by_port.balancer, by_port.tls.clone()), (Balancer::Random, UpstreamTls::Auto));
     let v2 = policy.subset("v2").unwrap();
     assert_eq!(
-        (v2.policies.default.balancer, v2.policies.default.tls),
+        (v2.policies.default.balancer, v2.policies.default.tls.clone()),
         (Balancer::RoundRobin, UpstreamTls::IstioMutual)
     );
     assert_eq!(v2.provenance.to_string(), "DestinationRule shop/web subsets[1] (mesh.yaml:7:1)");
@@ -236,7 +236,7 @@ fn the_clients_own_rule_goes_before_the_services_and_the_meshs() {
     let world = world(&text);
     let balancer = |namespace: &str| {
         let web = resolve(&world, &scope(namespace), "web.shop").unwrap();
-        traffic_policy(&world, &scope(namespace), web).policies.default.balancer
+        traffic_policy(&world, &scope(namespace), web, false).policies.default.balancer
     };
     assert_eq!(balancer("bank"), Balancer::RoundRobin);
     assert_eq!(balancer("shop"), Balancer::Random);
@@ -259,7 +259,7 @@ fn a_gateway_in_the_root_namespace_takes_the_services_rule_before_the_meshs() {
     ] {
         let world = world(&text);
         let gateway = scope("istio-system");
-        let policy = traffic_policy(&world, &gateway, resolve(&world, &gateway, "web.shop").unwrap());
+        let policy = traffic_policy(&world, &gateway, resolve(&world, &gateway, "web.shop").unwrap(), true);
         assert_eq!(policy.policies.default.balancer, expected, "{text}");
     }
 }
@@ -350,7 +350,7 @@ fn subsets_of_several_rules_for_one_host_add_up() {
         + &object("DestinationRule", "shop", "a", &rule("v1"))
         + &object("DestinationRule", "shop", "b", &rule("v2"));
     let world = world(&text);
-    let policy = traffic_policy(&world, &scope("shop"), resolve(&world, &scope("shop"), "web").unwrap());
+    let policy = traffic_policy(&world, &scope("shop"), resolve(&world, &scope("shop"), "web").unwrap(), false);
     assert!(policy.subset("v1").is_some() && policy.subset("v2").is_some());
 }
 
@@ -500,4 +500,94 @@ fn clients_that_know_the_same_are_of_one_scope() {
     let empty =
         super::scope(&world(&sidecar("shop", "a", "{egress: [{hosts: ['*/*']}]}")), &"shop".into(), &Labels::new());
     assert_eq!(empty, none);
+}
+
+/// Where a connection to a port of a service goes, for a client in `namespace` that asks for a server name, or none.
+fn carried(world: &World, namespace: &str, authority: &str, port: u16, server_name: Option<&str>) -> String {
+    let Some(service) = resolve(world, &scope(namespace), authority) else { return "unknown".to_owned() };
+    connected(&routes(world, &scope(namespace), service), port, server_name)
+}
+
+fn connected(routes: &Routes, port: u16, server_name: Option<&str>) -> String {
+    let labels = Labels::new();
+    let destination = Some([10, 0, 0, 1].into());
+    let facts = StreamFacts { server_name, destination, port, source_labels: &labels, source_namespace: "shop" };
+    match stream::decide(&routes.streams, &facts, 0) {
+        Some(found) => found.destination.cluster.to_string(),
+        None => "no rule".to_owned(),
+    }
+}
+
+fn database(ports: &str) -> String {
+    format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: db, namespace: shop}}\nspec: {{ports: [{ports}]}}\n")
+}
+
+#[test]
+fn connections_to_a_service_go_by_its_rules_and_else_to_itself() {
+    let ports = "{name: tcp, port: 5432}, {name: tls, port: 8443}, {name: http, port: 80}";
+    let rules = "{hosts: [db.shop.svc.cluster.local], tcp: [{match: [{port: 5432}], route: [{destination: {host: db, subset: v2}}]}], \
+        tls: [{match: [{sniHosts: [db.shop.svc.cluster.local], port: 8443}], route: [{destination: {host: db, port: {number: 5432}}}]}]}";
+    let world = world(&(database(ports) + &object("VirtualService", "shop", "db", rules)));
+    let own = "db.shop.svc.cluster.local";
+    assert_eq!(carried(&world, "shop", "db", 5432, None), format!("outbound|5432|v2|{own}"));
+    assert_eq!(carried(&world, "shop", "db", 8443, Some(own)), format!("outbound|5432||{own}"));
+    assert_eq!(carried(&world, "shop", "db", 8443, Some("other.org")), format!("outbound|8443||{own}"));
+    assert_eq!(carried(&world, "shop", "db", 8443, None), format!("outbound|8443||{own}"));
+    // Plaintext HTTP is routed request by request.
+    assert_eq!(carried(&world, "shop", "db", 80, None), "no rule");
+    // Rules for connections leave requests alone.
+    assert_eq!(goes(&world, "shop", "db", 80, "/", &[]), format!("outbound|80||{own}"));
+}
+
+#[test]
+fn every_virtual_service_of_a_host_has_a_say_in_its_connections() {
+    let to = |subset: &str, port: u16| {
+        format!(
+            "{{hosts: [db], tcp: [{{match: [{{port: {port}}}], route: [{{destination: {{host: db, subset: {subset}}}}}]}}]}}"
+        )
+    };
+    let ports = "{name: tcp-a, port: 1}, {name: tcp-b, port: 2}";
+    let text = database(ports)
+        + &aged(&object("VirtualService", "shop", "young", &to("young", 2)), 2)
+        + &aged(&object("VirtualService", "shop", "old", &to("old", 1)), 1);
+    let world = world(&text);
+    assert_eq!(carried(&world, "shop", "db", 1, None), "outbound|1|old|db.shop.svc.cluster.local");
+    assert_eq!(carried(&world, "shop", "db", 2, None), "outbound|2|young|db.shop.svc.cluster.local");
+}
+
+#[test]
+fn a_gateways_ports_are_what_their_servers_say() {
+    let gateway = "{selector: {}, servers: [\
+        {port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*']},\
+        {port: {number: 8443, name: tls, protocol: TLS}, hosts: ['*.example.com'], tls: {mode: PASSTHROUGH}},\
+        {port: {number: 8443, name: bare, protocol: HTTPS}, hosts: [bare.org], tls: {}},\
+        {port: {number: 8443, name: ended, protocol: TLS}, hosts: [db.org], tls: {mode: SIMPLE, credentialName: db}}]}";
+    let rules = "{hosts: ['*.example.com', db.org, bare.org], gateways: [front], \
+        tls: [{match: [{sniHosts: ['*.example.com'], port: 8443}], route: [{destination: {host: db, port: {number: 1}}}]}, \
+              {match: [{sniHosts: [bare.org]}], route: [{destination: {host: db, port: {number: 2}}}]}], \
+        tcp: [{match: [{port: 9000}], route: [{destination: {host: db, port: {number: 3}}}]}, {route: [{destination: {host: db, port: {number: 4}}}]}]}";
+    let text = database("{name: tcp, port: 1}")
+        + &object("Gateway", "shop", "front", gateway)
+        + &object("VirtualService", "shop", "rules", rules);
+    let world = world(&text);
+    // The service in front of the gateway has the port that the rules name, and leads to another one.
+    let workload = GatewayWorkload { scope: scope("shop"), labels: Labels::new(), target_ports: vec![(9000, 19000)] };
+    let listeners = listeners(&world, &workload);
+    let found: Vec<_> = listeners.iter().map(|listener| (listener.port, listener.protocol)).collect();
+    assert_eq!(found, [(8443, ListenerProtocol::Tls), (19000, ListenerProtocol::Tcp)]);
+    let terminations: Vec<_> = listeners[0].tls.iter().map(|server| server.termination).collect();
+    assert_eq!(terminations, [Termination::Passthrough, Termination::Passthrough, Termination::Tcp]);
+    let hosts: Vec<_> = listeners[1].virtual_hosts.iter().map(|known| known.host.to_string()).collect();
+    assert_eq!(hosts, ["*"]);
+    let to = |port: u16, host: &str, server_name: Option<&str>| {
+        let routes = gateway_routes(&world, &workload, port, &HostPattern::parse(host));
+        connected(&routes, port, server_name)
+    };
+    let target = |port: u16| format!("outbound|{port}||db.shop.svc.cluster.local");
+    assert_eq!(to(19000, "*", None), target(3));
+    assert_eq!(to(8443, "*.example.com", Some("a.example.com")), target(1));
+    assert_eq!(to(8443, "bare.org", Some("bare.org")), target(2));
+    assert_eq!(to(8443, "db.org", Some("db.org")), target(4));
+    // At a name that is passed through, the rules for other connections have no say.
+    assert_eq!(to(8443, "bare.org", None), "no rule");
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::compile::authentication::KeySource;
 use crate::compile::claims::Claims;
+use crate::compile::external::External;
 use crate::compile::mesh_config::MeshConfig;
 use crate::compile::sidecar::Egress;
 use crate::model::{Endpoints, Labels, PrivateKeyPem, Service};
@@ -12,7 +13,9 @@ use crate::resources::authorization_policy::AuthorizationPolicy;
 use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
-use crate::resources::{DestinationRule, Gateway, Object, PeerAuthentication, Sidecar, VirtualService};
+use crate::resources::{
+    DestinationRule, Gateway, Object, PeerAuthentication, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
+};
 
 /// The clients that see the same configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,6 +41,12 @@ pub struct World {
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
     /// Endpoints by fully qualified host.
     pub endpoints: BTreeMap<Arc<str>, Arc<Endpoints>>,
+    /// Services that ServiceEntries add, by host, oldest first; of one host several namespaces may each have their own.
+    pub external: BTreeMap<Arc<str>, Vec<Arc<External>>>,
+    /// Oldest first.
+    pub service_entries: Vec<Arc<Object<ServiceEntry>>>,
+    /// Oldest first.
+    pub workload_entries: Vec<Arc<Object<WorkloadEntry>>>,
     /// Oldest first, and by host.
     pub virtual_services: Claims<VirtualService>,
     /// Oldest first, and by host.
@@ -99,6 +108,9 @@ impl World {
             mesh: Arc::default(),
             services: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            external: BTreeMap::new(),
+            service_entries: Vec::new(),
+            workload_entries: Vec::new(),
             virtual_services: Claims::new(domain),
             destination_rules: Claims::new(domain),
             sidecars: Vec::new(),
@@ -148,6 +160,12 @@ pub trait Visibility {
 }
 
 impl Visibility for VirtualService {
+    fn exported_to(&self) -> &[ExportTo] {
+        &self.export_to
+    }
+}
+
+impl Visibility for ServiceEntry {
     fn exported_to(&self) -> &[ExportTo] {
         &self.export_to
     }

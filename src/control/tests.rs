@@ -447,7 +447,9 @@ async fn a_root_is_replaced_while_both_are_believed() {
     // Each proves itself to the other.
     for (server, client) in [(&old, &new), (&new, &old)] {
         let (near, far) = tokio::io::duplex(16 << 10);
-        let connector = tokio_rustls::TlsConnector::from(client.client_tls(&server.svid.id, false).unwrap());
+        let connector = tokio_rustls::TlsConnector::from(
+            client.client_tls(&server.svid.id, crate::proxy::directory::Spoken::Http1).unwrap(),
+        );
         let name = rustls::pki_types::ServerName::try_from("web").unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(server.server_tls.clone());
         let (connected, accepted) = tokio::join!(connector.connect(name, near), acceptor.accept(far));

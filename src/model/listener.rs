@@ -76,8 +76,21 @@ impl fmt::Display for HostPattern {
 pub enum ListenerProtocol {
     /// HTTP without TLS.
     Http,
-    /// HTTP behind TLS, which the gateway terminates.
-    Https,
+    /// TLS, whose servers say what becomes of it.
+    Tls,
+    /// Bytes, on which the server may be the one who speaks first.
+    Tcp,
+}
+
+/// What becomes of a client's TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Termination {
+    /// The gateway terminates it, and HTTP is behind it.
+    Http,
+    /// The gateway terminates it, and bytes are behind it.
+    Tcp,
+    /// It is passed on as it is, by its server name.
+    Passthrough,
 }
 
 /// A private key as PEM. It is shown nowhere.
@@ -102,12 +115,15 @@ impl fmt::Debug for PrivateKeyPem {
     }
 }
 
-/// What a server of a gateway shows to its clients, and asks of them.
+/// What a server of a gateway does with its clients' TLS: what it shows to them and asks of them, where it terminates it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTls {
     /// The server names that it is for.
     pub hosts: Vec<HostPattern>,
-    /// Certificate chain and key, as PEM; `None` while the Secret is not there: nobody is served.
+    /// What becomes of the TLS.
+    pub termination: Termination,
+    /// Certificate chain and key, as PEM; `None` while the Secret is not there: nobody is served. Without meaning for what is
+    /// passed on.
     pub certificate: Option<(Arc<str>, PrivateKeyPem)>,
     /// Whether clients show certificates.
     pub clients: ClientCertificates,

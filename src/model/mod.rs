@@ -4,7 +4,7 @@
 //! left to qualify, every regular expression compiled, every list in evaluation order. Whatever has a say in a decision carries
 //! its [`Provenance`](crate::resources::Provenance), so that an access log line and an explanation can name the rule that decided.
 //!
-//! Deciding is a pure function ([`route::decide`], [`listener::Listener::virtual_host`], [`inbound::InboundPolicy::mtls`]); the
+//! Deciding is a pure function ([`route::decide`], [`stream::decide`], [`listener::Listener::virtual_host`], [`inbound::InboundPolicy::mtls`]); the
 //! proxy calls it per request and the commands that explain call the very same function. There is no second implementation of a
 //! matching rule anywhere.
 //!
@@ -20,6 +20,7 @@ pub mod pool;
 pub mod route;
 pub mod service;
 pub mod settings;
+pub mod stream;
 pub mod token;
 pub mod workload;
 
@@ -30,12 +31,15 @@ pub use handling::{
 };
 pub use inbound::{InboundPolicy, InboundService, MtlsMode};
 pub use listener::{
-    ClientCertificates, HostPattern, Listener, ListenerProtocol, PrivateKeyPem, ServerTls, VirtualHost,
+    ClientCertificates, HostPattern, Listener, ListenerProtocol, PrivateKeyPem, ServerTls, Termination, VirtualHost,
 };
 pub use matching::{HeaderLookup, InvalidRegex, StringMatch};
-pub use policy::{Balancer, ClusterPolicy, Http2Use, Subset, TrafficPolicy, UpstreamTls};
+pub use policy::{
+    Authorities, Balancer, ClusterPolicy, Http2Use, Origination, OwnCertificate, Subset, TrafficPolicy, UpstreamTls,
+};
 pub use pool::{CookieKey, HashKey, HashPolicy, HashTable, Keepalive, OutlierPolicy, PoolLimits, RetryBudget};
 pub use route::{Action, Decision, HttpRule, RequestFacts, RequestMatch, Routes, WeightedCluster};
-pub use service::{AppProtocol, ClusterName, Endpoint, Endpoints, Health, Service, ServicePort};
+pub use service::{AppProtocol, ClusterName, Endpoint, Endpoints, Health, Resolution, Service, ServicePort};
 pub use settings::{OutboundMode, Settings};
+pub use stream::{StreamDecision, StreamFacts, StreamMatch, StreamRule};
 pub use workload::{Labels, Locality, TunnelProtocol, Workload};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::listener::PrivateKeyPem;
 use crate::model::pool::{HashPolicy, OutlierPolicy, PoolLimits};
 use crate::model::workload::Workload;
 use crate::resources::Provenance;
@@ -17,10 +18,12 @@ pub enum Balancer {
     RoundRobin,
     /// One drawn at random.
     Random,
+    /// Where the client was going.
+    Passthrough,
 }
 
 /// What is spoken to an endpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum UpstreamTls {
     /// Mutual TLS where the endpoint's workload has it, plaintext where it has none (Istio: automatic mutual TLS).
     #[default]
@@ -29,6 +32,52 @@ pub enum UpstreamTls {
     Disable,
     /// Mutual TLS with mesh identities, always; an endpoint that has no identity is not talked to.
     IstioMutual,
+    /// TLS as servers outside the mesh speak it, always.
+    Originate(Arc<Origination>),
+    /// TLS that cannot be made, for this reason: nobody is talked to.
+    Unavailable(Arc<str>),
+}
+
+/// TLS with a server that is no part of the mesh (DestinationRule's SIMPLE and MUTUAL).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origination {
+    /// The name that is asked for; `None`: the service's host.
+    pub server_name: Option<Arc<str>>,
+    /// Names one of which the server's certificate must hold; none: the name that is asked for.
+    pub subject_names: Vec<Arc<str>>,
+    /// Who vouches for the server.
+    pub authorities: Authorities,
+    /// What is shown to it.
+    pub certificate: OwnCertificate,
+}
+
+/// Who vouches for a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authorities {
+    /// Whom the proxy's machine believes.
+    System,
+    /// These, as PEM.
+    Pem(Arc<str>),
+    /// Those in a file of the proxy's.
+    File(Arc<str>),
+    /// Nobody: whoever answers is believed.
+    Unverified,
+}
+
+/// What a client shows to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnCertificate {
+    /// Nothing.
+    None,
+    /// Certificate chain, as PEM, and key.
+    Pem(Arc<str>, PrivateKeyPem),
+    /// Files of the proxy's.
+    Files {
+        /// Of the certificate chain.
+        chain: Arc<str>,
+        /// Of the key.
+        key: Arc<str>,
+    },
 }
 
 /// Whether requests are sent as HTTP/2 to a port that is not declared to speak it.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::model::handling::{DirectResponse, Handling, HeaderEdits, Redirect};
 use crate::model::matching::{HeaderLookup, StringMatch};
 use crate::model::service::ClusterName;
+use crate::model::stream::StreamRule;
 use crate::model::workload::Labels;
 use crate::resources::Provenance;
 
@@ -18,6 +19,8 @@ pub struct Routes {
     pub name: Arc<str>,
     /// HTTP rules; the first that matches is taken.
     pub http: Vec<HttpRule>,
+    /// Rules for connections whose bytes are not looked at, those for server names first.
+    pub streams: Vec<StreamRule>,
 }
 
 /// One HTTP rule.
@@ -199,7 +202,8 @@ pub fn parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     })
 }
 
-fn draw_destination(destinations: &[WeightedCluster], draw: u64) -> Option<&WeightedCluster> {
+/// The destination that `draw`, a uniformly distributed number, falls on.
+pub(super) fn draw_destination(destinations: &[WeightedCluster], draw: u64) -> Option<&WeightedCluster> {
     let total: u64 = destinations.iter().map(|destination| u64::from(destination.weight)).sum();
     // Multiplying and keeping the high half maps the draw onto 0..total without the bias of a remainder.
     let mut point = ((u128::from(draw) * u128::from(total)) >> 64) as u64;

@@ -29,7 +29,7 @@ fn jason() -> RequestMatch {
 }
 
 fn routes(http: Vec<HttpRule>) -> Routes {
-    Routes { name: "reviews".into(), http }
+    Routes { name: "reviews".into(), http, ..Routes::default() }
 }
 
 /// A request target, its query included.

@@ -61,10 +61,22 @@ pub struct ServicePort {
     pub protocol: AppProtocol,
 }
 
+/// Where a service's endpoints come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Resolution {
+    /// They are listed; the names among them are looked up, and each answer is one.
+    #[default]
+    Endpoints,
+    /// They are listed; the names among them are looked up, and the first answer is taken.
+    FirstAnswer,
+    /// The address that the client asked for is the endpoint, or that of the name that it asked for.
+    Original,
+}
+
 /// A service as the mesh knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Fully qualified host: `reviews.default.svc.cluster.local`.
+    /// Fully qualified host: `reviews.default.svc.cluster.local`; of a ServiceEntry, also `*.example.com`.
     pub host: Arc<str>,
     /// Short name: `reviews`.
     pub name: Arc<str>,
@@ -74,6 +86,8 @@ pub struct Service {
     pub addresses: Vec<IpAddr>,
     /// Its ports, in the order of the object.
     pub ports: Vec<ServicePort>,
+    /// Where its endpoints come from.
+    pub resolution: Resolution,
     /// The object it comes from.
     pub provenance: Provenance,
 }
@@ -118,8 +132,10 @@ pub enum Health {
 /// One place where a service answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Address of the workload.
+    /// Address of the workload; unspecified where it has a name.
     pub address: IpAddr,
+    /// The name that DNS knows it by, where nobody has said its address.
+    pub name: Option<Arc<str>>,
     /// (service port, port on the address) pairs.
     pub ports: Vec<(u16, u16)>,
     /// Share of requests relative to its siblings; at least 1.

@@ -6,13 +6,18 @@
 //! | other TLS | to the application | to the application | mesh TLS, so: without a certificate refused |
 //! | anything else | as declared | as declared | refused |
 //!
-//! "As declared": HTTP, or bytes where the port is declared to be TCP or TLS. Mesh TLS always demands a client certificate.
+//! "As declared": HTTP, or bytes where the port is declared to be TCP or TLS; where nothing is declared, what the first bytes look
+//! like. A mesh client says in its handshake which of both it sends. Mesh TLS always demands a client certificate.
+//!
+//! A client that is silent may wait for its server to speak: where that can be, the server is connected to meanwhile, and whoever
+//! speaks first decides.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, ready};
+use std::time::SystemTime;
 
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -27,9 +32,9 @@ use crate::proxy::http1::Buffer;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
 use crate::proxy::stream::{Replayed, Stream};
-use crate::proxy::tcp;
+use crate::proxy::tcp::carry::{self, Course, Open};
 use crate::proxy::timer::Deadline;
-use crate::proxy::upstream::{self, Hop};
+use crate::proxy::upstream;
 use crate::telemetry::{AccessRecord, Counter};
 use crate::tls;
 
@@ -97,6 +102,39 @@ pub async fn detect(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer) -> 
     }
 }
 
+/// Who spoke first on a connection, and what.
+pub enum First {
+    /// The client.
+    Client(Found),
+    /// The server, on a connection that was made meanwhile. What it said waits there.
+    Server(Box<Open>),
+}
+
+/// As [`detect`], where the server may be the one who speaks first: when the client has been silent for a moment, the connection
+/// to where `course` goes is made, and both are watched.
+pub async fn first_to_speak(
+    local: &Local,
+    tcp: &mut TcpStream,
+    buffer: &mut Buffer,
+    course: &Course,
+    facts: &Facts,
+) -> First {
+    let server = async {
+        tokio::time::sleep(local.shared.limits.server_first).await;
+        let Ok(mut open) = carry::open(local, course, facts).await else { return std::future::pending().await };
+        match poll_fn(|cx| open.conn().poll_fill(cx)).await {
+            // Its end is something to pass on as well.
+            Ok(_) => Box::new(open),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        found = detect(local, tcp, buffer) => First::Client(found),
+        open = server => First::Server(open),
+    }
+}
+
 /// First byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -138,6 +176,9 @@ fn client_hello(acceptor: &mut Acceptor, bytes: &[u8], fed: &mut usize) -> Resul
 /// Whether the bytes begin like an HTTP/1 request: a method, then a space. `None` while that is open.
 pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
     const LONGEST_METHOD: usize = 16;
+    // Empty lines before a request are skipped, as the codec does.
+    let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let bytes = bytes.get(blank..).unwrap_or_default();
     match bytes.iter().position(|byte| !byte.is_ascii_uppercase() && *byte != b'-') {
         Some(0) => Some(false),
         Some(end) => Some(bytes.get(end) == Some(&b' ') && end <= LONGEST_METHOD),
@@ -166,10 +207,24 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
     let (mode, provenance) = policy.mtls(port);
     let opaque =
         policy.service(port).is_some_and(|service| matches!(service.protocol, AppProtocol::Tcp | AppProtocol::Tls));
+    let declared = policy.service(port).map_or(AppProtocol::Detect, |service| service.protocol);
+    let course = Course::Application(app);
     let mut buffer = Buffer::default();
     let found = if mode == MtlsMode::Disable && opaque {
         // Nothing to find out, and the server may be the one who speaks first.
         Found::Plain
+    } else if mode != MtlsMode::Strict && (opaque || declared == AppProtocol::Detect) {
+        let start = SystemTime::now();
+        match Box::pin(first_to_speak(local, &mut tcp, &mut buffer, &course, &facts)).await {
+            First::Client(found) => found,
+            First::Server(open) => {
+                if admits(local, &policy, &facts, port) {
+                    let client = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
+                    carry::carry_on(local, client, *open, &course, &facts, start).await;
+                }
+                return;
+            }
+        }
     } else {
         detect(local, &mut tcp, &mut buffer).await
     };
@@ -180,7 +235,7 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         (Found::Ended, _) => return,
         (Found::Tls { mesh, .. }, MtlsMode::Permissive) => *mesh,
         (Found::Tls { .. }, MtlsMode::Strict) => true,
-        (Found::Silence, _) if !opaque => return,
+        (Found::Silence, _) if !opaque && declared != AppProtocol::Detect => return,
         (Found::Plain | Found::Malformed | Found::Silence, MtlsMode::Strict) => {
             local.shared.registry.count(Counter::PlaintextRefused);
             let rule = provenance.map(|rule| rule as &dyn std::fmt::Display);
@@ -190,7 +245,7 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         }
         _ => false,
     };
-    let conn = if terminates {
+    let mut conn = if terminates {
         match Box::pin(terminate(local, &policy, tcp, buffer)).await {
             Ok((stream, peer)) => {
                 facts.peer = Some(peer);
@@ -205,24 +260,52 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
     } else {
         Conn::new(Stream::Plain(tcp), buffer, local.worker.clone())
     };
-    let foreign_tls = matches!(found, Found::Tls { .. } | Found::Malformed) && !terminates;
-    if opaque || foreign_tls {
-        // A connection over mesh TLS to an opaque port, and one whose TLS is the application's, are bytes to us.
-        let said = rbac::decide_connection(&policy, &connection_facts(&facts, port));
-        if !said.allowed {
-            local.shared.registry.count(Counter::RequestsDenied);
-            refuse(local, &facts, rbac::DENIED_DETAIL, rbac::DENIED, Some(&said.because));
-            return;
-        }
-        let hop = Hop::application(app, local.shared.application_source);
-        pass_through(local, conn, hop, &facts).await;
-    } else {
+    // A connection over mesh TLS to an opaque port, and one whose TLS is the application's, are bytes to us.
+    let bytes = match found {
+        Found::Tls { .. } if terminates => opaque || (conn.stream().carries_bytes() && declared == AppProtocol::Detect),
+        Found::Tls { .. } | Found::Malformed | Found::Silence => true,
+        _ if opaque => true,
+        _ => declared == AppProtocol::Detect && !begins_like_http(local, &mut conn).await,
+    };
+    if !bytes {
         exchange::serve(local, conn, facts).await;
+    } else if admits(local, &policy, &facts, port) {
+        carry::carry(local, conn, &course, &facts).await;
     }
 }
 
+/// Whether what a client has begun to send is HTTP, reading on while that is open; a client that goes silent sends none.
+pub async fn begins_like_http(local: &Local, conn: &mut Conn) -> bool {
+    let mut deadline = Deadline::default();
+    deadline.set(local.shared.limits.detection);
+    poll_fn(|cx| {
+        loop {
+            let known = looks_like_http(conn.window());
+            if let Some(known) = known {
+                return Poll::Ready(known);
+            }
+            match conn.poll_fill(cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
+                Poll::Pending => return deadline.poll_passed(cx).map(|()| false),
+            }
+        }
+    })
+    .await
+}
+
+/// Whether the workload's policies let a connection in whose bytes are not looked at; one that they do not is logged.
+fn admits(local: &Local, policy: &InboundPolicy, facts: &Facts, port: u16) -> bool {
+    let said = rbac::decide_connection(policy, &connection_facts(facts, port));
+    if !said.allowed {
+        local.shared.registry.count(Counter::RequestsDenied);
+        refuse(local, facts, rbac::DENIED_DETAIL, rbac::DENIED, Some(&said.because));
+    }
+    said.allowed
+}
+
 /// What is known of a connection whose bytes are not looked at.
-fn connection_facts(facts: &Facts, port: u16) -> authz::Facts<'_> {
+pub(super) fn connection_facts(facts: &Facts, port: u16) -> authz::Facts<'_> {
     let source_ip = facts.remote.map(|remote| remote.ip());
     authz::Facts {
         source: facts.peer.as_ref().map(|peer| &peer.identity),
@@ -267,37 +350,6 @@ fn fingerprint(certificate: &[u8]) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Copies bytes between a client and an address, in plaintext.
-pub async fn pass_through(local: &Local, mut client: Conn, hop: Hop, facts: &Facts) {
-    let shared = &local.shared;
-    let limits = &shared.limits;
-    let connecting = upstream::connect(&hop, None, &shared.directory, limits.handshake, &local.worker);
-    let start = std::time::SystemTime::now();
-    let mut record = AccessRecord {
-        details: "tcp",
-        upstream_host: Some(hop.address),
-        downstream_local: facts.local,
-        downstream_remote: facts.remote,
-        server_name: &facts.server_name,
-        ..AccessRecord::new(start)
-    };
-    let failure;
-    match Box::pin(connecting).await {
-        Ok(mut server) => {
-            let (_, up, down) = tcp::tunnel(&mut client, &mut server, limits).await;
-            record.bytes_received = up;
-            record.bytes_sent = down;
-        }
-        Err(error) => {
-            failure = error.to_string();
-            record.flags = "UF";
-            record.transport_failure = &failure;
-        }
-    }
-    record.duration = start.elapsed().unwrap_or_default();
-    log(local, &record);
-}
-
 /// Logs a connection that is closed without an answer.
 pub(super) fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, rule: Option<&dyn std::fmt::Display>) {
     log(
@@ -316,7 +368,7 @@ pub(super) fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, 
     );
 }
 
-fn log(local: &Local, record: &AccessRecord<'_>) {
+pub(super) fn log(local: &Local, record: &AccessRecord<'_>) {
     if !local.shared.directory.settings().access_log {
         return;
     }
@@ -339,6 +391,8 @@ mod tests {
             (b"\x00\x00\x00\x01", Some(false)),
             (b"SSH-2.0-OpenSSH", Some(false)),
             (b" GET", Some(false)),
+            (b"\r\nGET / HTTP/1.1", Some(true)),
+            (b"\r\n", None),
             (b"AAAAAAAAAAAAAAAAAAAAAAAA", Some(false)),
         ] {
             assert_eq!(looks_like_http(bytes), expected, "{}", bytes.escape_ascii());

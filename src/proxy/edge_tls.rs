@@ -1,4 +1,5 @@
-//! TLS at a gateway's ports: which certificate a client is shown, and which requests it may then make.
+//! TLS at a gateway's ports: which certificate a client is shown, and which requests it may then make; or where its connection is
+//! passed on to as it is.
 //!
 //! The server name chooses among the servers of a port, the most specific host first. What a connection was let in for is what
 //! its requests may ask for: a host of another server, which may demand client certificates, is answered with 421.
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::model::listener::most_specific;
-use crate::model::{ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls};
+use crate::model::{ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls, Termination};
 use crate::proxy::connection::Conn;
 use crate::proxy::detect::{self, Found};
 use crate::proxy::exchange::{self, Facts};
@@ -19,6 +20,7 @@ use crate::proxy::http1::Buffer;
 use crate::proxy::http2;
 use crate::proxy::local::Local;
 use crate::proxy::stream::{Replayed, Stream};
+use crate::proxy::tcp::carry;
 use crate::proxy::upstream;
 use crate::telemetry::Counter;
 use crate::tls::{self, EdgeClients};
@@ -42,7 +44,7 @@ pub type Table = Vec<(u16, Vec<Rc<Server>>)>;
 /// The table for these listeners. A server that has not changed stays as it is, and its clients resume their sessions.
 pub fn table(listeners: &[Listener], before: &Table) -> Table {
     let known = || before.iter().flat_map(|(_, servers)| servers);
-    let secure = listeners.iter().filter(|listener| listener.protocol == ListenerProtocol::Https);
+    let secure = listeners.iter().filter(|listener| listener.protocol == ListenerProtocol::Tls);
     let server = |source: &ServerTls| match known().find(|server| server.source == *source) {
         Some(same) => same.clone(),
         None => Rc::new(Server::new(source)),
@@ -57,9 +59,13 @@ impl Server {
             ClientCertificates::Optional(authorities) => EdgeClients::Optional(authorities),
             ClientCertificates::Required(authorities) => EdgeClients::Required(authorities),
         };
+        let alpn = if source.termination == Termination::Http { ALPN } else { &[] };
         let config = match &source.certificate {
+            None if source.termination == Termination::Passthrough => {
+                return Self { hosts: source.hosts.clone().into(), source: source.clone(), config: Err(String::new()) };
+            }
             None => Err(format!("the secret of {} is not there", source.provenance)),
-            Some((chain, key)) => tls::edge_server(chain, key.reveal(), clients, ALPN)
+            Some((chain, key)) => tls::edge_server(chain, key.reveal(), clients, alpn)
                 .map_err(|error| format!("the secret of {}: {error}", source.provenance)),
         };
         if let Err(reason) = &config {
@@ -90,6 +96,10 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, port: u16, mut facts: 
         most_specific(servers.iter().map(|server| &*server.hosts), &name).and_then(|place| servers.get(place)).cloned()
     };
     let Some(server) = server else { return refuse(&facts, "no server of this port has this name") };
+    if server.source.termination == Termination::Passthrough {
+        let conn = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
+        return carry::serve_gateway(local, conn, &facts, port, true).await;
+    }
     let config = match &server.config {
         Ok(config) => config.clone(),
         Err(reason) => return refuse(&facts, reason),
@@ -100,9 +110,12 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, port: u16, mut facts: 
         Ok(Err(error)) => return refuse(&facts, &upstream::handshake_reason(&error)),
         Err(_) => return refuse(&facts, "the TLS handshake took too long"),
     };
-    facts.admitted = Some(server.hosts.clone());
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let conn = Conn::new(Stream::Server(Box::new(stream)), Buffer::default(), local.worker.clone());
+    if server.source.termination == Termination::Tcp {
+        return carry::serve_gateway(local, conn, &facts, port, true).await;
+    }
+    facts.admitted = Some(server.hosts.clone());
     if http2 {
         // What was agreed upon is spoken: without its preface the connection ends, and is not read as anything else.
         Box::pin(http2::serve(local, conn, facts)).await;

@@ -11,6 +11,8 @@ pub struct Limits {
     pub connections: usize,
     /// From the first byte of a connection until it is known what is spoken on it, and for a connection that sends nothing.
     pub detection: Duration,
+    /// A client's silence after which its server is given the chance to speak first, where nobody has said what is spoken.
+    pub server_first: Duration,
     /// TLS handshake, in either direction (Istio's gateway default).
     pub handshake: Duration,
     /// From the first byte of a request's head to its last.
@@ -59,6 +61,7 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             detection: Duration::from_secs(30),
+            server_first: Duration::from_millis(50),
             handshake: Duration::from_secs(15),
             request_head: Duration::from_secs(30),
             idle_downstream: Duration::from_secs(3600),

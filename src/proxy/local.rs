@@ -87,12 +87,15 @@ pub struct Local {
 
 impl Local {
     /// Does something beside the requests, unless [`Limits::errands`] are under way. It must end by itself.
-    pub(super) fn run_errand(&self, errand: impl Future<Output = ()> + 'static) {
+    /// Whether it was begun.
+    pub(super) fn run_errand(&self, errand: impl Future<Output = ()> + 'static) -> bool {
         let mut errands = self.errands.borrow_mut();
         while errands.try_join_next().is_some() {}
-        if errands.len() < self.shared.limits.errands {
+        let begun = errands.len() < self.shared.limits.errands;
+        if begun {
             errands.spawn_local(errand);
         }
+        begun
     }
 }
 

@@ -89,9 +89,9 @@ fn clusters(
 ) -> Vec<Arc<Cluster>> {
     let named: BTreeSet<&ClusterName> = cluster_names(routes).collect();
     let assembled = named.into_iter().filter_map(|name| {
-        let service = world.services.get(&name.host)?;
-        let policy = compile::traffic_policy(world, &workload.scope, service);
-        let endpoints = world.endpoints.get(&name.host).map_or(&[][..], |held| held.endpoints.as_slice());
+        let service = compile::service_of(world, &workload.scope, &name.host)?;
+        let policy = compile::traffic_policy(world, &workload.scope, service, true);
+        let endpoints = compile::endpoints_of(world, service);
         Cluster::assemble(name, service, &policy, endpoints, states, None)
     });
     assembled.collect()

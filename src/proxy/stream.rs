@@ -117,6 +117,16 @@ impl Stream {
         }
     }
 
+    /// Whether a mesh client has said that what it sends is no HTTP (Istio's ALPN names for it).
+    pub fn carries_bytes(&self) -> bool {
+        match self {
+            Self::Server(tls) => {
+                matches!(tls.get_ref().1.alpn_protocol(), Some(b"istio" | b"istio-peer-exchange"))
+            }
+            Self::Plain(_) | Self::Client(_) | Self::Http2Server(_) | Self::Http2Client(_) => false,
+        }
+    }
+
     /// Whether it is one of several on a connection.
     pub fn is_multiplexed(&self) -> bool {
         matches!(self, Self::Http2Server(_) | Self::Http2Client(_))

@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicUsize;
 
 use crate::identity::SpiffeId;
 use crate::model::{
-    AppProtocol, ClusterName, ClusterPolicy, Endpoint, Health, Labels, Locality, Service, ServicePort, TunnelProtocol,
-    Workload,
+    AppProtocol, ClusterName, ClusterPolicy, Endpoint, Health, Labels, Locality, Resolution, Service, ServicePort,
+    TunnelProtocol, Workload,
 };
 use crate::proxy::directory::{Cluster, UpstreamEndpoint};
+use crate::proxy::upstream::Originator;
 use crate::resources::Provenance;
 
 /// A workload called `NAME-VERSION`, with mutual TLS where it has an identity.
@@ -37,6 +38,7 @@ pub fn service(name: &str) -> Arc<Service> {
         name: name.into(),
         namespace: "default".into(),
         addresses: Vec::new(),
+        resolution: Resolution::Endpoints,
         ports: vec![ServicePort { number: 9080, name: "http".into(), protocol: AppProtocol::Http }],
         provenance: Provenance::new("Service", "default", name),
     })
@@ -54,6 +56,7 @@ pub fn cluster(
         Arc::new(UpstreamEndpoint {
             endpoint: Arc::new(Endpoint {
                 address: address.ip(),
+                name: None,
                 ports: vec![(9080, address.port())],
                 weight: 1,
                 health: Health::Healthy,
@@ -66,6 +69,7 @@ pub fn cluster(
     };
     Arc::new(Cluster {
         name: ClusterName { host: service.host.clone(), port: 9080, subset: None },
+        origin: Originator::of(&policy, &service.host),
         service,
         policy,
         policy_provenance: None,

@@ -64,10 +64,6 @@ pub(super) const fn warn(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Warning, instead }
 }
 
-const fn never(path: &'static str, instead: &'static str) -> Row {
-    Row { path, when: When::Set, consequence: Consequence::NeverMatches, instead }
-}
-
 /// Values with `%`, which Envoy reads as commands of its log format.
 const fn variables(path: &'static str) -> Row {
     let instead = "a `%` that begins no variable that is known stands for itself";
@@ -104,12 +100,19 @@ macro_rules! policy_fields {
             concat!($policy, ".outlierDetection.maxEjectionPercent"),
             concat!($policy, ".outlierDetection.minHealthPercent"),
             concat!($policy, ".tls.mode"),
+            concat!($policy, ".tls.clientCertificate"),
+            concat!($policy, ".tls.privateKey"),
+            concat!($policy, ".tls.caCertificates"),
+            concat!($policy, ".tls.credentialName"),
+            concat!($policy, ".tls.subjectAltNames"),
+            concat!($policy, ".tls.sni"),
+            concat!($policy, ".tls.insecureSkipVerify"),
         ]
     };
 }
 
 /// The policies of a DestinationRule.
-const POLICIES_IN_FORCE: [[&str; 22]; 4] = [
+const POLICIES_IN_FORCE: [[&str; 29]; 4] = [
     policy_fields!("spec.trafficPolicy"),
     policy_fields!("spec.trafficPolicy.portLevelSettings[]"),
     policy_fields!("spec.subsets[].trafficPolicy"),
@@ -159,6 +162,19 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.http[].mirrorPercentage",
             "spec.http[].corsPolicy",
             "spec.http[].headers",
+            "spec.tls[].match[].sniHosts",
+            "spec.tls[].match[].destinationSubnets",
+            "spec.tls[].match[].port",
+            "spec.tls[].match[].sourceLabels",
+            "spec.tls[].match[].sourceNamespace",
+            "spec.tls[].match[].gateways",
+            "spec.tls[].route",
+            "spec.tcp[].match[].destinationSubnets",
+            "spec.tcp[].match[].port",
+            "spec.tcp[].match[].sourceLabels",
+            "spec.tcp[].match[].sourceNamespace",
+            "spec.tcp[].match[].gateways",
+            "spec.tcp[].route",
         ],
     ),
     (
@@ -216,9 +232,25 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         ],
     ),
     ("AuthorizationPolicy", &["spec.selector", "spec.rules", "spec.action", "spec.provider"]),
-    ("ServiceEntry", &[]),
+    (
+        "ServiceEntry",
+        &[
+            "spec.hosts",
+            "spec.addresses",
+            "spec.ports",
+            "spec.location",
+            "spec.resolution",
+            "spec.endpoints[].address",
+            "spec.endpoints[].ports",
+            "spec.endpoints[].labels",
+            "spec.endpoints[].weight",
+            "spec.endpoints[].serviceAccount",
+            "spec.workloadSelector",
+            "spec.exportTo",
+        ],
+    ),
     ("Sidecar", &["spec.workloadSelector", "spec.egress[].hosts", "spec.outboundTrafficPolicy.mode"]),
-    ("WorkloadEntry", &[]),
+    ("WorkloadEntry", &["spec.address", "spec.ports", "spec.labels", "spec.weight", "spec.serviceAccount"]),
     ("WorkloadGroup", &[]),
     ("EnvoyFilter", &[]),
     ("ProxyConfig", &[]),
@@ -244,8 +276,8 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "VirtualService",
         &[
-            never("spec.tls", "TLS connections go where they would without the rule"),
-            never("spec.tcp", "TCP connections go where they would without the rule"),
+            // Istio does not use it either.
+            warn("spec.tcp[].match[].sourceSubnet", "the client's address does not count: use an AuthorizationPolicy"),
             variables("spec.http[].headers.request.set{}"),
             variables("spec.http[].headers.request.add{}"),
             variables("spec.http[].headers.response.set{}"),
@@ -281,7 +313,7 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             Row {
                 path: "spec.servers[].tls.mode",
-                when: When::Not(&["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"]),
+                when: When::Not(&["PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"]),
                 consequence: Consequence::Refused,
                 instead: "the port would not be secured this way",
             },
@@ -312,12 +344,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             warn("spec.servers[].tls.insecureSkipVerify", "clients are checked regardless"),
             refuse("spec.servers[].bind", "the port would be open on every address"),
             warn("spec.servers[].name", "the name appears nowhere"),
-            Row {
-                path: "spec.servers[].port.protocol",
-                when: When::Not(&["HTTP", "HTTP2", "GRPC", "HTTPS"]),
-                consequence: Consequence::Warning,
-                instead: "the port is not opened",
-            },
         ],
     ),
     ("PeerAuthentication", &[]),
@@ -336,7 +362,26 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             refuse("spec.targetRefs", "nothing would ask the policy: select workloads by their labels"),
         ],
     ),
-    ("ServiceEntry", &[warn("kind", "its hosts are not known to the mesh")]),
+    (
+        "ServiceEntry",
+        &[
+            Row {
+                path: "spec.resolution",
+                when: When::Not(&["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"]),
+                consequence: Consequence::Warning,
+                instead: "requests go where they were going, as with NONE",
+            },
+            Row {
+                path: "spec.endpoints[].address",
+                when: When::Contains('/'),
+                consequence: Consequence::Warning,
+                instead: "nothing is sent to Unix sockets",
+            },
+            warn("spec.endpoints[].network", "networks do not count: the address is connected to"),
+            warn("spec.endpoints[].locality", "localities do not count"),
+            warn("spec.subjectAltNames", "servers are checked for the names that a DestinationRule gives"),
+        ],
+    ),
     (
         "Sidecar",
         &[
@@ -352,7 +397,19 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             refuse("spec.ingress[].tls", "the port would not be secured this way"),
         ],
     ),
-    ("WorkloadEntry", &[warn("kind", "the workload gets no requests")]),
+    (
+        "WorkloadEntry",
+        &[
+            Row {
+                path: "spec.address",
+                when: When::Contains('/'),
+                consequence: Consequence::Warning,
+                instead: "nothing is sent to Unix sockets",
+            },
+            warn("spec.network", "networks do not count: the address is connected to"),
+            warn("spec.locality", "localities do not count"),
+        ],
+    ),
     ("WorkloadGroup", &[warn("kind", "workloads do not register with it")]),
     ("EnvoyFilter", &[warn("kind", "there is no Envoy whose configuration it could change")]),
     ("ProxyConfig", &[warn("kind", "proxies start with the mesh's own settings")]),
@@ -386,7 +443,14 @@ macro_rules! policy_rows {
         [
             Row {
                 path: concat!($policy, ".loadBalancer.simple"),
-                when: When::Not(&["UNSPECIFIED", "ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN", "RANDOM"]),
+                when: When::Not(&[
+                    "UNSPECIFIED",
+                    "ROUND_ROBIN",
+                    "LEAST_REQUEST",
+                    "LEAST_CONN",
+                    "RANDOM",
+                    "PASSTHROUGH",
+                ]),
                 consequence: Consequence::Warning,
                 instead: "the endpoint is the least busy of two",
             },
@@ -451,54 +515,6 @@ macro_rules! policy_rows {
                 instead: "the answers that count are 5xx",
             },
             Row {
-                path: concat!($policy, ".tls.mode"),
-                when: When::Not(&["ISTIO_MUTUAL", "DISABLE"]),
-                consequence: Consequence::Refused,
-                instead: "connections would not be secured this way",
-            },
-            Row {
-                path: concat!($policy, ".tls.clientCertificate"),
-                when: When::Set,
-                consequence: Consequence::Refused,
-                instead: "clients would not show this certificate",
-            },
-            Row {
-                path: concat!($policy, ".tls.privateKey"),
-                when: When::Set,
-                consequence: Consequence::Refused,
-                instead: "clients would not use this key",
-            },
-            Row {
-                path: concat!($policy, ".tls.caCertificates"),
-                when: When::Set,
-                consequence: Consequence::Refused,
-                instead: "servers would not be checked against these authorities",
-            },
-            Row {
-                path: concat!($policy, ".tls.credentialName"),
-                when: When::Set,
-                consequence: Consequence::Refused,
-                instead: "clients would not use this secret",
-            },
-            Row {
-                path: concat!($policy, ".tls.subjectAltNames"),
-                when: When::Set,
-                consequence: Consequence::Refused,
-                instead: "servers would not be checked for these names",
-            },
-            Row {
-                path: concat!($policy, ".tls.sni"),
-                when: When::Set,
-                consequence: Consequence::Refused,
-                instead: "clients would not ask for this server name",
-            },
-            Row {
-                path: concat!($policy, ".tls.insecureSkipVerify"),
-                when: When::Set,
-                consequence: Consequence::Refused,
-                instead: "servers are checked regardless",
-            },
-            Row {
                 path: concat!($policy, ".tls.caCrl"),
                 when: When::Set,
                 consequence: Consequence::Refused,
@@ -509,7 +525,7 @@ macro_rules! policy_rows {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES: [[Row; 20]; 4] = [
+const POLICIES: [[Row; 12]; 4] = [
     policy_rows!("spec.trafficPolicy"),
     policy_rows!("spec.trafficPolicy.portLevelSettings[]"),
     policy_rows!("spec.subsets[].trafficPolicy"),

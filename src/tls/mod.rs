@@ -2,7 +2,7 @@
 //!
 //! Two kinds of connection exist. Between workloads ([`mesh_server`], [`mesh_client`]) both sides are known by SPIFFE
 //! id and names play no part. To servers with a name ([`server`], [`client`]: the API server, the control plane over
-//! TCP) the ordinary web rules hold.
+//! TCP; [`origin_client`]: servers that know nothing of the mesh) the ordinary web rules hold.
 //!
 //! It guarantees that
 //! - a mesh handshake that succeeds has verified the peer's chain against the roots of the trust domain that its one
@@ -17,6 +17,7 @@
 
 mod edge;
 mod error;
+mod origin;
 mod verify;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::identity::{self, SpiffeId, Svid, TrustBundle};
 
 pub use edge::{EdgeClients, edge_server};
 pub use error::{PeerError, TlsError};
+pub use origin::{OriginTrust, origin_client};
 use verify::SpiffeVerifier;
 
 /// What workloads speak with each other.

@@ -151,9 +151,12 @@ pub struct TrafficPolicyName {
     pub host: Arc<str>,
 }
 
-/// Some of the endpoints of a service: `HOST/CHUNK`.
+/// Some of the endpoints of a service: `HOST/CHUNK`; of one that a namespace has for itself beside others of that host,
+/// `NAMESPACE/HOST/CHUNK`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointsName {
+    /// The namespace of the ServiceEntry that the service comes from.
+    pub namespace: Option<Arc<str>>,
     /// Fully qualified host of the service.
     pub host: Arc<str>,
     /// Which chunk, counted from 0.
@@ -183,6 +186,9 @@ impl fmt::Display for TrafficPolicyName {
 
 impl fmt::Display for EndpointsName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
         write!(f, "{}/{}", self.host, self.chunk)
     }
 }
@@ -237,11 +243,15 @@ impl FromStr for EndpointsName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        const FORM: &str = "HOST/CHUNK";
+        const FORM: &str = "HOST/CHUNK or NAMESPACE/HOST/CHUNK";
         let text = bounded(text)?;
-        let (host, chunk) = text.split_once('/').ok_or_else(|| form(text, FORM))?;
+        let (namespace, host, chunk) = match *text.split('/').collect::<Vec<_>>() {
+            [host, chunk] => (None, host, chunk),
+            [namespace, host, chunk] if is_canonical(namespace) => (Some(namespace.into()), host, chunk),
+            _ => return Err(form(text, FORM)),
+        };
         match decimal(chunk) {
-            Some(chunk) if is_canonical(host) => Ok(Self { host: host.into(), chunk }),
+            Some(chunk) if is_service_host(host) => Ok(Self { namespace, host: host.into(), chunk }),
             _ => Err(form(text, FORM)),
         }
     }
@@ -250,7 +260,7 @@ impl FromStr for EndpointsName {
 fn scoped(text: &str, expected: &'static str) -> Result<(Scope, Arc<str>), InvalidName> {
     let text = bounded(text)?;
     let (scope, host) = text.split_once('/').ok_or_else(|| form(text, expected))?;
-    if !is_canonical(host) {
+    if !is_service_host(host) {
         return Err(form(text, expected));
     }
     Ok((scope.parse()?, host.into()))
@@ -259,6 +269,11 @@ fn scoped(text: &str, expected: &'static str) -> Result<(Scope, Arc<str>), Inval
 /// Whether [`authority`] would leave the host as it is.
 fn is_canonical(host: &str) -> bool {
     authority(host).is_some_and(|canonical| &*canonical == host)
+}
+
+/// Whether it is the host of a service: [`authority`] would leave it as it is, or it is one wildcard label before such a host.
+fn is_service_host(host: &str) -> bool {
+    is_canonical(host.strip_prefix("*.").unwrap_or(host))
 }
 
 /// A number in the one way of writing it.

@@ -43,6 +43,8 @@ fn names_that_parse_are_displayed_as_the_same_text() {
     round_trip::<RoutesName>(&format!("{SCOPE}/gateway/8080/*.example.com"));
     round_trip::<TrafficPolicyName>(&format!("{SCOPE}/web.bank.svc.cluster.local"));
     round_trip::<EndpointsName>("web.bank.svc.cluster.local/3");
+    round_trip::<EndpointsName>("shop/*.example.com/0");
+    round_trip::<TrafficPolicyName>(&format!("{SCOPE}/*.example.com"));
 }
 
 #[test]
@@ -55,7 +57,7 @@ fn what_has_another_form_names_nothing() {
     for text in ["gateway/80", "gateway/0/*", "gateway/080/*", "gateway/80/a*", "gateway/80/*foo", "gatewai/80/*"] {
         assert!(format!("{SCOPE}/{text}").parse::<RoutesName>().is_err(), "{text}");
     }
-    for text in ["web", "web/-1", "web/01", "web/+1", "/1"] {
+    for text in ["web", "web/-1", "web/01", "web/+1", "/1", "a/b/c/1", "/web/1", "*/web/1", "*/1"] {
         assert!(text.parse::<EndpointsName>().is_err(), "{text}");
     }
     let long = format!("{SCOPE}/{}", "a.".repeat(300));

@@ -25,5 +25,6 @@ mod reload;
 mod runtime_refusals;
 mod samples;
 mod source;
+mod streams;
 mod tools;
 mod workloads;

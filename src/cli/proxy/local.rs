@@ -104,7 +104,7 @@ async fn serve(ui: &Ui, files: &Files, seen: Option<Stamp>, args: Args, world: &
 }
 
 fn no_server() -> CliError {
-    CliError::message(Kind::Data, "no HTTP server of a Gateway in these files selects the gateway")
+    CliError::message(Kind::Data, "no server of a Gateway in these files that is in force selects the gateway")
         .hint("--labels names the gateway's labels; a Gateway's selector has to be among them")
 }
 
@@ -136,10 +136,13 @@ impl PortsSaid {
             ui.note(format!("no longer listening on {}", gone.address));
         }
         for new in open.iter().filter(|bound| !self.said.contains(bound)) {
-            let secure = listeners
-                .iter()
-                .any(|listener| listener.port == new.port && listener.protocol == ListenerProtocol::Https);
-            ui.note(format!("listening on {}://{}", if secure { "https" } else { "http" }, new.address));
+            let listener = listeners.iter().find(|listener| listener.port == new.port);
+            let scheme = match listener.map(|listener| listener.protocol) {
+                Some(ListenerProtocol::Tls) => "https",
+                Some(ListenerProtocol::Tcp) => "tcp",
+                Some(ListenerProtocol::Http) | None => "http",
+            };
+            ui.note(format!("listening on {scheme}://{}", new.address));
         }
         let missing = wanted.len().saturating_sub(open.len());
         self.said = open;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, Scope};
-use crate::model::{Endpoints, Listener, Service, Settings, TunnelProtocol, VirtualHost, Workload};
+use crate::model::{Endpoint, Endpoints, Listener, Service, Settings, TunnelProtocol, VirtualHost, Workload};
 use crate::wire::name::{EndpointsName, RoutesName, SELF, ServiceName, TrafficPolicyName, WILDCARD};
 use crate::wire::proto::mesh::v1;
 use crate::wire::{Encoded, MAX_ENDPOINTS_PER_CHUNK, ResourceType, ServiceRecord, name};
@@ -84,11 +84,18 @@ impl Question {
             }
             ResourceType::TrafficPolicy => {
                 let TrafficPolicyName { scope, host } = name.parse().map_err(|_| Refusal::NoName)?;
+                // What is told to a gateway holds what only gateways are told: Secrets of their namespace.
+                if subject.is_gateway {
+                    return admitted(&scope).map(|()| Self::Gateways(kind, subject.scope.clone(), host));
+                }
                 scoped(&scope, host)
             }
             ResourceType::Endpoints => {
-                let EndpointsName { host, chunk } = name.parse().map_err(|_| Refusal::NoName)?;
-                Ok(Self::Endpoints(host, chunk))
+                let EndpointsName { namespace, host, chunk } = name.parse().map_err(|_| Refusal::NoName)?;
+                Ok(match namespace {
+                    None => Self::Endpoints(host, chunk),
+                    Some(namespace) => Self::External(subject.pod.namespace.clone(), namespace, host, chunk),
+                })
             }
             ResourceType::Routes => match name.parse().map_err(|_| Refusal::NoName)? {
                 RoutesName::Service { scope, host } => scoped(&scope, host),
@@ -110,7 +117,8 @@ impl Snapshot {
 
     /// The service of a host, as far as `subject` sees it.
     fn seen(&self, subject: &Subject, host: &str) -> Option<&Arc<Service>> {
-        self.world.services.get(host).filter(|service| subject.clients.sees(&self.world, service))
+        compile::service_of(&self.world, &subject.clients, host)
+            .filter(|service| subject.clients.sees(&self.world, service))
     }
 
     /// The resources that `name` means to `subject`, whose question is `question`; none where there is no such thing.
@@ -128,8 +136,9 @@ impl Snapshot {
             Question::Own(ResourceType::Settings, _) => Some(self.settings(subject)),
             Question::Own(..) => self.inbound_policy(subject),
             Question::Scoped(ResourceType::Service, _, authority) => self.service(subject, authority),
-            Question::Scoped(ResourceType::TrafficPolicy, _, host) => {
-                let policy = compile::traffic_policy(&self.world, &subject.clients, self.seen(subject, host)?);
+            Question::Scoped(ResourceType::TrafficPolicy, _, host) | Question::Gateways(_, _, host) => {
+                let service = self.seen(subject, host)?;
+                let policy = compile::traffic_policy(&self.world, &subject.clients, service, subject.is_gateway);
                 Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
             }
             Question::Scoped(_, _, host) => {
@@ -145,6 +154,12 @@ impl Snapshot {
                 Some(Encoded::new(&v1::Routes::from(&routes)))
             }
             Question::Endpoints(host, chunk) => self.endpoints(host, *chunk),
+            Question::External(viewer, namespace, host, chunk) => {
+                let all = self.world.external.get(host).into_iter().flatten();
+                let mut visible = all.filter(|known| known.is_visible(viewer));
+                let found = visible.find(|known| known.service.namespace == *namespace)?;
+                part(host, &found.endpoints.endpoints, *chunk)
+            }
         }
     }
 
@@ -179,7 +194,8 @@ impl Snapshot {
     fn service(&self, subject: &Subject, authority: &str) -> Option<Encoded> {
         let service = compile::resolve(&self.world, &subject.clients, authority)?;
         let host = service.host.clone();
-        let count = self.world.endpoints.get(&host).map_or(0, |endpoints| endpoints.endpoints.len());
+        let count = compile::endpoints_of(&self.world, service).len();
+        let namespace = (!self.world.services.contains_key(&host)).then(|| service.namespace.clone());
         // There is always a first chunk, so that a service's first endpoint does not change the service.
         let chunks = u32::try_from(count.div_ceil(MAX_ENDPOINTS_PER_CHUNK).max(1)).unwrap_or(u32::MAX);
         let scope = subject.scope.clone();
@@ -188,7 +204,9 @@ impl Snapshot {
             routes: RoutesName::Service { scope: scope.clone(), host: host.clone() }.to_string().into(),
             traffic_policy: TrafficPolicyName { scope, host: host.clone() }.to_string().into(),
             endpoints: (0..chunks)
-                .map(|chunk| EndpointsName { host: host.clone(), chunk }.to_string().into())
+                .map(|chunk| {
+                    EndpointsName { namespace: namespace.clone(), host: host.clone(), chunk }.to_string().into()
+                })
                 .collect(),
         };
         Some(Encoded::new(&v1::Service::from(&record)))
@@ -197,13 +215,7 @@ impl Snapshot {
     fn endpoints(&self, host: &Arc<str>, chunk: u32) -> Option<Encoded> {
         self.world.services.get(host)?;
         let all = self.world.endpoints.get(host).map_or(&[][..], |endpoints| &endpoints.endpoints);
-        let wanted = usize::try_from(chunk).ok()?;
-        let part = match (all.chunks(MAX_ENDPOINTS_PER_CHUNK).nth(wanted), chunk) {
-            (Some(part), _) => part.to_vec(),
-            (None, 0) => Vec::new(),
-            (None, _) => return None,
-        };
-        Some(Encoded::new(&v1::Endpoints::from(&Endpoints { host: host.clone(), endpoints: part })))
+        part(host, all, chunk)
     }
 
     fn gateway(&self, subject: &Subject) -> Option<GatewayWorkload> {
@@ -244,4 +256,15 @@ impl Snapshot {
             })
             .collect()
     }
+}
+
+/// One chunk of a service's endpoints; the first is always there.
+fn part(host: &Arc<str>, all: &[Arc<Endpoint>], chunk: u32) -> Option<Encoded> {
+    let wanted = usize::try_from(chunk).ok()?;
+    let part = match (all.chunks(MAX_ENDPOINTS_PER_CHUNK).nth(wanted), chunk) {
+        (Some(part), _) => part.to_vec(),
+        (None, 0) => Vec::new(),
+        (None, _) => return None,
+    };
+    Some(Encoded::new(&v1::Endpoints::from(&Endpoints { host: host.clone(), endpoints: part })))
 }

@@ -68,8 +68,12 @@ pub enum Question {
     VirtualHost(Key, u16, HostPattern),
     /// The same for every client of a scope, about a host.
     Scoped(ResourceType, name::Scope, Arc<str>),
+    /// The same for every gateway of a scope, and for nobody else.
+    Gateways(ResourceType, name::Scope, Arc<str>),
     /// A chunk of endpoints, the same for everybody.
     Endpoints(Arc<str>, u32),
+    /// The same of a service that a ServiceEntry adds, for the clients of a namespace: theirs, the entry's, the host.
+    External(Arc<str>, Arc<str>, Arc<str>, u32),
 }
 
 impl Question {
@@ -78,7 +82,9 @@ impl Question {
             Self::Own(kind, pod) => affected.is_pod(*kind, pod),
             Self::VirtualHost(pod, _, host) => affected.is_virtual_host(pod, host),
             Self::Scoped(kind, _, host) => affected.is_host(*kind, host),
-            Self::Endpoints(host, _) => affected.is_host(ResourceType::Endpoints, host),
+            // Their Secrets may have changed.
+            Self::Gateways(kind, _, host) => affected.is_host(*kind, host) || affected.touches_gateways(),
+            Self::Endpoints(host, _) | Self::External(_, _, host, _) => affected.is_host(ResourceType::Endpoints, host),
         }
     }
 }

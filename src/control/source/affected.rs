@@ -109,6 +109,11 @@ impl Affected {
         self.is_type(kind) || self.hosts.get(&kind).is_some_and(|hosts| hosts.contains(host))
     }
 
+    /// Whether the listeners and routes of gateways are touched.
+    pub fn touches_gateways(&self) -> bool {
+        self.gateways
+    }
+
     /// Everything of a type.
     pub fn touch_type(&mut self, kind: ResourceType) {
         self.types.insert(kind);

@@ -51,6 +51,8 @@ pub struct Inventory {
     /// The services whose endpoints refer to something, and what each refers to.
     referrers: HashMap<Reference, BTreeSet<Key>>,
     references: HashMap<Key, Vec<Reference>>,
+    /// Whether the services of ServiceEntries have to be made anew.
+    external_is_stale: bool,
     unlisted: BTreeSet<Kind>,
     /// The object that the mesh's settings are from.
     mesh_config: Option<Key>,
@@ -71,6 +73,7 @@ impl Inventory {
             pods_by_address: HashMap::new(),
             referrers: HashMap::new(),
             references: HashMap::new(),
+            external_is_stale: false,
             unlisted: Kind::ALL.into(),
             mesh_config: None,
             trust_domain,
@@ -117,6 +120,13 @@ impl Inventory {
 
     /// Takes in what happened and adds to `affected` whom it touches.
     pub fn apply(&mut self, event: Event, affected: &mut Affected) {
+        self.take_in(event, affected);
+        if std::mem::take(&mut self.external_is_stale) {
+            self.renew_external(affected);
+        }
+    }
+
+    fn take_in(&mut self, event: Event, affected: &mut Affected) {
         match event {
             Event::Apply(key, item) => self.insert(key, item, affected),
             Event::Delete(kind, key) => self.remove(kind, &key, affected),
@@ -151,6 +161,8 @@ impl Inventory {
             Kind::PeerAuthentication => of(&self.world.peer_authentications),
             Kind::RequestAuthentication => of(&self.world.request_authentications),
             Kind::AuthorizationPolicy => of(&self.world.authorization_policies),
+            Kind::ServiceEntry => of(&self.world.service_entries),
+            Kind::WorkloadEntry => of(&self.world.workload_entries),
             Kind::Secret => self.world.secrets.keys().map(|(namespace, name)| Key::new(namespace, name)).collect(),
             Kind::Namespace => self.world.namespaces.keys().map(|name| Key::new(CLUSTER_SCOPE, name)).collect(),
             Kind::GatewayClass => of(&self.world.gateway_classes),
@@ -237,6 +249,12 @@ impl Inventory {
             Item::ReferenceGrant(object) => {
                 renew(&mut self.world, |world| &mut world.reference_grants, object, affected);
             }
+            Item::ServiceEntry(object) => {
+                self.external_is_stale |= put(&mut Arc::make_mut(&mut self.world).service_entries, object);
+            }
+            Item::WorkloadEntry(object) => {
+                self.external_is_stale |= put(&mut Arc::make_mut(&mut self.world).workload_entries, object);
+            }
             Item::Secret(secret) => {
                 let name = (key.namespace, key.name);
                 if self.world.secrets.get(&name) != Some(&secret) {
@@ -303,6 +321,7 @@ impl Inventory {
                         }
                     }
                     self.assemble_referrers(key, &gone.workload.addresses, affected);
+                    self.note_pod();
                 }
             }
             Kind::VirtualService => {
@@ -379,6 +398,12 @@ impl Inventory {
                 if take(&mut Arc::make_mut(&mut self.world).reference_grants, key) {
                     affected.touch_edge();
                 }
+            }
+            Kind::ServiceEntry => {
+                self.external_is_stale |= take(&mut Arc::make_mut(&mut self.world).service_entries, key);
+            }
+            Kind::WorkloadEntry => {
+                self.external_is_stale |= take(&mut Arc::make_mut(&mut self.world).workload_entries, key);
             }
             Kind::Secret => {
                 let name = (key.namespace.clone(), key.name.clone());
@@ -459,6 +484,30 @@ impl Inventory {
         affected.touch_pod(key.clone());
         Arc::make_mut(&mut self.pods).insert(key.clone(), Arc::new(placed));
         self.assemble_referrers(&key, &addresses, affected);
+        self.note_pod();
+    }
+
+    /// A pod has changed: services of ServiceEntries that select pods may have other endpoints now.
+    fn note_pod(&mut self) {
+        self.external_is_stale |= self.world.external.values().flatten().any(|known| known.selects());
+    }
+
+    /// Makes the services of ServiceEntries anew. Those that come out the same touch nobody.
+    fn renew_external(&mut self, affected: &mut Affected) {
+        let before = self.world.external.clone();
+        let pods = self.pods.clone();
+        let world = Arc::make_mut(&mut self.world);
+        world.add_external(pods.values().map(|placed| &placed.workload), &self.trust_domain);
+        let hosts: BTreeSet<&Arc<str>> = before.keys().chain(world.external.keys()).collect();
+        for host in hosts.into_iter().filter(|host| before.get(*host) != world.external.get(*host)) {
+            for known in before.get(host).into_iter().chain(world.external.get(host)).flatten() {
+                affected.touch_service(&known.service, &world.domain);
+                if !known.networks.is_empty() {
+                    // Any address may mean it.
+                    affected.touch_type(ResourceType::Service);
+                }
+            }
+        }
     }
 
     fn workload(&self, key: &Key, pod: &PodItem) -> Workload {
@@ -567,6 +616,7 @@ impl Inventory {
             };
             let fresh = || Endpoint {
                 address: listed.address,
+                name: None,
                 ports: Vec::new(),
                 weight: 1,
                 health: listed.health,

@@ -21,8 +21,8 @@ use crate::compile::{MeshConfig, TlsSecret};
 use crate::model::{Health, Labels, Locality, Service};
 use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
-    AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Sidecar,
-    VirtualService,
+    AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, ServiceEntry,
+    Sidecar, VirtualService, WorkloadEntry,
 };
 
 pub use affected::Affected;
@@ -91,11 +91,15 @@ pub enum Kind {
     ReferenceGrant,
     /// The ConfigMap with the mesh's settings.
     MeshConfig,
+    /// Istio ServiceEntry.
+    ServiceEntry,
+    /// Istio WorkloadEntry.
+    WorkloadEntry,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -114,6 +118,8 @@ impl Kind {
         Self::GrpcRoute,
         Self::ReferenceGrant,
         Self::MeshConfig,
+        Self::ServiceEntry,
+        Self::WorkloadEntry,
     ];
 
     /// Whether a cluster may be without the kind: those of the Gateway API are there when somebody has installed them.
@@ -212,6 +218,10 @@ pub enum Item {
     ReferenceGrant(Arc<Object<ReferenceGrant>>),
     /// The mesh's settings.
     MeshConfig(Arc<MeshConfig>),
+    /// A ServiceEntry.
+    ServiceEntry(Arc<Object<ServiceEntry>>),
+    /// A WorkloadEntry.
+    WorkloadEntry(Arc<Object<WorkloadEntry>>),
 }
 
 impl Item {
@@ -236,6 +246,8 @@ impl Item {
             Self::GrpcRoute(_) => Kind::GrpcRoute,
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::MeshConfig(_) => Kind::MeshConfig,
+            Self::ServiceEntry(_) => Kind::ServiceEntry,
+            Self::WorkloadEntry(_) => Kind::WorkloadEntry,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::compile::MeshConfig;
 use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Resource,
-    Sidecar, VirtualService,
+    ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
 };
 
 use super::{Event, Item, Key, Kind, project};
@@ -53,6 +53,8 @@ pub(in crate::control) fn watch(
     spawn.mesh::<HTTPRoute>(Kind::HttpRoute, Item::HttpRoute);
     spawn.mesh::<GRPCRoute>(Kind::GrpcRoute, Item::GrpcRoute);
     spawn.mesh::<ReferenceGrant>(Kind::ReferenceGrant, Item::ReferenceGrant);
+    spawn.mesh::<ServiceEntry>(Kind::ServiceEntry, Item::ServiceEntry);
+    spawn.mesh::<WorkloadEntry>(Kind::WorkloadEntry, Item::WorkloadEntry);
 }
 
 struct Spawn<'a> {

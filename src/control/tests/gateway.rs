@@ -59,7 +59,7 @@ async fn a_gateway_is_told_its_ports_and_the_secrets_of_its_own_namespace() {
     let chain = || {
         let listeners = directory.listeners();
         let listener = listeners.borrow().iter().find(|listener| listener.port == 8443).cloned()?;
-        assert_eq!(listener.protocol, ListenerProtocol::Https);
+        assert_eq!(listener.protocol, ListenerProtocol::Tls);
         assert_eq!(listener.tls.len(), 1);
         Some(listener.tls[0].certificate.as_ref().map(|(chain, _)| chain.to_string()))
     };

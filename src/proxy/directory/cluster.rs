@@ -16,7 +16,7 @@ use crate::model::{
     Action, ClusterName, ClusterPolicy, Endpoint, Health, HttpRule, Routes, Service, TrafficPolicy, WeightedCluster,
 };
 use crate::proxy::directory::EndpointHealth;
-use crate::proxy::upstream::{Table, Weights};
+use crate::proxy::upstream::{Originator, Table, Weights};
 use crate::resources::Provenance;
 
 /// What is counted per endpoint by every worker, whatever snapshot it looks at.
@@ -75,6 +75,8 @@ pub struct Cluster {
     pub weights: Option<Weights>,
     /// Which endpoint a key means, where the policy asks for it.
     pub table: Option<Table>,
+    /// TLS with its endpoints, where they are no part of the mesh. It carries over as long as the policy about it is the same.
+    pub origin: Option<Arc<Originator>>,
 }
 
 impl Cluster {
@@ -127,7 +129,10 @@ impl Cluster {
         }
         let named =
             || assembled.iter().map(|known| (known.address.to_string(), known.endpoint.weight)).collect::<Vec<_>>();
+        let kept =
+            previous.filter(|previous| previous.policy.tls == policy.tls).map(|previous| previous.origin.clone());
         Some(Arc::new(Self {
+            origin: kept.unwrap_or_else(|| Originator::of(policy, &name.host)),
             weights: Weights::of(assembled.iter().map(|known| known.endpoint.weight)),
             table: policy.hash.as_ref().map(|hash| Table::build(hash.table, &named())),
             name: name.clone(),
@@ -231,10 +236,12 @@ impl fmt::Debug for RoutesInForce {
 
 /// Every cluster that routes name, as often as they name it.
 pub(in crate::proxy) fn cluster_names(routes: &Routes) -> impl Iterator<Item = &ClusterName> {
-    routes.http.iter().flat_map(|rule| {
+    let http = routes.http.iter().flat_map(|rule| {
         let copies = rule.handling.mirrors.iter().map(|mirror| &mirror.cluster);
         destinations(rule).iter().map(|destination| &destination.cluster).chain(copies)
-    })
+    });
+    let streams = routes.streams.iter().flat_map(|rule| &rule.destinations);
+    http.chain(streams.map(|destination| &destination.cluster))
 }
 
 fn destinations(rule: &HttpRule) -> &[WeightedCluster] {

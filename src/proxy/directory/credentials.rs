@@ -22,11 +22,35 @@ const CLIENT_ALPN: &[&[u8]] = &[b"istio-http/1.1", b"istio", b"http/1.1"];
 /// The same for HTTP/2.
 const CLIENT_ALPN_HTTP2: &[&[u8]] = &[b"istio-h2", b"istio-http/1.1", b"istio", b"h2"];
 
+/// The same for what is no HTTP.
+const CLIENT_ALPN_BYTES: &[&[u8]] = &[b"istio-peer-exchange", b"istio"];
+
 /// What a server accepts over mesh TLS, the preferred first.
 const SERVER_ALPN: &[&[u8]] = &[b"istio-h2", b"istio-http/1.1", b"istio", b"istio-peer-exchange", b"http/1.1"];
 
 /// How many client configurations are kept; beyond it, one is dropped and made again when it is needed.
 const MAX_CLIENT_CONFIGS: usize = 1024;
+
+/// What a connection to a mesh server carries, which the client says in its handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Spoken {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, where the server can.
+    Http2,
+    /// No HTTP.
+    Bytes,
+}
+
+impl Spoken {
+    fn alpn(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Http1 => CLIENT_ALPN,
+            Self::Http2 => CLIENT_ALPN_HTTP2,
+            Self::Bytes => CLIENT_ALPN_BYTES,
+        }
+    }
+}
 
 /// Why the proxy cannot prove who it is.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +82,7 @@ pub struct Credentials {
     /// For connections to the workload. A client certificate is demanded: mesh TLS always proves the caller, in permissive
     /// mode too.
     pub server_tls: Arc<ServerConfig>,
-    clients: Mutex<HashMap<(SpiffeId, bool), Arc<ClientConfig>>>,
+    clients: Mutex<HashMap<(SpiffeId, Spoken), Arc<ClientConfig>>>,
     renewal_failure: Option<RenewalFailure>,
 }
 
@@ -83,23 +107,22 @@ impl Credentials {
         })
     }
 
-    /// The configuration for connections to a workload that must prove to be `expected`, with or without HTTP/2.
+    /// The configuration for connections to a workload that must prove to be `expected`.
     ///
     /// Fails when the certificate has expired, see [`Credentials::check`].
-    pub fn client_tls(&self, expected: &SpiffeId, http2: bool) -> Result<Arc<ClientConfig>, CredentialsError> {
+    pub fn client_tls(&self, expected: &SpiffeId, spoken: Spoken) -> Result<Arc<ClientConfig>, CredentialsError> {
         self.check(SystemTime::now())?;
-        if let Some(config) = self.clients.lock().get(&(expected.clone(), http2)) {
+        if let Some(config) = self.clients.lock().get(&(expected.clone(), spoken)) {
             return Ok(config.clone());
         }
-        let alpn = if http2 { CLIENT_ALPN_HTTP2 } else { CLIENT_ALPN };
-        let config = tls::mesh_client(&self.svid, &self.bundle, Arc::from([expected.clone()]), alpn)?;
+        let config = tls::mesh_client(&self.svid, &self.bundle, Arc::from([expected.clone()]), spoken.alpn())?;
         let mut clients = self.clients.lock();
         if clients.len() >= MAX_CLIENT_CONFIGS
             && let Some(dropped) = clients.keys().next().cloned()
         {
             clients.remove(&dropped);
         }
-        Ok(clients.entry((expected.clone(), http2)).or_insert(config).clone())
+        Ok(clients.entry((expected.clone(), spoken)).or_insert(config).clone())
     }
 
     /// Whether the certificate is still good at `now`.
@@ -150,11 +173,13 @@ mod tests {
     fn connections_to_one_identity_share_a_configuration_and_to_two_do_not() {
         let credentials = issued_at(SystemTime::now());
         let id = |account: &str| format!("spiffe://cluster.local/ns/shop/sa/{account}").parse().unwrap();
-        let (first, again) =
-            (credentials.client_tls(&id("a"), false).unwrap(), credentials.client_tls(&id("a"), false).unwrap());
+        let (first, again) = (
+            credentials.client_tls(&id("a"), Spoken::Http1).unwrap(),
+            credentials.client_tls(&id("a"), Spoken::Http1).unwrap(),
+        );
         assert!(Arc::ptr_eq(&first, &again));
         assert!(
-            !Arc::ptr_eq(&first, &credentials.client_tls(&id("b"), false).unwrap()),
+            !Arc::ptr_eq(&first, &credentials.client_tls(&id("b"), Spoken::Http1).unwrap()),
             "sessions could be resumed across"
         );
     }
@@ -164,7 +189,7 @@ mod tests {
         let credentials = issued_at(SystemTime::now());
         for n in 0..=MAX_CLIENT_CONFIGS {
             let id = format!("spiffe://cluster.local/ns/shop/sa/a{n}").parse().unwrap();
-            credentials.client_tls(&id, false).unwrap();
+            credentials.client_tls(&id, Spoken::Http1).unwrap();
         }
         assert_eq!(credentials.clients.lock().len(), MAX_CLIENT_CONFIGS);
     }
@@ -174,7 +199,7 @@ mod tests {
         let failure: RenewalFailure = Arc::default();
         let credentials = issued_at(SystemTime::now() - LIFE * 2).explained_by(failure.clone());
         failure.store(Some(Arc::new("there is no connection to the control plane".into())));
-        let error = credentials.client_tls(&credentials.svid.id.clone(), false).unwrap_err().to_string();
+        let error = credentials.client_tls(&credentials.svid.id.clone(), Spoken::Http1).unwrap_err().to_string();
         assert!(
             error.starts_with("the certificate of spiffe://cluster.local/ns/shop/sa/reviews expired at 2"),
             "{error}"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::policy::PortPolicies;
 use crate::model::{
     Action, AppProtocol, ClusterName, Endpoint, Endpoints, Handling, Health, HttpRule, InboundPolicy, Locality,
-    MtlsMode, OutboundMode, Routes, Service, ServicePort, Settings, Subset, TrafficPolicy, TunnelProtocol,
+    MtlsMode, OutboundMode, Resolution, Routes, Service, ServicePort, Settings, Subset, TrafficPolicy, TunnelProtocol,
     WeightedCluster, Workload,
 };
 use crate::resources::Provenance;
@@ -65,6 +65,7 @@ pub(in crate::proxy) fn record(scope: &str, host: &str) -> ServiceRecord {
             name: name.into(),
             namespace: "shop".into(),
             addresses: vec![Ipv4Addr::new(10, 96, 3, 7).into()],
+            resolution: Resolution::Endpoints,
             ports: vec![ServicePort { number: 9080, name: "http".into(), protocol: AppProtocol::Http }],
             provenance: Provenance::new("Service", "shop", name),
         },
@@ -97,6 +98,7 @@ pub(in crate::proxy) fn endpoints(host: &str, pods: &[(u8, &str)]) -> Endpoints 
         let address = IpAddr::from([10, 0, 0, *last]);
         Arc::new(Endpoint {
             address,
+            name: None,
             ports: vec![(9080, 19080)],
             weight: 1,
             health: Health::Healthy,
@@ -117,7 +119,7 @@ pub(in crate::proxy) fn routes(name: &str, destinations: &[(&str, &str, u32)]) -
         action: Action::Forward(destinations.iter().map(destination).collect()),
         handling: Handling::default(),
     };
-    Routes { name: name.into(), http: vec![rule] }
+    Routes { name: name.into(), http: vec![rule], ..Routes::default() }
 }
 
 pub(in crate::proxy) fn cluster(host: &str, subset: &str) -> ClusterName {

@@ -32,7 +32,7 @@ mod shards;
 
 pub(in crate::proxy) use cluster::cluster_names;
 pub use cluster::{Cluster, ClusterState, EndpointState, EndpointStates, RoutesInForce, UpstreamEndpoint};
-pub use credentials::{Credentials, CredentialsError, RenewalFailure};
+pub use credentials::{Credentials, CredentialsError, RenewalFailure, Spoken};
 pub use fixed::FixedDirectory;
 pub use health::{EndpointHealth, Report};
 pub(in crate::proxy) use holdings::{Holdings, Record, Resource, SubscriptionChange};

@@ -236,6 +236,7 @@ impl Exchange<'_> {
             }),
             // Answered before it gets here.
             Goal::Answer => Err(Box::new(Reply::no_route(&self.scratch.target.host))),
+            Goal::Cluster(cluster) if upstream::goes_to_original(cluster) => self.original_hop(cluster, plan),
             Goal::Cluster(cluster) => {
                 let endpoint = upstream::pick(cluster, tried, self.local.worker.draw(), key)
                     .ok_or_else(|| Box::new(Reply::no_endpoint(&cluster.name, plan)))?;
@@ -244,10 +245,35 @@ impl Exchange<'_> {
         }
     }
 
+    /// Where the client was going: the address, else the name that it asked for. At a gateway that is its own word, which nobody
+    /// has vouched for: there it is the service's host.
+    fn original_hop(&self, cluster: &Cluster, plan: &Plan) -> Result<Hop, Box<Reply>> {
+        let (address, name) = match self.facts.role {
+            Role::OutboundAddress { original } => (original, None),
+            Role::OutboundName { .. } => (upstream::nowhere(self.port()), Some(self.scratch.target.host.as_str())),
+            Role::Gateway { .. } | Role::Inbound { .. } if cluster.name.host.starts_with("*.") => {
+                return Err(Box::new(Reply::no_endpoint(&cluster.name, plan)));
+            }
+            Role::Gateway { .. } | Role::Inbound { .. } => {
+                (upstream::nowhere(cluster.name.port), Some(&*cluster.name.host))
+            }
+        };
+        let hop = Hop::to_original(cluster, address, name.map(Into::into));
+        hop.map_err(|error| Box::new(Reply::not_connected(error.to_string(), plan)))
+    }
+
     async fn lease(&mut self, plan: &Plan, hop: Hop, fresh_only: bool) -> Result<Lease, NoLease> {
         let cluster = match &plan.goal {
             Goal::Cluster(cluster) => Some(&**cluster),
             Goal::Address(_) | Goal::Answer => None,
+        };
+        let hop = if hop.lookup.is_none() {
+            hop
+        } else {
+            match Box::pin(hop.looked_up(self.local)).await {
+                Ok(hop) => hop,
+                Err(failed) => return Err(NoLease::Failed(failed.0, failed.1)),
+            }
         };
         let place = match cluster {
             Some(cluster) => match upstream::ask(&cluster.state, &cluster.policy.limits) {

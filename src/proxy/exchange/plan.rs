@@ -163,7 +163,7 @@ impl Exchange<'_> {
         }
         let address = match original {
             Some(original) => Some(original),
-            None => Box::pin(self.local.names.resolve(host, port, &shared.limits)).await,
+            None => Box::pin(self.local.names.resolve(self.local, host, port)).await,
         };
         match address {
             Some(address) if shared.is_own(&address) => Err(Box::new(Reply::own_address(host, port))),

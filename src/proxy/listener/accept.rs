@@ -7,15 +7,16 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::SystemTime;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::model::AppProtocol;
+use crate::model::{AppProtocol, ListenerProtocol};
 use crate::proxy::connection::Conn;
-use crate::proxy::detect::{self, Found};
-use crate::proxy::directory::Resolution;
+use crate::proxy::detect::{self, First, Found};
+use crate::proxy::directory::{Resolution, Target};
 use crate::proxy::edge_tls;
 use crate::proxy::exchange::{self, Facts, Role};
 use crate::proxy::http1::Buffer;
@@ -23,7 +24,7 @@ use crate::proxy::instance::Phase;
 use crate::proxy::listener::OriginalDestination;
 use crate::proxy::local::{Local, Opened};
 use crate::proxy::stream::Stream;
-use crate::proxy::upstream::Hop;
+use crate::proxy::tcp::carry::{self, Course, Refused};
 use crate::telemetry::Counter;
 
 /// What connections of one socket are.
@@ -155,6 +156,13 @@ async fn serve(local: &Rc<Local>, tcp: TcpStream, origin: Origin) {
     };
     let facts = facts(role, &tcp);
     if let Role::Gateway { port } = facts.role
+        && local.listeners.borrow().iter().any(|known| known.port == port && known.protocol == ListenerProtocol::Tcp)
+    {
+        // Nothing is read before the server is there: it may be the one who speaks first.
+        let conn = Conn::new(Stream::Plain(tcp), Buffer::default(), local.worker.clone());
+        return Box::pin(carry::serve_gateway(local, conn, &facts, port, false)).await;
+    }
+    if let Role::Gateway { port } = facts.role
         && local.edge_tls.borrow().iter().any(|(secure, _)| *secure == port)
     {
         return Box::pin(edge_tls::serve(local, tcp, port, facts)).await;
@@ -163,35 +171,99 @@ async fn serve(local: &Rc<Local>, tcp: TcpStream, origin: Origin) {
     exchange::serve(local, conn, facts).await;
 }
 
-/// A connection that the workload made to an address: HTTP where the mesh knows it to be, or where it looks like it; bytes to
-/// where they were going otherwise.
-async fn serve_redirected(local: &Rc<Local>, mut tcp: TcpStream, original: SocketAddr, facts: Facts) {
+/// A connection that the workload made to an address. What the mesh knows the port to carry is believed; otherwise the first
+/// bytes tell, the server's too. The address says which service is meant, where the mesh knows it; else the name does that the
+/// client asks for.
+async fn serve_redirected(local: &Rc<Local>, mut tcp: TcpStream, original: SocketAddr, mut facts: Facts) {
     if local.shared.is_own(&original) {
         return;
     }
-    let directory = &local.shared.directory;
-    let address = original.ip().to_string();
-    let resolution = match directory.get(&address) {
-        Some(resolution) => resolution,
-        None => directory.resolve(&address).await,
+    let port = original.port();
+    let known = match service_at(local, &original.ip().to_string(), port).await {
+        Ok(known) => known,
+        Err(refused) => return carry::log_refused(local, &facts, &refused),
     };
-    let declared = match &resolution {
-        Resolution::Known(target) => target.service.port(original.port()).map(|port| port.protocol),
-        Resolution::Unknown | Resolution::Unavailable(_) => None,
-    };
+    let declared = known.as_ref().and_then(|target| target.service.port(port)).map(|port| port.protocol);
     let mut buffer = Buffer::default();
-    let is_http = match declared {
-        Some(AppProtocol::Http | AppProtocol::Http2) => true,
-        Some(AppProtocol::Detect) => {
-            detect::detect(local, &mut tcp, &mut buffer).await == Found::Plain
-                && detect::looks_like_http(buffer.filled()).unwrap_or(false)
+    let conn = |tcp: TcpStream, buffer: Buffer| Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
+    let needs_name = known.as_ref().is_some_and(|target| carry::waits_for_client(&target.routes, port));
+    match declared {
+        Some(AppProtocol::Http | AppProtocol::Http2) => {
+            return exchange::serve(local, conn(tcp, buffer), facts).await;
         }
-        Some(AppProtocol::Tls | AppProtocol::Tcp) | None => false,
+        Some(AppProtocol::Tcp) if !needs_name => {
+            let course = course(local, known.as_deref(), None, original);
+            return carried(local, conn(tcp, buffer), course, &facts).await;
+        }
+        _ => {}
+    }
+    let start = SystemTime::now();
+    // What is declared to be TLS begins with the client.
+    let found = match course(local, known.as_deref(), None, original) {
+        Ok(course) if declared != Some(AppProtocol::Tls) => {
+            match Box::pin(detect::first_to_speak(local, &mut tcp, &mut buffer, &course, &facts)).await {
+                First::Client(found) => found,
+                First::Server(open) => {
+                    return carry::carry_on(local, conn(tcp, buffer), *open, &course, &facts, start).await;
+                }
+            }
+        }
+        _ => detect::detect(local, &mut tcp, &mut buffer).await,
     };
-    let conn = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
-    if is_http {
-        exchange::serve(local, conn, facts).await;
-    } else {
-        detect::pass_through(local, conn, Hop::plain(original), &facts).await;
+    let may_be_http = found == Found::Plain && matches!(declared, None | Some(AppProtocol::Detect));
+    let server_name = match found {
+        Found::Ended => return,
+        Found::Tls { server_name, .. } => {
+            facts.server_name = server_name;
+            Some(String::from_utf8_lossy(&facts.server_name).to_ascii_lowercase())
+        }
+        Found::Plain | Found::Malformed | Found::Silence => None,
+    };
+    let mut conn = conn(tcp, buffer);
+    if may_be_http && detect::begins_like_http(local, &mut conn).await {
+        return exchange::serve(local, conn, facts).await;
+    }
+    // An address that means nothing to the mesh may be that of a name that does.
+    let named = match (&known, server_name.as_deref()) {
+        (None, Some(name)) if !name.is_empty() => match service_at(local, name, port).await {
+            Ok(named) => named,
+            Err(refused) => return carry::log_refused(local, &facts, &refused),
+        },
+        _ => None,
+    };
+    let course = course(local, known.or(named).as_deref(), server_name.as_deref(), original);
+    carried(local, conn, course, &facts).await;
+}
+
+/// The service that a name or an address means, if it has the port.
+async fn service_at(local: &Local, authority: &str, port: u16) -> Result<Option<Arc<Target>>, Refused> {
+    let directory = &local.shared.directory;
+    let resolution = match directory.get(authority) {
+        Some(resolution) => resolution,
+        None => directory.resolve(authority).await,
+    };
+    match resolution {
+        Resolution::Known(target) => Ok(Some(target).filter(|target| target.service.port(port).is_some())),
+        Resolution::Unknown => Ok(None),
+        Resolution::Unavailable(reason) => Err(Refused::unavailable(authority, reason.detail())),
+    }
+}
+
+/// Where a connection of the workload goes.
+fn course(
+    local: &Local,
+    target: Option<&Target>,
+    server_name: Option<&str>,
+    original: SocketAddr,
+) -> Result<Course, Refused> {
+    let Some(target) = target else { return carry::beyond_the_mesh(local, original) };
+    carry::plan(local, &target.routes, server_name, Some(original.ip()), original.port())
+        .unwrap_or_else(|| Err(Refused::no_route(original)))
+}
+
+async fn carried(local: &Local, conn: Conn, course: Result<Course, Refused>, facts: &Facts) {
+    match course {
+        Ok(course) => carry::carry(local, conn, &course, facts).await,
+        Err(refused) => carry::log_refused(local, facts, &refused),
     }
 }

@@ -1,7 +1,10 @@
 //! Bytes both ways: raw TCP, and what follows a granted upgrade.
 
+pub mod carry;
+
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::proxy::connection::Conn;
 use crate::proxy::limits::Limits;
@@ -17,6 +20,26 @@ pub enum TunnelEnd {
     Broken,
     /// Nothing moved for as long as the limits allow.
     Idle,
+    /// It has lasted as long as it may.
+    Over,
+}
+
+/// How long a tunnel may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Without a byte in either direction.
+    pub idle: Duration,
+    /// Without a byte, once one side has ended.
+    pub half_closed: Duration,
+    /// In all.
+    pub lifetime: Option<Duration>,
+}
+
+impl Bounds {
+    /// The proxy's own.
+    pub fn of(limits: &Limits) -> Self {
+        Self { idle: limits.tunnel_idle, half_closed: limits.half_closed, lifetime: None }
+    }
 }
 
 /// Copies both ways until both sides have ended, one breaks, or nothing moves. An end in one direction is passed on; the other
@@ -24,9 +47,18 @@ pub enum TunnelEnd {
 ///
 /// Answers the end, and the bytes that went from `client` to `server` and back.
 pub async fn tunnel(client: &mut Conn, server: &mut Conn, limits: &Limits) -> (TunnelEnd, u64, u64) {
+    tunnel_within(client, server, Bounds::of(limits)).await
+}
+
+/// [`tunnel`] with bounds of its own.
+pub async fn tunnel_within(client: &mut Conn, server: &mut Conn, bounds: Bounds) -> (TunnelEnd, u64, u64) {
     let (mut up, mut down) = (Direction::new(), Direction::new());
     let mut deadline = Deadline::default();
-    deadline.set(limits.tunnel_idle);
+    deadline.set(bounds.idle);
+    let mut over = Deadline::default();
+    if let Some(lifetime) = bounds.lifetime {
+        over.set(lifetime);
+    }
     let mut moved = 0;
     let end = poll_fn(|cx| {
         if up.poll(cx, client, server).is_err() || down.poll(cx, server, client).is_err() {
@@ -38,7 +70,10 @@ pub async fn tunnel(client: &mut Conn, server: &mut Conn, limits: &Limits) -> (T
         let so_far = client.moved() + server.moved();
         if so_far != moved {
             moved = so_far;
-            deadline.set(if up.closed || down.closed { limits.half_closed } else { limits.tunnel_idle });
+            deadline.set(if up.closed || down.closed { bounds.half_closed } else { bounds.idle });
+        }
+        if over.poll_passed(cx).is_ready() {
+            return Poll::Ready(TunnelEnd::Over);
         }
         deadline.poll_passed(cx).map(|()| TunnelEnd::Idle)
     })

@@ -10,15 +10,16 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::harness::{App, Peer, edge, header, rules, soon};
 use crate::tls;
 
 /// An authority of the user's own.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -26,13 +27,17 @@ impl Authority {
     }
 
     /// Certificate and key for a name, as PEM.
-    fn issue(&self, name: &str) -> (String, String) {
+    pub fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
         (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
     }
 
-    fn secret(&self, secret: &str, name: &str, with_authority: bool) -> String {
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub fn secret(&self, secret: &str, name: &str, with_authority: bool) -> String {
         let (chain, key) = self.issue(name);
         let block = |pem: &str| pem.lines().map(|line| format!("    {line}\n")).collect::<String>();
         let mut text = format!(
@@ -46,7 +51,7 @@ impl Authority {
         text
     }
 
-    fn client(&self, own: Option<&Self>, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    pub fn client(&self, own: Option<&Self>, alpn: &[&[u8]]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).expect("a root");
         let builder = ClientConfig::builder_with_provider(tls::provider())
@@ -67,13 +72,21 @@ impl Authority {
     }
 }
 
+/// A connection of a client of TLS.
+pub async fn secure(
+    config: &Arc<ClientConfig>,
+    address: SocketAddr,
+    name: &str,
+) -> Result<TlsStream<TcpStream>, String> {
+    let tcp = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+    let name = ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
+    soon(TlsConnector::from(config.clone()).connect(name, tcp)).await.map_err(|error| error.to_string())
+}
+
 /// What a client of TLS gets for one request, or that it is not served.
 async fn ask(config: &Arc<ClientConfig>, address: SocketAddr, name: &str, host: &str) -> Result<String, String> {
     soon(async {
-        let tcp = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        let name = ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
-        let mut stream =
-            TlsConnector::from(config.clone()).connect(name, tcp).await.map_err(|error| error.to_string())?;
+        let mut stream = secure(config, address, name).await?;
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
         let mut response = String::new();
@@ -83,7 +96,7 @@ async fn ask(config: &Arc<ClientConfig>, address: SocketAddr, name: &str, host: 
     .await
 }
 
-const GATEWAY: &str = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: default}\nspec:\n  selector: {}\n  servers:\n";
+pub const GATEWAY: &str = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: default}\nspec:\n  selector: {}\n  servers:\n";
 
 fn server(number: usize, host: &str, tls: &str) -> String {
     format!("  - {{port: {{number: 8443, name: https-{number}, protocol: HTTPS}}, hosts: ['{host}'], tls: {tls}}}\n")

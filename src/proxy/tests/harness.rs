@@ -306,7 +306,7 @@ pub fn route_to(cluster: &ClusterName) -> HttpRule {
 }
 
 pub fn routes(rules: Vec<HttpRule>, clusters: impl IntoIterator<Item = Arc<Cluster>>) -> Arc<RoutesInForce> {
-    Arc::new(RoutesInForce::new(Arc::new(Routes { name: "routes".into(), http: rules }), clusters))
+    Arc::new(RoutesInForce::new(Arc::new(Routes { name: "routes".into(), http: rules, ..Routes::default() }), clusters))
 }
 
 /// Service `name`, whose port 9080 leads to these addresses.
@@ -459,12 +459,14 @@ pub fn sidecar(app: SocketAddr) -> Running {
 }
 
 pub fn sidecar_with(app: SocketAddr, change: impl FnOnce(&mut ProxyConfig)) -> Running {
+    // The port is known before the policy, which declares it.
+    let free = std::net::TcpListener::bind(any_port()).and_then(|listener| listener.local_addr()).expect("a port");
     let known = FixedDirectory {
         settings: settings(OutboundMode::AllowAny),
-        inbound: Some(inbound("reviews", MtlsMode::Permissive, 1, AppProtocol::Http, None)),
+        inbound: Some(inbound("reviews", MtlsMode::Permissive, free.port(), AppProtocol::Http, None)),
         ..FixedDirectory::default()
     };
-    start_with(known, vec![Bind::InboundExplicit { bind: any_port(), app }], change)
+    start_with(known, vec![Bind::InboundExplicit { bind: free, app }], change)
 }
 
 /// An outbound proxy that knows these names.

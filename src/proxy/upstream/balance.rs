@@ -56,7 +56,7 @@ fn draw_one(cluster: &Cluster, draw: u64) -> Option<usize> {
                 Some(weights) => weights.at((turn as u32).wrapping_mul(0x9e37_79b9)),
             }
         }
-        Balancer::Random => place(draw as u32),
+        Balancer::Random | Balancer::Passthrough => place(draw as u32),
         Balancer::LeastRequest => {
             let one = place(draw as u32);
             let other = match &cluster.weights {

@@ -33,6 +33,15 @@ pub enum ConnectError {
     /// The TLS handshake failed, for this reason.
     #[error("mutual TLS with {0} failed: {1}")]
     Handshake(SocketAddr, String),
+    /// TLS with a server outside the mesh cannot be made, for this reason.
+    #[error("TLS with {0} cannot be made: {1}")]
+    Origination(SocketAddr, String),
+    /// The handshake with a server outside the mesh failed, for this reason.
+    #[error("TLS with {0} failed: {1}")]
+    OriginHandshake(SocketAddr, String),
+    /// The policy asks for TLS that cannot be made.
+    #[error("TLS is demanded and cannot be made: {0}")]
+    Unavailable(Arc<str>),
     /// We have nothing to prove who we are with.
     #[error("this proxy has no certificate yet, and mutual TLS never falls back to plaintext")]
     NoCertificate,
@@ -56,10 +65,20 @@ pub async fn connect(
     worker: &Rc<Worker>,
 ) -> Result<Conn, ConnectError> {
     // Before anything is sent: who cannot prove who they are need not call.
-    let tls = match &hop.expected {
-        None => None,
-        Some(expected) => {
-            Some(directory.credentials().ok_or(ConnectError::NoCertificate)?.client_tls(expected, hop.http2)?)
+    let tls = match (&hop.expected, &hop.origin) {
+        (None, None) => None,
+        (None, Some(origin)) => {
+            let impossible = |reason| ConnectError::Origination(hop.address, reason);
+            let name = origin.server_name().map_err(impossible)?;
+            Some((origin.config(hop.spoken()).await.map_err(impossible)?, name))
+        }
+        (Some(expected), _) => {
+            let name = cluster
+                .and_then(|cluster| ServerName::try_from(server_name(&cluster.name)).ok())
+                .unwrap_or_else(|| ServerName::IpAddress(hop.address.ip().into()));
+            let config =
+                directory.credentials().ok_or(ConnectError::NoCertificate)?.client_tls(expected, hop.spoken())?;
+            Some((config, name))
         }
     };
     let timeout = cluster.map_or(TIMEOUT, |cluster| cluster.policy.connect_timeout);
@@ -72,17 +91,17 @@ pub async fn connect(
     if let Some(keepalive) = cluster.and_then(|cluster| cluster.policy.limits.keepalive) {
         probe(&tcp, keepalive).map_err(|error| ConnectError::Tcp(hop.address, error))?;
     }
-    let Some(config) = tls else {
+    let Some((config, name)) = tls else {
         return Ok(Conn::new(Stream::Plain(tcp), Buffer::default(), worker.clone()));
     };
-    let name = cluster
-        .and_then(|cluster| ServerName::try_from(server_name(&cluster.name)).ok())
-        .unwrap_or_else(|| ServerName::IpAddress(hop.address.ip().into()));
     let shaking = tokio::time::timeout(handshake, TlsConnector::from(config).connect(name, tcp));
-    let stream = shaking
-        .await
-        .map_err(|_| ConnectError::Timeout(hop.address, handshake))?
-        .map_err(|error| ConnectError::Handshake(hop.address, reason(&error)))?;
+    let stream =
+        shaking.await.map_err(|_| ConnectError::Timeout(hop.address, handshake))?.map_err(|error| {
+            match hop.origin {
+                None => ConnectError::Handshake(hop.address, reason(&error)),
+                Some(_) => ConnectError::OriginHandshake(hop.address, reason(&error)),
+            }
+        })?;
     Ok(Conn::new(Stream::Client(Box::new(stream)), Buffer::default(), worker.clone()))
 }
 

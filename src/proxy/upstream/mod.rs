@@ -7,23 +7,40 @@ mod balance;
 mod connect;
 mod hash;
 mod names;
+mod originate;
 mod pool;
 mod seat;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::identity::SpiffeId;
-use crate::model::{ClusterName, UpstreamTls};
-use crate::proxy::directory::{Cluster, EndpointState, UpstreamEndpoint};
+use crate::model::{Balancer, ClusterName, Resolution, UpstreamTls};
+use crate::proxy::directory::{Cluster, EndpointState, Spoken, UpstreamEndpoint};
+use crate::proxy::local::Local;
 
 pub use balance::{Weights, pick, report};
 pub use connect::{ConnectError, connect, reason as handshake_reason};
 pub use hash::{Table, hash};
 pub use names::Names;
+pub use originate::Originator;
 pub use pool::{Pool, PoolKey};
 pub use seat::{Asked, Place, Waiting, ask};
+
+/// A name that stands for an address.
+#[derive(Debug, Clone)]
+pub struct Lookup {
+    /// The name.
+    pub name: Arc<str>,
+    /// Whether the first answer is taken; else any.
+    pub first: bool,
+}
+
+/// Whether requests of a cluster go where they were going anyway.
+pub fn goes_to_original(cluster: &Cluster) -> bool {
+    cluster.service.resolution == Resolution::Original || cluster.policy.balancer == Balancer::Passthrough
+}
 
 /// Where one attempt goes.
 #[derive(Debug, Clone)]
@@ -32,10 +49,16 @@ pub struct Hop {
     pub address: SocketAddr,
     /// Who must answer there; `None`: plaintext.
     pub expected: Option<SpiffeId>,
+    /// TLS with a server that is no part of the mesh.
+    pub origin: Option<Arc<Originator>>,
     /// Whether HTTP/2 is spoken, where the server can.
     pub http2: bool,
     /// The address that connections come from; `None`: whichever leads there.
     pub source: Option<IpAddr>,
+    /// Whether what is sent is no HTTP: a mesh server is told so.
+    pub bytes: bool,
+    /// The name whose address is still to be found.
+    pub lookup: Option<Lookup>,
     /// The endpoint, where it is one of a cluster's.
     pub endpoint: Option<Arc<UpstreamEndpoint>>,
 }
@@ -43,7 +66,16 @@ pub struct Hop {
 impl Hop {
     /// An address, in plaintext.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, expected: None, http2: false, source: None, endpoint: None }
+        Self {
+            address,
+            expected: None,
+            origin: None,
+            http2: false,
+            source: None,
+            bytes: false,
+            lookup: None,
+            endpoint: None,
+        }
     }
 
     /// The application behind this proxy, in plaintext, from the address by which capture knows the proxy's own connections.
@@ -56,8 +88,9 @@ impl Hop {
     /// none is known for it.
     pub fn to(cluster: &Cluster, endpoint: Arc<UpstreamEndpoint>) -> Result<Self, ConnectError> {
         let workload = &endpoint.endpoint.workload;
-        let mutual = match cluster.policy.tls {
-            UpstreamTls::Disable => false,
+        let mutual = match &cluster.policy.tls {
+            UpstreamTls::Unavailable(reason) => return Err(ConnectError::Unavailable(reason.clone())),
+            UpstreamTls::Originate(_) | UpstreamTls::Disable => false,
             UpstreamTls::IstioMutual => true,
             UpstreamTls::Auto => endpoint.endpoint.speaks_tls(endpoint.address.port()),
         };
@@ -66,13 +99,72 @@ impl Hop {
             (true, Some(identity)) => Some(identity.clone()),
             (true, None) => return Err(ConnectError::NoIdentity(workload.name.clone())),
         };
-        Ok(Self { address: endpoint.address, expected, http2: false, source: None, endpoint: Some(endpoint) })
+        let origin = cluster.origin.clone();
+        let first = cluster.service.resolution == Resolution::FirstAnswer;
+        let lookup = endpoint.endpoint.name.clone().map(|name| Lookup { name, first });
+        let address = endpoint.address;
+        Ok(Self { expected, origin, lookup, endpoint: Some(endpoint), ..Self::plain(address) })
+    }
+
+    /// The same, for what is no HTTP.
+    #[must_use]
+    pub fn for_bytes(self) -> Self {
+        Self { bytes: true, http2: false, ..self }
+    }
+
+    /// Where a client of a cluster was going anyway: an address, or a name with a port. The cluster's policy holds, and what is
+    /// known of the workload there.
+    pub fn to_original(cluster: &Cluster, address: SocketAddr, name: Option<Arc<str>>) -> Result<Self, ConnectError> {
+        let known = cluster.endpoints.iter().find(|endpoint| name.is_none() && endpoint.address == address);
+        if let Some(endpoint) = known {
+            return Self::to(cluster, endpoint.clone());
+        }
+        match &cluster.policy.tls {
+            UpstreamTls::Unavailable(reason) => return Err(ConnectError::Unavailable(reason.clone())),
+            UpstreamTls::IstioMutual => return Err(ConnectError::NoIdentity(address.to_string().into())),
+            UpstreamTls::Originate(_) | UpstreamTls::Disable | UpstreamTls::Auto => {}
+        }
+        let lookup = name.map(|name| Lookup { name, first: false });
+        Ok(Self { origin: cluster.origin.clone(), lookup, ..Self::plain(address) })
+    }
+
+    /// The same, with the address of its name. `Err` with the reason why there is none.
+    pub async fn looked_up(mut self, local: &Local) -> Result<Self, Box<(Self, String)>> {
+        let Some(Lookup { name, first }) = self.lookup.take() else { return Ok(self) };
+        let Some(found) = local.names.addresses(local, &name).await else {
+            return Err(Box::new((self, format!("DNS knows no address of {name}, or does not answer"))));
+        };
+        let any = (u128::from(local.worker.draw()) * found.len() as u128) >> 64;
+        if let Some(address) = found.get(if first { 0 } else { any as usize }) {
+            self.address.set_ip(*address);
+        }
+        Ok(self)
+    }
+
+    /// What is sent to it.
+    pub fn spoken(&self) -> Spoken {
+        match (self.bytes, self.http2) {
+            (true, _) => Spoken::Bytes,
+            (false, true) => Spoken::Http2,
+            (false, false) => Spoken::Http1,
+        }
     }
 
     /// What connections to it are pooled under.
     pub fn key(&self) -> PoolKey {
-        PoolKey { address: self.address, expected: self.expected.clone(), http2: self.http2, source: self.source }
+        PoolKey {
+            address: self.address,
+            expected: self.expected.clone(),
+            origin: self.origin.clone(),
+            http2: self.http2,
+            source: self.source,
+        }
     }
+}
+
+/// An address of which only the port is known.
+pub fn nowhere(port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)
 }
 
 /// The server name that mesh TLS carries (Istio's form).

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -10,6 +11,7 @@ use crate::identity::SpiffeId;
 use crate::model::PoolLimits;
 use crate::proxy::connection::Conn;
 use crate::proxy::limits::Limits;
+use crate::proxy::upstream::Originator;
 
 /// What makes two connections interchangeable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,6 +20,8 @@ pub struct PoolKey {
     pub address: SocketAddr,
     /// Who has proved to be there; `None`: plaintext.
     pub expected: Option<SpiffeId>,
+    /// How TLS was made with a server that is no part of the mesh.
+    pub origin: Option<Arc<Originator>>,
     /// Whether HTTP/2 was asked for.
     pub http2: bool,
     /// Where it comes from: one to the application behind this proxy is not one to its pod as anybody else calls it.

@@ -75,14 +75,6 @@ pub(in crate::resources) fn server(server: &Server, cx: &mut Cx) {
         }
         _ => {}
     }
-    if let Some(tls) = &server.tls
-        && family(&server.port.protocol) == Some(Family::Tls)
-        && tls.mode.is_none()
-    {
-        cx.at("tls", |cx| {
-            cx.error_at("mode", "is not set, which means PASSTHROUGH, and that is not in force yet: set it");
-        });
-    }
     if redirects
         && family(&server.port.protocol) == Some(Family::Tls)
         && !server.port.protocol.eq_ignore_ascii_case("HTTPS")

@@ -184,15 +184,24 @@ impl TryFrom<v1::TextMatch> for Text {
     }
 }
 
+pub(super) fn network_message(network: &IpNet) -> v1::Network {
+    v1::Network { address: address_bytes(network.addr()), prefix: network.prefix_len().into() }
+}
+
+pub(super) fn network(message: &v1::Network) -> Result<IpNet, ConvertError> {
+    let address = address(&message.address).map_err(|error| error.within("address"))?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let out_of_range = || ConvertError::new("prefix", Problem::OutOfRange(message.prefix.into(), 0, most));
+    let prefix = u8::try_from(message.prefix).map_err(|_| out_of_range())?;
+    IpNet::new(address, prefix).map_err(|_| out_of_range())
+}
+
 impl From<&ValueMatch> for v1::ValueMatch {
     fn from(value: &ValueMatch) -> Self {
         use v1::value_match::Kind;
         let kind = match value {
             ValueMatch::Text(text) => Kind::Text(text.into()),
-            ValueMatch::Network(network) => Kind::Network(v1::Network {
-                address: address_bytes(network.addr()),
-                prefix: network.prefix_len().into(),
-            }),
+            ValueMatch::Network(network) => Kind::Network(network_message(network)),
             ValueMatch::Port(port) => Kind::Port((*port).into()),
             ValueMatch::Template(parts) => {
                 Kind::Template(v1::Template { parts: parts.iter().map(v1::TemplatePart::from).collect() })
@@ -212,15 +221,8 @@ impl TryFrom<v1::ValueMatch> for ValueMatch {
         use v1::value_match::Kind;
         match message.kind {
             Some(Kind::Text(text)) => text.try_into().map(Self::Text),
-            Some(Kind::Network(network)) => {
-                let address = address(&network.address)?;
-                let most = if address.is_ipv4() { 32 } else { 128 };
-                let out_of_range = || {
-                    let problem = Problem::OutOfRange(network.prefix.into(), 0, most);
-                    ConvertError::new("network.prefix", problem)
-                };
-                let prefix = u8::try_from(network.prefix).map_err(|_| out_of_range())?;
-                IpNet::new(address, prefix).map(Self::Network).map_err(|_| out_of_range())
+            Some(Kind::Network(message)) => {
+                network(&message).map(Self::Network).map_err(|error| error.within("network"))
             }
             Some(Kind::Port(number)) => port("port", number).map(Self::Port),
             Some(Kind::Template(template)) => {

@@ -1,5 +1,6 @@
 //! Traffic policies: subsets, balancing, TLS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::policy::PortPolicies;
@@ -86,15 +87,28 @@ impl From<&ClusterPolicy> for v1::ClusterPolicy {
             Balancer::LeastRequest => v1::Balancer::LeastRequest,
             Balancer::RoundRobin => v1::Balancer::RoundRobin,
             Balancer::Random => v1::Balancer::Random,
+            Balancer::Passthrough => v1::Balancer::Passthrough,
         };
-        let tls = match policy.tls {
+        let tls = match &policy.tls {
             UpstreamTls::Auto => v1::UpstreamTls::Auto,
             UpstreamTls::Disable => v1::UpstreamTls::Disable,
             UpstreamTls::IstioMutual => v1::UpstreamTls::IstioMutual,
+            UpstreamTls::Originate(_) => v1::UpstreamTls::Originate,
+            UpstreamTls::Unavailable(_) => v1::UpstreamTls::Unavailable,
+        };
+        let origination = match &policy.tls {
+            UpstreamTls::Originate(wanted) => Some((&**wanted).into()),
+            _ => None,
+        };
+        let tls_unavailable = match &policy.tls {
+            UpstreamTls::Unavailable(reason) => reason.to_string(),
+            _ => String::new(),
         };
         Self {
             balancer: balancer.into(),
             tls: tls.into(),
+            origination,
+            tls_unavailable,
             // At least 1: a timeout of less than a millisecond must not be read as none.
             connect_timeout_ms: u32::try_from(policy.connect_timeout.as_millis()).unwrap_or(u32::MAX).max(1),
             hash: policy.hash.as_ref().map(Into::into),
@@ -118,6 +132,7 @@ impl TryFrom<v1::ClusterPolicy> for ClusterPolicy {
             Ok(v1::Balancer::LeastRequest) => Balancer::LeastRequest,
             Ok(v1::Balancer::RoundRobin) => Balancer::RoundRobin,
             Ok(v1::Balancer::Random) => Balancer::Random,
+            Ok(v1::Balancer::Passthrough) => Balancer::Passthrough,
             Ok(v1::Balancer::Unspecified) | Err(_) => {
                 return Err(ConvertError::new("balancer", Problem::UnknownValue(message.balancer)));
             }
@@ -126,6 +141,12 @@ impl TryFrom<v1::ClusterPolicy> for ClusterPolicy {
             Ok(v1::UpstreamTls::Auto) => UpstreamTls::Auto,
             Ok(v1::UpstreamTls::Disable) => UpstreamTls::Disable,
             Ok(v1::UpstreamTls::IstioMutual) => UpstreamTls::IstioMutual,
+            Ok(v1::UpstreamTls::Originate) => {
+                UpstreamTls::Originate(Arc::new(required("origination", message.origination, TryInto::try_into)?))
+            }
+            Ok(v1::UpstreamTls::Unavailable) => {
+                UpstreamTls::Unavailable(non_empty("tls_unavailable", message.tls_unavailable)?)
+            }
             Ok(v1::UpstreamTls::Unspecified) | Err(_) => {
                 return Err(ConvertError::new("tls", Problem::UnknownValue(message.tls)));
             }

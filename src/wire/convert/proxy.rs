@@ -7,7 +7,7 @@ use crate::model::authz::{Policy, Provider};
 use crate::model::token::TokenRule;
 use crate::model::{
     ClientCertificates, HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode,
-    PrivateKeyPem, ServerTls, Settings, VirtualHost,
+    PrivateKeyPem, ServerTls, Settings, Termination, VirtualHost,
 };
 use crate::resources::Provenance;
 use crate::wire::convert::service::app_protocol;
@@ -162,7 +162,8 @@ impl From<&Listener> for v1::Listener {
     fn from(listener: &Listener) -> Self {
         let protocol = match listener.protocol {
             ListenerProtocol::Http => v1::ListenerProtocol::Http,
-            ListenerProtocol::Https => v1::ListenerProtocol::Https,
+            ListenerProtocol::Tls => v1::ListenerProtocol::Tls,
+            ListenerProtocol::Tcp => v1::ListenerProtocol::Tcp,
         };
         let virtual_host =
             |host: &VirtualHost| v1::VirtualHost { host: host.host.to_string(), routes: host.routes.to_string() };
@@ -183,7 +184,8 @@ impl TryFrom<v1::Listener> for Listener {
     fn try_from(message: v1::Listener) -> Result<Self, ConvertError> {
         let protocol = match v1::ListenerProtocol::try_from(message.protocol) {
             Ok(v1::ListenerProtocol::Http) => ListenerProtocol::Http,
-            Ok(v1::ListenerProtocol::Https) => ListenerProtocol::Https,
+            Ok(v1::ListenerProtocol::Tls) => ListenerProtocol::Tls,
+            Ok(v1::ListenerProtocol::Tcp) => ListenerProtocol::Tcp,
             Ok(v1::ListenerProtocol::Unspecified) | Err(_) => {
                 return Err(ConvertError::new("protocol", Problem::UnknownValue(message.protocol)));
             }
@@ -219,6 +221,12 @@ impl From<&ServerTls> for v1::ServerTls {
             clients: clients.into(),
             authorities,
             provenance: Some((&tls.provenance).into()),
+            termination: match tls.termination {
+                Termination::Http => v1::Termination::Http,
+                Termination::Tcp => v1::Termination::Tcp,
+                Termination::Passthrough => v1::Termination::Passthrough,
+            }
+            .into(),
         }
     }
 }
@@ -236,6 +244,14 @@ impl TryFrom<v1::ServerTls> for ServerTls {
                 return Err(ConvertError::new("clients", Problem::UnknownValue(message.clients)));
             }
         };
+        let termination = match v1::Termination::try_from(message.termination) {
+            Ok(v1::Termination::Http) => Termination::Http,
+            Ok(v1::Termination::Tcp) => Termination::Tcp,
+            Ok(v1::Termination::Passthrough) => Termination::Passthrough,
+            Ok(v1::Termination::Unspecified) | Err(_) => {
+                return Err(ConvertError::new("termination", Problem::UnknownValue(message.termination)));
+            }
+        };
         let certificate = match (message.chain.is_empty(), message.key.is_empty()) {
             (true, true) => None,
             (false, false) => Some((message.chain.into(), PrivateKeyPem::new(&message.key))),
@@ -244,6 +260,7 @@ impl TryFrom<v1::ServerTls> for ServerTls {
         };
         Ok(Self {
             hosts: list("hosts", message.hosts, host_pattern)?,
+            termination,
             certificate,
             clients,
             provenance: required("provenance", message.provenance, TryInto::try_into)?,
@@ -251,7 +268,7 @@ impl TryFrom<v1::ServerTls> for ServerTls {
     }
 }
 
-fn host_pattern(host: String) -> Result<HostPattern, ConvertError> {
+pub(super) fn host_pattern(host: String) -> Result<HostPattern, ConvertError> {
     let pattern = HostPattern::parse(&host);
     let valid = match &pattern {
         HostPattern::Exact(exact) => !exact.is_empty() && !exact.contains('*'),

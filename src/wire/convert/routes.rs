@@ -1,10 +1,14 @@
-//! Routes: rules, conditions, string matches.
+//! Routes: rules for requests and for connections, conditions, string matches.
 
 use bytes::Bytes;
 
 use crate::model::matching::WholeMatch;
-use crate::model::{Action, ClusterName, HttpRule, RequestMatch, Routes, StringMatch, WeightedCluster};
+use crate::model::{
+    Action, ClusterName, HttpRule, RequestMatch, Routes, StreamMatch, StreamRule, StringMatch, WeightedCluster,
+};
+use crate::wire::convert::authz::{network, network_message};
 use crate::wire::convert::handling::authority;
+use crate::wire::convert::proxy::host_pattern;
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, pairs, port, required, shared_pairs, weight};
 use crate::wire::proto::mesh::v1;
 use crate::wire::proto::mesh::v1::string_match::Kind;
@@ -12,7 +16,10 @@ use crate::wire::proto::mesh::v1::string_match::Kind;
 impl From<&Routes> for v1::Routes {
     /// The name of the resource is not in the message: the envelope carries it.
     fn from(routes: &Routes) -> Self {
-        Self { http: routes.http.iter().map(v1::HttpRule::from).collect() }
+        Self {
+            http: routes.http.iter().map(v1::HttpRule::from).collect(),
+            streams: routes.streams.iter().map(v1::StreamRule::from).collect(),
+        }
     }
 }
 
@@ -21,7 +28,11 @@ impl TryFrom<(&str, v1::Routes)> for Routes {
     type Error = ConvertError;
 
     fn try_from((name, message): (&str, v1::Routes)) -> Result<Self, ConvertError> {
-        Ok(Self { name: name.into(), http: list("http", message.http, HttpRule::try_from)? })
+        Ok(Self {
+            name: name.into(),
+            http: list("http", message.http, HttpRule::try_from)?,
+            streams: list("streams", message.streams, StreamRule::try_from)?,
+        })
     }
 }
 
@@ -66,6 +77,60 @@ impl TryFrom<v1::HttpRule> for HttpRule {
             matches: list("matches", message.matches, RequestMatch::try_from)?,
             action,
             handling: required("handling", message.handling, TryInto::try_into)?,
+        })
+    }
+}
+
+impl From<&StreamRule> for v1::StreamRule {
+    fn from(rule: &StreamRule) -> Self {
+        Self {
+            provenance: Some((&rule.provenance).into()),
+            matches: rule.matches.iter().map(v1::StreamMatch::from).collect(),
+            clusters: rule.destinations.iter().map(v1::WeightedCluster::from).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::StreamRule> for StreamRule {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::StreamRule) -> Result<Self, ConvertError> {
+        if message.clusters.is_empty() {
+            return Err(ConvertError::new("clusters", Problem::Empty));
+        }
+        Ok(Self {
+            provenance: required("provenance", message.provenance, TryInto::try_into)?,
+            matches: list("matches", message.matches, StreamMatch::try_from)?,
+            destinations: list("clusters", message.clusters, WeightedCluster::try_from)?,
+        })
+    }
+}
+
+impl From<&StreamMatch> for v1::StreamMatch {
+    fn from(conditions: &StreamMatch) -> Self {
+        Self {
+            server_names: conditions.server_names.iter().map(ToString::to_string).collect(),
+            subnets: conditions.subnets.iter().map(network_message).collect(),
+            port: conditions.port.unwrap_or_default().into(),
+            source_labels: pairs(&conditions.source_labels),
+            source_namespace: conditions.source_namespace.as_deref().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+impl TryFrom<v1::StreamMatch> for StreamMatch {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::StreamMatch) -> Result<Self, ConvertError> {
+        Ok(Self {
+            server_names: list("server_names", message.server_names, host_pattern)?,
+            subnets: list("subnets", message.subnets, |message| network(&message))?,
+            port: match message.port {
+                0 => None,
+                number => Some(port("port", number)?),
+            },
+            source_labels: shared_pairs(message.source_labels),
+            source_namespace: (!message.source_namespace.is_empty()).then(|| message.source_namespace.into()),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::identity::SpiffeId;
 use crate::model::{
-    AppProtocol, Endpoint, Endpoints, Health, Locality, Service, ServicePort, TunnelProtocol, Workload,
+    AppProtocol, Endpoint, Endpoints, Health, Locality, Resolution, Service, ServicePort, TunnelProtocol, Workload,
 };
 use crate::wire::convert::{ConvertError, Problem, address, address_bytes, list, non_empty, port, required, weight};
 use crate::wire::proto::mesh::v1;
@@ -35,6 +35,12 @@ impl From<&ServiceRecord> for v1::Service {
             routes: record.routes.to_string(),
             traffic_policy: record.traffic_policy.to_string(),
             endpoints: record.endpoints.iter().map(ToString::to_string).collect(),
+            resolution: match service.resolution {
+                Resolution::Endpoints => v1::Resolution::Endpoints,
+                Resolution::FirstAnswer => v1::Resolution::FirstAnswer,
+                Resolution::Original => v1::Resolution::Original,
+            }
+            .into(),
         }
     }
 }
@@ -43,6 +49,14 @@ impl TryFrom<v1::Service> for ServiceRecord {
     type Error = ConvertError;
 
     fn try_from(message: v1::Service) -> Result<Self, ConvertError> {
+        let resolution = match v1::Resolution::try_from(message.resolution) {
+            Ok(v1::Resolution::Endpoints) => Resolution::Endpoints,
+            Ok(v1::Resolution::FirstAnswer) => Resolution::FirstAnswer,
+            Ok(v1::Resolution::Original) => Resolution::Original,
+            Ok(v1::Resolution::Unspecified) | Err(_) => {
+                return Err(ConvertError::new("resolution", Problem::UnknownValue(message.resolution)));
+            }
+        };
         Ok(Self {
             service: Service {
                 host: non_empty("host", message.host)?,
@@ -50,6 +64,7 @@ impl TryFrom<v1::Service> for ServiceRecord {
                 namespace: message.namespace.into(),
                 addresses: list("addresses", message.addresses, |bytes| address(&bytes))?,
                 ports: list("ports", message.ports, ServicePort::try_from)?,
+                resolution,
                 provenance: required("provenance", message.provenance, TryInto::try_into)?,
             },
             routes: non_empty("routes", message.routes)?,
@@ -137,6 +152,7 @@ impl From<&Endpoint> for v1::Endpoint {
         };
         Self {
             address: address_bytes(endpoint.address),
+            name: endpoint.name.as_deref().unwrap_or_default().to_owned(),
             ports: endpoint.ports.iter().map(mapping).collect(),
             weight: endpoint.weight,
             health: health.into(),
@@ -160,6 +176,7 @@ impl TryFrom<v1::Endpoint> for Endpoint {
         };
         Ok(Self {
             address: address(&message.address).map_err(|error| error.within("address"))?,
+            name: (!message.name.is_empty()).then(|| message.name.into()),
             ports: list("ports", message.ports, |mapping| {
                 Ok((port("service_port", mapping.service_port)?, port("target_port", mapping.target_port)?))
             })?,

@@ -86,8 +86,10 @@ prop_compose! {
         ports in vec((1u16.., maybe_empty(), protocol()), 0..3), provenance in provenance(),
         routes in text(), traffic_policy in text(), endpoints in vec(text(), 0..3),
     ) -> ServiceRecord {
-        let ports = ports.into_iter().map(|(number, name, protocol)| ServicePort { number, name, protocol }).collect();
-        let service = Service { host, name, namespace, addresses, ports, provenance };
+        let ports: Vec<ServicePort> =
+            ports.into_iter().map(|(number, name, protocol)| ServicePort { number, name, protocol }).collect();
+        let resolution = if ports.is_empty() { Resolution::Original } else { Resolution::FirstAnswer };
+        let service = Service { host, name, namespace, addresses, ports, resolution, provenance };
         ServiceRecord { service, routes, traffic_policy, endpoints }
     }
 }
@@ -98,8 +100,10 @@ prop_compose! {
         health in prop::sample::select(vec![Health::Healthy, Health::Draining, Health::Unhealthy]),
         workload in workload(),
     ) -> Arc<Endpoint> {
-        let plaintext = ports.iter().map(|(_, target)| *target).take(usize::from(weight % 2 == 0)).collect();
-        Arc::new(Endpoint { address, ports, weight, health, plaintext, workload: Arc::new(workload) })
+        let plaintext: Vec<u16> =
+            ports.iter().map(|(_, target)| *target).take(usize::from(weight % 2 == 0)).collect();
+        let name = plaintext.is_empty().then(|| Arc::from("name.example.com"));
+        Arc::new(Endpoint { address, name, ports, weight, health, plaintext, workload: Arc::new(workload) })
     }
 }
 
@@ -239,7 +243,51 @@ fn routes() -> impl Strategy<Value = Routes> {
     let rule = (provenance(), maybe_empty(), vec(request_match(), 0..3), action(), handling()).prop_map(
         |(provenance, name, matches, action, handling)| HttpRule { provenance, name, matches, action, handling },
     );
-    vec(rule, 0..4).prop_map(|http| Routes { name: "scope/host".into(), http })
+    let destination = (cluster_name(), 1u32..).prop_map(|(cluster, weight)| WeightedCluster::new(cluster, weight));
+    let stream = (provenance(), vec(stream_match(), 0..3), vec(destination, 1..3))
+        .prop_map(|(provenance, matches, destinations)| StreamRule { provenance, matches, destinations });
+    (vec(rule, 0..4), vec(stream, 0..3)).prop_map(|(http, streams)| Routes { name: "scope/host".into(), http, streams })
+}
+
+fn stream_match() -> impl Strategy<Value = StreamMatch> {
+    let subnet = prop::sample::select(vec!["10.0.0.0/8", "fd00::/16", "192.0.2.1/32"]);
+    let subnets = vec(subnet.prop_map(|net| net.parse().unwrap()), 0..3);
+    (host_patterns(), subnets, option::of(1u16..), label_pairs(), option::of(text())).prop_map(
+        |(server_names, subnets, port, source_labels, source_namespace)| StreamMatch {
+            server_names,
+            subnets,
+            port,
+            source_labels,
+            source_namespace,
+        },
+    )
+}
+
+fn upstream_tls() -> impl Strategy<Value = UpstreamTls> {
+    let authorities = prop_oneof![
+        Just(Authorities::System),
+        text().prop_map(Authorities::Pem),
+        text().prop_map(Authorities::File),
+        Just(Authorities::Unverified)
+    ];
+    let certificate = prop_oneof![
+        Just(OwnCertificate::None),
+        (text(), text()).prop_map(|(chain, key)| OwnCertificate::Pem(chain, PrivateKeyPem::new(&key))),
+        (text(), text()).prop_map(|(chain, key)| OwnCertificate::Files { chain, key })
+    ];
+    let origination = (option::of(text()), vec(text(), 0..3), authorities, certificate).prop_map(
+        |(server_name, subject_names, authorities, certificate)| {
+            let wanted = Origination { server_name, subject_names, authorities, certificate };
+            UpstreamTls::Originate(Arc::new(wanted))
+        },
+    );
+    prop_oneof![
+        Just(UpstreamTls::Auto),
+        Just(UpstreamTls::Disable),
+        Just(UpstreamTls::IstioMutual),
+        origination,
+        text().prop_map(UpstreamTls::Unavailable)
+    ]
 }
 
 fn pool_limits() -> impl Strategy<Value = PoolLimits> {
@@ -304,7 +352,7 @@ fn hash_policy() -> impl Strategy<Value = HashPolicy> {
 prop_compose! {
     fn cluster_policy()(
         balancer in prop::sample::select(vec![Balancer::LeastRequest, Balancer::RoundRobin, Balancer::Random]),
-        tls in prop::sample::select(vec![UpstreamTls::Auto, UpstreamTls::Disable, UpstreamTls::IstioMutual]),
+        tls in upstream_tls(),
         milliseconds in 1u32.., limits in pool_limits(), outlier in option::of(outlier_policy()),
         hash in option::of(hash_policy()),
         http2 in prop::sample::select(vec![Http2Use::AsDeclared, Http2Use::Upgrade, Http2Use::AsClient]),
@@ -483,14 +531,22 @@ fn server_tls() -> impl Strategy<Value = ServerTls> {
         text().prop_map(ClientCertificates::Optional),
         text().prop_map(ClientCertificates::Required)
     ];
-    (host_patterns(), certificate, clients, provenance())
-        .prop_map(|(hosts, certificate, clients, provenance)| ServerTls { hosts, certificate, clients, provenance })
+    let termination = prop::sample::select(vec![Termination::Http, Termination::Tcp, Termination::Passthrough]);
+    (host_patterns(), termination, certificate, clients, provenance()).prop_map(
+        |(hosts, termination, certificate, clients, provenance)| ServerTls {
+            hosts,
+            termination,
+            certificate,
+            clients,
+            provenance,
+        },
+    )
 }
 
 fn listener() -> impl Strategy<Value = Listener> {
     let host = prop::sample::select(vec!["*", "*.example.com", "a.example.com"]);
     let virtual_host = (host, text()).prop_map(|(host, routes)| VirtualHost { host: HostPattern::parse(host), routes });
-    let protocol = prop::sample::select(vec![ListenerProtocol::Http, ListenerProtocol::Https]);
+    let protocol = prop::sample::select(vec![ListenerProtocol::Http, ListenerProtocol::Tls, ListenerProtocol::Tcp]);
     let parts =
         (1u16.., protocol, vec(provenance(), 0..3), vec(virtual_host, 0..3), vec(server_tls(), 0..3), host_patterns());
     parts.prop_map(|(port, protocol, provenance, virtual_hosts, tls, redirected)| Listener {
@@ -556,6 +612,7 @@ fn sample_routes() -> v1::Routes {
     let target = WeightedCluster::new(ClusterName { host: "web".into(), port: 80, subset: None }, 1);
     let cluster = v1::WeightedCluster::from(&target);
     v1::Routes {
+        streams: Vec::new(),
         http: vec![v1::HttpRule {
             provenance: Some((&Provenance::new("VirtualService", "shop", "web")).into()),
             name: "default".into(),

@@ -94,6 +94,8 @@ pub struct Service {
     pub traffic_policy: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "9")]
     pub endpoints: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "Resolution", tag = "10")]
+    pub resolution: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServicePort {
@@ -126,6 +128,9 @@ pub struct Endpoint {
     /// Ports on the address where mesh TLS is not taken although the workload speaks it.
     #[prost(uint32, repeated, tag = "6")]
     pub plaintext_ports: ::prost::alloc::vec::Vec<u32>,
+    /// The name to look up, where the address is unspecified; else empty.
+    #[prost(string, tag = "7")]
+    pub name: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PortMapping {
@@ -138,6 +143,38 @@ pub struct PortMapping {
 pub struct Routes {
     #[prost(message, repeated, tag = "1")]
     pub http: ::prost::alloc::vec::Vec<HttpRule>,
+    #[prost(message, repeated, tag = "2")]
+    pub streams: ::prost::alloc::vec::Vec<StreamRule>,
+}
+/// A rule for connections whose bytes are not looked at.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StreamRule {
+    #[prost(message, optional, tag = "1")]
+    pub provenance: ::core::option::Option<Provenance>,
+    #[prost(message, repeated, tag = "2")]
+    pub matches: ::prost::alloc::vec::Vec<StreamMatch>,
+    #[prost(message, repeated, tag = "3")]
+    pub clusters: ::prost::alloc::vec::Vec<WeightedCluster>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StreamMatch {
+    /// As in VirtualHost; none: connections of every kind, TLS or not.
+    #[prost(string, repeated, tag = "1")]
+    pub server_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// None: anywhere.
+    #[prost(message, repeated, tag = "2")]
+    pub subnets: ::prost::alloc::vec::Vec<Network>,
+    /// 0: any.
+    #[prost(uint32, tag = "3")]
+    pub port: u32,
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub source_labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Empty: any.
+    #[prost(string, tag = "5")]
+    pub source_namespace: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HttpRule {
@@ -473,6 +510,56 @@ pub struct ClusterPolicy {
     pub outlier: ::core::option::Option<OutlierPolicy>,
     #[prost(enumeration = "Http2Use", tag = "7")]
     pub http2: i32,
+    /// With UPSTREAM_TLS_ORIGINATE.
+    #[prost(message, optional, tag = "8")]
+    pub origination: ::core::option::Option<Origination>,
+    /// With UPSTREAM_TLS_UNAVAILABLE: why.
+    #[prost(string, tag = "9")]
+    pub tls_unavailable: ::prost::alloc::string::String,
+}
+/// Keys are sent to gateways alone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Origination {
+    /// Empty: the service's host.
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub subject_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(oneof = "origination::Authorities", tags = "3, 4, 5, 6")]
+    pub authorities: ::core::option::Option<origination::Authorities>,
+    /// Not there: none.
+    #[prost(oneof = "origination::Certificate", tags = "7, 8")]
+    pub certificate: ::core::option::Option<origination::Certificate>,
+}
+/// Nested message and enum types in `Origination`.
+pub mod origination {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Authorities {
+        #[prost(bool, tag = "3")]
+        System(bool),
+        #[prost(string, tag = "4")]
+        Pem(::prost::alloc::string::String),
+        #[prost(string, tag = "5")]
+        File(::prost::alloc::string::String),
+        #[prost(bool, tag = "6")]
+        Unverified(bool),
+    }
+    /// Not there: none.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Certificate {
+        #[prost(message, tag = "7")]
+        Text(super::KeyPair),
+        #[prost(message, tag = "8")]
+        Files(super::KeyPair),
+    }
+}
+/// A certificate chain and its key: as PEM, or the names of files.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyPair {
+    #[prost(string, tag = "1")]
+    pub chain: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
 }
 /// What is not there is not limited. Durations are in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -870,6 +957,8 @@ pub struct ServerTls {
     pub authorities: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "6")]
     pub provenance: ::core::option::Option<Provenance>,
+    #[prost(enumeration = "Termination", tag = "7")]
+    pub termination: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VirtualHost {
@@ -971,6 +1060,38 @@ impl AppProtocol {
             "APP_PROTOCOL_TLS" => Some(Self::Tls),
             "APP_PROTOCOL_TCP" => Some(Self::Tcp),
             "APP_PROTOCOL_DETECT" => Some(Self::Detect),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Resolution {
+    Unspecified = 0,
+    Endpoints = 1,
+    FirstAnswer = 2,
+    Original = 3,
+}
+impl Resolution {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESOLUTION_UNSPECIFIED",
+            Self::Endpoints => "RESOLUTION_ENDPOINTS",
+            Self::FirstAnswer => "RESOLUTION_FIRST_ANSWER",
+            Self::Original => "RESOLUTION_ORIGINAL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOLUTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESOLUTION_ENDPOINTS" => Some(Self::Endpoints),
+            "RESOLUTION_FIRST_ANSWER" => Some(Self::FirstAnswer),
+            "RESOLUTION_ORIGINAL" => Some(Self::Original),
             _ => None,
         }
     }
@@ -1081,6 +1202,7 @@ pub enum Balancer {
     LeastRequest = 1,
     RoundRobin = 2,
     Random = 3,
+    Passthrough = 4,
 }
 impl Balancer {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1093,6 +1215,7 @@ impl Balancer {
             Self::LeastRequest => "BALANCER_LEAST_REQUEST",
             Self::RoundRobin => "BALANCER_ROUND_ROBIN",
             Self::Random => "BALANCER_RANDOM",
+            Self::Passthrough => "BALANCER_PASSTHROUGH",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1102,6 +1225,7 @@ impl Balancer {
             "BALANCER_LEAST_REQUEST" => Some(Self::LeastRequest),
             "BALANCER_ROUND_ROBIN" => Some(Self::RoundRobin),
             "BALANCER_RANDOM" => Some(Self::Random),
+            "BALANCER_PASSTHROUGH" => Some(Self::Passthrough),
             _ => None,
         }
     }
@@ -1113,6 +1237,8 @@ pub enum UpstreamTls {
     Auto = 1,
     Disable = 2,
     IstioMutual = 3,
+    Originate = 4,
+    Unavailable = 5,
 }
 impl UpstreamTls {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1125,6 +1251,8 @@ impl UpstreamTls {
             Self::Auto => "UPSTREAM_TLS_AUTO",
             Self::Disable => "UPSTREAM_TLS_DISABLE",
             Self::IstioMutual => "UPSTREAM_TLS_ISTIO_MUTUAL",
+            Self::Originate => "UPSTREAM_TLS_ORIGINATE",
+            Self::Unavailable => "UPSTREAM_TLS_UNAVAILABLE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1134,6 +1262,8 @@ impl UpstreamTls {
             "UPSTREAM_TLS_AUTO" => Some(Self::Auto),
             "UPSTREAM_TLS_DISABLE" => Some(Self::Disable),
             "UPSTREAM_TLS_ISTIO_MUTUAL" => Some(Self::IstioMutual),
+            "UPSTREAM_TLS_ORIGINATE" => Some(Self::Originate),
+            "UPSTREAM_TLS_UNAVAILABLE" => Some(Self::Unavailable),
             _ => None,
         }
     }
@@ -1281,7 +1411,8 @@ impl Attribute {
 pub enum ListenerProtocol {
     Unspecified = 0,
     Http = 1,
-    Https = 2,
+    Tls = 2,
+    Tcp = 3,
 }
 impl ListenerProtocol {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1292,7 +1423,8 @@ impl ListenerProtocol {
         match self {
             Self::Unspecified => "LISTENER_PROTOCOL_UNSPECIFIED",
             Self::Http => "LISTENER_PROTOCOL_HTTP",
-            Self::Https => "LISTENER_PROTOCOL_HTTPS",
+            Self::Tls => "LISTENER_PROTOCOL_TLS",
+            Self::Tcp => "LISTENER_PROTOCOL_TCP",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1300,7 +1432,40 @@ impl ListenerProtocol {
         match value {
             "LISTENER_PROTOCOL_UNSPECIFIED" => Some(Self::Unspecified),
             "LISTENER_PROTOCOL_HTTP" => Some(Self::Http),
-            "LISTENER_PROTOCOL_HTTPS" => Some(Self::Https),
+            "LISTENER_PROTOCOL_TLS" => Some(Self::Tls),
+            "LISTENER_PROTOCOL_TCP" => Some(Self::Tcp),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Termination {
+    Unspecified = 0,
+    Http = 1,
+    Tcp = 2,
+    Passthrough = 3,
+}
+impl Termination {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TERMINATION_UNSPECIFIED",
+            Self::Http => "TERMINATION_HTTP",
+            Self::Tcp => "TERMINATION_TCP",
+            Self::Passthrough => "TERMINATION_PASSTHROUGH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TERMINATION_UNSPECIFIED" => Some(Self::Unspecified),
+            "TERMINATION_HTTP" => Some(Self::Http),
+            "TERMINATION_TCP" => Some(Self::Tcp),
+            "TERMINATION_PASSTHROUGH" => Some(Self::Passthrough),
             _ => None,
         }
     }

@@ -1,0 +1,158 @@
+//! The client side towards servers that know nothing of the mesh: the web's rules, with what a user wants otherwise.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+
+use super::{NAMED_VERSIONS, PeerError, TlsError, protocols, provider};
+
+/// Who vouches for servers.
+#[derive(Debug, Clone, Copy)]
+pub enum OriginTrust<'a> {
+    /// Whom this machine believes.
+    System,
+    /// These authorities, as PEM.
+    Authorities(&'a str),
+    /// Nobody: whoever answers is believed, as the user said in so many words.
+    Anybody,
+}
+
+/// A client of servers outside the mesh. `names`: those one of which a server's certificate must hold; none: the name that the
+/// connection asks for. `certificate`: chain and key to show, as PEM. TLS 1.2 and 1.3.
+///
+/// # Errors
+/// [`TlsError`] where certificates, key or authorities cannot be read or used, or the machine believes nobody.
+pub fn origin_client(
+    trust: OriginTrust<'_>,
+    names: &[Arc<str>],
+    certificate: Option<(&str, &str)>,
+    alpn: &[&[u8]],
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let unreadable = |error: rustls::pki_types::pem::Error| TlsError::Pem(error.to_string());
+    let roots = match trust {
+        OriginTrust::System => Some(system_roots()?),
+        OriginTrust::Authorities(pem) => {
+            let mut roots = RootCertStore::empty();
+            for root in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+                roots.add(root.map_err(unreadable)?).map_err(TlsError::Configuration)?;
+            }
+            Some(roots)
+        }
+        OriginTrust::Anybody => None,
+    };
+    if roots.as_ref().is_some_and(RootCertStore::is_empty) {
+        return Err(TlsError::NoRoots);
+    }
+    let algorithms = provider().signature_verification_algorithms;
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(NAMED_VERSIONS)
+        .map_err(TlsError::Configuration)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(OriginVerifier { roots, names: names.to_vec(), algorithms }));
+    let mut config = match certificate {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => {
+            let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(unreadable)?;
+            builder.with_client_auth_cert(chain.map_err(unreadable)?, key).map_err(TlsError::Configuration)?
+        }
+    };
+    config.alpn_protocols = protocols(alpn);
+    Ok(Arc::new(config))
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    // A machine's list commonly holds a few that are of no use.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
+}
+
+/// Verifies servers by the web's rules.
+struct OriginVerifier {
+    /// `None`: nothing is verified but that the server has the key.
+    roots: Option<RootCertStore>,
+    names: Vec<Arc<str>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl OriginVerifier {
+    fn has_a_name(&self, leaf: &CertificateDer<'_>, parsed: &ParsedCertificate<'_>) -> bool {
+        let uris = uris(leaf);
+        self.names.iter().any(|name| match ServerName::try_from(&**name) {
+            Ok(server) => verify_server_name(parsed, &server).is_ok(),
+            Err(_) => uris.iter().any(|uri| **uri == **name),
+        })
+    }
+}
+
+/// The URIs that a certificate is for.
+fn uris(leaf: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(leaf) else { return Vec::new() };
+    let names = certificate.extensions().iter().filter_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+        _ => None,
+    });
+    let uris = names.flatten().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
+    });
+    uris.collect()
+}
+
+impl ServerCertVerifier for OriginVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(roots) = &self.roots else { return Ok(ServerCertVerified::assertion()) };
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, self.algorithms.all)?;
+        if self.names.is_empty() {
+            verify_server_name(&parsed, server_name)?;
+        } else if !self.has_a_name(end_entity, &parsed) {
+            return Err(PeerError::OtherNames(self.names.join(", ")).into());
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl fmt::Debug for OriginVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OriginVerifier").field("names", &self.names).finish_non_exhaustive()
+    }
+}
