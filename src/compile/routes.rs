@@ -52,8 +52,8 @@ impl Entry<'_> {
 /// The routes of `service`, as sidecars of `scope` see them.
 ///
 /// For requests the VirtualService with the most specific host that covers the service wins, the oldest among equals; the others
-/// have no say. A service without one has the rules of the HTTPRoutes and GRPCRoutes that name it; ports that none of them is
-/// attached to are routed to themselves. For connections all VirtualServices are asked, in that order (Istio), and then the service.
+/// have no say. For connections all of them are asked, in that order (Istio). A service without one
+/// has the rules of the HTTPRoutes and GRPCRoutes that name it; ports that none of them is attached to are routed to themselves.
 pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
     let covering = covering(world, scope, service);
     // One that has no rules for requests claims none.

@@ -401,96 +401,6 @@ fn the_narrowest_peer_authentication_that_says_something_decides() {
     }
 }
 
-/// Where a connection to a port of a service goes, for a client in `namespace` that asks for a server name, or none.
-fn carried(world: &World, namespace: &str, authority: &str, port: u16, server_name: Option<&str>) -> String {
-    let Some(service) = resolve(world, &scope(namespace), authority) else { return "unknown".to_owned() };
-    connected(&routes(world, &scope(namespace), service), port, server_name)
-}
-
-fn connected(routes: &Routes, port: u16, server_name: Option<&str>) -> String {
-    let labels = Labels::new();
-    let destination = Some([10, 0, 0, 1].into());
-    let facts = StreamFacts { server_name, destination, port, source_labels: &labels, source_namespace: "shop" };
-    match stream::decide(&routes.streams, &facts, 0) {
-        Some(found) => found.destination.cluster.to_string(),
-        None => "no rule".to_owned(),
-    }
-}
-
-fn database(ports: &str) -> String {
-    format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: db, namespace: shop}}\nspec: {{ports: [{ports}]}}\n")
-}
-
-#[test]
-fn connections_to_a_service_go_by_its_rules_and_else_to_itself() {
-    let ports = "{name: tcp, port: 5432}, {name: tls, port: 8443}, {name: http, port: 80}";
-    let rules = "{hosts: [db.shop.svc.cluster.local], tcp: [{match: [{port: 5432}], route: [{destination: {host: db, subset: v2}}]}], \
-        tls: [{match: [{sniHosts: [db.shop.svc.cluster.local], port: 8443}], route: [{destination: {host: db, port: {number: 5432}}}]}]}";
-    let world = world(&(database(ports) + &object("VirtualService", "shop", "db", rules)));
-    let own = "db.shop.svc.cluster.local";
-    assert_eq!(carried(&world, "shop", "db", 5432, None), format!("outbound|5432|v2|{own}"));
-    assert_eq!(carried(&world, "shop", "db", 8443, Some(own)), format!("outbound|5432||{own}"));
-    assert_eq!(carried(&world, "shop", "db", 8443, Some("other.org")), format!("outbound|8443||{own}"));
-    assert_eq!(carried(&world, "shop", "db", 8443, None), format!("outbound|8443||{own}"));
-    // Plaintext HTTP is routed request by request.
-    assert_eq!(carried(&world, "shop", "db", 80, None), "no rule");
-    // Rules for connections leave requests alone.
-    assert_eq!(goes(&world, "shop", "db", 80, "/", &[]), format!("outbound|80||{own}"));
-}
-
-#[test]
-fn every_virtual_service_of_a_host_has_a_say_in_its_connections() {
-    let to = |subset: &str, port: u16| {
-        format!(
-            "{{hosts: [db], tcp: [{{match: [{{port: {port}}}], route: [{{destination: {{host: db, subset: {subset}}}}}]}}]}}"
-        )
-    };
-    let ports = "{name: tcp-a, port: 1}, {name: tcp-b, port: 2}";
-    let text = database(ports)
-        + &aged(&object("VirtualService", "shop", "young", &to("young", 2)), 2)
-        + &aged(&object("VirtualService", "shop", "old", &to("old", 1)), 1);
-    let world = world(&text);
-    assert_eq!(carried(&world, "shop", "db", 1, None), "outbound|1|old|db.shop.svc.cluster.local");
-    assert_eq!(carried(&world, "shop", "db", 2, None), "outbound|2|young|db.shop.svc.cluster.local");
-}
-
-#[test]
-fn a_gateways_ports_are_what_their_servers_say() {
-    let gateway = "{selector: {}, servers: [\
-        {port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*']},\
-        {port: {number: 8443, name: tls, protocol: TLS}, hosts: ['*.example.com'], tls: {mode: PASSTHROUGH}},\
-        {port: {number: 8443, name: bare, protocol: HTTPS}, hosts: [bare.org], tls: {}},\
-        {port: {number: 8443, name: ended, protocol: TLS}, hosts: [db.org], tls: {mode: SIMPLE, credentialName: db}}]}";
-    let rules = "{hosts: ['*.example.com', db.org, bare.org], gateways: [front], \
-        tls: [{match: [{sniHosts: ['*.example.com'], port: 8443}], route: [{destination: {host: db, port: {number: 1}}}]}, \
-              {match: [{sniHosts: [bare.org]}], route: [{destination: {host: db, port: {number: 2}}}]}], \
-        tcp: [{match: [{port: 9000}], route: [{destination: {host: db, port: {number: 3}}}]}, {route: [{destination: {host: db, port: {number: 4}}}]}]}";
-    let text = database("{name: tcp, port: 1}")
-        + &object("Gateway", "shop", "front", gateway)
-        + &object("VirtualService", "shop", "rules", rules);
-    let world = world(&text);
-    // The service in front of the gateway has the port that the rules name, and leads to another one.
-    let workload = GatewayWorkload { scope: scope("shop"), labels: Labels::new(), target_ports: vec![(9000, 19000)] };
-    let listeners = listeners(&world, &workload);
-    let found: Vec<_> = listeners.iter().map(|listener| (listener.port, listener.protocol)).collect();
-    assert_eq!(found, [(8443, ListenerProtocol::Tls), (19000, ListenerProtocol::Tcp)]);
-    let terminations: Vec<_> = listeners[0].tls.iter().map(|server| server.termination).collect();
-    assert_eq!(terminations, [Termination::Passthrough, Termination::Passthrough, Termination::Tcp]);
-    let hosts: Vec<_> = listeners[1].virtual_hosts.iter().map(|known| known.host.to_string()).collect();
-    assert_eq!(hosts, ["*"]);
-    let to = |port: u16, host: &str, server_name: Option<&str>| {
-        let routes = gateway_routes(&world, &workload, port, &HostPattern::parse(host));
-        connected(&routes, port, server_name)
-    };
-    let target = |port: u16| format!("outbound|{port}||db.shop.svc.cluster.local");
-    assert_eq!(to(19000, "*", None), target(3));
-    assert_eq!(to(8443, "*.example.com", Some("a.example.com")), target(1));
-    assert_eq!(to(8443, "bare.org", Some("bare.org")), target(2));
-    assert_eq!(to(8443, "db.org", Some("db.org")), target(4));
-    // At a name that is passed through, the rules for other connections have no say.
-    assert_eq!(to(8443, "bare.org", None), "no rule");
-}
-
 #[test]
 fn a_sidecar_says_which_services_its_clients_know() {
     let services = service("web", "shop", &[80])
@@ -590,4 +500,94 @@ fn clients_that_know_the_same_are_of_one_scope() {
     let empty =
         super::scope(&world(&sidecar("shop", "a", "{egress: [{hosts: ['*/*']}]}")), &"shop".into(), &Labels::new());
     assert_eq!(empty, none);
+}
+
+/// Where a connection to a port of a service goes, for a client in `namespace` that asks for a server name, or none.
+fn carried(world: &World, namespace: &str, authority: &str, port: u16, server_name: Option<&str>) -> String {
+    let Some(service) = resolve(world, &scope(namespace), authority) else { return "unknown".to_owned() };
+    connected(&routes(world, &scope(namespace), service), port, server_name)
+}
+
+fn connected(routes: &Routes, port: u16, server_name: Option<&str>) -> String {
+    let labels = Labels::new();
+    let destination = Some([10, 0, 0, 1].into());
+    let facts = StreamFacts { server_name, destination, port, source_labels: &labels, source_namespace: "shop" };
+    match stream::decide(&routes.streams, &facts, 0) {
+        Some(found) => found.destination.cluster.to_string(),
+        None => "no rule".to_owned(),
+    }
+}
+
+fn database(ports: &str) -> String {
+    format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: db, namespace: shop}}\nspec: {{ports: [{ports}]}}\n")
+}
+
+#[test]
+fn connections_to_a_service_go_by_its_rules_and_else_to_itself() {
+    let ports = "{name: tcp, port: 5432}, {name: tls, port: 8443}, {name: http, port: 80}";
+    let rules = "{hosts: [db.shop.svc.cluster.local], tcp: [{match: [{port: 5432}], route: [{destination: {host: db, subset: v2}}]}], \
+        tls: [{match: [{sniHosts: [db.shop.svc.cluster.local], port: 8443}], route: [{destination: {host: db, port: {number: 5432}}}]}]}";
+    let world = world(&(database(ports) + &object("VirtualService", "shop", "db", rules)));
+    let own = "db.shop.svc.cluster.local";
+    assert_eq!(carried(&world, "shop", "db", 5432, None), format!("outbound|5432|v2|{own}"));
+    assert_eq!(carried(&world, "shop", "db", 8443, Some(own)), format!("outbound|5432||{own}"));
+    assert_eq!(carried(&world, "shop", "db", 8443, Some("other.org")), format!("outbound|8443||{own}"));
+    assert_eq!(carried(&world, "shop", "db", 8443, None), format!("outbound|8443||{own}"));
+    // Plaintext HTTP is routed request by request.
+    assert_eq!(carried(&world, "shop", "db", 80, None), "no rule");
+    // Rules for connections leave requests alone.
+    assert_eq!(goes(&world, "shop", "db", 80, "/", &[]), format!("outbound|80||{own}"));
+}
+
+#[test]
+fn every_virtual_service_of_a_host_has_a_say_in_its_connections() {
+    let to = |subset: &str, port: u16| {
+        format!(
+            "{{hosts: [db], tcp: [{{match: [{{port: {port}}}], route: [{{destination: {{host: db, subset: {subset}}}}}]}}]}}"
+        )
+    };
+    let ports = "{name: tcp-a, port: 1}, {name: tcp-b, port: 2}";
+    let text = database(ports)
+        + &aged(&object("VirtualService", "shop", "young", &to("young", 2)), 2)
+        + &aged(&object("VirtualService", "shop", "old", &to("old", 1)), 1);
+    let world = world(&text);
+    assert_eq!(carried(&world, "shop", "db", 1, None), "outbound|1|old|db.shop.svc.cluster.local");
+    assert_eq!(carried(&world, "shop", "db", 2, None), "outbound|2|young|db.shop.svc.cluster.local");
+}
+
+#[test]
+fn a_gateways_ports_are_what_their_servers_say() {
+    let gateway = "{selector: {}, servers: [\
+        {port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*']},\
+        {port: {number: 8443, name: tls, protocol: TLS}, hosts: ['*.example.com'], tls: {mode: PASSTHROUGH}},\
+        {port: {number: 8443, name: bare, protocol: HTTPS}, hosts: [bare.org], tls: {}},\
+        {port: {number: 8443, name: ended, protocol: TLS}, hosts: [db.org], tls: {mode: SIMPLE, credentialName: db}}]}";
+    let rules = "{hosts: ['*.example.com', db.org, bare.org], gateways: [front], \
+        tls: [{match: [{sniHosts: ['*.example.com'], port: 8443}], route: [{destination: {host: db, port: {number: 1}}}]}, \
+              {match: [{sniHosts: [bare.org]}], route: [{destination: {host: db, port: {number: 2}}}]}], \
+        tcp: [{match: [{port: 9000}], route: [{destination: {host: db, port: {number: 3}}}]}, {route: [{destination: {host: db, port: {number: 4}}}]}]}";
+    let text = database("{name: tcp, port: 1}")
+        + &object("Gateway", "shop", "front", gateway)
+        + &object("VirtualService", "shop", "rules", rules);
+    let world = world(&text);
+    // The service in front of the gateway has the port that the rules name, and leads to another one.
+    let workload = GatewayWorkload { scope: scope("shop"), labels: Labels::new(), target_ports: vec![(9000, 19000)] };
+    let listeners = listeners(&world, &workload);
+    let found: Vec<_> = listeners.iter().map(|listener| (listener.port, listener.protocol)).collect();
+    assert_eq!(found, [(8443, ListenerProtocol::Tls), (19000, ListenerProtocol::Tcp)]);
+    let terminations: Vec<_> = listeners[0].tls.iter().map(|server| server.termination).collect();
+    assert_eq!(terminations, [Termination::Passthrough, Termination::Passthrough, Termination::Tcp]);
+    let hosts: Vec<_> = listeners[1].virtual_hosts.iter().map(|known| known.host.to_string()).collect();
+    assert_eq!(hosts, ["*"]);
+    let to = |port: u16, host: &str, server_name: Option<&str>| {
+        let routes = gateway_routes(&world, &workload, port, &HostPattern::parse(host));
+        connected(&routes, port, server_name)
+    };
+    let target = |port: u16| format!("outbound|{port}||db.shop.svc.cluster.local");
+    assert_eq!(to(19000, "*", None), target(3));
+    assert_eq!(to(8443, "*.example.com", Some("a.example.com")), target(1));
+    assert_eq!(to(8443, "bare.org", Some("bare.org")), target(2));
+    assert_eq!(to(8443, "db.org", Some("db.org")), target(4));
+    // At a name that is passed through, the rules for other connections have no say.
+    assert_eq!(to(8443, "bare.org", None), "no rule");
 }

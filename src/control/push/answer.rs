@@ -117,8 +117,8 @@ impl Snapshot {
 
     /// The service of a host, as far as `subject` sees it.
     fn seen(&self, subject: &Subject, host: &str) -> Option<&Arc<Service>> {
-        let service = compile::service_of(&self.world, &subject.clients, host);
-        service.filter(|service| subject.clients.sees(&self.world, service))
+        compile::service_of(&self.world, &subject.clients, host)
+            .filter(|service| subject.clients.sees(&self.world, service))
     }
 
     /// The resources that `name` means to `subject`, whose question is `question`; none where there is no such thing.

@@ -224,12 +224,6 @@ impl Inventory {
                     self.touch_demands(Kind::AuthorizationPolicy, &key, affected);
                 }
             }
-            Item::ServiceEntry(object) => {
-                self.external_is_stale |= put(&mut Arc::make_mut(&mut self.world).service_entries, object);
-            }
-            Item::WorkloadEntry(object) => {
-                self.external_is_stale |= put(&mut Arc::make_mut(&mut self.world).workload_entries, object);
-            }
             Item::MeshConfig(config) => {
                 self.mesh_config = Some(key);
                 self.replace_mesh(config, affected);
@@ -254,6 +248,12 @@ impl Inventory {
             }
             Item::ReferenceGrant(object) => {
                 renew(&mut self.world, |world| &mut world.reference_grants, object, affected);
+            }
+            Item::ServiceEntry(object) => {
+                self.external_is_stale |= put(&mut Arc::make_mut(&mut self.world).service_entries, object);
+            }
+            Item::WorkloadEntry(object) => {
+                self.external_is_stale |= put(&mut Arc::make_mut(&mut self.world).workload_entries, object);
             }
             Item::Secret(secret) => {
                 let name = (key.namespace, key.name);
@@ -364,12 +364,6 @@ impl Inventory {
                     self.touch_demands(kind, key, affected);
                 }
             }
-            Kind::ServiceEntry => {
-                self.external_is_stale |= take(&mut Arc::make_mut(&mut self.world).service_entries, key);
-            }
-            Kind::WorkloadEntry => {
-                self.external_is_stale |= take(&mut Arc::make_mut(&mut self.world).workload_entries, key);
-            }
             Kind::MeshConfig => {
                 if self.mesh_config.take_if(|known| known == key).is_some() {
                     self.replace_mesh(Arc::default(), affected);
@@ -404,6 +398,12 @@ impl Inventory {
                 if take(&mut Arc::make_mut(&mut self.world).reference_grants, key) {
                     affected.touch_edge();
                 }
+            }
+            Kind::ServiceEntry => {
+                self.external_is_stale |= take(&mut Arc::make_mut(&mut self.world).service_entries, key);
+            }
+            Kind::WorkloadEntry => {
+                self.external_is_stale |= take(&mut Arc::make_mut(&mut self.world).workload_entries, key);
             }
             Kind::Secret => {
                 let name = (key.namespace.clone(), key.name.clone());

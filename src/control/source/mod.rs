@@ -77,10 +77,6 @@ pub enum Kind {
     AuthorizationPolicy,
     /// Kubernetes Secret that holds something for TLS.
     Secret,
-    /// Istio ServiceEntry.
-    ServiceEntry,
-    /// Istio WorkloadEntry.
-    WorkloadEntry,
     /// Kubernetes Namespace.
     Namespace,
     /// The Gateway API's GatewayClass.
@@ -95,6 +91,10 @@ pub enum Kind {
     ReferenceGrant,
     /// The ConfigMap with the mesh's settings.
     MeshConfig,
+    /// Istio ServiceEntry.
+    ServiceEntry,
+    /// Istio WorkloadEntry.
+    WorkloadEntry,
 }
 
 impl Kind {
@@ -111,8 +111,6 @@ impl Kind {
         Self::RequestAuthentication,
         Self::AuthorizationPolicy,
         Self::Secret,
-        Self::ServiceEntry,
-        Self::WorkloadEntry,
         Self::Namespace,
         Self::GatewayClass,
         Self::EdgeGateway,
@@ -120,6 +118,8 @@ impl Kind {
         Self::GrpcRoute,
         Self::ReferenceGrant,
         Self::MeshConfig,
+        Self::ServiceEntry,
+        Self::WorkloadEntry,
     ];
 
     /// Whether a cluster may be without the kind: those of the Gateway API are there when somebody has installed them.
@@ -204,10 +204,6 @@ pub enum Item {
     AuthorizationPolicy(Arc<Object<AuthorizationPolicy>>),
     /// What a Secret holds for TLS.
     Secret(Arc<TlsSecret>),
-    /// A ServiceEntry.
-    ServiceEntry(Arc<Object<ServiceEntry>>),
-    /// A WorkloadEntry.
-    WorkloadEntry(Arc<Object<WorkloadEntry>>),
     /// The labels of a Namespace.
     Namespace(Labels),
     /// A GatewayClass.
@@ -222,6 +218,10 @@ pub enum Item {
     ReferenceGrant(Arc<Object<ReferenceGrant>>),
     /// The mesh's settings.
     MeshConfig(Arc<MeshConfig>),
+    /// A ServiceEntry.
+    ServiceEntry(Arc<Object<ServiceEntry>>),
+    /// A WorkloadEntry.
+    WorkloadEntry(Arc<Object<WorkloadEntry>>),
 }
 
 impl Item {
@@ -239,8 +239,6 @@ impl Item {
             Self::RequestAuthentication(_) => Kind::RequestAuthentication,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
             Self::Secret(_) => Kind::Secret,
-            Self::ServiceEntry(_) => Kind::ServiceEntry,
-            Self::WorkloadEntry(_) => Kind::WorkloadEntry,
             Self::Namespace(_) => Kind::Namespace,
             Self::GatewayClass(_) => Kind::GatewayClass,
             Self::EdgeGateway(_) => Kind::EdgeGateway,
@@ -248,6 +246,8 @@ impl Item {
             Self::GrpcRoute(_) => Kind::GrpcRoute,
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::MeshConfig(_) => Kind::MeshConfig,
+            Self::ServiceEntry(_) => Kind::ServiceEntry,
+            Self::WorkloadEntry(_) => Kind::WorkloadEntry,
         }
     }
 }

@@ -47,14 +47,14 @@ pub(in crate::control) fn watch(
     spawn.mesh::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication);
     spawn.mesh::<RequestAuthentication>(Kind::RequestAuthentication, Item::RequestAuthentication);
     spawn.mesh::<AuthorizationPolicy>(Kind::AuthorizationPolicy, Item::AuthorizationPolicy);
-    spawn.mesh::<ServiceEntry>(Kind::ServiceEntry, Item::ServiceEntry);
-    spawn.mesh::<WorkloadEntry>(Kind::WorkloadEntry, Item::WorkloadEntry);
     spawn.core(Kind::Namespace, project::namespace);
     spawn.mesh::<GatewayClass>(Kind::GatewayClass, Item::GatewayClass);
     spawn.mesh::<gateway_api::Gateway>(Kind::EdgeGateway, Item::EdgeGateway);
     spawn.mesh::<HTTPRoute>(Kind::HttpRoute, Item::HttpRoute);
     spawn.mesh::<GRPCRoute>(Kind::GrpcRoute, Item::GrpcRoute);
     spawn.mesh::<ReferenceGrant>(Kind::ReferenceGrant, Item::ReferenceGrant);
+    spawn.mesh::<ServiceEntry>(Kind::ServiceEntry, Item::ServiceEntry);
+    spawn.mesh::<WorkloadEntry>(Kind::WorkloadEntry, Item::WorkloadEntry);
 }
 
 struct Spawn<'a> {

@@ -25,6 +25,9 @@ pub(super) enum CallError {
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// Its name has no address.
+    #[error("{0}")]
+    Unresolved(String),
     /// HTTP/2 cannot be spoken on it.
     #[error("HTTP/2 with {0} failed: {1}")]
     Http2(std::net::SocketAddr, String),
@@ -54,8 +57,8 @@ impl Call {
         let picked = upstream::pick(cluster, &[], local.worker.draw(), None);
         let endpoint = picked.ok_or_else(|| CallError::NoEndpoint(cluster.name.to_string()))?;
         let active = Active::begin(&endpoint.state);
-        let found = Hop::to(cluster, endpoint)?.looked_up(local).await;
-        let hop = found.map_err(|failed| CallError::Lookup(failed.1))?;
+        let hop =
+            Hop::to(cluster, endpoint)?.looked_up(local).await.map_err(|failed| CallError::Unresolved(failed.1))?;
         let hop = Hop { http2, ..hop };
         let waiting = if fresh_only { None } else { waiting(local, cluster, &hop) };
         let (mut conn, reused) = match waiting {

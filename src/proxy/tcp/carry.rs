@@ -27,10 +27,10 @@ const MAX_TRIES: usize = 3;
 /// Where a connection goes.
 #[derive(Debug, Clone)]
 pub enum Course {
-    /// To the application behind this proxy.
-    Application(SocketAddr),
-    /// To this address outside of the mesh, in plaintext.
+    /// To this address, in plaintext: something outside the mesh.
     Address(SocketAddr),
+    /// To the application, in plaintext.
+    Application(SocketAddr),
     /// To one of a cluster's endpoints, because of a rule.
     Cluster(Arc<Cluster>, Provenance),
 }
@@ -246,14 +246,14 @@ pub async fn carry_on(
 fn lifetime(course: &Course) -> Option<Duration> {
     match course {
         Course::Cluster(cluster, _) => cluster.policy.limits.lifetime,
-        Course::Application(_) | Course::Address(_) => None,
+        Course::Address(_) | Course::Application(_) => None,
     }
 }
 
 /// Makes the connection to the upstream.
 pub async fn open(local: &Local, course: &Course, facts: &Facts) -> Result<Open, Refused> {
     match course {
-        Course::Application(address) | Course::Address(address) => {
+        Course::Address(address) | Course::Application(address) => {
             let hop = match course {
                 Course::Application(_) => Hop::application(*address, local.shared.application_source),
                 _ => Hop::plain(*address),

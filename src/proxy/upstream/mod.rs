@@ -53,12 +53,12 @@ pub struct Hop {
     pub origin: Option<Arc<Originator>>,
     /// Whether HTTP/2 is spoken, where the server can.
     pub http2: bool,
+    /// The address that connections come from; `None`: whichever leads there.
+    pub source: Option<IpAddr>,
     /// Whether what is sent is no HTTP: a mesh server is told so.
     pub bytes: bool,
     /// The name whose address is still to be found.
     pub lookup: Option<Lookup>,
-    /// The address that connections come from; `None`: whichever leads there.
-    pub source: Option<IpAddr>,
     /// The endpoint, where it is one of a cluster's.
     pub endpoint: Option<Arc<UpstreamEndpoint>>,
 }
@@ -71,9 +71,9 @@ impl Hop {
             expected: None,
             origin: None,
             http2: false,
+            source: None,
             bytes: false,
             lookup: None,
-            source: None,
             endpoint: None,
         }
     }
