@@ -19,9 +19,6 @@ pub(super) enum CallError {
     /// There is nobody to send it to.
     #[error("no endpoint of {0} takes requests")]
     NoEndpoint(String),
-    /// Its address is not known.
-    #[error("{0}")]
-    Lookup(String),
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
