@@ -312,7 +312,7 @@ pub(super) fn own_port(world: &World, object: &Object<VirtualService>, destinati
     let named = destination.port.as_ref().and_then(|port| port.number).map(|port| port.get());
     named.or_else(|| {
         let host = qualify(destination.host.as_str(), &object.meta.namespace, &world.domain);
-        let scope = Scope { namespace: object.meta.namespace.as_str().into() };
+        let scope = Scope::of_namespace(object.meta.namespace.as_str());
         match service_of(world, &scope, &host)?.ports.as_slice() {
             [only] => Some(only.number),
             _ => None,

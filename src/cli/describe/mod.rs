@@ -246,7 +246,7 @@ fn demands(cluster: &Cluster, workload: &Arc<Workload>, services: &[Arc<Service>
     // What clients are told to speak must be what the workload takes.
     for service in services {
         let scope = compile::scope(&cluster.world, &workload.namespace, &workload.labels);
-        let traffic = compile::traffic_policy(&cluster.world, &scope, service);
+        let traffic = compile::traffic_policy(&cluster.world, &scope, service, false);
         let plaintext = traffic.policies.default.tls == crate::model::UpstreamTls::Disable;
         if plaintext && *mode == MtlsMode::Strict {
             demands.push(Demand {
@@ -264,7 +264,7 @@ fn service_report(cluster: &Cluster, service: &Arc<Service>, pod: Option<&Worklo
         Some(pod) => compile::scope(&cluster.world, &pod.namespace, &pod.labels),
         None => Scope::of_namespace(service.namespace.clone()),
     };
-    let policy = compile::traffic_policy(&cluster.world, &scope, service);
+    let policy = compile::traffic_policy(&cluster.world, &scope, service, false);
     let endpoints = cluster.world.endpoints.get(&service.host).map_or(&[][..], |held| &held.endpoints);
     let ports = service.ports.iter().map(|port| {
         let mut targets: Vec<u16> =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{GATEWAY_NAME, Route, attached, is_granted, is_served, own_gateways, parent_gateway};
 use crate::compile::listeners::{GatewayWorkload, routes_name};
 use crate::compile::world::{TlsSecret, World};
-use crate::model::{ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls, VirtualHost};
+use crate::model::{ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls, Termination, VirtualHost};
 use crate::resources::gateway_api::gateway::{self as resource, Gateway};
 use crate::resources::gateway_api::reference::SecretRef;
 use crate::resources::{Object, Provenance};
@@ -34,7 +34,7 @@ pub(in crate::compile) fn extend(world: &World, workload: &GatewayWorkload, list
     for gateway in of_workload(world, workload) {
         for (index, spec) in gateway.spec.listeners.iter().enumerate().filter(|(_, spec)| is_served(spec)) {
             let secured = spec.protocol.as_str() == "HTTPS";
-            let protocol = if secured { ListenerProtocol::Https } else { ListenerProtocol::Http };
+            let protocol = if secured { ListenerProtocol::Tls } else { ListenerProtocol::Http };
             let port = target_port(workload, spec);
             let provenance = gateway.provenance().with_rule(format!("listeners[{index}]"));
             let listener = listeners.entry(port).or_insert_with(|| Listener {
@@ -115,6 +115,7 @@ fn server_tls(
     let host = listener.hostname.as_ref().map_or(HostPattern::Any, |host| HostPattern::parse(host.as_str()));
     ServerTls {
         hosts: vec![host],
+        termination: Termination::Http,
         certificate: secret.and_then(|secret| secret.certificate.clone()),
         clients: ClientCertificates::None,
         provenance,
