@@ -483,7 +483,7 @@ fn a_destination_rule_for_chosen_clients_is_for_them_alone() {
         let labels: Labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         let scope = super::scope(&world, &namespace.into(), &labels);
         let service = resolve(&world, &scope, "web.shop").unwrap();
-        let policy = traffic_policy(&world, &scope, service);
+        let policy = traffic_policy(&world, &scope, service, false);
         assert_eq!(policy.policies.default.balancer, expected, "{namespace} {labels:?}");
     }
 }

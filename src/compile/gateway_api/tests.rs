@@ -363,7 +363,7 @@ fn a_listener_with_tls_shows_the_secret_that_it_may_name() {
     ] {
         let world = world(&text);
         let listeners = listeners(&world, &workload());
-        assert_eq!((listeners[0].port, listeners[0].protocol), (8443, ListenerProtocol::Https));
+        assert_eq!((listeners[0].port, listeners[0].protocol), (8443, ListenerProtocol::Tls));
         assert_eq!(listeners[0].tls[0].certificate.is_some(), shown);
         let status = said(&world, "Gateway");
         assert_eq!(conditions(&status["listeners"][0]["conditions"])[2], resolved);
