@@ -30,6 +30,7 @@ pub fn render() -> String {
             let values = match row.when {
                 When::Set => String::new(),
                 When::Not(values) => format!(", other than {}", values.join(", ")),
+                When::Contains(character) => format!(", containing `{character}`"),
                 When::UnknownVariable => ", with a variable that is not known".to_owned(),
                 When::KeyStarts(prefix) => format!(", keys that begin with `{prefix}`"),
             };

@@ -47,6 +47,8 @@ pub enum When {
     KeyStarts(&'static str),
     /// Values of headers with a variable that is not known.
     UnknownVariable,
+    /// Values with this character.
+    Contains(char),
 }
 
 /// A field of one object that is not in force.
@@ -623,6 +625,7 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
                 other => !is_in_force(other),
             }
         }
+        When::Contains(character) => value.as_str().is_some_and(|text| text.contains(character)),
         When::UnknownVariable => value.as_str().is_some_and(header_text::has_unknown),
         When::KeyStarts(prefix) => matches!(path.last(), Some(Segment::Key(key)) if key.starts_with(prefix)),
     }

@@ -243,8 +243,8 @@ async fn policies_and_tokens_whose_keys_are_elsewhere_hold_between_processes() {
 }
 
 /// A provider of authorization that allows everything once `allows` is set, until the test process ends.
-fn provider(allows: Arc<AtomicBool>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+fn provider(ip: IpAddr, allows: Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind((ip, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
@@ -263,7 +263,8 @@ async fn a_provider_of_the_meshs_settings_decides_and_one_that_is_not_there_deni
     let mut mesh = mesh(68).await;
     eventually(mesh.public, "web.example.com", 200).await;
     let allows = Arc::new(AtomicBool::new(false));
-    let opa = provider(allows.clone());
+    // An address of its own: one that a pod of the mesh has speaks mutual TLS.
+    let opa = provider([127, 0, 68, 5].into(), allows.clone());
     mesh.cluster.service("shop", "authz", ("http", 8000, opa.port()), &[(opa.ip(), None)]).await;
     let settings = "extensionProviders:\n- name: opa\n  envoyExtAuthzHttp:\n    service: authz.shop.svc.cluster.local\n\
                     \x20   port: 8000\n    headersToUpstreamOnAllow: [x-id]\n";

@@ -216,7 +216,7 @@ pub async fn carry_on(
         Course::Cluster(cluster, rule) => {
             (&cluster.name as &dyn std::fmt::Display, Some(rule as &dyn std::fmt::Display))
         }
-        Course::Application(_) | Course::Address(_) => match facts.role {
+        Course::Address(_) | Course::Application(_) => match facts.role {
             Role::Inbound { port, .. } => {
                 inbound = format!("inbound|{port}||");
                 (&inbound as &dyn std::fmt::Display, None)
