@@ -109,9 +109,9 @@ impl Affected {
         self.is_type(kind) || self.hosts.get(&kind).is_some_and(|hosts| hosts.contains(host))
     }
 
-    /// Whether the listeners of gateways are touched: what they are told of Secrets.
+    /// Whether the listeners and routes of gateways are touched.
     pub fn touches_gateways(&self) -> bool {
-        self.gateways || self.listeners
+        self.gateways
     }
 
     /// Everything of a type.
