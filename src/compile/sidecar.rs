@@ -124,12 +124,15 @@ impl Scope {
     }
 }
 
-/// The hosts that a VirtualService sends requests to, fully qualified.
+/// The hosts that a VirtualService sends requests and connections to, fully qualified.
 pub fn destinations<'o>(object: &'o Object<VirtualService>, domain: &'o str) -> impl Iterator<Item = Arc<str>> + 'o {
     let rules = object.spec.http.iter();
     let of_rule = rules.flat_map(|rule| {
         let mirrors = handling::mirrors(rule).into_iter().map(|(destination, _)| destination);
         rule.route.iter().map(|route| &route.destination).chain(mirrors)
     });
-    of_rule.map(move |destination: &Destination| qualify(destination.host.as_str(), &object.meta.namespace, domain))
+    let streams =
+        object.spec.tls.iter().flat_map(|rule| &rule.route).chain(object.spec.tcp.iter().flat_map(|rule| &rule.route));
+    let all = of_rule.chain(streams.map(|route| &route.destination));
+    all.map(move |destination: &Destination| qualify(destination.host.as_str(), &object.meta.namespace, domain))
 }
