@@ -22,8 +22,14 @@ _mesh() {
             mesh,apply)
                 cmd="mesh__subcmd__apply"
                 ;;
+            mesh,await-proxy)
+                cmd="mesh__subcmd__await__subcmd__proxy"
+                ;;
             mesh,bug-report)
                 cmd="mesh__subcmd__bug__subcmd__report"
+                ;;
+            mesh,capture)
+                cmd="mesh__subcmd__capture"
                 ;;
             mesh,check)
                 cmd="mesh__subcmd__check"
@@ -236,7 +242,7 @@ _mesh() {
 
     case "${cmd}" in
         mesh)
-            opts="-h -V --help --version install upgrade uninstall verify-install manifest profile tag label-namespace up down status apply delete get wait proxy-status ps proxy-config pc describe des check logs exec curl kube-inject check-inject validate analyze proxy control-plane bug-report version completion"
+            opts="-h -V --help --version install upgrade uninstall verify-install manifest profile tag label-namespace up down status apply delete get wait proxy-status ps proxy-config pc describe des check logs exec curl kube-inject check-inject validate analyze proxy control-plane bug-report version completion capture await-proxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -401,6 +407,28 @@ _mesh() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mesh__subcmd__await__subcmd__proxy)
+            opts="-h -V --port --timeout --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mesh__subcmd__bug__subcmd__report)
             opts="-n -h -V --namespace --output-file --tail --timeout --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -437,6 +465,60 @@ _mesh() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mesh__subcmd__capture)
+            opts="-h -V --pod-ip --proxy-id --outbound-port --inbound-port --inbound-ports --exclude-inbound-ports --outbound-ranges --exclude-outbound-ranges --outbound-ports --exclude-outbound-ports --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pod-ip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --outbound-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inbound-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inbound-ports)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude-inbound-ports)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --outbound-ranges)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude-outbound-ranges)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --outbound-ports)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude-outbound-ports)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -546,7 +628,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__control__subcmd__plane)
-            opts="-n -h -V --kubeconfig --context --xds-address --health-address --monitoring-address --ca-dir --namespace --name --pod-ip --trust-domain --domain --cluster-id --registry-only --max-cert-ttl --access-log --help --version"
+            opts="-n -h -V --kubeconfig --context --xds-address --health-address --monitoring-address --webhook-address --ca-dir --namespace --name --pod-ip --trust-domain --domain --cluster-id --revision --discovery-address --proxy-image --proxy-pull-policy --proxy-resources --classic-sidecars --registry-only --max-cert-ttl --access-log --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -569,6 +651,10 @@ _mesh() {
                     return 0
                     ;;
                 --monitoring-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --webhook-address)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -601,6 +687,26 @@ _mesh() {
                     return 0
                     ;;
                 --cluster-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --revision)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --discovery-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-pull-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-resources)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1322,7 +1428,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__proxy)
-            opts="-f -R -n -h -V --local --filename --recursive --labels --namespace --bind --workers --json-log --xds-address --xds-ca --token-file --pod --pod-ip --router --inbound --outbound --outbound-token-file --status-address --admin-address --help --version"
+            opts="-f -R -n -h -V --local --filename --recursive --watch --labels --namespace --bind --workers --http10 --json-log --xds-address --xds-ca --token-file --pod --pod-ip --router --inbound --outbound --outbound-token-file --status-address --application --admin-address --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1389,6 +1495,10 @@ _mesh() {
                     return 0
                     ;;
                 --status-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --application)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2070,7 +2180,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__tag__subcmd__set)
-            opts="-r -i -h -V --revision --istio-namespace --auto-inject-namespaces --overwrite --kubeconfig --context --runtime --data-dir --help --version"
+            opts="-r -i -y -h -V --revision --istio-namespace --auto-inject-namespaces --overwrite --skip-confirmation --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

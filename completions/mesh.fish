@@ -60,6 +60,8 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "control-plane" -d 'Run th
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "bug-report" -d 'Write an archive that tells what is wrong'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "version" -d 'Print the version of the program, of the cluster and of what is installed there'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "completion" -d 'Print a shell\'s completion script'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "capture" -d 'Lead the traffic of the pod around this process to its proxy'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "await-proxy" -d 'Wait until the proxy of the pod around this process is ready'
 complete -c mesh -n "__fish_mesh_using_subcommand install" -l readiness-timeout -d 'How long each stage may take to be ready' -r
 complete -c mesh -n "__fish_mesh_using_subcommand install" -l profile -d 'The profile to start from [default: default]' -r
 complete -c mesh -n "__fish_mesh_using_subcommand install" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
@@ -166,6 +168,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcomman
 complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l auto-inject-namespaces -d 'With the tag `default`: inject namespaces that say nothing'
 complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l overwrite -d 'Where the tag points elsewhere, point it here'
+complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -s y -l skip-confirmation -d 'Taken for the sake of scripts: nothing is asked'
 complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
 complete -c mesh -n "__fish_mesh_using_subcommand tag; and __fish_seen_subcommand_from set" -s V -l version -d 'Print version'
@@ -1170,10 +1173,13 @@ complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l pod-ip -d 'Address o
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l inbound -d 'Serve connections to this address for the application behind the other, instead of redirected ones' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l outbound -d 'Be the application\'s HTTP proxy on this address, instead of taking redirected connections' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l outbound-token-file -d 'What the application must know to use --outbound' -r -F
-complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l status-address -d 'Address that answers /healthz/ready and /stats/prometheus' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l status-address -d 'Addresses that answer /healthz/ready and /stats/prometheus' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l application -d 'What the application can be asked on the same addresses, as injection writes it' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l admin-address -d 'Address that answers the same, /config_dump and /quitquitquit' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l local -d 'Take the configuration from the files alone'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s R -l recursive -d 'Read directories with everything below them'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l watch -d 'Read the files again whenever they change (with --local)'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l http10 -d 'Serve HTTP/1.0 as well'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l json-log -d 'Log requests as JSON'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l router -d 'Be a gateway: listen on the ports that Gateways name'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1183,6 +1189,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l context -d '
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l xds-address -d 'Address that proxies connect to' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l health-address -d 'Address that answers /ready' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l monitoring-address -d 'Address that answers /metrics' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l webhook-address -d 'Address that answers the API server\'s webhooks' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l ca-dir -d 'Keep the certificate authority in this directory instead of a Secret' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s n -l namespace -d 'Namespace of the control plane, whose objects hold for the whole mesh' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l name -d 'Further name that proxies call the control plane by; may be given several times' -r
@@ -1190,7 +1197,13 @@ complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l pod-ip -d 'A
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l trust-domain -d 'Trust domain of the mesh' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l domain -d 'Domain of the cluster\'s services' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l cluster-id -d 'Name of the cluster, as metrics report it' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l revision -d 'Revision of the control plane, whose webhooks are its own' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l discovery-address -d 'Where sidecars find the control plane [default: the Service istiod of its namespace]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l proxy-image -d 'Image of the sidecars' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l proxy-pull-policy -d 'When nodes fetch that image' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l proxy-resources -d 'What a sidecar asks for and may use, as JSON' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l max-cert-ttl -d 'Longest life of a workload\'s certificate; proxies renew it at half of that' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l classic-sidecars -d 'Put sidecars beside the containers of a pod, not before them'
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l registry-only -d 'Let requests for hosts that the mesh does not know fail'
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l access-log -d 'Have proxies log requests'
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -1217,3 +1230,19 @@ complete -c mesh -n "__fish_mesh_using_subcommand version" -s h -l help -d 'Prin
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand completion" -s h -l help -d 'Print help'
 complete -c mesh -n "__fish_mesh_using_subcommand completion" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l pod-ip -d 'Address of the pod' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l proxy-id -d 'User and group of the proxy' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l outbound-port -d 'Where connections of the application arrive' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l inbound-port -d 'Where connections to the application arrive' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l inbound-ports -d 'Ports of the application, or *' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l exclude-inbound-ports -d 'Ports of the application that are left alone' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l outbound-ranges -d 'Addresses, or *' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l exclude-outbound-ranges -d 'Addresses that are left alone' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l outbound-ports -d 'Ports that are captured wherever they are, or *' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -l exclude-outbound-ports -d 'Ports that are left alone wherever they are' -r
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand capture" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand await-proxy" -l port -d 'The proxy\'s port that says so' -r
+complete -c mesh -n "__fish_mesh_using_subcommand await-proxy" -l timeout -d 'How long to wait, in seconds' -r
+complete -c mesh -n "__fish_mesh_using_subcommand await-proxy" -s h -l help -d 'Print help'
+complete -c mesh -n "__fish_mesh_using_subcommand await-proxy" -s V -l version -d 'Print version'

@@ -475,7 +475,7 @@ fn files_that_cannot_be_used_change_nothing() {
     let broken = [
         ("kind: VirtualService\n", "kind: VirtualService\n  bad: [\n", "error"),
         ("hosts: ['*']\n  gateways", "hosts: 7\n  gateways", "1 error"),
-        ("istio: ingressgateway", "istio: another", "no HTTP server"),
+        ("istio: ingressgateway", "istio: another", "no server of a Gateway"),
     ];
     for (from, to, said) in broken {
         let text = good.replace(from, to);

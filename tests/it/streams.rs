@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::harness::{MESH, eventually};
 
@@ -78,6 +78,7 @@ struct Authority {
 impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let files = tempfile::tempdir().unwrap();
@@ -93,7 +94,9 @@ impl Authority {
     /// HTTP with a page that tells what it was asked for.
     fn server(&self, name: &str) -> Option<(Running, u16)> {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        // One whose name is its issuer's counts as self-signed.
+        params.distinguished_name.push(DnType::CommonName, name);
         let chain = params.signed_by(&key, &self.issuer).unwrap().pem();
         std::fs::write(self.files.path().join(format!("{name}.pem")), chain + &key.serialize_pem()).unwrap();
         let port = free_port();
