@@ -157,7 +157,7 @@ async fn http2(address: SocketAddr) -> Result<SendRequest<Bytes>, String> {
 }
 
 /// Sends one request on a connection of HTTP/2, reads the response and answers its status.
-async fn ask_http2(send: &mut SendRequest<Bytes>, request: Request<()>) -> Result<u16, String> {
+async fn ask_http2(send: &SendRequest<Bytes>, request: Request<()>) -> Result<u16, String> {
     let said = |error: h2::Error| error.to_string();
     let mut ready = send.clone().ready().await.map_err(said)?;
     let (response, _) = ready.send_request(request, true).map_err(said)?;
@@ -171,7 +171,7 @@ async fn ask_http2(send: &mut SendRequest<Bytes>, request: Request<()>) -> Resul
 
 /// One request over a connection of HTTP/2 of its own; answers the status.
 pub async fn once_http2(target: &Target, path: &str) -> Result<u16, String> {
-    ask_http2(&mut http2(target.address).await?, target.request_http2(path)?).await
+    ask_http2(&http2(target.address).await?, target.request_http2(path)?).await
 }
 
 /// A connection with mutual TLS.

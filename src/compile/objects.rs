@@ -119,7 +119,7 @@ impl World {
                 world.secrets.insert(name, Arc::new(secret));
                 continue;
             }
-            if let Some(config) = mesh_config(&document.value, root_namespace) {
+            if let Some(config) = mesh_config(document.value, root_namespace) {
                 world.mesh = Arc::new(config);
                 continue;
             }

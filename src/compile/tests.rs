@@ -294,7 +294,7 @@ fn a_delegate_decides_within_what_the_rule_that_delegates_asks_for() {
         + &object("VirtualService", "team", "team", team)
         + &object("VirtualService", "team", "private", private);
     let world = world(&text);
-    let (x, none): (&[(&str, &str)], &[(&str, &str)]) = (&[("x", "a")], &[]);
+    let (x, none) = (&[("x", "a")][..], &[][..]);
     for (path, headers, expected) in [
         ("/team/v2/x", x, "outbound|80||own.team.svc.cluster.local"),
         ("/team/two", x, "outbound|80||own.team.svc.cluster.local"),

@@ -151,9 +151,9 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
                     cluster.pod(pod.namespace.as_deref().unwrap_or(&namespace), &pod.name).ok_or_else(missing)?;
                 let report = pod_report(&cluster, found);
                 if which.output == Format::Table {
-                    print_pod(ui, &report)
+                    print_pod(ui, &report);
                 } else {
-                    ui.structured(which.output, &report)?
+                    ui.structured(which.output, &report)?;
                 }
             }
             What::Service(_) => {

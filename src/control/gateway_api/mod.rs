@@ -130,11 +130,13 @@ impl Controller {
     async fn deploy(&self, id: &Id, objects: &[Value]) -> Result<(), Error> {
         let Some(gateway) = kube::get(&self.connection, &reference(id)).await? else { return Ok(()) };
         let owner = json!([{
-            "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway", "name": id.2, "uid": gateway["metadata"]["uid"],
+            "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway", "name": id.2, "uid": gateway.pointer("/metadata/uid"),
         }]);
         for object in objects {
             let mut object = object.clone();
-            object["metadata"]["ownerReferences"] = owner.clone();
+            if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.insert("ownerReferences".to_owned(), owner.clone());
+            }
             kube::apply(&self.connection, &object, ApplyOptions { force: true, dry_run: false }).await?;
         }
         Ok(())

@@ -22,7 +22,7 @@ pub(super) async fn write(
     let after = merged(&before, &said.status, &now.to_string());
     if after != before {
         // Somebody may have written meanwhile; then it is looked at again.
-        let version = &found["metadata"]["resourceVersion"];
+        let version = at(at(&found, "metadata"), "resourceVersion");
         let change = json!({"metadata": {"resourceVersion": version}, "status": after});
         kube::merge_status(connection, object, &change).await?;
     }
@@ -32,22 +32,33 @@ pub(super) async fn write(
 /// Whether the mesh has nothing to say of a route, and has said nothing before.
 fn concerns_others(before: &Value, said: &Value) -> bool {
     said.get("parents").is_some_and(|parents| items(parents).is_empty())
-        && !items(&before["parents"]).iter().any(|known| known["controllerName"] == CONTROLLER)
+        && !items(at(before, "parents")).iter().any(|known| at(known, "controllerName") == CONTROLLER)
 }
 
 /// A status with what the mesh says in it.
 fn merged(before: &Value, said: &Value, now: &str) -> Value {
     let mut after = if before.is_object() { before.clone() } else { json!({}) };
     for (field, said) in said.as_object().into_iter().flatten() {
-        let known = before.get(field).unwrap_or(&Value::Null);
-        after[field] = match field.as_str() {
+        let known = at(before, field);
+        let with_times = match field.as_str() {
             "conditions" => conditions(known, said, now, true),
             "listeners" => listeners(known, said, now),
             "parents" => parents(known, said, now),
             _ => said.clone(),
         };
+        set(&mut after, field, with_times);
     }
     after
+}
+
+fn at<'v>(object: &'v Value, field: &str) -> &'v Value {
+    object.get(field).unwrap_or(&Value::Null)
+}
+
+fn set(object: &mut Value, field: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
 }
 
 fn items(value: &Value) -> &[Value] {
@@ -57,24 +68,27 @@ fn items(value: &Value) -> &[Value] {
 /// The conditions with the time since when each holds; those of types that the mesh does not speak of stay where `keeps_others`.
 fn conditions(before: &Value, said: &Value, now: &str, keeps_others: bool) -> Value {
     let with_time = |condition: &Value| {
-        let known = items(before).iter().find(|known| known["type"] == condition["type"]);
-        let since =
-            known.filter(|known| known["status"] == condition["status"]).map(|known| &known["lastTransitionTime"]);
+        let known = items(before).iter().find(|known| at(known, "type") == at(condition, "type"));
+        let since = known
+            .filter(|known| at(known, "status") == at(condition, "status"))
+            .map(|known| at(known, "lastTransitionTime"));
         let mut condition = condition.clone();
-        condition["lastTransitionTime"] =
-            since.filter(|since| since.is_string()).cloned().unwrap_or_else(|| now.into());
+        let since = since.filter(|since| since.is_string()).cloned().unwrap_or_else(|| now.into());
+        set(&mut condition, "lastTransitionTime", since);
         condition
     };
-    let is_said = |known: &&Value| items(said).iter().any(|condition| condition["type"] == known["type"]);
+    let is_said = |known: &&Value| items(said).iter().any(|condition| at(condition, "type") == at(known, "type"));
     let others = items(before).iter().filter(|known| keeps_others && !is_said(known)).cloned();
     items(said).iter().map(with_time).chain(others).collect()
 }
 
 fn listeners(before: &Value, said: &Value, now: &str) -> Value {
     let with_times = |listener: &Value| {
-        let known = items(before).iter().find(|known| known["name"] == listener["name"]).unwrap_or(&Value::Null);
+        let known =
+            items(before).iter().find(|known| at(known, "name") == at(listener, "name")).unwrap_or(&Value::Null);
         let mut listener = listener.clone();
-        listener["conditions"] = conditions(&known["conditions"], &listener["conditions"], now, false);
+        let with_times = conditions(at(known, "conditions"), at(&listener, "conditions"), now, false);
+        set(&mut listener, "conditions", with_times);
         listener
     };
     items(said).iter().map(with_times).collect()
@@ -82,12 +96,13 @@ fn listeners(before: &Value, said: &Value, now: &str) -> Value {
 
 /// What others say of a route's parents stays; what the mesh said before of parents that the route names no longer goes.
 fn parents(before: &Value, said: &Value, now: &str) -> Value {
-    let own = |known: &&Value| known["controllerName"] == CONTROLLER;
+    let own = |known: &&Value| at(known, "controllerName") == CONTROLLER;
     let with_times = |parent: &Value| {
         let mut known = items(before).iter().filter(own);
-        let known = known.find(|known| known["parentRef"] == parent["parentRef"]).unwrap_or(&Value::Null);
+        let known = known.find(|known| at(known, "parentRef") == at(parent, "parentRef")).unwrap_or(&Value::Null);
         let mut parent = parent.clone();
-        parent["conditions"] = conditions(&known["conditions"], &parent["conditions"], now, false);
+        let with_times = conditions(at(known, "conditions"), at(&parent, "conditions"), now, false);
+        set(&mut parent, "conditions", with_times);
         parent
     };
     let others = items(before).iter().filter(|known| !own(known)).cloned();

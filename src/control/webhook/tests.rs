@@ -23,7 +23,7 @@ fn a_pod_gets_its_sidecar_as_a_patch_of_what_was_sent() {
     let asked = Asked::of(&review).unwrap();
     let answer = inject(&asked, &inject::Settings::default());
     let Answer::Allowed { patch: Some(patch), .. } = &answer else { panic!("{answer:?}") };
-    let mut patched = object.clone();
+    let mut patched = object;
     let operations: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
     json_patch::patch(&mut patched, &operations).unwrap();
     let names: Vec<&Value> =

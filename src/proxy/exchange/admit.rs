@@ -13,6 +13,9 @@ use crate::proxy::filter::{jwt, rbac};
 use crate::proxy::http1::head::Headers;
 use crate::telemetry::Counter;
 
+/// A provider, and the policy that wants it asked.
+pub(super) type Inquiry = (Arc<str>, String);
+
 impl Exchange<'_> {
     /// Lets the request go on, or says why it may not. Requests that the workload itself makes are not asked about here.
     pub(super) fn admit(&mut self) -> Result<(), Box<Reply>> {
@@ -86,7 +89,7 @@ impl Exchange<'_> {
     }
 
     /// The providers that have to allow the request, each with the policy that says so; `None` where there are none.
-    pub(super) fn to_ask(&self) -> Option<(Arc<InboundPolicy>, Vec<(Arc<str>, String)>)> {
+    pub(super) fn to_ask(&self) -> Option<(Arc<InboundPolicy>, Vec<Inquiry>)> {
         let (Role::Inbound { port, .. } | Role::Gateway { port }) = self.facts.role else { return None };
         let own = self.own.as_ref()?;
         if !own.authorization.iter().any(|policy| matches!(policy.action, PolicyAction::Custom(_))) {

@@ -13,6 +13,7 @@ use crate::model::authz::{CheckedBody, Provider, ProviderProtocol};
 use crate::model::{ClusterName, InboundPolicy};
 use crate::proxy::directory::{Cluster, Resolution};
 use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::admit::Inquiry;
 use crate::proxy::exchange::call::Call;
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::wait::client_gone;
@@ -29,11 +30,7 @@ const MAX_ANSWER: usize = 64 << 10;
 
 impl Exchange<'_> {
     /// Asks the providers of the policies that match the request, by name, each once. What they want changed is changed.
-    pub(super) async fn consult(
-        &mut self,
-        own: &InboundPolicy,
-        asked: Vec<(Arc<str>, String)>,
-    ) -> Result<(), Box<Reply>> {
+    pub(super) async fn consult(&mut self, own: &InboundPolicy, asked: Vec<Inquiry>) -> Result<(), Box<Reply>> {
         for (name, policy) in asked {
             let Some(provider) = own.providers.iter().find(|provider| provider.name == name) else {
                 self.because = format!("{policy}: its provider {name} is not in the mesh's extensionProviders");

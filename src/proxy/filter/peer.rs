@@ -19,6 +19,12 @@ pub const HEADER: &str = "x-mesh-peer";
 /// Separates the header's fields.
 const SEPARATOR: u8 = b';';
 
+/// The parties of one identity by what each announced.
+type Announced = HashMap<Box<[u8]>, Arc<Party>>;
+
+/// What we are, our cluster, and the value that says both.
+type Announcement = (Arc<InboundPolicy>, Arc<str>, Vec<u8>);
+
 /// What one worker of one proxy knows of its peers, and tells them.
 ///
 /// A peer that comes again, on whichever connection or stream, is the same [`Party`]: what is kept by a party's address (metric
@@ -26,9 +32,9 @@ const SEPARATOR: u8 = b';';
 #[derive(Debug, Default)]
 pub struct Peers {
     /// By identity, then by what was announced.
-    known: RefCell<HashMap<SpiffeId, HashMap<Box<[u8]>, Arc<Party>>>>,
+    known: RefCell<HashMap<SpiffeId, Announced>>,
     /// What we announce, and what it was made of.
-    own: RefCell<Option<(Arc<InboundPolicy>, Arc<str>, Vec<u8>)>>,
+    own: RefCell<Option<Announcement>>,
 }
 
 impl Peers {

@@ -369,7 +369,7 @@ pub(in crate::resources) fn is_path_text(text: &str) -> bool {
             let hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
             hex(bytes.next()) && hex(bytes.next())
         };
-        if !plain && !(byte == b'%' && encoded(&mut bytes)) {
+        if !plain && (byte != b'%' || !encoded(&mut bytes)) {
             return false;
         }
     }

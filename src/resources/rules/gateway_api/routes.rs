@@ -85,7 +85,7 @@ fn rules<'r>(rules: impl Iterator<Item = (&'r Option<SectionName>, usize)>, cx: 
         matches += count;
         if name.as_ref().is_some_and(|name| !names.insert(name)) {
             cx.at("rules", |cx| {
-                cx.at_index(index, |cx| cx.error_at("name", "is the name of a rule before: change it"))
+                cx.at_index(index, |cx| cx.error_at("name", "is the name of a rule before: change it"));
             });
         }
     }
