@@ -256,7 +256,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__analyze)
-            opts="-L -k -n -A -S -o -v -i -r -h -V --list-analyzers --use-kube --namespace --all-namespaces --suppress --analyzer --failure-threshold --output-threshold --output --verbose --color --meshConfigFile --remote-contexts --timeout --ignore-unknown --istioNamespace --revision --kubeconfig --context --runtime --data-dir --help --version"
+            opts="-L -R -k -n -A -S -o -v -i -r -h -V --list-analyzers --recursive --use-kube --namespace --all-namespaces --suppress --analyzer --failure-threshold --output-threshold --output --verbose --color --meshConfigFile --remote-contexts --timeout --ignore-unknown --istioNamespace --revision --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

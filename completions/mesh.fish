@@ -1154,6 +1154,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l kubeconfig -d 'Kub
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s L -l list-analyzers -d 'List the analyzers'
+complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s R -l recursive -d 'Taken for the sake of scripts: directories are read with everything below them anyway'
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s A -l all-namespaces -d 'Show every namespace'
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s v -l verbose -d 'Say what is looked at'
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l ignore-unknown -d 'Don\'t fail for what can\'t be read'

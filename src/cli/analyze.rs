@@ -38,6 +38,9 @@ pub struct Args {
     /// List the analyzers
     #[arg(short = 'L', long)]
     list_analyzers: bool,
+    /// Taken for the sake of scripts: directories are read with everything below them anyway
+    #[arg(short = 'R', long = "recursive", hide = true)]
+    _recursive: bool,
     /// Whether the cluster is looked at [default: if there is one]
     #[arg(short = 'k', long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     use_kube: Option<bool>,

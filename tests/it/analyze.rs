@@ -52,6 +52,16 @@ spec:
 ";
 
 #[test]
+fn directories_are_read_with_everything_below_them_with_istioctls_flag_or_without() {
+    let directory = folder(&[("a/b/shop.yaml", NO_GATEWAY)]);
+    let plain = stdout(&analyze(directory.path(), &[]));
+    assert!(plain.contains("IST0101"), "{plain}");
+    for flag in ["-R", "--recursive"] {
+        assert_eq!(stdout(&analyze(directory.path(), &[flag])), plain);
+    }
+}
+
+#[test]
 fn lines_name_level_code_object_and_place() {
     let directory = folder(&[("a/vs.yaml", NO_GATEWAY), ("readme.txt", "not: [yaml")]);
     let output = analyze(directory.path(), &[]);
