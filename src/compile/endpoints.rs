@@ -1,12 +1,11 @@
 //! Pods and EndpointSlices, as the mesh sees them.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::identity::{SpiffeId, TrustDomain};
-use crate::model::{Endpoint, Health, Labels, Locality, Service, TunnelProtocol, Workload};
+use crate::model::{Endpoint, Health, Labels, Service, TunnelProtocol, Workload};
 
 /// The label of a pod whose proxy speaks mutual TLS.
 const TLS_MODE: (&str, &str) = ("security.istio.io/tlsMode", "istio");
@@ -24,25 +23,16 @@ pub fn workload(pod: &Value, trust_domain: &TrustDomain) -> Option<Workload> {
     let entries = pod.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
     let labels: Labels =
         entries.filter_map(|(key, value)| Some((key.as_str().into(), value.as_str()?.into()))).collect();
-    let label = |keys: &[&str]| keys.iter().find_map(|key| labels.get(*key)).cloned();
     let meshed = labels.get(TLS_MODE.0).is_some_and(|mode| &**mode == TLS_MODE.1);
     let account = text("/spec/serviceAccountName").unwrap_or("default");
     let identity = meshed.then(|| SpiffeId::new(trust_domain, namespace, account).ok()).flatten();
     let workload_name: Arc<str> = owner(pod, &labels).unwrap_or(name).into();
+    let uid: Arc<str> = format!("Kubernetes//Pod/{namespace}/{name}").into();
     Some(Workload {
-        uid: format!("Kubernetes//Pod/{namespace}/{name}").into(),
-        name: name.into(),
-        namespace: namespace.into(),
         addresses: text("/status/podIP").and_then(|address| address.parse().ok()).into_iter().collect(),
         protocol: if identity.is_some() { TunnelProtocol::MutualTls } else { TunnelProtocol::Plaintext },
         identity,
-        canonical_name: label(&["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"])
-            .unwrap_or_else(|| workload_name.clone()),
-        canonical_revision: label(&["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"])
-            .unwrap_or_else(|| "latest".into()),
-        workload_name,
-        locality: Locality::default(),
-        labels,
+        ..Workload::new(uid, name.into(), namespace.into(), workload_name, labels)
     })
 }
 
@@ -103,27 +93,10 @@ pub fn endpoints(
         // Addresses of one endpoint are interchangeable; Kubernetes uses the first.
         let first = endpoint.get("addresses").and_then(Value::as_array).and_then(|addresses| addresses.first());
         let Some(address) = first.and_then(Value::as_str).and_then(|address| address.parse().ok()) else { continue };
-        let workload = pod.unwrap_or_else(|| Arc::new(stranger(address, &service.namespace)));
+        let workload = pod
+            .unwrap_or_else(|| Arc::new(Workload::at(address, address.to_string().into(), service.namespace.clone())));
         let ports = ports.clone();
         found.push(Endpoint { address, name: None, ports, weight: 1, health, plaintext: Vec::new(), workload });
     }
     found
-}
-
-/// A workload of which only the address is known.
-fn stranger(address: IpAddr, namespace: &Arc<str>) -> Workload {
-    let name: Arc<str> = address.to_string().into();
-    Workload {
-        uid: name.clone(),
-        name: name.clone(),
-        namespace: namespace.clone(),
-        addresses: vec![address],
-        identity: None,
-        labels: Labels::new(),
-        workload_name: name.clone(),
-        canonical_name: name,
-        canonical_revision: "latest".into(),
-        locality: Locality::default(),
-        protocol: TunnelProtocol::Plaintext,
-    }
 }

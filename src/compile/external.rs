@@ -13,8 +13,7 @@ use ipnet::IpNet;
 use crate::compile::world::{World, is_visible};
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::model::{
-    AppProtocol, Endpoint, Endpoints, Health, Labels, Locality, Resolution, Service, ServicePort, TunnelProtocol,
-    Workload,
+    AppProtocol, Endpoint, Endpoints, Health, Labels, Resolution, Service, ServicePort, TunnelProtocol, Workload,
 };
 use crate::resources::service_entry::{Location, Resolution as Written, ServicePort as Port};
 use crate::resources::workload_entry::WorkloadAddress;
@@ -222,20 +221,8 @@ fn endpoint(
 
 /// A workload of which little is known but where it is.
 fn outside(entry: &Object<ServiceEntry>, address: &str, labels: &Labels) -> Workload {
-    let name: Arc<str> = address.into();
-    let label = |keys: &[&str]| keys.iter().find_map(|key| labels.get(*key)).cloned();
-    Workload {
-        uid: format!("ServiceEntry/{}/{}/{address}", entry.meta.namespace, entry.meta.name).into(),
-        name: name.clone(),
-        namespace: entry.meta.namespace.as_str().into(),
-        addresses: address.parse().into_iter().collect(),
-        identity: None,
-        workload_name: name.clone(),
-        canonical_name: label(&["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]).unwrap_or(name),
-        canonical_revision: label(&["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"])
-            .unwrap_or_else(|| "latest".into()),
-        labels: labels.clone(),
-        locality: Locality::default(),
-        protocol: TunnelProtocol::Plaintext,
-    }
+    let (name, namespace): (Arc<str>, Arc<str>) = (address.into(), entry.meta.namespace.as_str().into());
+    let uid: Arc<str> = format!("ServiceEntry/{namespace}/{}/{address}", entry.meta.name).into();
+    let addresses = address.parse().into_iter().collect();
+    Workload { addresses, ..Workload::new(uid, name.clone(), namespace, name, labels.clone()) }
 }

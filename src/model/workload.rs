@@ -58,6 +58,33 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// One that has no address yet, proves nothing and speaks plaintext. What it is called in telemetry is what its labels say, else
+    /// `workload_name`.
+    pub fn new(uid: Arc<str>, name: Arc<str>, namespace: Arc<str>, workload_name: Arc<str>, labels: Labels) -> Self {
+        let label = |keys: [&str; 3]| keys.iter().find_map(|key| labels.get(*key)).cloned();
+        Self {
+            uid,
+            name,
+            namespace,
+            addresses: Vec::new(),
+            identity: None,
+            canonical_name: label(["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"])
+                .unwrap_or_else(|| workload_name.clone()),
+            canonical_revision: label(["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"])
+                .unwrap_or_else(|| "latest".into()),
+            workload_name,
+            labels,
+            locality: Locality::default(),
+            protocol: TunnelProtocol::Plaintext,
+        }
+    }
+
+    /// What is at an address of which nothing else is known.
+    pub fn at(address: IpAddr, uid: Arc<str>, namespace: Arc<str>) -> Self {
+        let name: Arc<str> = address.to_string().into();
+        Self { addresses: vec![address], ..Self::new(uid, name.clone(), namespace, name, Labels::new()) }
+    }
+
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(|value| &**value)

@@ -1,8 +1,9 @@
 //! What mesh does not do yet, field by field: the one place that knows.
 //!
 //! A field of a configuration kind is either listed in [`IN_FORCE`] or covered by a row of [`NOT_IN_FORCE`], which says what
-//! happens to an object that uses it; a test holds the two against the schema. A row for `kind` covers the whole kind. Unknown means no: a condition that is not
-//! evaluated never holds, and what would leave somebody less protected than they asked for is refused.
+//! happens to an object that uses it; a test holds the two against the schema. A row for `kind` covers the whole kind. Unknown
+//! means no: a condition that is not evaluated never holds, and what would leave somebody less protected than they asked for is
+//! refused.
 
 use serde_json::Value;
 

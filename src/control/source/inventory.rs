@@ -8,9 +8,7 @@ use jiff::Timestamp;
 
 use crate::compile::{self, KeySource, MeshConfig, World};
 use crate::identity::{SpiffeId, TrustDomain};
-use crate::model::{
-    Endpoint, Endpoints, Health, InboundService, Labels, Locality, MtlsMode, Service, TunnelProtocol, Workload,
-};
+use crate::model::{Endpoint, Endpoints, Health, InboundService, MtlsMode, Service, TunnelProtocol, Workload};
 use crate::resources::Object;
 use crate::wire::{MAX_ENDPOINTS_PER_CHUNK, ResourceType};
 
@@ -511,22 +509,15 @@ impl Inventory {
     }
 
     fn workload(&self, key: &Key, pod: &PodItem) -> Workload {
-        let label = |keys: &[&str]| keys.iter().find_map(|key| pod.labels.get(*key).cloned());
         let identity = SpiffeId::new(&self.trust_domain, &key.namespace, &pod.service_account);
+        let uid: Arc<str> = format!("{}//Pod/{key}", self.cluster).into();
+        let (name, namespace) = (key.name.clone(), key.namespace.clone());
         Workload {
-            uid: format!("{}//Pod/{key}", self.cluster).into(),
-            name: key.name.clone(),
-            namespace: key.namespace.clone(),
             addresses: pod.addresses.clone(),
             identity: identity.ok().filter(|_| pod.has_proxy),
-            canonical_name: label(&["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"])
-                .unwrap_or_else(|| pod.workload_name.clone()),
-            canonical_revision: label(&["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"])
-                .unwrap_or_else(|| "latest".into()),
-            labels: pod.labels.clone(),
-            workload_name: pod.workload_name.clone(),
             locality: pod.locality.clone(),
             protocol: if pod.has_proxy { TunnelProtocol::MutualTls } else { TunnelProtocol::Plaintext },
+            ..Workload::new(uid, name, namespace, pod.workload_name.clone(), pod.labels.clone())
         }
     }
 
@@ -738,20 +729,7 @@ fn pod_of(workload: &Workload) -> Key {
 
 /// What runs at an address that no pod has.
 fn outside(cluster: &str, namespace: &Arc<str>, address: IpAddr) -> Workload {
-    let name: Arc<str> = address.to_string().into();
-    Workload {
-        uid: format!("{cluster}//Address/{namespace}/{name}").into(),
-        name: name.clone(),
-        namespace: namespace.clone(),
-        addresses: vec![address],
-        identity: None,
-        labels: Labels::new(),
-        workload_name: name.clone(),
-        canonical_name: name,
-        canonical_revision: "latest".into(),
-        locality: Locality::default(),
-        protocol: TunnelProtocol::Plaintext,
-    }
+    Workload::at(address, format!("{cluster}//Address/{namespace}/{address}").into(), namespace.clone())
 }
 
 /// Puts an object in its place; whether it is new or differs from what was there.

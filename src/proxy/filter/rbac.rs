@@ -35,7 +35,8 @@ pub fn decide_connection(policy: &InboundPolicy, facts: &Facts<'_>) -> Said {
     }
 }
 
-/// Decides about a request or a connection that no provider has a say in, or that all of them allow. `explain`: whether somebody reads [`Said::because`] if it is allowed.
+/// Decides about a request or a connection that no provider has a say in, or that all of them allow. `explain`: whether somebody
+/// reads [`Said::because`] if it is allowed.
 pub fn decide(policy: &InboundPolicy, facts: &Facts<'_>, explain: bool) -> Said {
     if policy.authorization.is_empty() {
         return Said { allowed: true, ..Said::default() };
