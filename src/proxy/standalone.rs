@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, World};
-use crate::model::{ClusterName, Labels, Listener, OutboundMode, Routes, Settings};
+use crate::model::{ClusterName, InboundPolicy, Labels, Listener, OutboundMode, Routes, Settings, Workload};
 use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory, RoutesInForce, cluster_names};
+
+const NAME: &str = "gateway";
+const CLUSTER: &str = "Kubernetes";
+const TRUST_DOMAIN: &str = "cluster.local";
 
 /// A gateway that stands alone.
 ///
@@ -22,6 +26,7 @@ pub struct Standalone {
 struct Known {
     listeners: Vec<Listener>,
     routes: Vec<(Arc<str>, Arc<RoutesInForce>)>,
+    policy: Option<Arc<InboundPolicy>>,
 }
 
 impl Standalone {
@@ -34,14 +39,15 @@ impl Standalone {
         let directory = Directory::fixed(FixedDirectory {
             settings: Settings {
                 scope: namespace.into(),
-                trust_domain: "cluster.local".into(),
-                cluster: "Kubernetes".into(),
+                trust_domain: TRUST_DOMAIN.into(),
+                cluster: CLUSTER.into(),
                 outbound_mode: OutboundMode::RegistryOnly,
                 access_log: true,
                 bundle: None,
             },
             listeners: known.listeners,
             gateway_routes: known.routes,
+            inbound: known.policy,
             ..FixedDirectory::default()
         });
         Self { workload, states, directory }
@@ -59,7 +65,7 @@ impl Standalone {
         let known = known(world, &self.workload, &mut self.states);
         let ports = known.listeners.len();
         if ports > 0 {
-            self.directory.replace_gateway(known.listeners, known.routes);
+            self.directory.replace_gateway(known.listeners, known.routes, known.policy);
         }
         self.states.prune();
         ports
@@ -67,7 +73,11 @@ impl Standalone {
 }
 
 fn known(world: &World, workload: &GatewayWorkload, states: &mut EndpointStates) -> Known {
-    let mut known = Known { listeners: compile::listeners(world, workload), routes: Vec::new() };
+    let mut known = Known {
+        listeners: compile::listeners(world, workload),
+        routes: Vec::new(),
+        policy: Some(Arc::new(policy(world, workload))),
+    };
     for listener in &known.listeners {
         for virtual_host in &listener.virtual_hosts {
             let routes = compile::gateway_routes(world, workload, listener.port, &virtual_host.host);
@@ -77,6 +87,14 @@ fn known(world: &World, workload: &GatewayWorkload, states: &mut EndpointStates)
         }
     }
     known
+}
+
+/// What the gateway demands of its clients. Keys of issuers that are not written down are not known: there is nobody to fetch them.
+fn policy(world: &World, workload: &GatewayWorkload) -> InboundPolicy {
+    let namespace = workload.scope.namespace.clone();
+    let uid = format!("{CLUSTER}//Pod/{namespace}/{NAME}").into();
+    let workload = Workload::new(uid, NAME.into(), namespace, NAME.into(), workload.labels.clone());
+    compile::inbound_policy(world, Arc::new(workload), Vec::new(), &[TRUST_DOMAIN.into()])
 }
 
 /// The clusters that routes name. What is missing around them (a service, a subset) leaves its cluster out: requests for it are

@@ -295,18 +295,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             ),
             warn("spec.http[].match[].name", "the name appears nowhere"),
             warn("spec.http[].match[].statPrefix", "the prefix appears nowhere"),
-            Row {
-                path: "spec.http[].match[].headers{}",
-                when: When::KeyStarts("@request.auth.claims"),
-                consequence: Consequence::NeverMatches,
-                instead: NO_CONDITION,
-            },
-            Row {
-                path: "spec.http[].match[].withoutHeaders{}",
-                when: When::KeyStarts("@request.auth.claims"),
-                consequence: Consequence::NeverMatches,
-                instead: NO_CONDITION,
-            },
         ],
     ),
     ("DestinationRule", POLICIES.as_flattened()),
