@@ -86,11 +86,6 @@ impl Shape {
         }
         Layer::One(Form::parse(self.text).unwrap_or(Form::Any))
     }
-
-    /// A value of a named type.
-    pub(super) fn named(type_name: &'static str) -> Self {
-        Self { text: type_name }
-    }
 }
 
 /// How server-side apply merges a list or a map.
