@@ -45,6 +45,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod types;
 mod validation;
 mod verbs;
 mod view;
