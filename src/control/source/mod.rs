@@ -310,4 +310,6 @@ pub enum Event {
     /// These are all the objects of a kind. What was there of it and is not among them is gone. Items of another kind are
     /// left out.
     Replace(Kind, Vec<(Key, Item)>),
+    /// Of the configuration kind `KIND.GROUP`, everything up to this `resourceVersion` has been told; 0 where there is none.
+    Seen(Arc<str>, u64),
 }
