@@ -6,11 +6,11 @@ use crate::model::policy::PortPolicies;
 use crate::model::pool::MAX_HASH_TABLE;
 use crate::model::{
     Balancer, ClusterPolicy, CookieKey, HashKey, HashPolicy, HashTable, Http2Use, Keepalive, OutlierPolicy, PoolLimits,
-    RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
+    ProxyProtocol, RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
 };
 use crate::resources::destination_rule::{
     self, ClientTls, ConnectionPool, ConsistentHash, H2UpgradePolicy, HttpCookie, LoadBalancer, OutlierDetection,
-    SimpleBalancer,
+    ProxyProtocolVersion, SimpleBalancer,
 };
 use crate::resources::values::{self, ExportTo};
 use crate::resources::{DestinationRule, Object};
@@ -93,6 +93,7 @@ struct Blocks<'a> {
     outlier: Option<&'a OutlierDetection>,
     tls: Option<&'a ClientTls>,
     retry_budget: Option<&'a destination_rule::RetryBudget>,
+    proxy_protocol: Option<&'a destination_rule::ProxyProtocol>,
 }
 
 /// The policies of a rule and of a subset, whose blocks override each other one by one.
@@ -121,6 +122,7 @@ impl<'a> Levels<'a> {
             blocks.outlier = policy.outlier_detection.as_ref().or(blocks.outlier);
             blocks.tls = policy.tls.as_ref().or(blocks.tls);
             blocks.retry_budget = policy.retry_budget.as_ref().or(blocks.retry_budget);
+            blocks.proxy_protocol = policy.proxy_protocol.as_ref().or(blocks.proxy_protocol);
             let for_port = policy.port_level_settings.iter().find(|settings| {
                 let number = settings.port.as_ref().and_then(|port| port.number).map(|port| port.get());
                 port.is_some() && number == port
@@ -133,6 +135,7 @@ impl<'a> Levels<'a> {
                     outlier: settings.outlier_detection.as_ref(),
                     tls: settings.tls.as_ref(),
                     retry_budget: blocks.retry_budget,
+                    proxy_protocol: blocks.proxy_protocol,
                 };
             }
         }
@@ -157,6 +160,10 @@ fn cluster_policy(blocks: Blocks<'_>, secrets: Secrets<'_>) -> ClusterPolicy {
         http2: http2(blocks.pool),
         outlier: blocks.outlier.map(outlier),
         tls,
+        proxy_protocol: blocks.proxy_protocol.map(|wanted| match wanted.version {
+            Some(ProxyProtocolVersion::V2) => ProxyProtocol::V2,
+            Some(ProxyProtocolVersion::V1) | None => ProxyProtocol::V1,
+        }),
         connect_timeout: connect.filter(|timeout| !timeout.is_zero()).unwrap_or(default.connect_timeout),
     }
 }

@@ -189,6 +189,8 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.subsets[].name",
             "spec.subsets[].labels",
             "spec.trafficPolicy.portLevelSettings[].port",
+            "spec.trafficPolicy.proxyProtocol",
+            "spec.subsets[].trafficPolicy.proxyProtocol",
             "spec.trafficPolicy.retryBudget.percent",
             "spec.trafficPolicy.retryBudget.minRetryConcurrency",
             "spec.subsets[].trafficPolicy.portLevelSettings[].port",
@@ -537,10 +539,8 @@ const POLICIES: [[Row; 12]; 4] = [
 
 const DESTINATION_RULE_ALONE: &[Row] = &[
     warn("spec.trafficPolicy.tunnel", "connections are not tunnelled"),
-    warn("spec.trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
     warn("spec.trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
     warn("spec.subsets[].trafficPolicy.tunnel", "connections are not tunnelled"),
-    warn("spec.subsets[].trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
     warn("spec.subsets[].trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
 ];
 

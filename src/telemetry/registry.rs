@@ -76,10 +76,12 @@ pub enum Counter {
     DryRunDiffers,
     /// Requests whose token was refused.
     TokensRefused,
+    /// Connections without the PROXY protocol header that they have to begin with.
+    ProxyHeadersRefused,
 }
 
 /// (counter, metric name, help), in the order of the enum.
-const COUNTERS: [(Counter, &str, &str); 13] = [
+const COUNTERS: [(Counter, &str, &str); 14] = [
     (Counter::ConnectionsAccepted, "mesh_connections_accepted_total", "Connections accepted."),
     (Counter::ConnectionsOverLimit, "mesh_connections_over_limit_total", "Connections closed at the limit."),
     (Counter::PlaintextRefused, "mesh_plaintext_refused_total", "Plaintext refused by STRICT mutual TLS."),
@@ -97,6 +99,11 @@ const COUNTERS: [(Counter, &str, &str); 13] = [
         "Requests that dry-run policies decide otherwise.",
     ),
     (Counter::TokensRefused, "mesh_tokens_refused_total", "Requests whose token was refused."),
+    (
+        Counter::ProxyHeadersRefused,
+        "mesh_proxy_protocol_refused_total",
+        "Connections refused for want of a sound PROXY protocol header.",
+    ),
 ];
 
 /// The metrics of one proxy. Cheap to clone.

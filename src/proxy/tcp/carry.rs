@@ -279,6 +279,7 @@ async fn open_cluster(local: &Local, cluster: &Arc<Cluster>, facts: &Facts) -> R
     if upstream::goes_to_original(cluster) {
         let hop =
             original_hop(cluster, facts).map_err(|error| Refused::new("UF", "upstream_connection_failure", error))?;
+        let hop = hop.announcing(facts.ends());
         let (conn, hop) = connect_to(local, hop, Some(cluster))
             .await
             .map_err(|error| Refused::new("UF", "upstream_connection_failure", error))?;
@@ -293,6 +294,7 @@ async fn open_cluster(local: &Local, cluster: &Arc<Cluster>, facts: &Facts) -> R
         let connected = match Hop::to(cluster, endpoint.clone()) {
             Ok(hop) => {
                 let active = Active::begin(&endpoint.state);
+                let hop = hop.announcing(facts.ends());
                 connect_to(local, hop, Some(cluster)).await.map(|(conn, hop)| (conn, hop, active))
             }
             Err(error) => Err(error.to_string()),
