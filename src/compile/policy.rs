@@ -186,6 +186,8 @@ fn limits(pool: Option<&ConnectionPool>, budget: Option<&destination_rule::Retry
         }),
         requests_per_connection: count(http.and_then(|http| http.max_requests_per_connection)),
         idle: time(http.and_then(|http| http.idle_timeout)),
+        // Here 0 is a value: for ever.
+        stream_idle: tcp.and_then(|tcp| tcp.idle_timeout).map(|idle| idle.get()),
         lifetime: time(tcp.and_then(|tcp| tcp.max_connection_duration)),
         keepalive: tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()).map(|keepalive| Keepalive {
             time: time(keepalive.time),

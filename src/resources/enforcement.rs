@@ -87,6 +87,7 @@ macro_rules! policy_fields {
             concat!($policy, ".connectionPool.tcp.connectTimeout"),
             concat!($policy, ".connectionPool.tcp.tcpKeepalive"),
             concat!($policy, ".connectionPool.tcp.maxConnectionDuration"),
+            concat!($policy, ".connectionPool.tcp.idleTimeout"),
             concat!($policy, ".connectionPool.http.http1MaxPendingRequests"),
             concat!($policy, ".connectionPool.http.http2MaxRequests"),
             concat!($policy, ".connectionPool.http.maxRequestsPerConnection"),
@@ -115,7 +116,7 @@ macro_rules! policy_fields {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES_IN_FORCE: [[&str; 29]; 4] = [
+const POLICIES_IN_FORCE: [[&str; 30]; 4] = [
     policy_fields!("spec.trafficPolicy"),
     policy_fields!("spec.trafficPolicy.portLevelSettings[]"),
     policy_fields!("spec.subsets[].trafficPolicy"),
@@ -490,12 +491,6 @@ macro_rules! policy_rows {
                 instead: "new endpoints get their full share at once",
             },
             Row {
-                path: concat!($policy, ".connectionPool.tcp.idleTimeout"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "raw connections are closed after an hour without a byte",
-            },
-            Row {
                 path: concat!($policy, ".connectionPool.http.maxConcurrentStreams"),
                 when: When::Set,
                 consequence: Consequence::Warning,
@@ -530,7 +525,7 @@ macro_rules! policy_rows {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES: [[Row; 12]; 4] = [
+const POLICIES: [[Row; 11]; 4] = [
     policy_rows!("spec.trafficPolicy"),
     policy_rows!("spec.trafficPolicy.portLevelSettings[]"),
     policy_rows!("spec.subsets[].trafficPolicy"),

@@ -31,7 +31,7 @@ use crate::model::{HostPattern, InboundPolicy};
 use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
 use crate::proxy::filter::request_id::RequestId;
-use crate::proxy::filter::stats::{Call, Counted};
+use crate::proxy::filter::stats::{Call, Counted, Sides};
 use crate::proxy::http1::{HTTP2_PREFACE, Head, Name, Refusal, Target};
 use crate::proxy::http2;
 use crate::proxy::limits;
@@ -357,13 +357,10 @@ impl Exchange<'_> {
                 (Call::Outbound(service, endpoint), proved)
             }
         };
+        let (own, cluster) = (self.own.as_ref(), &settings.cluster);
         let counted = Counted {
-            call,
-            own: self.own.as_ref(),
-            cluster: &settings.cluster,
+            sides: Sides { call, own, cluster, flags: outcome.flags, mutual_tls },
             code: outcome.code,
-            flags: outcome.flags,
-            mutual_tls,
             duration,
             request_bytes: self.conn.head().len() as u64 + outcome.received,
             response_bytes: outcome.sent_head as u64 + outcome.sent,

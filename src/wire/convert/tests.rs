@@ -296,7 +296,7 @@ fn pool_limits() -> impl Strategy<Value = PoolLimits> {
         .prop_map(|budget| budget.map(|(basis_points, always)| RetryBudget { basis_points, always }));
     let keepalive = option::of((option::of(duration()), option::of(duration()), count()))
         .prop_map(|keepalive| keepalive.map(|(time, interval, probes)| Keepalive { time, interval, probes }));
-    let times = (option::of(duration()), option::of(duration()));
+    let times = (option::of(duration()), option::of(duration()), option::of(duration()));
     (count(), count(), count(), count(), count(), budget, times, keepalive).prop_map(
         |(
             connections,
@@ -305,10 +305,11 @@ fn pool_limits() -> impl Strategy<Value = PoolLimits> {
             retries,
             requests_per_connection,
             retry_budget,
-            (idle, lifetime),
+            (idle, lifetime, stream_idle),
             keepalive,
         )| {
             PoolLimits {
+                stream_idle,
                 connections,
                 pending,
                 requests,

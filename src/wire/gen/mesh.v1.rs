@@ -588,6 +588,9 @@ pub struct PoolLimits {
     pub lifetime: ::core::option::Option<u64>,
     #[prost(message, optional, tag = "9")]
     pub keepalive: ::core::option::Option<Keepalive>,
+    /// Of connections whose bytes are not looked at; 0: for ever.
+    #[prost(uint64, optional, tag = "10")]
+    pub stream_idle: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RetryBudget {
