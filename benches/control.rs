@@ -209,6 +209,8 @@ async fn measure() {
         root_namespace: "istio-system".into(),
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
+        candidate: None,
+        way_in: None,
     };
     let plane = ControlPlane::start(options, token.clone());
     let begin = Instant::now();

@@ -76,6 +76,8 @@ impl Plane {
             root_namespace: "istio-system".into(),
             outbound_mode: OutboundMode::RegistryOnly,
             access_log: true,
+            candidate: None,
+            way_in: None,
         };
         let plane = ControlPlane::start(options, token.clone());
         let items = items(called, others)?;

@@ -44,8 +44,6 @@ pub enum When {
     Set,
     /// All but these; of a list, all that has others.
     Not(&'static [&'static str]),
-    /// Entries whose key starts like this.
-    KeyStarts(&'static str),
     /// Values of headers with a variable that is not known.
     UnknownVariable,
     /// Values with this character.
@@ -77,6 +75,11 @@ pub(super) const fn refuse(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Refused, instead }
 }
 
+/// Targets of a policy that are no Gateways of the Gateway API: those that Istio's waypoints serve.
+const fn of_gateways(path: &'static str, instead: &'static str) -> Row {
+    Row { path, when: When::Not(&["Gateway"]), consequence: Consequence::Refused, instead }
+}
+
 /// What of a policy of a DestinationRule is in force, wherever in it the policy stands.
 macro_rules! policy_fields {
     ($policy:literal) => {
@@ -87,6 +90,7 @@ macro_rules! policy_fields {
             concat!($policy, ".connectionPool.tcp.connectTimeout"),
             concat!($policy, ".connectionPool.tcp.tcpKeepalive"),
             concat!($policy, ".connectionPool.tcp.maxConnectionDuration"),
+            concat!($policy, ".connectionPool.tcp.idleTimeout"),
             concat!($policy, ".connectionPool.http.http1MaxPendingRequests"),
             concat!($policy, ".connectionPool.http.http2MaxRequests"),
             concat!($policy, ".connectionPool.http.maxRequestsPerConnection"),
@@ -115,7 +119,7 @@ macro_rules! policy_fields {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES_IN_FORCE: [[&str; 29]; 4] = [
+const POLICIES_IN_FORCE: [[&str; 30]; 4] = [
     policy_fields!("spec.trafficPolicy"),
     policy_fields!("spec.trafficPolicy.portLevelSettings[]"),
     policy_fields!("spec.subsets[].trafficPolicy"),
@@ -189,6 +193,8 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.subsets[].name",
             "spec.subsets[].labels",
             "spec.trafficPolicy.portLevelSettings[].port",
+            "spec.trafficPolicy.proxyProtocol",
+            "spec.subsets[].trafficPolicy.proxyProtocol",
             "spec.trafficPolicy.retryBudget.percent",
             "spec.trafficPolicy.retryBudget.minRetryConcurrency",
             "spec.subsets[].trafficPolicy.portLevelSettings[].port",
@@ -219,6 +225,12 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         "RequestAuthentication",
         &[
             "spec.selector",
+            "spec.targetRef.group",
+            "spec.targetRef.name",
+            "spec.targetRef.namespace",
+            "spec.targetRefs[].group",
+            "spec.targetRefs[].name",
+            "spec.targetRefs[].namespace",
             "spec.jwtRules[].issuer",
             "spec.jwtRules[].audiences",
             "spec.jwtRules[].jwksUri",
@@ -234,7 +246,21 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.jwtRules[].presence",
         ],
     ),
-    ("AuthorizationPolicy", &["spec.selector", "spec.rules", "spec.action", "spec.provider"]),
+    (
+        "AuthorizationPolicy",
+        &[
+            "spec.selector",
+            "spec.targetRef.group",
+            "spec.targetRef.name",
+            "spec.targetRef.namespace",
+            "spec.targetRefs[].group",
+            "spec.targetRefs[].name",
+            "spec.targetRefs[].namespace",
+            "spec.rules",
+            "spec.action",
+            "spec.provider",
+        ],
+    ),
     (
         "ServiceEntry",
         &[
@@ -264,6 +290,10 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("Gateway.gateway.networking.k8s.io", gateway_api::GATEWAY),
     ("HTTPRoute.gateway.networking.k8s.io", gateway_api::HTTP_ROUTE),
     ("GRPCRoute.gateway.networking.k8s.io", gateway_api::GRPC_ROUTE),
+    ("TLSRoute.gateway.networking.k8s.io", gateway_api::TLS_ROUTE),
+    ("TCPRoute.gateway.networking.k8s.io", gateway_api::TCP_ROUTE),
+    ("ListenerSet.gateway.networking.k8s.io", gateway_api::LISTENER_SET),
+    ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::BACKEND_TLS),
     ("ReferenceGrant.gateway.networking.k8s.io", gateway_api::REFERENCE_GRANT),
     ("TLSRoute.gateway.networking.k8s.io", &[]),
     ("TCPRoute.gateway.networking.k8s.io", &[]),
@@ -271,8 +301,6 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("ListenerSet.gateway.networking.k8s.io", &[]),
     ("BackendTLSPolicy.gateway.networking.k8s.io", &[]),
 ];
-
-const NO_CONDITION: &str = "the match never holds";
 
 /// The fields that are not in force, by kind.
 pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
@@ -341,16 +369,16 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "RequestAuthentication",
         &[
-            refuse("spec.targetRef", "tokens would not be checked: select workloads by their labels"),
-            refuse("spec.targetRefs", "tokens would not be checked: select workloads by their labels"),
+            of_gateways("spec.targetRef.kind", "tokens would not be checked: select workloads by their labels"),
+            of_gateways("spec.targetRefs[].kind", "tokens would not be checked: select workloads by their labels"),
             warn("spec.jwtRules[].timeout", "fetching the keys may take 5 s"),
         ],
     ),
     (
         "AuthorizationPolicy",
         &[
-            refuse("spec.targetRef", "nothing would ask the policy: select workloads by their labels"),
-            refuse("spec.targetRefs", "nothing would ask the policy: select workloads by their labels"),
+            of_gateways("spec.targetRef.kind", "nothing would ask the policy: select workloads by their labels"),
+            of_gateways("spec.targetRefs[].kind", "nothing would ask the policy: select workloads by their labels"),
         ],
     ),
     (
@@ -411,11 +439,11 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     ("Gateway.gateway.networking.k8s.io", gateway_api::NOT_OF_GATEWAY),
     ("HTTPRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_HTTP_ROUTE),
     ("GRPCRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_GRPC_ROUTE),
-    ("TLSRoute.gateway.networking.k8s.io", gateway_api::STREAM),
-    ("TCPRoute.gateway.networking.k8s.io", gateway_api::STREAM),
+    ("TLSRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_STREAM),
+    ("TCPRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_STREAM),
     ("UDPRoute.gateway.networking.k8s.io", gateway_api::DATAGRAM),
-    ("ListenerSet.gateway.networking.k8s.io", gateway_api::LISTENER_SET),
-    ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::BACKEND_TLS),
+    ("ListenerSet.gateway.networking.k8s.io", gateway_api::NOT_OF_LISTENER_SET),
+    ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::NOT_OF_BACKEND_TLS),
 ];
 
 const WASM: &[Row] = &[
@@ -476,12 +504,6 @@ macro_rules! policy_rows {
                 instead: "new endpoints get their full share at once",
             },
             Row {
-                path: concat!($policy, ".connectionPool.tcp.idleTimeout"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "raw connections are closed after an hour without a byte",
-            },
-            Row {
                 path: concat!($policy, ".connectionPool.http.maxConcurrentStreams"),
                 when: When::Set,
                 consequence: Consequence::Warning,
@@ -516,7 +538,7 @@ macro_rules! policy_rows {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES: [[Row; 12]; 4] = [
+const POLICIES: [[Row; 11]; 4] = [
     policy_rows!("spec.trafficPolicy"),
     policy_rows!("spec.trafficPolicy.portLevelSettings[]"),
     policy_rows!("spec.subsets[].trafficPolicy"),
@@ -525,10 +547,8 @@ const POLICIES: [[Row; 12]; 4] = [
 
 const DESTINATION_RULE_ALONE: &[Row] = &[
     warn("spec.trafficPolicy.tunnel", "connections are not tunnelled"),
-    warn("spec.trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
     warn("spec.trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
     warn("spec.subsets[].trafficPolicy.tunnel", "connections are not tunnelled"),
-    warn("spec.subsets[].trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
     warn("spec.subsets[].trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
 ];
 
@@ -596,13 +616,13 @@ fn find(row: &Row, pattern: &str, value: &Value, path: &mut Vec<Segment>, hits: 
             find(row, rest.strip_prefix('.').unwrap_or(rest), entry, path, hits);
             path.pop();
         }
-    } else if applies(row.when, value, path) {
+    } else if applies(row.when, value) {
         let path = path.iter().cloned().collect();
         hits.push(Hit { path, consequence: row.consequence, instead: row.instead });
     }
 }
 
-fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
+fn applies(when: When, value: &Value) -> bool {
     match when {
         When::Set => !is_default(value),
         When::Not(in_force) => {
@@ -616,7 +636,6 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
         }
         When::Contains(character) => value.as_str().is_some_and(|text| text.contains(character)),
         When::UnknownVariable => value.as_str().is_some_and(header_text::has_unknown),
-        When::KeyStarts(prefix) => matches!(path.last(), Some(Segment::Key(key)) if key.starts_with(prefix)),
     }
 }
 

@@ -13,7 +13,7 @@ use kube::{Api, Client};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::control::{self, ControlPlane, Source};
+use crate::control::{self, ControlPlane, PROXIES_PATH, Source};
 use crate::identity::{Authority, IdentityError, TrustDomain};
 use crate::inject;
 use crate::kube::Connection;
@@ -191,6 +191,7 @@ impl Runtime {
         let connection = Connection::new(api.client("system:mesh"), "mesh", api_url.as_str());
         seed::seed(&connection, &state).await?;
 
+        let way_in = control::WayIn::default();
         let control = ControlPlane::start(
             control::Options {
                 source: Source::Kubernetes(api.client("system:serviceaccount:istio-system:istiod")),
@@ -201,6 +202,8 @@ impl Runtime {
                 root_namespace: ROOT_NAMESPACE.into(),
                 outbound_mode: OutboundMode::AllowAny,
                 access_log: true,
+                candidate: None,
+                way_in: Some(way_in.clone()),
             },
             stop.clone(),
         );
@@ -219,6 +222,8 @@ impl Runtime {
         };
         let block = AddressBlock::take(block_of_pods(&client).await?)?;
         let network = Arc::new(LoopbackNetwork::new(network, block)?);
+        // Set once, here.
+        let _ = way_in.set(network.way_in(ROOT_NAMESPACE)?);
         let host_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let node_options = NodeOptions {
             running,
@@ -382,13 +387,9 @@ fn answers(parts: Arc<OnceLock<Arc<Parts>>>) -> Extra {
                     Ok(status) => json(StatusCode::OK, &status),
                     Err(error) => json(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
                 },
-                (status::PROXIES_PATH, Some(parts)) => {
-                    let proxies =
-                        status::Proxies { generation: parts.control.generation(), proxies: parts.control.status() };
-                    json(StatusCode::OK, &proxies)
-                }
+                (PROXIES_PATH, Some(parts)) => json(StatusCode::OK, &parts.control.proxies()),
                 (_, None) => json(StatusCode::SERVICE_UNAVAILABLE, &"the runtime is starting"),
-                _ => json(StatusCode::NOT_FOUND, &format!("there are {} and {}", status::PATH, status::PROXIES_PATH)),
+                _ => json(StatusCode::NOT_FOUND, &format!("there are {} and {PROXIES_PATH}", status::PATH)),
             }
         })
     })

@@ -54,10 +54,12 @@ impl Directory {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Replaces what a gateway demands, its ports and its routes, in an order in which no request finds a part missing: routes that only the
-    /// listeners before name stay until the next replacement, because workers take up listeners one after the other.
+    /// Replaces what a gateway is told about itself, what it demands, its ports and its routes, in an order in which no request
+    /// finds a part missing: routes that only the listeners before name stay until the next replacement, because workers take up
+    /// listeners one after the other.
     pub(in crate::proxy) fn replace_gateway(
         &self,
+        settings: Settings,
         listeners: Vec<Listener>,
         routes: Vec<(Arc<str>, Arc<RoutesInForce>)>,
         policy: Option<Arc<InboundPolicy>>,
@@ -68,6 +70,7 @@ impl Directory {
         let named = listed.iter().flat_map(|listener| &listener.virtual_hosts).map(|host| &host.routes);
         let before = named.filter_map(|name| Some((name.clone(), held.get(name)?.clone())));
         self.shared.gateway_routes.store(Arc::new(before.chain(routes).collect()));
+        self.shared.settings.store(Arc::new(settings));
         self.shared.listeners.send_replace(listeners.into());
     }
 }
