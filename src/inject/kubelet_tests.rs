@@ -67,6 +67,13 @@ fn probes_and_hooks_are_asked_through_the_proxy() {
     assert_eq!(known["/app-health/app/readyz"], ready);
     assert_eq!(known["/app-health/app/livez"], json!({"tcpSocket": {"port": 8080}}));
 
+    let mut grpc = web();
+    grpc["spec"]["containers"][0]["readinessProbe"] =
+        json!({"grpc": {"port": 9090, "service": "ready"}, "periodSeconds": 3});
+    assert_eq!(inject(&mut grpc, &Settings::default()).unwrap(), Outcome::Injected);
+    let asked = json!({"httpGet": asked("/app-health/app/readyz"), "periodSeconds": 3});
+    assert_eq!(grpc["spec"]["containers"][0]["readinessProbe"], asked);
+
     let left = injected(&Settings::default(), json!({"sidecar.istio.io/rewriteAppHTTPProbers": "false"}));
     assert_eq!(left["spec"]["containers"], web()["spec"]["containers"]);
 }
