@@ -1,5 +1,6 @@
 //! The traffic policy of a service, from the DestinationRules that apply to it.
 
+use crate::compile::gateway_api;
 use crate::compile::origination::{self, Secrets};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::policy::PortPolicies;
@@ -13,7 +14,7 @@ use crate::resources::destination_rule::{
     SimpleBalancer,
 };
 use crate::resources::values::{self, ExportTo};
-use crate::resources::{DestinationRule, Object};
+use crate::resources::{DestinationRule, Object, Provenance};
 
 /// The policy of `service`, as clients of `scope` see it.
 ///
@@ -26,7 +27,9 @@ pub fn traffic_policy(world: &World, scope: &Scope, service: &Service, reads_sec
     let secrets = reads_secrets.then_some((world, scope));
     let merged = applicable(world, scope, service);
     let Some(first) = merged.first() else {
-        return TrafficPolicy { host: service.host.clone(), ..TrafficPolicy::default() };
+        let mut policy = TrafficPolicy { host: service.host.clone(), ..TrafficPolicy::default() };
+        policy.provenance = secure(world, service, &mut policy.policies);
+        return policy;
     };
     let top = merged.iter().find_map(|object| object.spec.traffic_policy.as_ref());
     let own = Levels { top, subset: None, secrets };
@@ -37,20 +40,35 @@ pub fn traffic_policy(world: &World, scope: &Scope, service: &Service, reads_sec
                 continue;
             }
             let levels = Levels { top, subset: subset.traffic_policy.as_ref(), secrets };
+            let mut policies = levels.for_ports(service);
+            secure(world, service, &mut policies);
             subsets.push(Subset {
                 name: subset.name.as_str().into(),
                 labels: subset.labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
-                policies: levels.for_ports(service),
+                policies,
                 provenance: object.provenance().with_rule(format!("subsets[{index}]")),
             });
         }
     }
-    TrafficPolicy {
-        host: service.host.clone(),
-        provenance: Some(first.provenance()),
-        policies: own.for_ports(service),
-        subsets,
+    let mut policies = own.for_ports(service);
+    secure(world, service, &mut policies);
+    TrafficPolicy { host: service.host.clone(), provenance: Some(first.provenance()), policies, subsets }
+}
+
+/// Has the Gateway API's policies say what is spoken to the ports for which no DestinationRule does; the first that has a say.
+fn secure(world: &World, service: &Service, policies: &mut PortPolicies) -> Option<Provenance> {
+    let mut by = None;
+    for port in &service.ports {
+        if policies.for_port(port.number).tls != UpstreamTls::Auto {
+            continue;
+        }
+        let Some((tls, provenance)) = gateway_api::backend_tls(world, service, port) else { continue };
+        let policy = ClusterPolicy { tls, ..policies.for_port(port.number).clone() };
+        policies.ports.retain(|(number, _)| *number != port.number);
+        policies.ports.push((port.number, policy));
+        by = by.or(Some(provenance));
     }
+    by
 }
 
 /// The DestinationRules that are merged for a service, oldest first.

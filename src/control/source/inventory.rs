@@ -187,6 +187,14 @@ impl Inventory {
             Kind::EdgeGateway => of(&self.world.edge_gateways),
             Kind::HttpRoute => of(&self.world.http_routes),
             Kind::GrpcRoute => of(&self.world.grpc_routes),
+            Kind::TlsRoute => of(&self.world.tls_routes),
+            Kind::TcpRoute => of(&self.world.tcp_routes),
+            Kind::UdpRoute => of(&self.world.udp_routes),
+            Kind::ListenerSet => of(&self.world.listener_sets),
+            Kind::BackendTlsPolicy => of(&self.world.backend_tls_policies),
+            Kind::Authorities => {
+                self.world.authorities.keys().map(|(namespace, name)| Key::new(namespace, name)).collect()
+            }
             Kind::ReferenceGrant => of(&self.world.reference_grants),
             Kind::MeshConfig => self.mesh_config.iter().cloned().collect(),
         }
@@ -263,6 +271,30 @@ impl Inventory {
             }
             Item::GrpcRoute(object) => {
                 renew(&mut self.world, |world| &mut world.grpc_routes, object, affected);
+            }
+            Item::TlsRoute(object) => {
+                renew(&mut self.world, |world| &mut world.tls_routes, object, affected);
+            }
+            Item::TcpRoute(object) => {
+                renew(&mut self.world, |world| &mut world.tcp_routes, object, affected);
+            }
+            Item::UdpRoute(object) => {
+                renew(&mut self.world, |world| &mut world.udp_routes, object, affected);
+            }
+            Item::ListenerSet(object) => {
+                renew(&mut self.world, |world| &mut world.listener_sets, object, affected);
+            }
+            Item::BackendTlsPolicy(object) => {
+                if renew(&mut self.world, |world| &mut world.backend_tls_policies, object, affected) {
+                    affected.touch_type(ResourceType::TrafficPolicy);
+                }
+            }
+            Item::Authorities(authorities) => {
+                let name = (key.namespace, key.name);
+                if self.world.authorities.get(&name) != Some(&authorities) {
+                    Arc::make_mut(&mut self.world).authorities.insert(name, authorities);
+                    self.touch_backend_tls(affected);
+                }
             }
             Item::ReferenceGrant(object) => {
                 renew(&mut self.world, |world| &mut world.reference_grants, object, affected);
@@ -412,6 +444,37 @@ impl Inventory {
                     affected.touch_edge();
                 }
             }
+            Kind::TlsRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).tls_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::TcpRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).tcp_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::UdpRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).udp_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::ListenerSet => {
+                if take(&mut Arc::make_mut(&mut self.world).listener_sets, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::BackendTlsPolicy => {
+                if take(&mut Arc::make_mut(&mut self.world).backend_tls_policies, key) {
+                    affected.touch_type(ResourceType::TrafficPolicy);
+                }
+            }
+            Kind::Authorities => {
+                let name = (key.namespace.clone(), key.name.clone());
+                if Arc::make_mut(&mut self.world).authorities.remove(&name).is_some() {
+                    self.touch_backend_tls(affected);
+                }
+            }
             Kind::ReferenceGrant => {
                 if take(&mut Arc::make_mut(&mut self.world).reference_grants, key) {
                     affected.touch_edge();
@@ -437,6 +500,14 @@ impl Inventory {
         if !self.world.edge_gateways.is_empty() {
             affected.touch_edge();
         }
+    }
+
+    /// A ConfigMap's authorities matter where BackendTLSPolicies may name them.
+    fn touch_backend_tls(&self, affected: &mut Affected) {
+        if !self.world.backend_tls_policies.is_empty() {
+            affected.touch_type(ResourceType::TrafficPolicy);
+        }
+        self.touch_edge(affected);
     }
 
     fn insert_service(&mut self, key: Key, item: ServiceItem, affected: &mut Affected) {
@@ -760,14 +831,14 @@ fn put<T: PartialEq>(objects: &mut Vec<Arc<Object<T>>>, object: Arc<Object<T>>) 
     differs
 }
 
-/// Puts an object in the place of the one of its name. A change of its status alone touches nobody: the control plane writes
+/// Puts an object in the place of the one of its name; whether it differs. A change of its status alone touches nobody: the control plane writes
 /// these itself.
 fn renew<T: Clone + PartialEq>(
     world: &mut Arc<World>,
     objects: impl Fn(&mut World) -> &mut Vec<Arc<Object<T>>>,
     object: Arc<Object<T>>,
     affected: &mut Affected,
-) {
+) -> bool {
     let objects = objects(Arc::make_mut(world));
     let same = |known: &Arc<Object<T>>| {
         let (before, now) = (&known.meta, &object.meta);
@@ -775,10 +846,12 @@ fn renew<T: Clone + PartialEq>(
             && known.spec == object.spec
             && (before.generation, before.creation_time) == (now.generation, now.creation_time)
     };
-    if !objects.iter().any(same) {
+    let differs = !objects.iter().any(same);
+    if differs {
         put(objects, object);
         affected.touch_edge();
     }
+    differs
 }
 
 /// Takes an object out; whether it was there.

@@ -16,7 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::compile::MeshConfig;
-use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
+use crate::resources::gateway_api::{
+    self, BackendTLSPolicy, GRPCRoute, GatewayClass, HTTPRoute, ListenerSet, ReferenceGrant, TCPRoute, TLSRoute,
+    UDPRoute,
+};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Resource,
     ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
@@ -52,6 +55,12 @@ pub(in crate::control) fn watch(
     spawn.mesh::<gateway_api::Gateway>(Kind::EdgeGateway, Item::EdgeGateway);
     spawn.mesh::<HTTPRoute>(Kind::HttpRoute, Item::HttpRoute);
     spawn.mesh::<GRPCRoute>(Kind::GrpcRoute, Item::GrpcRoute);
+    spawn.mesh::<TLSRoute>(Kind::TlsRoute, Item::TlsRoute);
+    spawn.mesh::<TCPRoute>(Kind::TcpRoute, Item::TcpRoute);
+    spawn.mesh::<UDPRoute>(Kind::UdpRoute, Item::UdpRoute);
+    spawn.mesh::<ListenerSet>(Kind::ListenerSet, Item::ListenerSet);
+    spawn.mesh::<BackendTLSPolicy>(Kind::BackendTlsPolicy, Item::BackendTlsPolicy);
+    spawn.core(Kind::Authorities, project::authorities);
     spawn.mesh::<ReferenceGrant>(Kind::ReferenceGrant, Item::ReferenceGrant);
     spawn.mesh::<ServiceEntry>(Kind::ServiceEntry, Item::ServiceEntry);
     spawn.mesh::<WorkloadEntry>(Kind::WorkloadEntry, Item::WorkloadEntry);
