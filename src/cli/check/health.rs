@@ -113,7 +113,11 @@ pub(super) async fn clocks(connection: &Connection, findings: &mut Findings) -> 
         }
     }
     if agreed == leases.len() && ahead.abs() <= SKEW {
-        findings.good("cluster", format!("the clocks of this machine and {} agree", count(agreed, "node")));
+        let whose = match agreed {
+            0 => "this machine's clock agrees with the API server's".to_owned(),
+            _ => format!("the clocks of this machine and {} agree", count(agreed, "node")),
+        };
+        findings.good("cluster", whose);
     }
     Ok(())
 }
@@ -249,7 +253,8 @@ fn unreachable(said: &str, program: &str) -> Option<(String, String)> {
             "no control plane is ready to answer: `{program} verify-install` says why; pods that ask for a sidecar wait for it"
         )
     } else {
-        "let the API server reach port 15017 of the control plane's pods: a firewall or NetworkPolicy is between them"
+        "a control plane has to be ready (see proxies, below), and the API server to reach port 15017 of its pods: a firewall \
+         or NetworkPolicy may be between them"
             .to_owned()
     };
     Some((format!("the API server cannot reach its webhook: {reason}"), remedy))
