@@ -32,6 +32,8 @@ pub struct MeshConfig {
     pub outbound_mode: Option<OutboundMode>,
     /// Whether proxies log requests.
     pub access_log: Option<bool>,
+    /// Whether connections to gateways begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
     /// Whom CUSTOM policies may ask.
     pub providers: Vec<Provider>,
     /// What is not in force, and why.
@@ -78,6 +80,7 @@ impl MeshConfig {
                 None => None,
             },
             access_log: value.get("accessLogFile").and_then(Value::as_str).map(|file| !file.is_empty()),
+            proxy_protocol: value.get("defaultConfig").is_some_and(demands_proxy_protocol),
             ..Self::default()
         };
         for (index, entry) in
@@ -98,6 +101,18 @@ impl MeshConfig {
     pub fn provider(&self, name: &str) -> Option<&Provider> {
         self.providers.iter().find(|provider| *provider.name == *name)
     }
+}
+
+/// Whether the settings of proxies that a pod's annotation `proxy.istio.io/config` holds demand a PROXY protocol header of
+/// connections to its gateway. What is no YAML demands nothing.
+pub fn annotation_demands_proxy_protocol(text: &str) -> bool {
+    let loaded = yaml::load("proxy.istio.io/config", text.as_bytes());
+    loaded.errors.is_empty() && loaded.documents.first().is_some_and(|found| demands_proxy_protocol(&found.value))
+}
+
+/// The same of a ProxyConfig (MeshConfig's `defaultConfig`). `{}` demands it.
+fn demands_proxy_protocol(config: &Value) -> bool {
+    config.pointer("/gatewayTopology/proxyProtocol").is_some_and(Value::is_object)
 }
 
 fn text_at<'v>(value: &'v Value, field: &str) -> Option<&'v str> {

@@ -22,6 +22,8 @@ pub struct Placed {
     pub workload: Arc<Workload>,
     /// The service account that it runs as.
     pub service_account: Arc<str>,
+    /// Whether it demands a PROXY protocol header of connections to its gateway.
+    pub proxy_protocol: bool,
     /// Hosts of the services that have it among their endpoints.
     pub hosts: BTreeSet<Arc<str>>,
 }
@@ -556,7 +558,12 @@ impl Inventory {
         let workload = self.workload(&key, pod);
         let before = self.pods.get(&key).cloned();
         let hosts = before.as_ref().map(|placed| placed.hosts.clone()).unwrap_or_default();
-        let placed = Placed { workload: Arc::new(workload), service_account: pod.service_account.clone(), hosts };
+        let placed = Placed {
+            workload: Arc::new(workload),
+            service_account: pod.service_account.clone(),
+            proxy_protocol: pod.proxy_protocol,
+            hosts,
+        };
         if before.as_deref() == Some(&placed) {
             return;
         }

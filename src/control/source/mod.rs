@@ -183,6 +183,8 @@ pub struct PodItem {
     pub workload_name: Arc<str>,
     /// Whether a proxy stands before it.
     pub has_proxy: bool,
+    /// Whether it demands a PROXY protocol header of connections to its gateway.
+    pub proxy_protocol: bool,
     /// Where it runs.
     pub locality: Locality,
 }
