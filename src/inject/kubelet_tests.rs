@@ -89,6 +89,8 @@ fn a_classic_sidecar_holds_the_others_back() {
         assert_eq!(names(&pod["spec"]["containers"]), ["istio-proxy", "app"]);
         let proxy = &pod["spec"]["containers"][0];
         assert_eq!(proxy["lifecycle"]["postStart"]["exec"]["command"], json!(["mesh", "await-proxy"]));
+        let env = proxy["env"].as_array().unwrap();
+        assert!(env.contains(&json!({"name": LINGER, "value": "5s"})), "the application may have something to say yet");
         assert!(proxy.get("restartPolicy").is_none() && proxy.get("startupProbe").is_none());
     }
     let native = injected(&classic, json!({"sidecar.istio.io/nativeSidecar": "true"}));
