@@ -4,6 +4,7 @@
 
 mod analyze;
 mod cluster;
+mod clusterless;
 mod control_plane;
 mod crash;
 mod demo;
@@ -27,4 +28,5 @@ mod samples;
 mod source;
 mod streams;
 mod tools;
+mod tour;
 mod workloads;

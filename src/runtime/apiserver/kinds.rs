@@ -3,6 +3,7 @@
 //! A kind that is not in [`BUILTINS`] and that no CustomResourceDefinition defines does not exist here.
 
 use super::columns::{self, Printer};
+use super::types::{self, Type};
 
 /// One built-in kind.
 pub struct Builtin {
@@ -34,6 +35,13 @@ pub struct Builtin {
     pub printer: Printer,
     /// What the runtime does not do with its objects, said to whoever writes one.
     pub notice: Option<&'static str>,
+}
+
+impl Builtin {
+    /// The type of its objects.
+    pub(super) fn fields(&self) -> Option<&'static Type> {
+        types::of_kind(self.group, self.version, self.kind)
+    }
 }
 
 const BASE: Builtin = Builtin {
@@ -308,7 +316,6 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["pv"],
         namespaced: false,
         status: true,
-        notice: Some("stored, but pods of the built-in runtime have no persistent volumes"),
         printer: columns::VOLUME,
         ..BASE
     },
@@ -320,7 +327,6 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["sc"],
         namespaced: false,
         printer: columns::STORAGE_CLASS,
-        notice: Some("stored, but pods of the built-in runtime have no persistent volumes"),
         ..BASE
     },
     Builtin {
@@ -332,7 +338,6 @@ pub static BUILTINS: &[Builtin] = &[
         namespaced: false,
         generation: true,
         printer: columns::PRIORITY_CLASS,
-        notice: Some("stored, but the built-in runtime has one node and preempts nothing"),
         ..BASE
     },
     Builtin {
@@ -342,7 +347,6 @@ pub static BUILTINS: &[Builtin] = &[
         singular: "runtimeclass",
         namespaced: false,
         printer: columns::RUNTIME_CLASS,
-        notice: Some("stored, but the built-in runtime starts every pod in the same way"),
         ..BASE
     },
     Builtin {
@@ -397,7 +401,6 @@ pub static BUILTINS: &[Builtin] = &[
         categories: &["all"],
         status: true,
         printer: columns::AUTOSCALER,
-        notice: Some("stored, but the built-in runtime measures no load and scales nothing"),
         ..BASE
     },
     Builtin {

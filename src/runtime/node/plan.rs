@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::network::{PodPort, PodSpecLite};
+use super::placement::Placement;
 use super::probe::{Check, ProbePlan};
 use crate::runtime::samples::{self, App};
 
@@ -25,6 +26,7 @@ const DEFAULT_GRACE_SECONDS: i64 = 30;
 #[derive(Debug, Clone)]
 pub(super) struct PodPlan {
     pub(super) network: PodSpecLite,
+    pub(super) placement: Placement,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) node_name: String,
     /// App containers, in the order of the specification.
@@ -125,6 +127,7 @@ impl PodPlan {
         };
         Some(Self {
             network,
+            placement: Placement::of(spec),
             annotations: metadata.annotations.clone().unwrap_or_default(),
             node_name: node_name.to_owned(),
             containers,
