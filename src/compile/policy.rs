@@ -1,19 +1,20 @@
 //! The traffic policy of a service, from the DestinationRules that apply to it.
 
+use crate::compile::gateway_api;
 use crate::compile::origination::{self, Secrets};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::policy::PortPolicies;
 use crate::model::pool::MAX_HASH_TABLE;
 use crate::model::{
     Balancer, ClusterPolicy, CookieKey, HashKey, HashPolicy, HashTable, Http2Use, Keepalive, OutlierPolicy, PoolLimits,
-    RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
+    ProxyProtocol, RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
 };
 use crate::resources::destination_rule::{
     self, ClientTls, ConnectionPool, ConsistentHash, H2UpgradePolicy, HttpCookie, LoadBalancer, OutlierDetection,
-    SimpleBalancer,
+    ProxyProtocolVersion, SimpleBalancer,
 };
 use crate::resources::values::{self, ExportTo};
-use crate::resources::{DestinationRule, Object};
+use crate::resources::{DestinationRule, Object, Provenance};
 
 /// The policy of `service`, as clients of `scope` see it.
 ///
@@ -26,7 +27,9 @@ pub fn traffic_policy(world: &World, scope: &Scope, service: &Service, reads_sec
     let secrets = reads_secrets.then_some((world, scope));
     let merged = applicable(world, scope, service);
     let Some(first) = merged.first() else {
-        return TrafficPolicy { host: service.host.clone(), ..TrafficPolicy::default() };
+        let mut policy = TrafficPolicy { host: service.host.clone(), ..TrafficPolicy::default() };
+        policy.provenance = secure(world, service, &mut policy.policies);
+        return policy;
     };
     let top = merged.iter().find_map(|object| object.spec.traffic_policy.as_ref());
     let own = Levels { top, subset: None, secrets };
@@ -37,20 +40,35 @@ pub fn traffic_policy(world: &World, scope: &Scope, service: &Service, reads_sec
                 continue;
             }
             let levels = Levels { top, subset: subset.traffic_policy.as_ref(), secrets };
+            let mut policies = levels.for_ports(service);
+            secure(world, service, &mut policies);
             subsets.push(Subset {
                 name: subset.name.as_str().into(),
                 labels: subset.labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
-                policies: levels.for_ports(service),
+                policies,
                 provenance: object.provenance().with_rule(format!("subsets[{index}]")),
             });
         }
     }
-    TrafficPolicy {
-        host: service.host.clone(),
-        provenance: Some(first.provenance()),
-        policies: own.for_ports(service),
-        subsets,
+    let mut policies = own.for_ports(service);
+    secure(world, service, &mut policies);
+    TrafficPolicy { host: service.host.clone(), provenance: Some(first.provenance()), policies, subsets }
+}
+
+/// Has the Gateway API's policies say what is spoken to the ports for which no DestinationRule does; the first that has a say.
+fn secure(world: &World, service: &Service, policies: &mut PortPolicies) -> Option<Provenance> {
+    let mut by = None;
+    for port in &service.ports {
+        if policies.for_port(port.number).tls != UpstreamTls::Auto {
+            continue;
+        }
+        let Some((tls, provenance)) = gateway_api::backend_tls(world, service, port) else { continue };
+        let policy = ClusterPolicy { tls, ..policies.for_port(port.number).clone() };
+        policies.ports.retain(|(number, _)| *number != port.number);
+        policies.ports.push((port.number, policy));
+        by = by.or(Some(provenance));
     }
+    by
 }
 
 /// The DestinationRules that are merged for a service, oldest first.
@@ -93,6 +111,7 @@ struct Blocks<'a> {
     outlier: Option<&'a OutlierDetection>,
     tls: Option<&'a ClientTls>,
     retry_budget: Option<&'a destination_rule::RetryBudget>,
+    proxy_protocol: Option<&'a destination_rule::ProxyProtocol>,
 }
 
 /// The policies of a rule and of a subset, whose blocks override each other one by one.
@@ -121,6 +140,7 @@ impl<'a> Levels<'a> {
             blocks.outlier = policy.outlier_detection.as_ref().or(blocks.outlier);
             blocks.tls = policy.tls.as_ref().or(blocks.tls);
             blocks.retry_budget = policy.retry_budget.as_ref().or(blocks.retry_budget);
+            blocks.proxy_protocol = policy.proxy_protocol.as_ref().or(blocks.proxy_protocol);
             let for_port = policy.port_level_settings.iter().find(|settings| {
                 let number = settings.port.as_ref().and_then(|port| port.number).map(|port| port.get());
                 port.is_some() && number == port
@@ -133,6 +153,7 @@ impl<'a> Levels<'a> {
                     outlier: settings.outlier_detection.as_ref(),
                     tls: settings.tls.as_ref(),
                     retry_budget: blocks.retry_budget,
+                    proxy_protocol: blocks.proxy_protocol,
                 };
             }
         }
@@ -157,6 +178,10 @@ fn cluster_policy(blocks: Blocks<'_>, secrets: Secrets<'_>) -> ClusterPolicy {
         http2: http2(blocks.pool),
         outlier: blocks.outlier.map(outlier),
         tls,
+        proxy_protocol: blocks.proxy_protocol.map(|wanted| match wanted.version {
+            Some(ProxyProtocolVersion::V2) => ProxyProtocol::V2,
+            Some(ProxyProtocolVersion::V1) | None => ProxyProtocol::V1,
+        }),
         connect_timeout: connect.filter(|timeout| !timeout.is_zero()).unwrap_or(default.connect_timeout),
     }
 }
@@ -179,6 +204,8 @@ fn limits(pool: Option<&ConnectionPool>, budget: Option<&destination_rule::Retry
         }),
         requests_per_connection: count(http.and_then(|http| http.max_requests_per_connection)),
         idle: time(http.and_then(|http| http.idle_timeout)),
+        // Here 0 is a value: for ever.
+        stream_idle: tcp.and_then(|tcp| tcp.idle_timeout).map(|idle| idle.get()),
         lifetime: time(tcp.and_then(|tcp| tcp.max_connection_duration)),
         keepalive: tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()).map(|keepalive| Keepalive {
             time: time(keepalive.time),

@@ -30,7 +30,7 @@ mod openapi;
 mod patch;
 mod pod_row;
 mod protobuf;
-mod random;
+pub(in crate::runtime) mod random;
 mod registry;
 mod request;
 mod response;
