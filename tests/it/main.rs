@@ -14,6 +14,7 @@ mod gateway;
 mod gateway_api;
 mod h2spec;
 mod harness;
+mod helm;
 mod hostile;
 mod house;
 mod install;

@@ -98,6 +98,13 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
                 kinds.push("Egress");
             }
             default(&mut object["spec"], "policyTypes", || kinds.into());
+            for direction in ["ingress", "egress"] {
+                for rule in object["spec"][direction].as_array_mut().into_iter().flatten() {
+                    for port in rule.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+                        default(port, "protocol", || "TCP".into());
+                    }
+                }
+            }
         }
         "PersistentVolumeClaim" => default(&mut object["spec"], "volumeMode", || "Filesystem".into()),
         "PersistentVolume" => {
@@ -183,6 +190,11 @@ fn job(object: &mut Value, old: Option<&Value>) {
         }
     }
     template(spec);
+    // What nobody labelled has the labels of its pods.
+    let labels = object.pointer("/spec/template/metadata/labels").cloned();
+    if let (None, Some(labels)) = (old, labels) {
+        default(&mut object["metadata"], "labels", || labels);
+    }
 }
 
 /// Counts of a status that are 0 are left out.
@@ -229,6 +241,11 @@ fn pod(spec: &mut Value) {
         for (source, mode) in [("configMap", "defaultMode"), ("secret", "defaultMode"), ("projected", "defaultMode")] {
             if let Some(source) = volume.get_mut(source).filter(|source| source.is_object()) {
                 default(source, mode, || 420.into());
+                for part in source.get_mut("sources").and_then(Value::as_array_mut).into_iter().flatten() {
+                    if let Some(token) = part.get_mut("serviceAccountToken").filter(|token| token.is_object()) {
+                        default(token, "expirationSeconds", || 3600.into());
+                    }
+                }
             }
         }
     }
@@ -311,6 +328,9 @@ fn container_defaults(container: &mut Value) {
     for variable in container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
             default(field, "apiVersion", || "v1".into());
+        }
+        if let Some(field) = variable.pointer_mut("/valueFrom/resourceFieldRef") {
+            default(field, "divisor", || "0".into());
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Builtin {
     pub selectable: &'static [&'static str],
     /// Its columns in tables.
     pub printer: Printer,
+    /// Said to everybody who asks for it: what has taken its place.
+    pub deprecation: Option<&'static str>,
     /// What the runtime does not do with its objects, said to whoever writes one.
     pub notice: Option<&'static str>,
 }
@@ -58,6 +60,7 @@ const BASE: Builtin = Builtin {
     generation: false,
     selectable: &[],
     printer: columns::PLAIN,
+    deprecation: None,
     notice: None,
 };
 
@@ -127,6 +130,7 @@ pub static BUILTINS: &[Builtin] = &[
         singular: "endpoints",
         short: &["ep"],
         printer: columns::ENDPOINTS,
+        deprecation: Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
         ..BASE
     },
     Builtin {
@@ -347,6 +351,18 @@ pub static BUILTINS: &[Builtin] = &[
         singular: "runtimeclass",
         namespaced: false,
         printer: columns::RUNTIME_CLASS,
+        ..BASE
+    },
+    Builtin {
+        kind: "ReplicationController",
+        plural: "replicationcontrollers",
+        singular: "replicationcontroller",
+        short: &["rc"],
+        categories: &["all"],
+        status: true,
+        scale: true,
+        generation: true,
+        printer: columns::REPLICATION_CONTROLLER,
         ..BASE
     },
     Builtin {

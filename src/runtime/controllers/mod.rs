@@ -12,6 +12,7 @@ mod cronjob;
 mod daemonset;
 mod deployment;
 mod endpoints;
+mod events;
 mod job;
 mod key;
 mod load_balancer;

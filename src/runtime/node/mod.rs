@@ -19,6 +19,7 @@ mod pod;
 pub mod pod_exec;
 mod probe;
 mod register;
+mod resources;
 mod spawn;
 mod status;
 mod volumes;
