@@ -16,6 +16,9 @@ pub(super) const GATEWAY: &[&str] = &[
     "spec.listeners[].tls.certificateRefs",
     "spec.listeners[].allowedRoutes",
     "spec.allowedListeners",
+    "spec.tls.frontend.default.validation.caCertificateRefs",
+    "spec.tls.frontend.perPort[].port",
+    "spec.tls.frontend.perPort[].tls.validation.caCertificateRefs",
     "spec.infrastructure.labels",
     "spec.infrastructure.annotations",
 ];
@@ -32,7 +35,18 @@ pub(super) const NOT_OF_GATEWAY: &[Row] = &[
     warn("spec.infrastructure.parametersRef", "the gateway has the mesh's own settings"),
     warn("spec.defaultScope", "only routes that name the gateway attach"),
     refuse("spec.tls.backend", "the gateway would show backends no certificate"),
-    refuse("spec.tls.frontend", "clients would not be checked"),
+    Row {
+        path: "spec.tls.frontend.default.validation.mode",
+        when: When::Not(&["AllowValidOnly"]),
+        consequence: Consequence::Refused,
+        instead: "clients that nobody vouches for would be turned away",
+    },
+    Row {
+        path: "spec.tls.frontend.perPort[].tls.validation.mode",
+        when: When::Not(&["AllowValidOnly"]),
+        consequence: Consequence::Refused,
+        instead: "clients that nobody vouches for would be turned away",
+    },
 ];
 
 /// What of a rule of a route is in force, and what is not, for HTTP and gRPC alike.

@@ -165,13 +165,20 @@ pub(super) fn allows(world: &World, gateway: &Object<Gateway>, set: &Object<List
 }
 
 /// The ListenerSets that a Gateway takes, in the order in which they win.
-pub(super) fn sets<'w>(
-    world: &'w World,
-    gateway: &'w Arc<Object<Gateway>>,
-) -> impl Iterator<Item = &'w Arc<Object<ListenerSet>>> {
-    world.listener_sets.iter().filter(move |set| {
+pub(super) fn sets<'w>(world: &'w World, gateway: &'w Arc<Object<Gateway>>) -> Vec<&'w Arc<Object<ListenerSet>>> {
+    let taken = world.listener_sets.iter().filter(|set| {
         gateway_of(world, set).is_some_and(|named| Arc::ptr_eq(named, gateway)) && allows(world, gateway, set).is_ok()
-    })
+    });
+    let mut sets: Vec<_> = taken.collect();
+    sets.sort_by(|a, b| precedence(a).cmp(&precedence(b)));
+    sets
+}
+
+/// Which of two objects of a kind wins, least first: the older one, then the one whose namespace and name come first. Among
+/// Istio's kinds the name counts before the namespace.
+pub(super) fn precedence<T>(object: &Object<T>) -> impl Ord + '_ {
+    let meta = &object.meta;
+    (meta.creation_time.is_none(), meta.creation_time, &meta.namespace, &meta.name)
 }
 
 fn own_entries(gateway: &Arc<Object<Gateway>>) -> impl Iterator<Item = Entry<'_>> {
@@ -189,7 +196,7 @@ fn set_entries<'w>(
 
 /// Every listener of a Gateway, in the order in which they win, with what is in the way of it.
 pub(super) fn entries<'w>(world: &'w World, gateway: &'w Arc<Object<Gateway>>) -> Vec<(Entry<'w>, Option<Conflict>)> {
-    let added = sets(world, gateway).flat_map(|set| set_entries(gateway, set));
+    let added = sets(world, gateway).into_iter().flat_map(|set| set_entries(gateway, set));
     let mut found: Vec<(Entry<'w>, Option<Conflict>)> = Vec::new();
     for entry in own_entries(gateway).chain(added) {
         let conflict = Speech::of(entry.listener).and_then(|speech| {

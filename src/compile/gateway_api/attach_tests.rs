@@ -250,3 +250,67 @@ fn of_policies_for_one_target_the_oldest_is_in_force_and_one_for_a_port_before_i
 fn the_features_are_sorted_as_their_status_wants_them() {
     assert!(SUPPORTED_FEATURES.is_sorted() && SUPPORTED_FEATURES.len() <= 64);
 }
+
+#[test]
+fn a_port_checks_clients_by_its_own_settings_or_by_the_default() {
+    let pair = rcgen::generate_simple_self_signed(["a.com".to_owned()]).unwrap();
+    let data = serde_json::json!({"tls.crt": pair.cert.pem(), "tls.key": pair.signing_key.serialize_pem()});
+    let secret =
+        format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: cert, namespace: shop}}\nstringData: {data}\n");
+    let https = |name: &str, port: u16| {
+        format!("{{name: {name}, port: {port}, protocol: HTTPS, tls: {{certificateRefs: [{{name: cert}}]}}}}")
+    };
+    let validation = |kind: &str, name: &str| {
+        format!("validation: {{caCertificateRefs: [{{group: '', kind: {kind}, name: {name}}}]}}")
+    };
+    let spec = format!(
+        "{{gatewayClassName: istio, listeners: [{}, {}, {}], tls: {{frontend: {{default: {{{}}}, perPort: [{{port: 444, tls: {{{}}}}}, {{port: 445, tls: {{{}}}}}]}}}}}}",
+        https("by-default", 443),
+        https("gone", 444),
+        https("kind", 445),
+        validation("ConfigMap", "roots"),
+        validation("ConfigMap", "gone"),
+        validation("Service", "web"),
+    );
+    let text =
+        services() + &secret + &map("roots", "ca.crt", &authority()) + &object("Gateway", "shop", "front", &spec);
+    let world = world(&text);
+    let found = listeners(&world, &workload());
+    assert!(matches!(found[2].tls[0].clients, crate::model::ClientCertificates::Required(_)));
+    assert!(found[0].tls[0].certificate.is_none() && found[1].tls[0].certificate.is_none());
+    let status = said(&world, "Gateway");
+    for (index, expected) in [
+        ["Accepted=True/Accepted", "Programmed=True/Programmed", "ResolvedRefs=True/ResolvedRefs"],
+        [
+            "Accepted=False/NoValidCACertificate",
+            "Programmed=False/Invalid",
+            "ResolvedRefs=False/InvalidCACertificateRef",
+        ],
+        [
+            "Accepted=False/NoValidCACertificate",
+            "Programmed=False/Invalid",
+            "ResolvedRefs=False/InvalidCACertificateKind",
+        ],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(conditions(&status["listeners"][index]["conditions"])[..3], expected, "{index}");
+    }
+}
+
+#[test]
+fn parameters_that_nobody_knows_are_said() {
+    let spec = "{gatewayClassName: istio, listeners: [{name: a, port: 80, protocol: HTTP}],
+        infrastructure: {parametersRef: {group: a.b, kind: Settings, name: c}}}";
+    let status = said(&world(&(services() + &object("Gateway", "shop", "front", spec))), "Gateway");
+    assert_eq!(conditions(&status["conditions"])[0], "Accepted=False/InvalidParameters");
+}
+
+#[test]
+fn a_long_name_fits_and_stays_apart_from_its_siblings() {
+    let (a, b) = ("a".repeat(100), "a".repeat(99));
+    let (a, b) = (super::fitting(&a), super::fitting(&b));
+    assert!(a.len() == 63 && b.len() == 63 && a != b);
+    assert_eq!(super::fitting("front-istio"), "front-istio");
+}

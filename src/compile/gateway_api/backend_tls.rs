@@ -33,14 +33,14 @@ impl AuthorityFault {
     }
 }
 
-/// The certificates of the authorities that a reference of an object in `namespace` names, as PEM.
+/// The certificates of the authorities in an object of `namespace`, as PEM. The object is named by group, kind and name.
 pub(super) fn authority<'w>(
     world: &'w World,
     namespace: &str,
-    reference: &LocalRef,
+    (group, kind, name): (&str, &str, &str),
 ) -> Result<&'w Arc<str>, AuthorityFault> {
-    let name = (namespace.into(), reference.name.as_str().into());
-    let found = match (reference.group.as_str(), reference.kind.as_str()) {
+    let name = (namespace.into(), name.into());
+    let found = match (group, kind) {
         ("" | "core", "ConfigMap") => world.authorities.get(&name),
         ("" | "core", "Secret") => world.secrets.get(&name).and_then(|secret| secret.authorities.as_ref()),
         _ => return Err(AuthorityFault::InvalidKind),
@@ -48,6 +48,16 @@ pub(super) fn authority<'w>(
     found
         .filter(|pem| origin_client(OriginTrust::Authorities(pem), &[], None, &[]).is_ok())
         .ok_or(AuthorityFault::InvalidCACertificateRef)
+}
+
+/// The same, of an object that a policy names.
+pub(super) fn own_authority<'w>(
+    world: &'w World,
+    policy: &Object<BackendTLSPolicy>,
+    reference: &LocalRef,
+) -> Result<&'w Arc<str>, AuthorityFault> {
+    let named = (reference.group.as_str(), reference.kind.as_str(), reference.name.as_str());
+    authority(world, &policy.meta.namespace, named)
 }
 
 /// Whether a target is a service of the policy's namespace, as a whole or in a port.
@@ -94,7 +104,7 @@ pub(in crate::compile) fn backend_tls(
         Some(Authorities::System)
     } else {
         let sound = validation.ca_certificate_refs.iter();
-        let sound = sound.filter_map(|reference| authority(world, &policy.meta.namespace, reference).ok());
+        let sound = sound.filter_map(|reference| own_authority(world, policy, reference).ok());
         let pem: String = sound.flat_map(|pem| [&**pem, "\n"]).collect();
         (!pem.is_empty()).then(|| Authorities::Pem(pem.into()))
     };

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::attach::{Entry, Speech, attachments, is_isolated, served};
-use super::{GATEWAY_NAME, Route, is_granted, own_gateways};
+use super::attach::{Entry, Speech, attachments, is_isolated, precedence, served};
+use super::frontend::clients;
+use super::{GATEWAY_NAME, Route, fitting, is_granted, own_gateways};
 use crate::compile::listeners::{GatewayWorkload, routes_name};
 use crate::compile::world::{TlsSecret, World};
 use crate::model::{
@@ -22,7 +23,8 @@ pub(super) fn of_workload<'w>(
     let named = workload.labels.get(GATEWAY_NAME).cloned();
     let namespace = workload.scope.namespace.clone();
     own_gateways(world).filter(move |gateway| {
-        gateway.meta.namespace == *namespace && named.as_deref().is_some_and(|named| gateway.meta.name == *named)
+        gateway.meta.namespace == *namespace
+            && named.as_deref().is_some_and(|named| fitting(&gateway.meta.name) == *named)
     })
 }
 
@@ -72,7 +74,9 @@ impl<'a> Place<'a> {
             });
             here
         };
-        routes.iter().filter_map(|route| Some((route, number(route)?))).collect()
+        let mut found: Vec<_> = routes.iter().filter_map(|route| Some((route, number(route)?))).collect();
+        found.sort_by(|(a, _), (b, _)| precedence(a).cmp(&precedence(b)));
+        found
     }
 }
 
@@ -203,11 +207,18 @@ fn server_tls(world: &World, entry: &Entry<'_>, speech: Speech) -> Option<Server
     };
     let references = entry.listener.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
     let mut secrets = references.iter().filter_map(|reference| certificate(world, entry, reference));
+    let checked = clients(world, entry, speech);
+    // Nobody can vouch for a client, so there is none to be served.
+    let closed = checked.as_ref().is_some_and(|checked| checked.authorities.is_none());
+    let authorities = checked.and_then(|checked| checked.authorities);
     Some(ServerTls {
         hosts: vec![entry.hosts()],
         termination,
-        certificate: secrets.next().filter(|_| speech.has_certificates()).and_then(|found| found.certificate.clone()),
-        clients: ClientCertificates::None,
+        certificate: secrets
+            .next()
+            .filter(|_| speech.has_certificates() && !closed)
+            .and_then(|found| found.certificate.clone()),
+        clients: authorities.map_or(ClientCertificates::None, ClientCertificates::Required),
         provenance: entry.provenance(),
     })
 }

@@ -12,6 +12,7 @@
 mod attach;
 mod backend;
 mod backend_tls;
+mod frontend;
 mod http;
 mod listeners;
 pub mod status;
@@ -39,6 +40,20 @@ pub(super) use http::{gateway_rules, service_rules};
 pub(super) use listeners::extend;
 pub use listeners::ports;
 pub(super) use streams::{gateway_streams, service_streams};
+
+/// The longest name that a Service, and a label's value, may have.
+const LONGEST_NAME: usize = 63;
+
+/// A name that fits where Kubernetes permits 63 characters: one that is longer ends in a digest of the whole.
+pub fn fitting(name: &str) -> String {
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    // FNV-1a: it has to be the same in every version.
+    let digest = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let kept: String = name.chars().take(LONGEST_NAME - 9).collect();
+    format!("{}-{digest:08x}", kept.trim_end_matches(['-', '.']))
+}
 
 /// The controller that GatewayClasses of the mesh name; Istio's.
 pub const CONTROLLER: &str = "istio.io/gateway-controller";

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::compile::gateway_api::GATEWAY_NAME;
 use crate::compile::gateway_api::status::deployment_name;
+use crate::compile::gateway_api::{GATEWAY_NAME, fitting};
 use crate::resources::Object;
 use crate::resources::gateway_api::Gateway;
 
@@ -25,14 +25,15 @@ pub(super) fn is_asked_for(gateway: &Object<Gateway>) -> bool {
 pub(super) fn objects(gateway: &Object<Gateway>, opened: &BTreeMap<u16, String>) -> Vec<Value> {
     let name = deployment_name(gateway);
     let namespace = gateway.meta.namespace.as_str();
-    let selector = json!({GATEWAY_NAME: gateway.meta.name});
+    let own_name = fitting(&gateway.meta.name);
+    let selector = json!({GATEWAY_NAME: own_name});
     let infrastructure = gateway.spec.infrastructure.as_ref();
     let mut labels: BTreeMap<&str, &str> = infrastructure
         .iter()
         .flat_map(|asked| &asked.labels)
         .map(|(key, value)| (key.as_str(), value.as_str()))
         .collect();
-    labels.insert(GATEWAY_NAME, &gateway.meta.name);
+    labels.insert(GATEWAY_NAME, &own_name);
     labels.insert("gateway.networking.k8s.io/gateway-class-name", gateway.spec.gateway_class_name.as_str());
     let annotations: BTreeMap<&str, &str> = infrastructure
         .iter()

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{condition, holds, proxies};
 use crate::compile::gateway_api::attach::{Conflict, Entry, SetFault, Speech, attachments, takes_kind};
+use crate::compile::gateway_api::frontend::clients;
 use crate::compile::gateway_api::listeners::certificate;
 use crate::compile::gateway_api::{GROUP, Route, is_granted};
 use crate::compile::world::World;
@@ -27,6 +28,10 @@ pub(super) fn status(world: &World, entry: &Entry<'_>, conflict: Option<Conflict
             condition("Accepted", Err("UnsupportedProtocol"), &message, generation)
         }
         (Some(_), Some(conflict)) => condition("Accepted", Err(conflict.as_str()), sentence(conflict), generation),
+        (Some(speech), None) if has_no_authority(world, entry, speech) => {
+            let message = "nobody vouches for its clients, so none is served";
+            condition("Accepted", Err("NoValidCACertificate"), message, generation)
+        }
         (Some(_), None) => condition("Accepted", Ok("Accepted"), "it is served", generation),
     };
     let resolved = match unresolved(world, entry, speech) {
@@ -62,12 +67,21 @@ fn sentence(conflict: Conflict) -> &'static str {
     }
 }
 
-/// The Secret that cannot be used: why, in a word and in a sentence.
+fn has_no_authority(world: &World, entry: &Entry<'_>, speech: Speech) -> bool {
+    clients(world, entry, speech).is_some_and(|checked| checked.authorities.is_none())
+}
+
+/// What a listener names and cannot be used: why, in a word and in a sentence.
 fn unresolved(world: &World, entry: &Entry<'_>, speech: Option<Speech>) -> Option<(&'static str, String)> {
+    let speech = speech.filter(|speech| speech.has_certificates())?;
+    certificate_fault(world, entry).or_else(|| {
+        let (fault, reference) = clients(world, entry, speech)?.faults.into_iter().next()?;
+        Some((fault.as_str(), format!("{} {} {}", reference.kind, reference.name, fault.sentence())))
+    })
+}
+
+fn certificate_fault(world: &World, entry: &Entry<'_>) -> Option<(&'static str, String)> {
     let references = entry.listener.tls.as_ref().map_or(&[][..], |tls| &tls.certificate_refs);
-    if !speech.is_some_and(Speech::has_certificates) {
-        return None;
-    }
     references.iter().find_map(|reference| {
         let own = entry.namespace();
         let namespace = reference.namespace.as_ref().map_or(own, |namespace| namespace.as_str());

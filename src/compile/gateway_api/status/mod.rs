@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::attach::{Entry, allows, entries, gateway_of, sets};
-use super::{Route, is_own_class, own_gateways};
+use super::{Route, fitting, is_own_class, own_gateways};
 use crate::compile::world::World;
 use crate::model::Health;
 use crate::resources::gateway_api::gateway::{Gateway, ListenerSet};
@@ -75,6 +75,7 @@ pub fn statuses(world: &World) -> Vec<Said> {
             .map(|(entry, conflict)| (entry, listener::status(world, &entry, conflict)))
             .collect();
         let sets: Vec<(&Arc<Object<ListenerSet>>, Value)> = sets(world, gateway)
+            .into_iter()
             .map(|set| {
                 let own = listeners.iter().filter(|(entry, _)| entry.set.is_some_and(|of| Arc::ptr_eq(of, set)));
                 let own: Vec<&Value> = own.map(|(_, status)| status).collect();
@@ -119,6 +120,8 @@ pub const SUPPORTED_FEATURES: &[&str] = &[
     "GRPCRoute",
     "GRPCRouteNamedRouteRule",
     "Gateway",
+    "GatewayAddressEmpty",
+    "GatewayFrontendClientCertificateValidation",
     "GatewayHTTPListenerIsolation",
     "GatewayInfrastructurePropagation",
     "GatewayPort8080",
@@ -163,7 +166,7 @@ pub fn service_host(world: &World, gateway: &Object<Gateway>) -> String {
 
 /// Name of what is deployed for a Gateway: Istio's.
 pub fn deployment_name(gateway: &Object<Gateway>) -> String {
-    format!("{}-{}", gateway.meta.name, gateway.spec.gateway_class_name)
+    fitting(&format!("{}-{}", gateway.meta.name, gateway.spec.gateway_class_name))
 }
 
 /// Whether some proxy of a Gateway is ready; and what to say if none is.
@@ -181,7 +184,13 @@ fn gateway_status(world: &World, gateway: &Object<Gateway>, listeners: &[&Value]
     let generation = gateway.meta.generation;
     let host = service_host(world, gateway);
     let valid = |listener: &&Value| holds(listener, "Accepted");
+    let parameters = gateway.spec.infrastructure.as_ref().and_then(|asked| asked.parameters_ref.as_ref());
+    let unknown = parameters.filter(|named| named.kind.as_str() != "ConfigMap" || !named.group.as_str().is_empty());
     let accepted = match (listeners.iter().all(valid), listeners.iter().any(valid)) {
+        _ if let Some(named) = unknown => {
+            let message = format!("infrastructure.parametersRef: {} {} is none of the mesh's", named.kind, named.name);
+            condition("Accepted", Err("InvalidParameters"), &message, generation)
+        }
         (true, _) => condition("Accepted", Ok("Accepted"), "the mesh serves it", generation),
         (false, some) => {
             let message = "one of its listeners is not served: see there";

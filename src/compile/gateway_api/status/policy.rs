@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::condition;
 use crate::compile::gateway_api::attach::attachments;
-use crate::compile::gateway_api::backend_tls::{AuthorityFault, authority, is_conflicted};
+use crate::compile::gateway_api::backend_tls::{AuthorityFault, is_conflicted, own_authority};
 use crate::compile::gateway_api::{CONTROLLER, GROUP, Route};
 use crate::compile::world::World;
 use crate::resources::Object;
@@ -23,7 +23,7 @@ pub(super) fn ancestors(world: &World, policy: &Object<BackendTLSPolicy>) -> Vec
     let own = policy.meta.namespace.as_str();
     let faults: Vec<(AuthorityFault, &str)> = references
         .iter()
-        .filter_map(|reference| Some((authority(world, own, reference).err()?, reference.name.as_str())))
+        .filter_map(|reference| Some((own_authority(world, policy, reference).err()?, reference.name.as_str())))
         .collect();
     let resolved = match faults.first() {
         None => condition("ResolvedRefs", Ok("ResolvedRefs"), "every authority is there", generation),
