@@ -50,7 +50,7 @@ const RESPONSE_TIME: Duration = Duration::from_secs(300);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Says in a refusal what a connection without a proxy would have met: `resolve` or `connect`.
-pub const REFUSAL: HeaderName = HeaderName::from_static("x-mesh-forward");
+pub const REFUSAL: HeaderName = HeaderName::from_static(crate::proxy::REFUSED_STEP);
 
 /// Who forwards for whom.
 pub(super) struct Forwarder {
