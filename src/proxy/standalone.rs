@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, Scope, World};
-use crate::model::{ClusterName, Labels, Listener, OutboundMode, Routes, Settings};
+use crate::model::{ClusterName, Labels, Listener, OutboundMode, Routes, Settings, Workload};
 use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory, RoutesInForce, cluster_names};
 
 /// A gateway that stands alone.
@@ -12,6 +12,8 @@ use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory
 /// It has no identity: it reaches workloads that take plaintext, and no others.
 pub struct Standalone {
     workload: GatewayWorkload,
+    /// The same, as endpoints know each other: where it is, its labels say.
+    own: Workload,
     /// What is known of endpoints from using them; it outlives a change.
     states: EndpointStates,
     directory: Directory,
@@ -28,16 +30,18 @@ impl Standalone {
     /// A gateway with these labels that stands in `namespace`.
     pub fn new(world: &World, namespace: &str, labels: Labels) -> Self {
         let scope = Scope::of_namespace(namespace);
+        let name: Arc<str> = "gateway".into();
+        let own = Workload::new(name.clone(), name.clone(), namespace.into(), name, labels.clone());
         let workload = GatewayWorkload { scope, labels, target_ports: Vec::new() };
         let mut states = EndpointStates::default();
-        let known = known(world, &workload, &mut states);
+        let known = known(world, &workload, &own, &mut states);
         let directory = Directory::fixed(FixedDirectory {
             settings: settings(world, &workload.scope),
             listeners: known.listeners,
             gateway_routes: known.routes,
             ..FixedDirectory::default()
         });
-        Self { workload, states, directory }
+        Self { workload, own, states, directory }
     }
 
     /// What it knows, now and after every change.
@@ -49,7 +53,7 @@ impl Standalone {
     /// still there is kept. Answers how many ports there are; a world without one changes nothing, because it is a slip of the
     /// pen more often than a wish.
     pub fn replace(&mut self, world: &World) -> usize {
-        let known = known(world, &self.workload, &mut self.states);
+        let known = known(world, &self.workload, &self.own, &mut self.states);
         let ports = known.listeners.len();
         if ports > 0 {
             self.directory.replace_gateway(settings(world, &self.workload.scope), known.listeners, known.routes);
@@ -71,12 +75,12 @@ fn settings(world: &World, scope: &Scope) -> Settings {
     }
 }
 
-fn known(world: &World, workload: &GatewayWorkload, states: &mut EndpointStates) -> Known {
+fn known(world: &World, workload: &GatewayWorkload, own: &Workload, states: &mut EndpointStates) -> Known {
     let mut known = Known { listeners: compile::listeners(world, workload), routes: Vec::new() };
     for listener in &known.listeners {
         for virtual_host in &listener.virtual_hosts {
             let routes = compile::gateway_routes(world, workload, listener.port, &virtual_host.host);
-            let clusters = clusters(world, workload, &routes, states);
+            let clusters = clusters(world, workload, own, &routes, states);
             let in_force = RoutesInForce::new(Arc::new(routes), clusters);
             known.routes.push((virtual_host.routes.clone(), Arc::new(in_force)));
         }
@@ -89,6 +93,7 @@ fn known(world: &World, workload: &GatewayWorkload, states: &mut EndpointStates)
 fn clusters(
     world: &World,
     workload: &GatewayWorkload,
+    own: &Workload,
     routes: &Routes,
     states: &mut EndpointStates,
 ) -> Vec<Arc<Cluster>> {
@@ -97,7 +102,7 @@ fn clusters(
         let service = compile::service_of(world, &workload.scope, &name.host)?;
         let policy = compile::traffic_policy(world, &workload.scope, service, true);
         let endpoints = compile::endpoints_of(world, service);
-        Cluster::assemble(name, service, &policy, endpoints, states, None)
+        Cluster::assemble(name, service, &policy, endpoints, states, Some(own), None)
     });
     assembled.collect()
 }

@@ -16,7 +16,7 @@ use crate::analyze::snapshot::Snapshot;
 use crate::compile::{Scope, World, routes};
 use crate::model::matching::{HeaderLookup, StringMatch};
 use crate::model::route::{Decision, HttpRule, RequestFacts, RequestMatch, Routes, decide};
-use crate::model::{AppProtocol, Resolution, Service, ServicePort};
+use crate::model::{AppProtocol, Resolution, Service, ServicePort, TrafficDistribution};
 use crate::resources::{Object, Provenance, VirtualService};
 
 /// A word that nobody writes.
@@ -70,6 +70,7 @@ fn compiled(object: &Object<VirtualService>) -> Option<Routes> {
         addresses: Vec::new(),
         ports: vec![ServicePort { number: PORT, name: "http".into(), protocol: AppProtocol::Http }],
         resolution: Resolution::Endpoints,
+        distribution: TrafficDistribution::Any,
         provenance: Provenance::new("Service", Arc::clone(&namespace), "any"),
     };
     let mut world = World::new("cluster.local", "istio-system");
