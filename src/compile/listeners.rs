@@ -192,6 +192,7 @@ pub fn gateway_routes(world: &World, workload: &GatewayWorkload, port: u16, host
     // Stable: within both parts the order stays.
     found.sort_by_key(|rule| rule.matches.is_empty());
     found.extend(gateway_api::gateway_rules(world, workload, port, host));
+    connections.extend(gateway_api::gateway_streams(world, workload, port, host));
     Routes { name: routes_name(&workload.scope, port, host), http: found, streams: connections }
 }
 

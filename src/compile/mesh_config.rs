@@ -139,6 +139,14 @@ fn texts_at<'v>(value: &'v Value, field: &str) -> Vec<&'v str> {
     value.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
+/// A whole number, which Protobuf's JSON also takes as a text, as Istio's guides write it.
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_u64(),
+    }
+}
+
 /// A provider of authorization decisions; `None` for one of something else.
 fn provider(entry: &Value) -> Result<Option<Provider>, String> {
     let (http, settings) = match (entry.get("envoyExtAuthzHttp"), entry.get("envoyExtAuthzGrpc")) {
@@ -151,7 +159,7 @@ fn provider(entry: &Value) -> Result<Option<Provider>, String> {
     let service = text_at(settings, "service").ok_or_else(|| format!("{name} names no service"))?;
     // `NAMESPACE/HOST` tells services of one host apart; hosts are fully qualified either way.
     let host = service.rsplit_once('/').map_or(service, |(_, host)| host).to_ascii_lowercase();
-    let port = settings.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+    let port = settings.get("port").and_then(number).and_then(|port| u16::try_from(port).ok());
     let port = port.filter(|port| *port > 0).ok_or_else(|| format!("{name}: port is none from 1 to 65535"))?;
     let timeout = match settings.get("timeout") {
         None | Some(Value::Null) => TIMEOUT,
@@ -163,11 +171,7 @@ fn provider(entry: &Value) -> Result<Option<Provider>, String> {
                 .ok_or_else(|| format!("{name}: timeout is no duration such as 5s"))?
         }
     };
-    let status = settings.get("statusOnError").and_then(|status| match status {
-        Value::String(text) => text.parse::<u64>().ok(),
-        other => other.as_u64(),
-    });
-    let status_on_error = match (settings.get("statusOnError"), status) {
+    let status_on_error = match (settings.get("statusOnError"), settings.get("statusOnError").and_then(number)) {
         (None, _) => STATUS_ON_ERROR,
         (Some(_), Some(status @ 400..=599)) => status as u16,
         (Some(_), _) => return Err(format!("{name}: statusOnError is none from 400 to 599")),
@@ -176,7 +180,7 @@ fn provider(entry: &Value) -> Result<Option<Provider>, String> {
     let body = settings.get("includeRequestBodyInCheck").filter(|body| body.is_object()).map(|body| CheckedBody {
         max_bytes: body
             .get("maxRequestBytes")
-            .and_then(Value::as_u64)
+            .and_then(number)
             .map_or(0, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         allow_partial: flag(body, "allowPartialMessage"),
         as_bytes: flag(body, "packAsBytes"),
@@ -244,7 +248,7 @@ mod tests {
         let config = MeshConfig::parse(
             "trustDomainAliases: [old.example.org]\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n\
              accessLogFile: /dev/stdout\nextensionProviders:\n- name: jaeger\n  zipkin: {service: z, port: 9411}\n\
-             - name: grpc\n  envoyExtAuthzGrpc: {service: shop/authz.shop.svc.cluster.local, port: 9000}\n\
+             - name: grpc\n  envoyExtAuthzGrpc: {service: shop/authz.shop.svc.cluster.local, port: '9000'}\n\
              - name: http\n  envoyExtAuthzHttp:\n    service: Authz.shop.svc.cluster.local\n    port: 8000\n    timeout: 1.5s\n\
              \x20   failOpen: true\n    statusOnError: '503'\n    pathPrefix: /check\n\
              \x20   includeRequestHeadersInCheck: [X-User, x-team-*]\n    includeAdditionalHeadersInCheck: {X-From: mesh}\n\

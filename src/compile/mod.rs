@@ -46,7 +46,7 @@ pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
 pub use mesh_config::{MeshConfig, MeshConfigError, annotation_demands_proxy_protocol};
 pub use names::{endpoints_of, qualify, resolve, service_of};
-pub use objects::{secret_entry, service};
+pub use objects::{AUTHORITIES_ENTRY, secret_entry, service};
 pub use policy::traffic_policy;
 pub use routes::routes;
 pub use sidecar::{Egress, destinations, scope};

@@ -54,6 +54,9 @@ pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> O
     })
 }
 
+/// The entry of a ConfigMap that holds certificates of authorities (specification of BackendTLSPolicy).
+pub const AUTHORITIES_ENTRY: &str = "ca.crt";
+
 /// An object that a world is made of: from a file, which tells its place, or from a cluster.
 #[derive(Clone, Copy)]
 struct Item<'d> {
@@ -126,6 +129,10 @@ impl World {
                 world.mesh = Arc::new(config);
                 continue;
             }
+            if let Some((name, authorities)) = authorities(document.value) {
+                world.authorities.insert(name, authorities);
+                continue;
+            }
             add(document, &mut world.service_entries)?;
             add(document, &mut world.workload_entries)?;
             if let Some(object) = read(document)? {
@@ -142,6 +149,11 @@ impl World {
             add(document, &mut world.edge_gateways)?;
             add(document, &mut world.http_routes)?;
             add(document, &mut world.grpc_routes)?;
+            add(document, &mut world.tls_routes)?;
+            add(document, &mut world.tcp_routes)?;
+            add(document, &mut world.udp_routes)?;
+            add(document, &mut world.listener_sets)?;
+            add(document, &mut world.backend_tls_policies)?;
             add(document, &mut world.reference_grants)?;
         }
         oldest_first(&mut world.service_entries);
@@ -156,6 +168,11 @@ impl World {
         oldest_first(&mut world.edge_gateways);
         oldest_first(&mut world.http_routes);
         oldest_first(&mut world.grpc_routes);
+        oldest_first(&mut world.tls_routes);
+        oldest_first(&mut world.tcp_routes);
+        oldest_first(&mut world.udp_routes);
+        oldest_first(&mut world.listener_sets);
+        oldest_first(&mut world.backend_tls_policies);
         oldest_first(&mut world.reference_grants);
         Ok(world)
     }
@@ -229,6 +246,16 @@ fn mesh_config(value: &Value, root_namespace: &str) -> Option<MeshConfig> {
             None
         }
     }
+}
+
+/// The certificates of authorities that a ConfigMap holds, and its name.
+fn authorities(value: &Value) -> Option<(SecretName, Arc<str>)> {
+    if value.get("kind")? != "ConfigMap" || value.get("apiVersion")? != "v1" {
+        return None;
+    }
+    let text = |path: &str| value.pointer(path).and_then(Value::as_str);
+    let name = (text("/metadata/namespace").unwrap_or("default").into(), text("/metadata/name")?.into());
+    Some((name, value.get("data")?.get(AUTHORITIES_ENTRY)?.as_str()?.into()))
 }
 
 /// Adds the document's object, if it is of this kind.

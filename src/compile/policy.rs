@@ -1,5 +1,6 @@
 //! The traffic policy of a service, from the DestinationRules that apply to it.
 
+use crate::compile::gateway_api;
 use crate::compile::locality;
 use crate::compile::mesh_config::MeshConfig;
 use crate::compile::origination::{self, Secrets};
@@ -15,7 +16,7 @@ use crate::resources::destination_rule::{
     ProxyProtocolVersion, SimpleBalancer,
 };
 use crate::resources::values::{self, ExportTo};
-use crate::resources::{DestinationRule, Object};
+use crate::resources::{DestinationRule, Object, Provenance};
 
 /// The policy of `service`, as clients of `scope` see it.
 ///
@@ -37,20 +38,36 @@ pub fn traffic_policy(world: &World, scope: &Scope, service: &Service, reads_sec
                 continue;
             }
             let levels = Levels { top, subset: subset.traffic_policy.as_ref(), ground };
+            let mut policies = levels.for_ports();
+            secure(world, service, &mut policies);
             subsets.push(Subset {
                 name: subset.name.as_str().into(),
                 labels: subset.labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
-                policies: levels.for_ports(),
+                policies,
                 provenance: object.provenance().with_rule(format!("subsets[{index}]")),
             });
         }
     }
-    TrafficPolicy {
-        host: service.host.clone(),
-        provenance: merged.first().map(|first| first.provenance()),
-        policies: own.for_ports(),
-        subsets,
+    let mut policies = own.for_ports();
+    let secured = secure(world, service, &mut policies);
+    let provenance = merged.first().map(|first| first.provenance()).or(secured);
+    TrafficPolicy { host: service.host.clone(), provenance, policies, subsets }
+}
+
+/// Has the Gateway API's policies say what is spoken to the ports for which no DestinationRule does; the first that has a say.
+fn secure(world: &World, service: &Service, policies: &mut PortPolicies) -> Option<Provenance> {
+    let mut by = None;
+    for port in &service.ports {
+        if policies.for_port(port.number).tls != UpstreamTls::Auto {
+            continue;
+        }
+        let Some((tls, provenance)) = gateway_api::backend_tls(world, service, port) else { continue };
+        let policy = ClusterPolicy { tls, ..policies.for_port(port.number).clone() };
+        policies.ports.retain(|(number, _)| *number != port.number);
+        policies.ports.push((port.number, policy));
+        by = by.or(Some(provenance));
     }
+    by
 }
 
 /// The DestinationRules that are merged for a service, oldest first.

@@ -66,7 +66,7 @@ pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
             rules
         }
     };
-    let streams = streams::of_service(world, &covering, service);
+    let streams = streams::of_service(world, scope, &covering, service);
     Routes { name: format!("{}/{}", scope.namespace, service.host).into(), http, streams }
 }
 

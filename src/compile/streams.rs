@@ -7,9 +7,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::compile::handling;
 use crate::compile::routes::{Entry, own_port, sharing};
-use crate::compile::world::World;
+use crate::compile::world::{Scope, World};
+use crate::compile::{gateway_api, handling};
 use crate::model::{
     AppProtocol, ClusterName, HostPattern, Service, ServicePort, StreamMatch, StreamRule, WeightedCluster,
 };
@@ -26,8 +26,14 @@ pub(super) enum Part {
     Tcp,
 }
 
-/// The rules for connections to a service: of these VirtualServices, in their order, and at the end to itself.
-pub(super) fn of_service(world: &World, covering: &[&Object<VirtualService>], service: &Service) -> Vec<StreamRule> {
+/// The rules for connections to a service: of these VirtualServices, in their order, then those of the Gateway API's routes, and
+/// at the end to itself.
+pub(super) fn of_service(
+    world: &World,
+    scope: &Scope,
+    covering: &[&Object<VirtualService>],
+    service: &Service,
+) -> Vec<StreamRule> {
     let ports: Vec<&ServicePort> = service.ports.iter().filter(|port| carries_streams(port)).collect();
     let mut found = Vec::new();
     for part in [Part::Tls, Part::Tcp] {
@@ -38,6 +44,8 @@ pub(super) fn of_service(world: &World, covering: &[&Object<VirtualService>], se
             }
         }
     }
+    let numbers: Vec<u16> = ports.iter().map(|port| port.number).collect();
+    found.extend(gateway_api::service_streams(world, scope, service, &numbers));
     found.extend(ports.iter().map(|port| to_itself(service, port.number)));
     found
 }

@@ -10,7 +10,10 @@ use crate::compile::mesh_config::MeshConfig;
 use crate::compile::sidecar::Egress;
 use crate::model::{Endpoints, Labels, PrivateKeyPem, Service};
 use crate::resources::authorization_policy::AuthorizationPolicy;
-use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
+use crate::resources::gateway_api::{
+    self, BackendTLSPolicy, GRPCRoute, GatewayClass, HTTPRoute, ListenerSet, ReferenceGrant, TCPRoute, TLSRoute,
+    UDPRoute,
+};
 use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
 use crate::resources::{
@@ -70,6 +73,16 @@ pub struct World {
     /// Oldest first.
     pub grpc_routes: Vec<Arc<Object<GRPCRoute>>>,
     /// Oldest first.
+    pub tls_routes: Vec<Arc<Object<TLSRoute>>>,
+    /// Oldest first.
+    pub tcp_routes: Vec<Arc<Object<TCPRoute>>>,
+    /// Oldest first.
+    pub udp_routes: Vec<Arc<Object<UDPRoute>>>,
+    /// Oldest first.
+    pub listener_sets: Vec<Arc<Object<ListenerSet>>>,
+    /// Oldest first.
+    pub backend_tls_policies: Vec<Arc<Object<BackendTLSPolicy>>>,
+    /// Oldest first.
     pub reference_grants: Vec<Arc<Object<ReferenceGrant>>>,
     /// Labels of namespaces, by name.
     pub namespaces: BTreeMap<Arc<str>, Labels>,
@@ -77,6 +90,8 @@ pub struct World {
     pub keys: BTreeMap<KeySource, Arc<str>>,
     /// Secrets that hold what gateways need for TLS, by (namespace, name).
     pub secrets: BTreeMap<(Arc<str>, Arc<str>), Arc<TlsSecret>>,
+    /// Certificates of authorities that ConfigMaps hold (`ca.crt`), as PEM, by (namespace, name).
+    pub authorities: BTreeMap<(Arc<str>, Arc<str>), Arc<str>>,
 }
 
 /// What a Secret holds for TLS: Kubernetes' names (`tls.crt`, `tls.key`, `ca.crt`), or Istio's (`cert`, `key`, `cacert`).
@@ -122,10 +137,16 @@ impl World {
             edge_gateways: Vec::new(),
             http_routes: Vec::new(),
             grpc_routes: Vec::new(),
+            tls_routes: Vec::new(),
+            tcp_routes: Vec::new(),
+            udp_routes: Vec::new(),
+            listener_sets: Vec::new(),
+            backend_tls_policies: Vec::new(),
             reference_grants: Vec::new(),
             namespaces: BTreeMap::new(),
             keys: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            authorities: BTreeMap::new(),
         }
     }
 }

@@ -104,6 +104,7 @@ async fn mesh() -> Mesh {
         root_namespace: "istio-system".into(),
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
+        candidate: None,
     };
     let plane = ControlPlane::start(options, token.clone());
     let mut items = vec![subsets(), canary(10)];

@@ -274,6 +274,10 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("Gateway.gateway.networking.k8s.io", gateway_api::GATEWAY),
     ("HTTPRoute.gateway.networking.k8s.io", gateway_api::HTTP_ROUTE),
     ("GRPCRoute.gateway.networking.k8s.io", gateway_api::GRPC_ROUTE),
+    ("TLSRoute.gateway.networking.k8s.io", gateway_api::TLS_ROUTE),
+    ("TCPRoute.gateway.networking.k8s.io", gateway_api::TCP_ROUTE),
+    ("ListenerSet.gateway.networking.k8s.io", gateway_api::LISTENER_SET),
+    ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::BACKEND_TLS),
     ("ReferenceGrant.gateway.networking.k8s.io", gateway_api::REFERENCE_GRANT),
     ("TLSRoute.gateway.networking.k8s.io", &[]),
     ("TCPRoute.gateway.networking.k8s.io", &[]),
@@ -431,11 +435,11 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     ("Gateway.gateway.networking.k8s.io", gateway_api::NOT_OF_GATEWAY),
     ("HTTPRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_HTTP_ROUTE),
     ("GRPCRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_GRPC_ROUTE),
-    ("TLSRoute.gateway.networking.k8s.io", gateway_api::STREAM),
-    ("TCPRoute.gateway.networking.k8s.io", gateway_api::STREAM),
+    ("TLSRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_STREAM),
+    ("TCPRoute.gateway.networking.k8s.io", gateway_api::NOT_OF_STREAM),
     ("UDPRoute.gateway.networking.k8s.io", gateway_api::DATAGRAM),
-    ("ListenerSet.gateway.networking.k8s.io", gateway_api::LISTENER_SET),
-    ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::BACKEND_TLS),
+    ("ListenerSet.gateway.networking.k8s.io", gateway_api::NOT_OF_LISTENER_SET),
+    ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::NOT_OF_BACKEND_TLS),
 ];
 
 const WASM: &[Row] = &[

@@ -12,8 +12,13 @@ pub(super) const GATEWAY: &[&str] = &[
     "spec.listeners[].name",
     "spec.listeners[].hostname",
     "spec.listeners[].port",
+    "spec.listeners[].tls.mode",
     "spec.listeners[].tls.certificateRefs",
     "spec.listeners[].allowedRoutes",
+    "spec.allowedListeners",
+    "spec.tls.frontend.default.validation.caCertificateRefs",
+    "spec.tls.frontend.perPort[].port",
+    "spec.tls.frontend.perPort[].tls.validation.caCertificateRefs",
     "spec.infrastructure.labels",
     "spec.infrastructure.annotations",
 ];
@@ -21,23 +26,27 @@ pub(super) const GATEWAY: &[&str] = &[
 pub(super) const NOT_OF_GATEWAY: &[Row] = &[
     Row {
         path: "spec.listeners[].protocol",
-        when: When::Not(&["HTTP", "HTTPS"]),
-        consequence: Consequence::Warning,
-        instead: "the port is not opened",
-    },
-    Row {
-        path: "spec.listeners[].tls.mode",
-        when: When::Not(&["Terminate"]),
+        when: When::Not(&["HTTP", "HTTPS", "TLS", "TCP"]),
         consequence: Consequence::Warning,
         instead: "the port is not opened",
     },
     warn("spec.listeners[].tls.options", "the mesh's own settings of TLS hold"),
     warn("spec.addresses", "the gateway has the address that its Service gets"),
     warn("spec.infrastructure.parametersRef", "the gateway has the mesh's own settings"),
-    warn("spec.allowedListeners", "no ListenerSet adds listeners"),
     warn("spec.defaultScope", "only routes that name the gateway attach"),
     refuse("spec.tls.backend", "the gateway would show backends no certificate"),
-    refuse("spec.tls.frontend", "clients would not be checked"),
+    Row {
+        path: "spec.tls.frontend.default.validation.mode",
+        when: When::Not(&["AllowValidOnly"]),
+        consequence: Consequence::Refused,
+        instead: "clients that nobody vouches for would be turned away",
+    },
+    Row {
+        path: "spec.tls.frontend.perPort[].tls.validation.mode",
+        when: When::Not(&["AllowValidOnly"]),
+        consequence: Consequence::Refused,
+        instead: "clients that nobody vouches for would be turned away",
+    },
 ];
 
 /// What of a rule of a route is in force, and what is not, for HTTP and gRPC alike.
@@ -115,10 +124,34 @@ pub(super) const NOT_OF_GRPC_ROUTE: &[Row] = &[
 
 pub(super) const REFERENCE_GRANT: &[&str] = &["spec.from", "spec.to"];
 
-pub(super) const STREAM: &[Row] = &[warn("kind", "connections go where they would without it")];
+pub(super) const TLS_ROUTE: &[&str] = &["spec.parentRefs", "spec.hostnames", "spec.rules"];
+
+pub(super) const TCP_ROUTE: &[&str] = &["spec.parentRefs", "spec.rules"];
+
+pub(super) const NOT_OF_STREAM: &[Row] = &[warn("spec.useDefaultGateways", NO_DEFAULT)];
 
 pub(super) const DATAGRAM: &[Row] = &[warn("kind", "the mesh routes no datagrams")];
 
-pub(super) const LISTENER_SET: &[Row] = &[warn("kind", "its listeners are not added to the Gateway")];
+pub(super) const LISTENER_SET: &[&str] = &[
+    "spec.parentRef",
+    "spec.listeners[].name",
+    "spec.listeners[].hostname",
+    "spec.listeners[].port",
+    "spec.listeners[].tls.mode",
+    "spec.listeners[].tls.certificateRefs",
+    "spec.listeners[].allowedRoutes",
+];
 
-pub(super) const BACKEND_TLS: &[Row] = &[refuse("kind", "connections to the backend would not be secured this way")];
+pub(super) const NOT_OF_LISTENER_SET: &[Row] = &[
+    Row {
+        path: "spec.listeners[].protocol",
+        when: When::Not(&["HTTP", "HTTPS", "TLS", "TCP"]),
+        consequence: Consequence::Warning,
+        instead: "the port is not opened",
+    },
+    warn("spec.listeners[].tls.options", "the mesh's own settings of TLS hold"),
+];
+
+pub(super) const BACKEND_TLS: &[&str] = &["spec.targetRefs", "spec.validation"];
+
+pub(super) const NOT_OF_BACKEND_TLS: &[Row] = &[warn("spec.options", "the mesh's own settings of TLS hold")];

@@ -217,7 +217,7 @@ fn what_is_not_secured_is_refused_at_the_door() {
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "a"},
         "spec": {
             "gatewayClassName": "istio", "listeners": [{"name": "a", "port": 80, "protocol": "HTTP"}],
-            "tls": {"frontend": {"default": {}}},
+            "tls": {"backend": {"clientCertificateRef": {"name": "a"}}},
         },
     });
     let findings = validate(kinds::of(&object).unwrap(), &object);

@@ -1,5 +1,6 @@
 //! The Gateway API on the built-in runtime: Istio's own sample files, unmodified. Skipped where they, or kubectl, are not at hand.
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -72,5 +73,62 @@ fn bookinfo_is_served_by_a_gateway_of_the_gateway_api() {
     });
     eventually("nothing is said of the route any more", || {
         conditions(&runtime, "httproutes", "bookinfo", "/status/parents/0/conditions").is_empty().then_some(())
+    });
+}
+
+#[test]
+fn connections_and_added_listeners_are_served_on_a_gateways_own_address() {
+    let Some(echo) = sample("tcp-echo/tcp-echo.yaml") else { return };
+    let runtime = Runtime::start(&[]);
+    runtime.kubectl_ok(&["label", "namespace", "default", "istio-injection=enabled"], None);
+    apply(&runtime, &echo);
+    let objects = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: front}
+spec:
+  gatewayClassName: istio
+  allowedListeners: {namespaces: {from: Same}}
+  listeners: [{name: http, port: 8080, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: more}
+spec:
+  parentRef: {name: front}
+  listeners: [{name: raw, port: 31400, protocol: TCP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: {name: echo}
+spec:
+  parentRefs: [{name: more, kind: ListenerSet}]
+  rules: [{backendRefs: [{name: tcp-echo, port: 9000}]}]
+";
+    runtime.kubectl_ok(&["apply", "-f", "-"], Some(objects)).unwrap();
+    eventually("the ListenerSet is in force", || {
+        let found = conditions(&runtime, "listenersets", "more", "/status/conditions");
+        (found == ["Accepted=True", "Programmed=True"]).then_some(())
+    });
+    eventually("the route is attached", || {
+        let found = conditions(&runtime, "tcproutes", "echo", "/status/parents/0/conditions");
+        (found == ["Accepted=True", "ResolvedRefs=True"]).then_some(())
+    });
+    let pods = [
+        "get",
+        "pods",
+        "-l",
+        "gateway.networking.k8s.io/gateway-name=front",
+        "-o",
+        "jsonpath={.items[0].status.podIP}",
+    ];
+    eventually("a connection is carried", || {
+        let address = runtime.kubectl_ok(&pods, None)?;
+        let mut stream = std::net::TcpStream::connect((address.trim(), 31400)).ok()?;
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).ok()?;
+        stream.write_all(b"world\n").ok()?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).ok()?;
+        (&answer == b"hello world\n").then_some(())
     });
 }

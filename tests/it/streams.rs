@@ -29,7 +29,8 @@ fn free_port() -> u16 {
 fn gateway(files: &Path, config: &str, ports: usize) -> (Running, Vec<String>) {
     std::fs::write(files.join("mesh.yaml"), config).unwrap();
     let mut command = Command::new(MESH);
-    command.args(["proxy", "--local", "-n", "default", "-f"]).arg(files.join("mesh.yaml"));
+    command.args(["proxy", "--local", "-n", "default", "--labels", "gateway.networking.k8s.io/gateway-name=edge"]);
+    command.arg("-f").arg(files.join("mesh.yaml"));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap());
     let running = Running(child);
@@ -227,4 +228,99 @@ fn tls_is_begun_with_a_server_outside_and_never_without_believing_it() {
     // Without it nobody whom this machine believes vouches for the server.
     let answer = ask("");
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+}
+
+/// A Gateway of the Gateway API.
+fn edge(listeners: &str) -> String {
+    gateway_api("Gateway", "edge", &format!("{{gatewayClassName: istio, listeners: [{listeners}]}}"))
+}
+
+fn gateway_api(kind: &str, name: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: default}}\nspec: {spec}\n"
+    )
+}
+
+#[test]
+fn a_tls_route_passes_connections_on_and_a_tcp_route_takes_the_rest() {
+    let authority = Authority::new();
+    let Some(a) = authority.server("a.example.com") else {
+        eprintln!("skipped: there is no openssl");
+        return;
+    };
+    let (tls, tcp) = (free_port(), free_port());
+    let config = edge(&format!(
+        "{{name: tls, port: {tls}, protocol: TLS, hostname: '*.example.com', tls: {{mode: Passthrough}}}},
+         {{name: tcp, port: {tcp}, protocol: TCP}}"
+    )) + &gateway_api(
+        "TLSRoute",
+        "a",
+        "{parentRefs: [{name: edge}], hostnames: [a.example.com], rules: [{backendRefs: [{name: a, port: 443}]}]}",
+    ) + &gateway_api(
+        "TCPRoute",
+        "one",
+        "{parentRefs: [{name: edge, sectionName: tcp}], rules: [{backendRefs: [{name: one, port: 443}]}]}",
+    ) + &service("a", "tls", a.1)
+        + &service("one", "tcp", greeter("one"));
+    let (_gateway, _) = gateway(authority.files.path(), &config, 2);
+    let address = SocketAddr::from(([127, 0, 0, 1], tls));
+    let (good, said) = authority.curl("a.example.com", address);
+    assert!(good && said.contains("HTTP/1.0 200"), "{said}");
+    let (good, said) = authority.curl("b.example.com", address);
+    assert!(!good, "{said}");
+    let mut stream = TcpStream::connect(("127.0.0.1", tcp)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut name = [0; 3];
+    stream.read_exact(&mut name).unwrap();
+    assert_eq!(&name, b"one");
+}
+
+#[test]
+fn a_policy_about_backends_has_the_gateway_begin_tls_and_check_the_server() {
+    let authority = Authority::new();
+    let Some(server) = authority.server("a.example.com") else {
+        eprintln!("skipped: there is no openssl");
+        return;
+    };
+    let pem: String = authority.issuer.pem().lines().map(|line| format!("    {line}\n")).collect();
+    let ask = |validation: &str| {
+        let port = free_port();
+        let config = edge(&format!("{{name: http, port: {port}, protocol: HTTP}}"))
+            + &gateway_api(
+                "HTTPRoute",
+                "a",
+                "{parentRefs: [{name: edge}], rules: [{backendRefs: [{name: a, port: 443}]}]}",
+            )
+            + &gateway_api(
+                "BackendTLSPolicy",
+                "a",
+                &format!(
+                    "{{targetRefs: [{{group: '', kind: Service, name: a, sectionName: http}}], validation: {{{validation}}}}}"
+                ),
+            )
+            + &format!(
+                "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: roots, namespace: default}}\ndata:\n  ca.crt: |\n{pem}"
+            )
+            + &service("a", "http", server.1);
+        let (_gateway, _) = gateway(authority.files.path(), &config, 1);
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: any.org\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let roots = "caCertificateRefs: [{group: '', kind: ConfigMap, name: roots}]";
+    let answer = ask(&format!("hostname: a.example.com, {roots}"));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("s_server"), "{answer}");
+    let named =
+        format!("hostname: b.example.com, {roots}, subjectAltNames: [{{type: Hostname, hostname: a.example.com}}]");
+    assert!(ask(&named).starts_with("HTTP/1.1 200"));
+    for wrong in [
+        format!("hostname: b.example.com, {roots}"),
+        "hostname: a.example.com, wellKnownCACertificates: System".to_owned(),
+        "hostname: a.example.com, caCertificateRefs: [{group: '', kind: ConfigMap, name: gone}]".to_owned(),
+    ] {
+        assert!(ask(&wrong).starts_with("HTTP/1.1 503"), "{wrong}");
+    }
 }

@@ -67,6 +67,10 @@ fn world(snapshot: &Snapshot) -> World {
     world.edge_gateways = sound(snapshot);
     world.http_routes = sound(snapshot);
     world.grpc_routes = sound(snapshot);
+    world.tls_routes = sound(snapshot);
+    world.tcp_routes = sound(snapshot);
+    world.udp_routes = sound(snapshot);
+    world.listener_sets = sound(snapshot);
     world.reference_grants = sound(snapshot);
     world
 }

@@ -1,29 +1,28 @@
 //! HTTPRoute and GRPCRoute as rules, in the order in which they are asked.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::listeners::{of_workload, target_port};
-use super::{Route, attached, is_granted, parent_gateway};
+use super::backend::{Target, target};
+use super::listeners::{places, service_ports};
 use crate::compile::handling::path_text;
 use crate::compile::listeners::GatewayWorkload;
 use crate::compile::world::{Scope, World};
 use crate::model::matching::WholeMatch;
 use crate::model::{
-    Action, ClusterName, Cors, DirectResponse, Handling, HeaderChanges, HeaderEdits, HostPattern, HttpRule, Mirror,
-    PathRewrite, Redirect, RedirectPath, RedirectPort, RequestMatch, RetryCondition, RetryPolicy, Rewrite, Service,
-    Share, StringMatch, Substitution, WeightedCluster,
+    Action, Cors, DirectResponse, Handling, HeaderChanges, HeaderEdits, HostPattern, HttpRule, Mirror, PathRewrite,
+    Redirect, RedirectPath, RedirectPort, RequestMatch, RetryCondition, RetryPolicy, Rewrite, Service, Share,
+    StringMatch, Substitution, WeightedCluster,
 };
 use crate::resources::Object;
 use crate::resources::gateway_api::filter::{self, HeaderFilter};
-use crate::resources::gateway_api::gateway::Gateway;
-use crate::resources::gateway_api::grpc_route::{GrpcBackendRef, GrpcMethodMatch, GrpcRouteFilter, GrpcRouteMatch};
+use crate::resources::gateway_api::grpc_route::{
+    GrpcBackendRef, GrpcMethodMatch, GrpcRouteFilter, GrpcRouteMatch, GrpcRouteRule,
+};
 use crate::resources::gateway_api::http_route::{
     CorsFilter, HttpBackendRef, HttpRetry, HttpRouteFilter, HttpRouteMatch, HttpRouteRule, PathMatch, PathMatchType,
     PathModifier, PathModifierType, RequestRedirect, Scheme, UrlRewrite, ValueMatchType,
 };
-use crate::resources::gateway_api::text::{Group, KindName, Namespace};
 use crate::resources::gateway_api::{GRPCRoute, HTTPRoute};
 
 /// How specific a match is: the greater is asked first. Kind and length of the path, whether there is a method, how many headers
@@ -41,46 +40,15 @@ pub(in crate::compile) fn gateway_rules(
     host: &HostPattern,
 ) -> Vec<HttpRule> {
     let mut found = Vec::new();
-    for gateway in of_workload(world, workload) {
-        let at = At { workload, gateway, port, host };
-        at.collect(world, &world.http_routes, &mut found, |route, number| http_rules(world, route, number));
-        at.collect(world, &world.grpc_routes, &mut found, |route, _| grpc_rules(world, route));
-    }
-    in_order(found)
-}
-
-/// A host of a port of a Gateway.
-struct At<'a> {
-    workload: &'a GatewayWorkload,
-    gateway: &'a Arc<Object<Gateway>>,
-    port: u16,
-    host: &'a HostPattern,
-}
-
-impl At<'_> {
-    fn collect<T: Route>(
-        &self,
-        world: &World,
-        routes: &[Arc<Object<T>>],
-        found: &mut Vec<Ranked>,
-        rules: impl Fn(&Object<T>, Option<u16>) -> Vec<Ranked>,
-    ) {
-        for route in routes {
-            let number = route.spec.parents().iter().find_map(|parent| {
-                let own = parent_gateway(world, parent, &route.meta.namespace);
-                let gateway = own.filter(|named| Arc::ptr_eq(named, self.gateway))?;
-                let listeners = attached(world, gateway, route, parent).ok()?;
-                listeners.into_iter().find_map(|(index, hosts)| {
-                    let listener = gateway.spec.listeners.get(index)?;
-                    let is_here = target_port(self.workload, listener) == self.port && hosts.contains(self.host);
-                    is_here.then(|| listener.port.get())
-                })
-            });
-            if number.is_some() {
-                found.extend(rules(route, number));
-            }
+    for place in places(world, workload, port, host) {
+        for (route, number) in place.routes(world, &world.http_routes) {
+            found.extend(http_rules(world, route, Some(number)));
+        }
+        for (route, _) in place.routes(world, &world.grpc_routes) {
+            found.extend(grpc_rules(world, route));
         }
     }
+    in_order(found)
 }
 
 /// The rules that routes have for a service, as clients of `scope` see them, and the ports that they are for; none where no
@@ -110,25 +78,6 @@ pub(in crate::compile) fn service_rules(world: &World, scope: &Scope, service: &
         }
     }
     (Vec::new(), Vec::new())
-}
-
-/// The ports of a service that a route is attached to.
-pub(super) fn service_ports<T: Route>(route: &Object<T>, service: &Service) -> Vec<u16> {
-    let mut ports: Vec<u16> = Vec::new();
-    for parent in route.spec.parents() {
-        let is_it = matches!(parent.group(), "" | "core")
-            && parent.kind() == "Service"
-            && parent.name.as_str() == &*service.name
-            && parent.namespace(&route.meta.namespace) == &*service.namespace;
-        let named = service.ports.iter().filter(|port| {
-            parent.port.is_none_or(|number| number.get() == port.number)
-                && parent.section_name.as_ref().is_none_or(|name| name.as_str() == &*port.name)
-        });
-        ports.extend(named.filter(|_| is_it).map(|port| port.number));
-    }
-    ports.sort_unstable();
-    ports.dedup();
-    ports
 }
 
 /// The same rules for requests to one port.
@@ -199,38 +148,6 @@ struct Backend<'a> {
     filters: Filters<'a>,
 }
 
-/// What a backend reference names.
-pub(super) struct Target<'a> {
-    pub(super) group: Option<&'a Group>,
-    pub(super) kind: Option<&'a KindName>,
-    pub(super) name: &'a str,
-    pub(super) namespace: Option<&'a Namespace>,
-    pub(super) port: Option<u16>,
-}
-
-/// Why requests do not get to a backend; the reasons' names are the Gateway API's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BackendFault {
-    /// It is no Service.
-    InvalidKind,
-    /// It is in another namespace, and nothing there permits it.
-    RefNotPermitted,
-    /// There is no such Service, or it has no such port.
-    BackendNotFound,
-}
-
-macro_rules! target {
-    ($reference:expr) => {
-        Target {
-            group: $reference.group.as_ref(),
-            kind: $reference.kind.as_ref(),
-            name: $reference.name.as_str(),
-            namespace: $reference.namespace.as_ref(),
-            port: $reference.port.map(|port| port.get()),
-        }
-    };
-}
-
 impl<'a> From<&'a HttpBackendRef> for Backend<'a> {
     fn from(backend: &'a HttpBackendRef) -> Self {
         Self { target: target!(backend), weight: backend.weight, filters: Filters::of_http(&backend.filters) }
@@ -243,45 +160,28 @@ impl<'a> From<&'a GrpcBackendRef> for Backend<'a> {
     }
 }
 
-impl Target<'_> {
-    /// The cluster that requests of a route of `kind` in `own` go to.
-    pub(super) fn cluster(&self, world: &World, kind: &str, own: &str) -> Result<ClusterName, BackendFault> {
-        let namespace = self.namespace.map_or(own, |namespace| namespace.as_str());
-        let group = self.group.map_or("", |group| group.as_str());
-        let host: Arc<str> = match (group, self.kind.map_or("Service", |kind| kind.as_str())) {
-            ("" | "core", "Service") => format!("{}.{namespace}.svc.{}", self.name, world.domain).into(),
-            // Istio's way to name a host that is no Service of Kubernetes.
-            ("networking.istio.io", "Hostname") => self.name.into(),
-            _ => return Err(BackendFault::InvalidKind),
-        };
-        let to = if group == "networking.istio.io" { (group, "Hostname") } else { ("", "Service") };
-        if !is_granted(world, kind, own, to, namespace, self.name) {
-            return Err(BackendFault::RefNotPermitted);
-        }
-        let port = self.port.ok_or(BackendFault::BackendNotFound)?;
-        match world.services.get(&host) {
-            Some(service) if service.port(port).is_some() => Ok(ClusterName { host, port, subset: None }),
-            _ => Err(BackendFault::BackendNotFound),
-        }
+/// Every backend that requests may go to, copies of them included.
+pub(super) fn http_backends(rules: &[HttpRouteRule]) -> Vec<Target<'_>> {
+    let mut found = Vec::new();
+    for rule in rules {
+        found.extend(rule.backend_refs.iter().map(|backend| target!(backend)));
+        let filters = rule.filters.iter().chain(rule.backend_refs.iter().flat_map(|backend| &backend.filters));
+        let mirrors = filters.filter_map(|filter| filter.request_mirror.as_ref());
+        found.extend(mirrors.map(|mirror| target!(mirror.backend_ref)));
     }
-}
-
-/// Every backend of a route that its requests may go to, with what is in the way; for the route's status.
-pub(super) fn http_backends<'a>(route: &'a HTTPRoute) -> impl Iterator<Item = Target<'a>> {
-    let mirrors = |filters: &'a [HttpRouteFilter]| filters.iter().filter_map(|filter| filter.request_mirror.as_ref());
-    route.rules.iter().flat_map(move |rule| {
-        let own = rule.backend_refs.iter().map(|backend| target!(backend));
-        own.chain(mirrors(&rule.filters).map(|mirror| target!(mirror.backend_ref)))
-    })
+    found
 }
 
 /// The same of a GRPCRoute.
-pub(super) fn grpc_backends<'a>(route: &'a GRPCRoute) -> impl Iterator<Item = Target<'a>> {
-    let mirrors = |filters: &'a [GrpcRouteFilter]| filters.iter().filter_map(|filter| filter.request_mirror.as_ref());
-    route.rules.iter().flat_map(move |rule| {
-        let own = rule.backend_refs.iter().map(|backend| target!(backend));
-        own.chain(mirrors(&rule.filters).map(|mirror| target!(mirror.backend_ref)))
-    })
+pub(super) fn grpc_backends(rules: &[GrpcRouteRule]) -> Vec<Target<'_>> {
+    let mut found = Vec::new();
+    for rule in rules {
+        found.extend(rule.backend_refs.iter().map(|backend| target!(backend)));
+        let filters = rule.filters.iter().chain(rule.backend_refs.iter().flat_map(|backend| &backend.filters));
+        let mirrors = filters.filter_map(|filter| filter.request_mirror.as_ref());
+        found.extend(mirrors.map(|mirror| target!(mirror.backend_ref)));
+    }
+    found
 }
 
 /// A route's rule, as far as both kinds have it.
@@ -310,12 +210,7 @@ impl Common<'_> {
             let weight = u32::try_from(backend.weight.unwrap_or(1)).ok().filter(|weight| *weight > 0)?;
             let found = backend.target.cluster(self.world, self.kind, self.namespace);
             usable |= found.is_ok();
-            // Its share fails, and does not fall to the others: the host is one that can never be (RFC 6761).
-            let cluster = found.unwrap_or_else(|_| ClusterName {
-                host: format!("{}.invalid", backend.target.name).into(),
-                port: backend.target.port.unwrap_or(80),
-                subset: None,
-            });
+            let cluster = found.unwrap_or_else(|_| backend.target.nowhere());
             Some(WeightedCluster { headers: backend.filters.headers(), ..WeightedCluster::new(cluster, weight) })
         });
         let shares: Vec<WeightedCluster> = shares.collect();

@@ -1,32 +1,59 @@
 //! The Gateway API compiled into the same model: what attaches to what, and who permits it.
 //!
-//! A Gateway whose class is the mesh's gets listeners ([`listeners`]); HTTPRoute and GRPCRoute become rules of a listener's host
-//! or of a service ([`http`]). What became of each object, [`status`] says from the same answers, so that a status cannot
-//! claim what is not in force.
+//! A Gateway whose class is the mesh's gets listeners ([`listeners`]), its own and those of the ListenerSets that it allows
+//! ([`attach`]); HTTPRoute and GRPCRoute become rules of a listener's host or of a service ([`http`]), TLSRoute and TCPRoute
+//! rules for connections ([`streams`]), BackendTLSPolicy the TLS of a service's clients ([`backend_tls`]). What became of each
+//! object, [`status`] says from the same answers, so that a status cannot claim what is not in force.
 //!
 //! The rules are the Gateway API's: a route attaches where the listener's `allowedRoutes` and both sides' hosts permit it; what
 //! is in another namespace is reached with a ReferenceGrant alone; of several matches the most specific wins, then the oldest
 //! route (specification of HTTPRoute, "matches").
 
+mod attach;
+mod backend;
+mod backend_tls;
+mod frontend;
 mod http;
 mod listeners;
 pub mod status;
+mod streams;
 
+#[cfg(test)]
+mod attach_tests;
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use crate::compile::world::World;
-use crate::model::HostPattern;
-use crate::resources::gateway_api::gateway::{FromNamespaces, Gateway, Listener, TlsMode};
+use crate::resources::gateway_api::gateway::Gateway;
 use crate::resources::gateway_api::reference::ParentRef;
 use crate::resources::gateway_api::text::Hostname;
-use crate::resources::gateway_api::{GROUP, GRPCRoute, HTTPRoute};
+use crate::resources::gateway_api::{GROUP, GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute};
 use crate::resources::{Object, Resource};
 
+use backend::Target;
+pub(super) use backend_tls::backend_tls;
 pub(super) use http::{gateway_rules, service_rules};
 pub(super) use listeners::extend;
+pub use listeners::ports;
+pub(super) use streams::{gateway_streams, service_streams};
+
+/// The longest name that a Service, and a label's value, may have.
+const LONGEST_NAME: usize = 63;
+
+/// A name that fits where Kubernetes permits 63 characters: one that is longer ends in a digest of the whole.
+pub fn fitting(name: &str) -> String {
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    // FNV-1a: it has to be the same in every version.
+    let digest = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let kept: String = name.chars().take(LONGEST_NAME - 9).collect();
+    format!("{}-{digest:08x}", kept.trim_end_matches(['-', '.']))
+}
 
 /// The controller that GatewayClasses of the mesh name; Istio's.
 pub const CONTROLLER: &str = "istio.io/gateway-controller";
@@ -37,30 +64,42 @@ pub const CLASS: &str = "istio";
 /// The label of a gateway's pods that names their Gateway.
 pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
-/// A route that is attached as HTTP is.
-pub(super) trait Route: Resource {
+/// A route, whatever it is for.
+trait Route: Resource {
     fn parents(&self) -> &[ParentRef];
     fn hostnames(&self) -> &[Hostname];
+    /// Every backend that what takes the route may go to.
+    fn backends(&self) -> Vec<Target<'_>>;
 }
 
-impl Route for HTTPRoute {
-    fn parents(&self) -> &[ParentRef] {
-        &self.parent_refs
-    }
+macro_rules! routes {
+    ($($kind:ident by $backends:path $(, at $hostnames:ident)?;)+) => {
+        $(
+            impl Route for $kind {
+                fn parents(&self) -> &[ParentRef] {
+                    &self.parent_refs
+                }
 
-    fn hostnames(&self) -> &[Hostname] {
-        &self.hostnames
-    }
+                fn hostnames(&self) -> &[Hostname] {
+                    routes!(@hostnames self $($hostnames)?)
+                }
+
+                fn backends(&self) -> Vec<Target<'_>> {
+                    $backends(&self.rules)
+                }
+            }
+        )+
+    };
+    (@hostnames $route:ident $hostnames:ident) => { &$route.$hostnames };
+    (@hostnames $route:ident) => { &[] };
 }
 
-impl Route for GRPCRoute {
-    fn parents(&self) -> &[ParentRef] {
-        &self.parent_refs
-    }
-
-    fn hostnames(&self) -> &[Hostname] {
-        &self.hostnames
-    }
+routes! {
+    HTTPRoute by http::http_backends, at hostnames;
+    GRPCRoute by http::grpc_backends, at hostnames;
+    TLSRoute by streams::backends, at hostnames;
+    TCPRoute by streams::backends;
+    UDPRoute by streams::backends;
 }
 
 /// Why a route does not attach; the reasons' names are the Gateway API's.
@@ -72,6 +111,8 @@ pub enum Rejection {
     NotAllowedByListeners,
     /// Route and listener have no host in common.
     NoMatchingListenerHostname,
+    /// The mesh routes nothing of what the route is for.
+    UnsupportedProtocol,
 }
 
 impl Rejection {
@@ -81,6 +122,7 @@ impl Rejection {
             Self::NoMatchingParent => "NoMatchingParent",
             Self::NotAllowedByListeners => "NotAllowedByListeners",
             Self::NoMatchingListenerHostname => "NoMatchingListenerHostname",
+            Self::UnsupportedProtocol => "UnsupportedProtocol",
         }
     }
 
@@ -91,6 +133,7 @@ impl Rejection {
                 "the listener's allowedRoutes do not permit routes of this kind or namespace"
             }
             Self::NoMatchingListenerHostname => "the listener has none of the route's hostnames",
+            Self::UnsupportedProtocol => "the mesh routes no datagrams",
         }
     }
 }
@@ -106,95 +149,6 @@ pub(super) fn is_own_class(world: &World, name: &str) -> bool {
 /// The Gateways that are the mesh's, oldest first.
 pub fn own_gateways(world: &World) -> impl Iterator<Item = &Arc<Object<Gateway>>> {
     world.edge_gateways.iter().filter(|gateway| is_own_class(world, gateway.spec.gateway_class_name.as_str()))
-}
-
-/// The Gateway of the mesh that a reference in an object of `namespace` names.
-pub(super) fn parent_gateway<'w>(
-    world: &'w World,
-    parent: &ParentRef,
-    namespace: &str,
-) -> Option<&'w Arc<Object<Gateway>>> {
-    let namespace = parent.namespace(namespace);
-    let is_it = |gateway: &&Arc<Object<Gateway>>| {
-        gateway.meta.name == parent.name.as_str() && gateway.meta.namespace == namespace
-    };
-    own_gateways(world).find(|gateway| parent.names(GROUP, "Gateway") && is_it(gateway))
-}
-
-/// Whether the mesh opens a listener: it speaks HTTP or ends TLS before it.
-pub(super) fn is_served(listener: &Listener) -> bool {
-    let passes_on = listener.tls.as_ref().is_some_and(|tls| tls.mode == Some(TlsMode::Passthrough));
-    matches!(listener.protocol.as_str(), "HTTP" | "HTTPS") && !passes_on
-}
-
-/// Whether a listener takes routes of a kind.
-pub(super) fn takes_kind(listener: &Listener, kind: &str) -> bool {
-    let kinds = listener.allowed_routes.as_ref().map_or(&[][..], |allowed| &allowed.kinds);
-    let named = kinds
-        .iter()
-        .any(|known| known.kind.as_str() == kind && known.group.as_ref().is_none_or(|group| group.as_str() == GROUP));
-    is_served(listener) && (kinds.is_empty() || named)
-}
-
-/// Whether a listener takes routes of a namespace.
-fn takes_namespace(world: &World, gateway: &Object<Gateway>, listener: &Listener, namespace: &str) -> bool {
-    let allowed = listener.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
-    match allowed.and_then(|namespaces| namespaces.from).unwrap_or(FromNamespaces::Same) {
-        FromNamespaces::All => true,
-        FromNamespaces::Same => gateway.meta.namespace == namespace,
-        FromNamespaces::Selector => {
-            let selector = allowed.and_then(|namespaces| namespaces.selector.as_ref());
-            // A namespace that is not known has no labels; a selector that is not there selects nothing.
-            let labels = world.namespaces.get(namespace);
-            selector.is_some_and(|selector| selector.matches(|key| labels?.get(key).map(|value| &**value)))
-        }
-    }
-}
-
-/// The listeners of a Gateway that a route attaches to through one of its references, each with the hosts that both have.
-pub(super) fn attached<T: Route>(
-    world: &World,
-    gateway: &Object<Gateway>,
-    route: &Object<T>,
-    parent: &ParentRef,
-) -> Result<Vec<(usize, Vec<HostPattern>)>, Rejection> {
-    let meant = |(_, listener): &(usize, &Listener)| {
-        parent.section_name.as_ref().is_none_or(|name| *name == listener.name)
-            && parent.port.is_none_or(|port| port == listener.port)
-    };
-    let mut rejection = Rejection::NoMatchingParent;
-    let mut found = Vec::new();
-    for (index, listener) in gateway.spec.listeners.iter().enumerate().filter(meant) {
-        if !takes_kind(listener, T::KIND) || !takes_namespace(world, gateway, listener, &route.meta.namespace) {
-            rejection = worse(rejection, Rejection::NotAllowedByListeners);
-            continue;
-        }
-        let hosts = shared_hosts(listener, route.spec.hostnames());
-        if hosts.is_empty() {
-            rejection = Rejection::NoMatchingListenerHostname;
-        } else {
-            found.push((index, hosts));
-        }
-    }
-    if found.is_empty() { Err(rejection) } else { Ok(found) }
-}
-
-/// Of two listeners that turn a route away, the one that came closest to taking it says why.
-fn worse(known: Rejection, other: Rejection) -> Rejection {
-    if known == Rejection::NoMatchingParent { other } else { known }
-}
-
-/// The hosts that a listener and a route have in common.
-fn shared_hosts(listener: &Listener, hostnames: &[Hostname]) -> Vec<HostPattern> {
-    let served = listener.hostname.as_ref().map_or(HostPattern::Any, |host| HostPattern::parse(host.as_str()));
-    if hostnames.is_empty() {
-        return vec![served];
-    }
-    let mut hosts: Vec<HostPattern> =
-        hostnames.iter().filter_map(|host| served.intersect(&HostPattern::parse(host.as_str()))).collect();
-    hosts.sort();
-    hosts.dedup();
-    hosts
 }
 
 /// Whether an object of `kind` in `from` may name an object of another namespace.

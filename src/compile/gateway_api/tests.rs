@@ -9,14 +9,14 @@ use crate::identity::TrustDomain;
 use crate::model::{Action, Decision, HostPattern, Labels, ListenerProtocol, RequestFacts, Routes, StringMatch, route};
 use crate::yaml;
 
-fn world(text: &str) -> World {
+pub(super) fn world(text: &str) -> World {
     let loaded = yaml::load("mesh.yaml", text.as_bytes());
     assert_eq!(loaded.errors, []);
     let trust_domain = TrustDomain::new("cluster.local").unwrap();
     World::from_documents("cluster.local", "istio-system", &trust_domain, &loaded.documents).unwrap()
 }
 
-fn services() -> String {
+pub(super) fn services() -> String {
     let mut text = String::new();
     for (namespace, name) in [("shop", "web"), ("shop", "api"), ("bank", "ledger"), ("shop", "front-istio")] {
         let _ = write!(
@@ -28,20 +28,20 @@ fn services() -> String {
     text
 }
 
-fn object(kind: &str, namespace: &str, name: &str, spec: &str) -> String {
+pub(super) fn object(kind: &str, namespace: &str, name: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\n\
          metadata: {{name: {name}, namespace: {namespace}, generation: 3}}\nspec: {spec}\n"
     )
 }
 
-fn front(listeners: &str) -> String {
+pub(super) fn front(listeners: &str) -> String {
     services() + &object("Gateway", "shop", "front", &format!("{{gatewayClassName: istio, listeners: [{listeners}]}}"))
 }
 
-const HTTP: &str = "{name: http, port: 80, protocol: HTTP}";
+pub(super) const HTTP: &str = "{name: http, port: 80, protocol: HTTP}";
 
-fn workload() -> GatewayWorkload {
+pub(super) fn workload() -> GatewayWorkload {
     GatewayWorkload {
         scope: Scope::of_namespace("shop"),
         labels: Labels::from([("gateway.networking.k8s.io/gateway-name".into(), "front".into())]),
@@ -49,7 +49,7 @@ fn workload() -> GatewayWorkload {
     }
 }
 
-fn route(spec: &str) -> String {
+pub(super) fn route(spec: &str) -> String {
     object("HTTPRoute", "shop", "web", &format!("{{parentRefs: [{{name: front}}], {spec}}}"))
 }
 
@@ -83,7 +83,7 @@ fn asked(routes: &Routes, path: &str, headers: &[(&str, &str)]) -> String {
     }
 }
 
-fn at_gateway(text: &str, host: &str, path: &str) -> String {
+pub(super) fn at_gateway(text: &str, host: &str, path: &str) -> String {
     let world = world(text);
     let listeners = listeners(&world, &workload());
     let Some(listener) = listeners.iter().find(|listener| listener.port == 8080) else { return "no port".to_owned() };
@@ -91,16 +91,16 @@ fn at_gateway(text: &str, host: &str, path: &str) -> String {
     asked(&gateway_routes(&world, &workload(), 8080, &found.host), path, &[])
 }
 
-const WEB: &str = "backendRefs: [{name: web, port: 80}]";
+pub(super) const WEB: &str = "backendRefs: [{name: web, port: 80}]";
 
-fn said(world: &World, kind: &str) -> Value {
+pub(super) fn said(world: &World, kind: &str) -> Value {
     let found: Vec<Said> = statuses(world).into_iter().filter(|said| said.kind == kind).collect();
     assert_eq!(found.len(), 1, "{found:?}");
     found[0].status.clone()
 }
 
 /// `type=status/reason` of each condition.
-fn conditions(conditions: &Value) -> Vec<String> {
+pub(super) fn conditions(conditions: &Value) -> Vec<String> {
     let text = |condition: &Value, field: &str| condition[field].as_str().unwrap().to_owned();
     let conditions = conditions.as_array().unwrap().iter();
     conditions.map(|c| format!("{}={}/{}", text(c, "type"), text(c, "status"), text(c, "reason"))).collect()
@@ -348,8 +348,12 @@ fn calls_are_matched_by_service_and_method() {
 #[test]
 fn a_listener_with_tls_shows_the_secret_that_it_may_name() {
     let listener = "{name: https, port: 443, protocol: HTTPS, hostname: a.com, tls: {certificateRefs: [{name: cert, namespace: keys}]}}";
-    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: cert, namespace: keys}\n\
-        stringData: {tls.crt: chain, tls.key: key}\n";
+    let secret = |chain: &str, key: &str| {
+        let data = serde_json::json!({"tls.crt": chain, "tls.key": key});
+        format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: cert, namespace: keys}}\nstringData: {data}\n")
+    };
+    let pair = rcgen::generate_simple_self_signed(["a.com".to_owned()]).unwrap();
+    let sound = secret(&pair.cert.pem(), &pair.signing_key.serialize_pem());
     let grant = object(
         "ReferenceGrant",
         "keys",
@@ -357,9 +361,10 @@ fn a_listener_with_tls_shows_the_secret_that_it_may_name() {
         "{from: [{group: gateway.networking.k8s.io, kind: Gateway, namespace: shop}], to: [{group: '', kind: Secret}]}",
     );
     for (text, shown, resolved) in [
-        (front(listener) + secret, false, "ResolvedRefs=False/RefNotPermitted"),
+        (front(listener) + &sound, false, "ResolvedRefs=False/RefNotPermitted"),
         (front(listener) + &grant, false, "ResolvedRefs=False/InvalidCertificateRef"),
-        (front(listener) + secret + &grant, true, "ResolvedRefs=True/ResolvedRefs"),
+        (front(listener) + &secret("chain", "key") + &grant, true, "ResolvedRefs=False/InvalidCertificateRef"),
+        (front(listener) + &sound + &grant, true, "ResolvedRefs=True/ResolvedRefs"),
     ] {
         let world = world(&text);
         let listeners = listeners(&world, &workload());
@@ -372,7 +377,7 @@ fn a_listener_with_tls_shows_the_secret_that_it_may_name() {
 
 #[test]
 fn a_gateways_status_counts_what_is_attached() {
-    let listeners = "{name: http, port: 80, protocol: HTTP}, {name: raw, port: 9000, protocol: TCP}";
+    let listeners = "{name: http, port: 80, protocol: HTTP}, {name: raw, port: 9000, protocol: UDP}";
     let world = world(&(front(listeners) + &route(&format!("rules: [{{{WEB}}}]"))));
     let status = said(&world, "Gateway");
     assert_eq!(conditions(&status["conditions"]), ["Accepted=True/ListenersNotValid", "Programmed=False/Pending"]);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::compile::gateway_api::GATEWAY_NAME;
 use crate::compile::gateway_api::status::deployment_name;
+use crate::compile::gateway_api::{GATEWAY_NAME, fitting};
 use crate::resources::Object;
 use crate::resources::gateway_api::Gateway;
 
@@ -21,18 +21,19 @@ pub(super) fn is_asked_for(gateway: &Object<Gateway>) -> bool {
     !sorts.any(|sort| sort.as_str() == "Hostname")
 }
 
-/// The objects, in the order in which one needs the other.
-pub(super) fn objects(gateway: &Object<Gateway>) -> Vec<Value> {
+/// The objects, in the order in which one needs the other. `opened`: the ports that it opens, and what each speaks.
+pub(super) fn objects(gateway: &Object<Gateway>, opened: &BTreeMap<u16, String>) -> Vec<Value> {
     let name = deployment_name(gateway);
     let namespace = gateway.meta.namespace.as_str();
-    let selector = json!({GATEWAY_NAME: gateway.meta.name});
+    let own_name = fitting(&gateway.meta.name);
+    let selector = json!({GATEWAY_NAME: own_name});
     let infrastructure = gateway.spec.infrastructure.as_ref();
     let mut labels: BTreeMap<&str, &str> = infrastructure
         .iter()
         .flat_map(|asked| &asked.labels)
         .map(|(key, value)| (key.as_str(), value.as_str()))
         .collect();
-    labels.insert(GATEWAY_NAME, &gateway.meta.name);
+    labels.insert(GATEWAY_NAME, &own_name);
     labels.insert("gateway.networking.k8s.io/gateway-class-name", gateway.spec.gateway_class_name.as_str());
     let annotations: BTreeMap<&str, &str> = infrastructure
         .iter()
@@ -63,21 +64,14 @@ pub(super) fn objects(gateway: &Object<Gateway>) -> Vec<Value> {
         }),
         json!({
             "apiVersion": "v1", "kind": "Service", "metadata": metadata,
-            "spec": {"type": "LoadBalancer", "selector": selector, "ports": ports(gateway)},
+            "spec": {"type": "LoadBalancer", "selector": selector, "ports": ports(opened)},
         }),
     ]
 }
 
 /// One port for each number that a listener has, and the one that load balancers ask about health.
-fn ports(gateway: &Object<Gateway>) -> Vec<Value> {
-    let mut numbers: BTreeMap<u16, String> = BTreeMap::new();
-    for listener in &gateway.spec.listeners {
-        let protocol = listener.protocol.as_str();
-        if matches!(protocol, "HTTP" | "HTTPS" | "TLS" | "TCP") {
-            numbers.entry(listener.port.get()).or_insert_with(|| protocol.to_ascii_lowercase());
-        }
-    }
-    let of_listeners = numbers.into_iter().map(|(number, protocol)| {
+fn ports(opened: &BTreeMap<u16, String>) -> Vec<Value> {
+    let of_listeners = opened.iter().map(|(&number, protocol)| {
         let target = if number < 1024 { number + UNPRIVILEGED } else { number };
         json!({"name": format!("{protocol}-{number}"), "port": number, "targetPort": target, "appProtocol": protocol})
     });
@@ -92,11 +86,7 @@ mod tests {
     fn gateway(more: &Value) -> Object<Gateway> {
         let mut spec = json!({
             "gatewayClassName": "istio",
-            "listeners": [
-                {"name": "a", "port": 80, "protocol": "HTTP", "hostname": "a.example.com"},
-                {"name": "b", "port": 80, "protocol": "HTTP", "hostname": "b.example.com"},
-                {"name": "c", "port": 9443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "cert"}]}},
-            ],
+            "listeners": [{"name": "a", "port": 80, "protocol": "HTTP", "hostname": "a.example.com"}],
         });
         for (field, value) in more.as_object().into_iter().flatten() {
             spec[field] = value.clone();
@@ -109,9 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn a_gateways_service_has_its_ports_once_and_leads_to_ports_without_privileges() {
+    fn a_gateways_service_leads_to_ports_without_privileges() {
         let infrastructure = json!({"infrastructure": {"labels": {"team": "a"}}});
-        let objects = objects(&gateway(&infrastructure));
+        let opened = BTreeMap::from([(80, "http".to_owned()), (9443, "https".to_owned())]);
+        let objects = objects(&gateway(&infrastructure), &opened);
         let [account, deployment, service] = objects.as_slice() else { panic!("three objects: {objects:?}") };
         for object in [account, deployment, service] {
             assert_eq!(object["metadata"]["name"], "front-istio");

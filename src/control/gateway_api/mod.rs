@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compile::World;
 use crate::compile::gateway_api::status::{Said, statuses};
-use crate::compile::gateway_api::{CLASS, CONTROLLER, own_gateways};
+use crate::compile::gateway_api::{CLASS, CONTROLLER, own_gateways, ports};
 use crate::kube::{self, ApplyOptions, Connection, Error, ObjectRef};
 use crate::resources::gateway_api::GROUP;
 
@@ -77,7 +77,7 @@ impl Controller {
         let id = |meta: &crate::resources::Meta| ("Gateway", meta.namespace.clone(), meta.name.clone());
         self.deployed.retain(|known, _| gateways.iter().any(|gateway| id(&gateway.meta) == *known));
         for gateway in gateways {
-            let wanted = deploy::objects(gateway);
+            let wanted = deploy::objects(gateway, &ports(world, gateway));
             let id = id(&gateway.meta);
             if self.deployed.get(&id) != Some(&wanted) {
                 match self.deploy(&id, &wanted).await {

@@ -31,8 +31,10 @@ pub(super) async fn write(
 
 /// Whether the mesh has nothing to say of a route, and has said nothing before.
 fn concerns_others(before: &Value, said: &Value) -> bool {
-    said.get("parents").is_some_and(|parents| items(parents).is_empty())
-        && !items(at(before, "parents")).iter().any(|known| at(known, "controllerName") == CONTROLLER)
+    ["parents", "ancestors"].into_iter().any(|field| {
+        said.get(field).is_some_and(|said| items(said).is_empty())
+            && !items(at(before, field)).iter().any(|known| at(known, "controllerName") == CONTROLLER)
+    })
 }
 
 /// A status with what the mesh says in it.
@@ -43,7 +45,8 @@ fn merged(before: &Value, said: &Value, now: &str) -> Value {
         let with_times = match field.as_str() {
             "conditions" => conditions(known, said, now, true),
             "listeners" => listeners(known, said, now),
-            "parents" => parents(known, said, now),
+            "parents" => references(known, said, "parentRef", now),
+            "ancestors" => references(known, said, "ancestorRef", now),
             _ => said.clone(),
         };
         set(&mut after, field, with_times);
@@ -94,12 +97,13 @@ fn listeners(before: &Value, said: &Value, now: &str) -> Value {
     items(said).iter().map(with_times).collect()
 }
 
-/// What others say of a route's parents stays; what the mesh said before of parents that the route names no longer goes.
-fn parents(before: &Value, said: &Value, now: &str) -> Value {
+/// What others say of the objects that a route or policy is about stays; what the mesh said before of objects that it is about no
+/// longer goes. `named`: the field that says which object is meant.
+fn references(before: &Value, said: &Value, named: &str, now: &str) -> Value {
     let own = |known: &&Value| at(known, "controllerName") == CONTROLLER;
     let with_times = |parent: &Value| {
         let mut known = items(before).iter().filter(own);
-        let known = known.find(|known| at(known, "parentRef") == at(parent, "parentRef")).unwrap_or(&Value::Null);
+        let known = known.find(|known| at(known, named) == at(parent, named)).unwrap_or(&Value::Null);
         let mut parent = parent.clone();
         let with_times = conditions(at(known, "conditions"), at(&parent, "conditions"), now, false);
         set(&mut parent, "conditions", with_times);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::compile::{self, KeySource, MeshConfig, World};
 use crate::identity::{SpiffeId, TrustDomain};
@@ -56,6 +57,9 @@ pub struct Inventory {
     unlisted: BTreeSet<Kind>,
     /// The object that the mesh's settings are from.
     mesh_config: Option<Key>,
+    /// How far the watches of configuration are, and whether that has changed since it was told.
+    seen: BTreeMap<Arc<str>, u64>,
+    seen_is_new: bool,
     trust_domain: TrustDomain,
     cluster: Arc<str>,
 }
@@ -76,6 +80,8 @@ impl Inventory {
             external_is_stale: false,
             unlisted: Kind::ALL.into(),
             mesh_config: None,
+            seen: BTreeMap::new(),
+            seen_is_new: false,
             trust_domain,
             cluster,
         }
@@ -84,6 +90,13 @@ impl Inventory {
     /// Whether every kind has been listed once.
     pub fn is_complete(&self) -> bool {
         self.unlisted.is_empty()
+    }
+
+    /// Tells how far the watches of configuration are, once what they saw is published.
+    pub(in crate::control) fn tell_seen(&mut self, told: &Mutex<BTreeMap<Arc<str>, u64>>) {
+        if std::mem::take(&mut self.seen_is_new) {
+            told.lock().clone_from(&self.seen);
+        }
     }
 
     /// What there is to compile.
@@ -130,6 +143,13 @@ impl Inventory {
         match event {
             Event::Apply(key, item) => self.insert(key, item, affected),
             Event::Delete(kind, key) => self.remove(kind, &key, affected),
+            Event::Seen(kind, version) => {
+                let before = self.seen.get(&kind).copied();
+                if before.is_none_or(|before| before < version) {
+                    self.seen.insert(kind, version);
+                    self.seen_is_new = true;
+                }
+            }
             Event::Replace(kind, items) => {
                 self.unlisted.remove(&kind);
                 let listed: BTreeSet<&Key> = items.iter().map(|(key, _)| key).collect();
@@ -169,6 +189,14 @@ impl Inventory {
             Kind::EdgeGateway => of(&self.world.edge_gateways),
             Kind::HttpRoute => of(&self.world.http_routes),
             Kind::GrpcRoute => of(&self.world.grpc_routes),
+            Kind::TlsRoute => of(&self.world.tls_routes),
+            Kind::TcpRoute => of(&self.world.tcp_routes),
+            Kind::UdpRoute => of(&self.world.udp_routes),
+            Kind::ListenerSet => of(&self.world.listener_sets),
+            Kind::BackendTlsPolicy => of(&self.world.backend_tls_policies),
+            Kind::Authorities => {
+                self.world.authorities.keys().map(|(namespace, name)| Key::new(namespace, name)).collect()
+            }
             Kind::ReferenceGrant => of(&self.world.reference_grants),
             Kind::MeshConfig => self.mesh_config.iter().cloned().collect(),
         }
@@ -245,6 +273,30 @@ impl Inventory {
             }
             Item::GrpcRoute(object) => {
                 renew(&mut self.world, |world| &mut world.grpc_routes, object, affected);
+            }
+            Item::TlsRoute(object) => {
+                renew(&mut self.world, |world| &mut world.tls_routes, object, affected);
+            }
+            Item::TcpRoute(object) => {
+                renew(&mut self.world, |world| &mut world.tcp_routes, object, affected);
+            }
+            Item::UdpRoute(object) => {
+                renew(&mut self.world, |world| &mut world.udp_routes, object, affected);
+            }
+            Item::ListenerSet(object) => {
+                renew(&mut self.world, |world| &mut world.listener_sets, object, affected);
+            }
+            Item::BackendTlsPolicy(object) => {
+                if renew(&mut self.world, |world| &mut world.backend_tls_policies, object, affected) {
+                    affected.touch_type(ResourceType::TrafficPolicy);
+                }
+            }
+            Item::Authorities(authorities) => {
+                let name = (key.namespace, key.name);
+                if self.world.authorities.get(&name) != Some(&authorities) {
+                    Arc::make_mut(&mut self.world).authorities.insert(name, authorities);
+                    self.touch_backend_tls(affected);
+                }
             }
             Item::ReferenceGrant(object) => {
                 renew(&mut self.world, |world| &mut world.reference_grants, object, affected);
@@ -394,6 +446,37 @@ impl Inventory {
                     affected.touch_edge();
                 }
             }
+            Kind::TlsRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).tls_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::TcpRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).tcp_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::UdpRoute => {
+                if take(&mut Arc::make_mut(&mut self.world).udp_routes, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::ListenerSet => {
+                if take(&mut Arc::make_mut(&mut self.world).listener_sets, key) {
+                    affected.touch_edge();
+                }
+            }
+            Kind::BackendTlsPolicy => {
+                if take(&mut Arc::make_mut(&mut self.world).backend_tls_policies, key) {
+                    affected.touch_type(ResourceType::TrafficPolicy);
+                }
+            }
+            Kind::Authorities => {
+                let name = (key.namespace.clone(), key.name.clone());
+                if Arc::make_mut(&mut self.world).authorities.remove(&name).is_some() {
+                    self.touch_backend_tls(affected);
+                }
+            }
             Kind::ReferenceGrant => {
                 if take(&mut Arc::make_mut(&mut self.world).reference_grants, key) {
                     affected.touch_edge();
@@ -419,6 +502,14 @@ impl Inventory {
         if !self.world.edge_gateways.is_empty() {
             affected.touch_edge();
         }
+    }
+
+    /// A ConfigMap's authorities matter where BackendTLSPolicies may name them.
+    fn touch_backend_tls(&self, affected: &mut Affected) {
+        if !self.world.backend_tls_policies.is_empty() {
+            affected.touch_type(ResourceType::TrafficPolicy);
+        }
+        self.touch_edge(affected);
     }
 
     fn insert_service(&mut self, key: Key, item: ServiceItem, affected: &mut Affected) {
@@ -747,14 +838,14 @@ fn put<T: PartialEq>(objects: &mut Vec<Arc<Object<T>>>, object: Arc<Object<T>>) 
     differs
 }
 
-/// Puts an object in the place of the one of its name. A change of its status alone touches nobody: the control plane writes
+/// Puts an object in the place of the one of its name; whether it differs. A change of its status alone touches nobody: the control plane writes
 /// these itself.
 fn renew<T: Clone + PartialEq>(
     world: &mut Arc<World>,
     objects: impl Fn(&mut World) -> &mut Vec<Arc<Object<T>>>,
     object: Arc<Object<T>>,
     affected: &mut Affected,
-) {
+) -> bool {
     let objects = objects(Arc::make_mut(world));
     let same = |known: &Arc<Object<T>>| {
         let (before, now) = (&known.meta, &object.meta);
@@ -762,10 +853,12 @@ fn renew<T: Clone + PartialEq>(
             && known.spec == object.spec
             && (before.generation, before.creation_time) == (now.generation, now.creation_time)
     };
-    if !objects.iter().any(same) {
+    let differs = !objects.iter().any(same);
+    if differs {
         put(objects, object);
         affected.touch_edge();
     }
+    differs
 }
 
 /// Takes an object out; whether it was there.

@@ -19,7 +19,10 @@ use jiff::Timestamp;
 
 use crate::compile::{MeshConfig, TlsSecret};
 use crate::model::{Health, Labels, Service};
-use crate::resources::gateway_api::{self, GRPCRoute, GatewayClass, HTTPRoute, ReferenceGrant};
+use crate::resources::gateway_api::{
+    self, BackendTLSPolicy, GRPCRoute, GatewayClass, HTTPRoute, ListenerSet, ReferenceGrant, TCPRoute, TLSRoute,
+    UDPRoute,
+};
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, ServiceEntry,
     Sidecar, VirtualService, WorkloadEntry,
@@ -87,6 +90,18 @@ pub enum Kind {
     HttpRoute,
     /// The Gateway API's GRPCRoute.
     GrpcRoute,
+    /// The Gateway API's TLSRoute.
+    TlsRoute,
+    /// The Gateway API's TCPRoute.
+    TcpRoute,
+    /// The Gateway API's UDPRoute.
+    UdpRoute,
+    /// The Gateway API's ListenerSet.
+    ListenerSet,
+    /// The Gateway API's BackendTLSPolicy.
+    BackendTlsPolicy,
+    /// Kubernetes ConfigMap that holds certificates of authorities.
+    Authorities,
     /// The Gateway API's ReferenceGrant.
     ReferenceGrant,
     /// The ConfigMap with the mesh's settings.
@@ -99,7 +114,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 26] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -116,6 +131,12 @@ impl Kind {
         Self::EdgeGateway,
         Self::HttpRoute,
         Self::GrpcRoute,
+        Self::TlsRoute,
+        Self::TcpRoute,
+        Self::UdpRoute,
+        Self::ListenerSet,
+        Self::BackendTlsPolicy,
+        Self::Authorities,
         Self::ReferenceGrant,
         Self::MeshConfig,
         Self::ServiceEntry,
@@ -126,7 +147,16 @@ impl Kind {
     pub fn is_optional(self) -> bool {
         matches!(
             self,
-            Self::GatewayClass | Self::EdgeGateway | Self::HttpRoute | Self::GrpcRoute | Self::ReferenceGrant
+            Self::GatewayClass
+                | Self::EdgeGateway
+                | Self::HttpRoute
+                | Self::GrpcRoute
+                | Self::TlsRoute
+                | Self::TcpRoute
+                | Self::UdpRoute
+                | Self::ListenerSet
+                | Self::BackendTlsPolicy
+                | Self::ReferenceGrant
         )
     }
 }
@@ -216,6 +246,18 @@ pub enum Item {
     HttpRoute(Arc<Object<HTTPRoute>>),
     /// A GRPCRoute.
     GrpcRoute(Arc<Object<GRPCRoute>>),
+    /// A TLSRoute.
+    TlsRoute(Arc<Object<TLSRoute>>),
+    /// A TCPRoute.
+    TcpRoute(Arc<Object<TCPRoute>>),
+    /// A UDPRoute.
+    UdpRoute(Arc<Object<UDPRoute>>),
+    /// A ListenerSet.
+    ListenerSet(Arc<Object<ListenerSet>>),
+    /// A BackendTLSPolicy.
+    BackendTlsPolicy(Arc<Object<BackendTLSPolicy>>),
+    /// Certificates of authorities, as PEM.
+    Authorities(Arc<str>),
     /// A ReferenceGrant.
     ReferenceGrant(Arc<Object<ReferenceGrant>>),
     /// The mesh's settings.
@@ -246,6 +288,12 @@ impl Item {
             Self::EdgeGateway(_) => Kind::EdgeGateway,
             Self::HttpRoute(_) => Kind::HttpRoute,
             Self::GrpcRoute(_) => Kind::GrpcRoute,
+            Self::TlsRoute(_) => Kind::TlsRoute,
+            Self::TcpRoute(_) => Kind::TcpRoute,
+            Self::UdpRoute(_) => Kind::UdpRoute,
+            Self::ListenerSet(_) => Kind::ListenerSet,
+            Self::BackendTlsPolicy(_) => Kind::BackendTlsPolicy,
+            Self::Authorities(_) => Kind::Authorities,
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::MeshConfig(_) => Kind::MeshConfig,
             Self::ServiceEntry(_) => Kind::ServiceEntry,
@@ -264,4 +312,6 @@ pub enum Event {
     /// These are all the objects of a kind. What was there of it and is not among them is gone. Items of another kind are
     /// left out.
     Replace(Kind, Vec<(Key, Item)>),
+    /// Of the configuration kind `KIND.GROUP`, everything up to this `resourceVersion` has been told; 0 where there is none.
+    Seen(Arc<str>, u64),
 }

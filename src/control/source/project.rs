@@ -37,6 +37,11 @@ pub(super) fn secret(secret: &core::Secret) -> Option<Item> {
         .map(|read| Item::Secret(Arc::new(read)))
 }
 
+/// The certificates of authorities in a ConfigMap. `None` where it holds none: nothing else of it is kept.
+pub(super) fn authorities(map: &core::ConfigMap) -> Option<Item> {
+    map.data.as_ref()?.get(compile::AUTHORITIES_ENTRY).map(|pem| Item::Authorities(pem.as_str().into()))
+}
+
 /// The labels of a Namespace.
 pub(super) fn namespace(namespace: &core::Namespace) -> Option<Item> {
     let labels = namespace.metadata.labels.iter().flatten();
