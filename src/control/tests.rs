@@ -105,6 +105,7 @@ async fn mesh() -> Mesh {
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
         candidate: None,
+        way_in: None,
     };
     let plane = ControlPlane::start(options, token.clone());
     let mut items = vec![subsets(), canary(10)];

@@ -15,6 +15,9 @@ const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 /// Longest value of a label, in bytes.
 const LABEL_LIMIT: usize = 63;
 
+/// The variable that says for how long a proxy goes on once it was told to end.
+pub const LINGER: &str = "TERMINATION_DRAIN_DURATION";
+
 /// The annotation that says whether a pod's sidecar is a native one.
 const NATIVE: &str = "sidecar.istio.io/nativeSidecar";
 /// The annotation that names a pod's own image of the proxy.
@@ -375,6 +378,8 @@ fn complete_sidecar(proxy: &mut Value, native: bool) {
         fields.remove("startupProbe");
         let wait = json!({"postStart": {"exec": {"command": ["mesh", "await-proxy"]}}});
         fields.insert("lifecycle".to_owned(), wait);
+        // It is told to end together with the application, which may have something to say or to answer yet; a native one after it.
+        push_env(proxy, json!({"name": LINGER, "value": "5s"}));
     }
 }
 

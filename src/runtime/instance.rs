@@ -191,6 +191,7 @@ impl Runtime {
         let connection = Connection::new(api.client("system:mesh"), "mesh", api_url.as_str());
         seed::seed(&connection, &state).await?;
 
+        let way_in = control::WayIn::default();
         let control = ControlPlane::start(
             control::Options {
                 source: Source::Kubernetes(api.client("system:serviceaccount:istio-system:istiod")),
@@ -202,6 +203,7 @@ impl Runtime {
                 outbound_mode: OutboundMode::AllowAny,
                 access_log: true,
                 candidate: None,
+                way_in: Some(way_in.clone()),
             },
             stop.clone(),
         );
@@ -220,6 +222,8 @@ impl Runtime {
         };
         let block = AddressBlock::take(block_of_pods(&client).await?)?;
         let network = Arc::new(LoopbackNetwork::new(network, block)?);
+        // Set once, here.
+        let _ = way_in.set(network.way_in(ROOT_NAMESPACE)?);
         let host_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let node_options = NodeOptions {
             running,

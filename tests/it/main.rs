@@ -11,6 +11,7 @@ mod exec;
 mod fidelity;
 mod gateway;
 mod gateway_api;
+mod guides;
 mod h2spec;
 mod harness;
 mod hostile;
