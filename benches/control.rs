@@ -209,6 +209,7 @@ async fn measure() {
         root_namespace: "istio-system".into(),
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
+        candidate: None,
     };
     let plane = ControlPlane::start(options, token.clone());
     let begin = Instant::now();

@@ -358,7 +358,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__apply)
-            opts="-f -R -n -h -V --filename --recursive --namespace --dry-run --diff --wait --timeout --force-conflicts --kubeconfig --context --runtime --data-dir --help --version"
+            opts="-f -R -n -i -h -V --filename --recursive --namespace --dry-run --diff --wait --timeout --force-conflicts --istio-namespace --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -385,6 +385,14 @@ _mesh() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --istio-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -530,7 +538,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__check)
-            opts="-o -h -V --pre --output --kubeconfig --context --runtime --data-dir --help --version"
+            opts="-o -i -h -V --pre --output --istio-namespace --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -542,6 +550,14 @@ _mesh() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "table json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --istio-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)
@@ -628,7 +644,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__control__subcmd__plane)
-            opts="-n -h -V --kubeconfig --context --xds-address --health-address --monitoring-address --webhook-address --ca-dir --namespace --name --pod-ip --trust-domain --domain --cluster-id --revision --discovery-address --proxy-image --proxy-pull-policy --proxy-resources --classic-sidecars --registry-only --max-cert-ttl --access-log --help --version"
+            opts="-n -h -V --kubeconfig --context --xds-address --health-address --monitoring-address --webhook-address --ca-dir --namespace --name --pod-ip --pod-name --trust-domain --domain --cluster-id --revision --discovery-address --proxy-image --proxy-pull-policy --proxy-resources --classic-sidecars --registry-only --max-cert-ttl --access-log --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -675,6 +691,10 @@ _mesh() {
                     return 0
                     ;;
                 --pod-ip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod-name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2012,13 +2032,29 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__proxy__subcmd__status)
-            opts="-w -o -h -V --wide --watch --exit-code --address --output --kubeconfig --context --runtime --data-dir --help --version"
+            opts="-w -r -i -o -h -V --wide --watch --exit-code --revision --address --istio-namespace --output --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --revision)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --istio-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2222,12 +2258,36 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__uninstall)
-            opts="-r -y -h -V --revision --purge --confirm-context --yes --skip-confirmation --dry-run --kubeconfig --context --runtime --data-dir --help --version"
+            opts="-y -f -s -r -i -h -V --purge --confirm-context --yes --skip-confirmation --dry-run --profile --filename --set --revision --istio-namespace --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --confirm-context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --filename)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --revision)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2236,7 +2296,11 @@ _mesh() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --confirm-context)
+                --istio-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2408,7 +2472,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__version)
-            opts="-o -h -V --client --output --kubeconfig --context --runtime --data-dir --help --version"
+            opts="-s -o -h -V --client --short --output --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2442,7 +2506,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__wait)
-            opts="-n -h -V --for --namespace --timeout --kubeconfig --context --runtime --data-dir --help --version"
+            opts="-n -i -h -V --for --namespace --timeout --istio-namespace --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2461,6 +2525,14 @@ _mesh() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --istio-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

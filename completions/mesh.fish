@@ -92,8 +92,12 @@ complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s v -l verbose -d 'S
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand upgrade" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -s r -l revision -d 'The revision' -r
 complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l confirm-context -d 'Answer to what --purge asks: the context\'s name' -r
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l profile -d 'The profile to start from [default: default]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -s f -l filename -d 'An IstioOperator file, or - for standard input; later ones win' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -s s -l set -d 'One setting; later ones win, and all of them over files' -r
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -s r -l revision -d 'Name of the revision, to install beside another' -r
+complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -s i -l istio-namespace -d 'Namespace of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand uninstall" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
@@ -249,6 +253,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand apply" -l dry-run -d 'Change n
 server\t'The server, with its admission'
 client\t'This program, without a server'"
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l timeout -d 'How long to wait' -r
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s i -l istio-namespace -d 'Namespace of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
@@ -286,33 +291,38 @@ complete -c mesh -n "__fish_mesh_using_subcommand get" -s V -l version -d 'Print
 complete -c mesh -n "__fish_mesh_using_subcommand wait" -l for -d 'What to wait for' -r
 complete -c mesh -n "__fish_mesh_using_subcommand wait" -s n -l namespace -d 'Namespace of the objects' -r
 complete -c mesh -n "__fish_mesh_using_subcommand wait" -l timeout -d 'How long to wait' -r
+complete -c mesh -n "__fish_mesh_using_subcommand wait" -s i -l istio-namespace -d 'Namespace of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand wait" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand wait" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand wait" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand wait" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand wait" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l address -d 'Where a control plane\'s monitoring port answers' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s r -l revision -d 'Only proxies of this revision\'s control plane' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l address -d 'Where one control plane\'s monitoring port answers, instead of asking through the API server' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s i -l istio-namespace -d 'Namespace of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
 json\t'JSON'
 yaml\t'YAML'"
 complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
-complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s w -l wide -d 'Show identities too'
+complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s w -l wide -d 'Show identities and control planes too'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l watch -d 'Show again whenever something changes, until interrupted'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l exit-code -d 'Exit with 1 where a proxy is not in sync'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy-status" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand ps" -l address -d 'Where a control plane\'s monitoring port answers' -r
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -s r -l revision -d 'Only proxies of this revision\'s control plane' -r
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -l address -d 'Where one control plane\'s monitoring port answers, instead of asking through the API server' -r
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -s i -l istio-namespace -d 'Namespace of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
 json\t'JSON'
 yaml\t'YAML'"
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
-complete -c mesh -n "__fish_mesh_using_subcommand ps" -s w -l wide -d 'Show identities too'
+complete -c mesh -n "__fish_mesh_using_subcommand ps" -s w -l wide -d 'Show identities and control planes too'
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -l watch -d 'Show again whenever something changes, until interrupted'
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -l exit-code -d 'Exit with 1 where a proxy is not in sync'
 complete -c mesh -n "__fish_mesh_using_subcommand ps" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
@@ -1075,6 +1085,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand des; and __fish_seen_subcomman
 complete -c mesh -n "__fish_mesh_using_subcommand check" -s o -l output -d 'Form of the output' -r -f -a "table\t'An aligned table'
 json\t'JSON'
 yaml\t'YAML'"
+complete -c mesh -n "__fish_mesh_using_subcommand check" -s i -l istio-namespace -d 'Namespace of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand check" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand check" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand check" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
@@ -1195,6 +1206,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l ca-dir -d 'K
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -s n -l namespace -d 'Namespace of the control plane, whose objects hold for the whole mesh' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l name -d 'Further name that proxies call the control plane by; may be given several times' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l pod-ip -d 'Address of the pod, which proxies may call it by as well' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l pod-name -d 'Name of the pod; of several control planes that have one, one at a time writes what is written for all' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l trust-domain -d 'Trust domain of the mesh' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l domain -d 'Domain of the cluster\'s services' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l cluster-id -d 'Name of the cluster, as metrics report it' -r
@@ -1226,6 +1238,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand version" -l kubeconfig -d 'Kub
 complete -c mesh -n "__fish_mesh_using_subcommand version" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand version" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand version" -l client -d 'Ask no cluster'
+complete -c mesh -n "__fish_mesh_using_subcommand version" -s s -l short -d 'Taken for the sake of scripts: the output is short'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand version" -s V -l version -d 'Print version'

@@ -76,6 +76,7 @@ impl Plane {
             root_namespace: "istio-system".into(),
             outbound_mode: OutboundMode::RegistryOnly,
             access_log: true,
+            candidate: None,
         };
         let plane = ControlPlane::start(options, token.clone());
         let items = items(called, others)?;

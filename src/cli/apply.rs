@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::{Files, count};
 use crate::cli::install::duration;
+use crate::cli::planes::Where;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{self, Ui};
 use crate::cli::wait;
@@ -49,6 +50,8 @@ pub struct Args {
     /// Take over fields that another manager owns, as kubectl's flag does
     #[arg(long)]
     force_conflicts: bool,
+    #[command(flatten)]
+    place: Where,
     #[command(flatten)]
     target: Target,
 }
@@ -105,7 +108,11 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
             })?;
             applied.push(reference);
         }
-        if args.wait { wait::until_effective(ui, &connection, &applied, args.timeout).await } else { Ok(()) }
+        if args.wait {
+            wait::until_effective(ui, &connection, &applied, args.timeout, &args.place).await
+        } else {
+            Ok(())
+        }
     })
 }
 

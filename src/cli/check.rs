@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::count;
-use crate::cli::proxy_status::proxies;
+use crate::cli::planes::{self, Where};
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Format, Tone, Ui};
 use crate::inject::{self, DEFAULT_REVISION, Standing};
@@ -45,6 +45,8 @@ pub struct Args {
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
+    #[command(flatten)]
+    place: Where,
     #[command(flatten)]
     target: Target,
 }
@@ -100,9 +102,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         } else {
             mesh(&connection, program, built_in, &mut findings).await?;
             pods(&connection, program, built_in, &mut findings).await?;
-            if built_in {
-                configuration(&connection, program, &mut findings).await?;
-            }
+            configuration(&connection, &args.place, program, &mut findings).await?;
         }
         Ok(findings.0)
     })?;
@@ -212,7 +212,7 @@ async fn mesh(connection: &Connection, program: &str, built_in: bool, findings: 
         let mut bad = 0;
         for (object, verdict) in verdicts {
             let what = match verdict {
-                Verdict::Good => continue,
+                Verdict::Good | Verdict::Shared(_) => continue,
                 Verdict::Missing => format!("{object} is missing"),
                 Verdict::NotReady(reason) => format!("{object} {reason}"),
                 Verdict::Changed => format!("{object} was changed by somebody else"),
@@ -280,19 +280,32 @@ async fn pods(connection: &Connection, program: &str, built_in: bool, findings: 
     Ok(())
 }
 
-async fn configuration(connection: &Connection, program: &str, findings: &mut Findings) -> CliResult {
-    let answer = proxies(connection).await?;
-    let refused: Vec<&str> =
-        answer.proxies.iter().filter(|proxy| proxy.last_nack.is_some()).map(|proxy| proxy.node.as_str()).collect();
-    let behind = answer.proxies.iter().filter(|proxy| proxy.generation < answer.generation).count();
-    if !refused.is_empty() {
-        let what = format!("{} refused configuration", count(refused.len(), "proxy"));
+async fn configuration(connection: &Connection, place: &Where, program: &str, findings: &mut Findings) -> CliResult {
+    let answers = match planes::ask(connection, place).await {
+        Ok(answers) => answers,
+        Err(error) => {
+            let remedy = error.hints().join("; ");
+            findings.failure("proxies", error.to_string(), remedy);
+            return Ok(());
+        }
+    };
+    for reason in &answers.silent {
+        findings.failure("proxies", reason, format!("`{program} logs` of the pod may say why"));
+    }
+    let proxies = || answers.planes.iter().flat_map(|plane| plane.told.proxies.iter().map(move |proxy| (plane, proxy)));
+    let total = proxies().count();
+    let refused = proxies().filter(|(_, proxy)| proxy.last_nack.is_some()).count();
+    let behind = proxies().filter(|(plane, proxy)| proxy.generation < plane.told.generation).count();
+    if refused > 0 {
+        let what = format!("{} refused configuration", count(refused, "proxy"));
         findings.failure("proxies", what, format!("`{program} proxy-status` says what and why"));
     } else if behind > 0 {
-        let what = format!("{behind} of {} proxies wait for configuration", answer.proxies.len());
+        let what = format!("{behind} of {total} proxies wait for configuration");
         findings.warning("proxies", what, format!("`{program} wait --for distribution` waits for them"));
+    } else if let [plane] = answers.planes.as_slice() {
+        findings.good("proxies", format!("all {total} have generation {}", plane.told.generation));
     } else {
-        findings.good("proxies", format!("all {} have generation {}", answer.proxies.len(), answer.generation));
+        findings.good("proxies", format!("all {total} of {} control planes are in sync", answers.planes.len()));
     }
     Ok(())
 }

@@ -15,9 +15,10 @@ use tokio_util::task::TaskTracker;
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::logging;
 use crate::cli::ui::Ui;
-use crate::control::{ControlPlane, Options, Report, ServerOptions, Source, WebhookOptions, ca};
+use crate::control::{Candidate, ControlPlane, Options, Report, ServerOptions, Source, WebhookOptions, ca};
 use crate::identity::{Authority, TrustDomain};
 use crate::inject::{DEFAULT_REVISION, Settings};
+use crate::install::LEADER_LEASE;
 use crate::kube::{ConnectOptions, Connection, Environment, connect};
 use crate::model::OutboundMode;
 use crate::net;
@@ -67,6 +68,9 @@ pub struct Args {
     /// Address of the pod, which proxies may call it by as well
     #[arg(long, env = "INSTANCE_IP", value_name = "ADDRESS")]
     pod_ip: Option<IpAddr>,
+    /// Name of the pod; of several control planes that have one, one at a time writes what is written for all
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pod_name: Option<String>,
     /// Trust domain of the mesh
     #[arg(long, default_value = "cluster.local", value_name = "NAME")]
     trust_domain: String,
@@ -150,6 +154,11 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
             root_namespace: args.namespace.as_str().into(),
             outbound_mode: if args.registry_only { OutboundMode::RegistryOnly } else { OutboundMode::AllowAny },
             access_log: args.access_log,
+            candidate: args.pod_name.clone().map(|name| Candidate {
+                namespace: args.namespace.clone(),
+                lease: LEADER_LEASE.to_owned(),
+                name,
+            }),
         },
         token.clone(),
     );

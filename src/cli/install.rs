@@ -8,7 +8,7 @@ use crate::cli::prompt::confirm;
 use crate::cli::settings::SettingsArgs;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Progress, Tone, Ui};
-use crate::install::{self, Event, Layers, Options, Plan, Platform, Summary};
+use crate::install::{self, DEFAULT_REVISION, Event, Layers, Options, Plan, Platform, Summary};
 use crate::kube::{self, Connection, Outcome};
 
 /// Install a mesh into a cluster, or bring one up to date
@@ -126,7 +126,11 @@ async fn apply(ui: &Ui, connection: &Connection, plan: &Plan, args: &Args) -> Cl
     ui.done(format!("{what} is installed: {figures}"));
     if summary.created > 0 {
         let program = ui.program();
-        ui.note(format!("  next: {program} label-namespace default, and start pods there anew"));
+        let revision = match plan.revision() {
+            DEFAULT_REVISION => String::new(),
+            revision => format!(" --revision {revision}"),
+        };
+        ui.note(format!("  next: {program} label-namespace default{revision}, and start pods there anew"));
     }
     Ok(())
 }

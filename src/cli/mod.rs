@@ -26,12 +26,14 @@ pub mod exec;
 pub mod get;
 pub mod input;
 pub mod install;
+pub mod istioctl;
 pub mod kube_inject;
 pub mod label_namespace;
 pub mod logging;
 pub mod logs;
 pub mod manifest;
 pub mod objects;
+pub mod planes;
 pub mod pod_exec;
 pub mod pods;
 pub mod profile;
@@ -114,7 +116,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let program = arguments.first().map_or_else(|| "mesh".into(), |name| Path::new(name).display().to_string());
     let ui = Ui::new(program);
-    let command = match parse(arguments) {
+    let command = match parse(istioctl::translate(arguments)) {
         Ok(command) => command,
         Err(code) => return code,
     };

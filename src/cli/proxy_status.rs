@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
+use crate::cli::planes::{self, Answers, Plane, Where};
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Format, Tone, Ui, table};
-use crate::control::ProxyStatus;
-use crate::kube::{self, Connection};
-use crate::runtime::status::{PROXIES_PATH, Proxies};
+use crate::control::{PROXIES_PATH, ProxyStatus};
+use crate::kube::Connection;
 
 /// How often `--watch` looks.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -22,6 +22,8 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// Show how far each proxy is with the configuration
 ///
+/// Every replica of the control plane is asked, through the API server.
+///
 /// SYNCED: nothing is unacknowledged. STALE: something is on its way. REFUSED: the proxy refused something, and says why.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -29,16 +31,14 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
     after_help = "Examples:
   mesh proxy-status
   mesh proxy-status reviews-v2-6f8 --output yaml
-  mesh proxy-status --exit-code
-In a cluster:
-  kubectl -n istio-system port-forward deploy/istiod 15014 &
-  mesh proxy-status --address http://127.0.0.1:15014"
+  mesh proxy-status --revision canary --wide
+  mesh proxy-status --exit-code"
 )]
 pub struct Args {
     /// One pod: its name, or NAME.NAMESPACE
     #[arg(value_name = "POD")]
     pod: Option<String>,
-    /// Show identities too
+    /// Show identities and control planes too
     #[arg(short, long)]
     wide: bool,
     /// Show again whenever something changes, until interrupted
@@ -47,9 +47,14 @@ pub struct Args {
     /// Exit with 1 where a proxy is not in sync
     #[arg(long)]
     exit_code: bool,
-    /// Where a control plane's monitoring port answers
-    #[arg(long, value_name = "URL")]
+    /// Only proxies of this revision's control plane
+    #[arg(short, long, value_name = "NAME", conflicts_with = "address")]
+    revision: Option<String>,
+    /// Where one control plane's monitoring port answers, instead of asking through the API server
+    #[arg(long, value_name = "URL", help_heading = "Cluster")]
     address: Option<String>,
+    #[command(flatten)]
+    place: Where,
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -68,6 +73,10 @@ struct Row {
     newest: u64,
     subscriptions: usize,
     identity: String,
+    revision: String,
+    /// Pod of the control plane that it is connected to; `None`: the built-in runtime's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control_plane: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<String>,
 }
@@ -77,12 +86,19 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
     block_on(async {
         let source = match &args.address {
             Some(address) => Origin::Address(address.trim_end_matches('/').to_owned()),
-            None => Origin::Cluster(args.target.connect(ui).await?),
+            None => Origin::Cluster(args.target.connect(ui).await?, args.place.clone()),
         };
         let mut shown: Option<Vec<Row>> = None;
         let mut drawn = 0;
         loop {
-            let rows = rows(source.ask().await?, args.pod.as_deref())?;
+            let mut answers = source.ask().await?;
+            if let Some(revision) = &args.revision {
+                only(&mut answers, revision)?;
+            }
+            if shown.is_none() {
+                answers.warn_of_silent(ui);
+            }
+            let rows = rows(&answers, args.pod.as_deref())?;
             if shown.as_ref() != Some(&rows) {
                 if args.watch && ui.interactive() {
                     drawn = ui.redraw(&text(ui, &rows, args.wide), drawn);
@@ -103,54 +119,55 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
 
 /// Where the answer comes from.
 enum Origin {
-    Cluster(Connection),
+    Cluster(Connection, Where),
     Address(String),
 }
 
 impl Origin {
-    async fn ask(&self) -> CliResult<Proxies> {
+    async fn ask(&self) -> CliResult<Answers> {
         match self {
-            Self::Cluster(connection) => proxies(connection).await,
+            Self::Cluster(connection, place) => planes::ask(connection, place).await,
             Self::Address(address) => {
-                let answer = tokio::time::timeout(ANSWER, fetch(&format!("{address}/debug/syncz"))).await;
-                let proxies = answer.map_err(|_| {
+                let answer = tokio::time::timeout(ANSWER, fetch(&format!("{address}{PROXIES_PATH}"))).await;
+                answer.map_err(|_| {
                     CliError::message(
                         Kind::Unavailable,
                         format!("{address} did not answer within {} s", ANSWER.as_secs()),
                     )
-                })??;
-                // What it does not say is what its proxies have come to.
-                let generation = proxies.iter().map(|proxy: &ProxyStatus| proxy.generation).max().unwrap_or_default();
-                Ok(Proxies { generation, proxies })
+                })?
             }
         }
     }
 }
 
-/// How far each proxy of the built-in runtime is.
-pub async fn proxies(connection: &Connection) -> CliResult<Proxies> {
-    if !kube::server_version(connection).await?.built_in {
-        let error = format!("{connection} is a cluster, whose control plane answers on a port of its own");
-        return Err(CliError::message(Kind::Usage, error)
-            .hint("kubectl -n istio-system port-forward deploy/istiod 15014, and --address http://127.0.0.1:15014"));
-    }
-    let answer = kube::read_path(connection, PROXIES_PATH).await?;
-    serde_json::from_value(answer).kind(Kind::Failed)
-}
-
-async fn fetch(url: &str) -> CliResult<Vec<ProxyStatus>> {
+async fn fetch(url: &str) -> CliResult<Answers> {
     let unavailable = |error: reqwest::Error| CliError::new(Kind::Unavailable, error);
     let response = reqwest::get(url).await.map_err(unavailable)?.error_for_status().map_err(unavailable)?;
     if response.content_length().is_some_and(|length| length > MAX_ANSWER_BYTES as u64) {
         return Err(CliError::message(Kind::Failed, format!("{url} answers with more than anybody could read")));
     }
     let body = response.bytes().await.map_err(unavailable)?;
-    serde_json::from_slice(&body).kind(Kind::Failed)
+    Ok(Answers::of_one(serde_json::from_slice(&body).kind(Kind::Failed)?))
 }
 
-fn rows(answer: Proxies, pod: Option<&str>) -> CliResult<Vec<Row>> {
-    let newest = answer.generation;
-    let mut rows: Vec<Row> = answer.proxies.into_iter().map(|proxy| row(proxy, newest)).collect();
+/// Leaves the control planes of one revision.
+fn only(answers: &mut Answers, revision: &str) -> CliResult {
+    let mut known: Vec<String> = answers.planes.iter().map(|plane| plane.revision.clone()).collect();
+    answers.planes.retain(|plane| plane.revision == revision);
+    if !answers.planes.is_empty() {
+        return Ok(());
+    }
+    known.dedup();
+    let error = format!("no control plane of revision {revision} answers");
+    Err(CliError::message(Kind::Failed, error).hint(format!("there are {}", known.join(", "))))
+}
+
+fn rows(answers: &Answers, pod: Option<&str>) -> CliResult<Vec<Row>> {
+    let mut rows: Vec<Row> = answers
+        .planes
+        .iter()
+        .flat_map(|plane| plane.told.proxies.iter().map(|proxy| row(proxy.clone(), plane)))
+        .collect();
     rows.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
     let Some(pod) = pod else { return Ok(rows) };
     rows.retain(|row| row.pod == pod || format!("{}.{}", row.pod, row.namespace) == pod);
@@ -161,7 +178,8 @@ fn rows(answer: Proxies, pod: Option<&str>) -> CliResult<Vec<Row>> {
 }
 
 /// `role~IP~POD.NAMESPACE~DOMAIN` is how proxies announce themselves.
-fn row(proxy: ProxyStatus, newest: u64) -> Row {
+fn row(proxy: ProxyStatus, plane: &Plane) -> Row {
+    let newest = plane.told.generation;
     let mut parts = proxy.node.split('~');
     let role = parts.next().filter(|role| !role.is_empty()).unwrap_or("-").to_owned();
     let id = parts.nth(1).unwrap_or("-");
@@ -181,6 +199,8 @@ fn row(proxy: ProxyStatus, newest: u64) -> Row {
         newest,
         subscriptions: proxy.subscriptions,
         identity: proxy.identity.to_string(),
+        revision: plane.revision.clone(),
+        control_plane: plane.pod.clone(),
         refusal: proxy.last_nack.map(|nack| nack.message),
     }
 }
@@ -205,9 +225,18 @@ fn text(ui: &Ui, rows: &[Row], wide: bool) -> String {
         let rows = rows.iter().map(|row| {
             let cells = [&row.pod, &row.namespace, &row.role, &row.identity].map(Clone::clone);
             let [pod, namespace, role, identity] = cells;
-            [pod, namespace, role, status(row), generation(row), row.subscriptions.to_string(), identity]
+            let plane = row.control_plane.clone().unwrap_or_else(|| "-".to_owned());
+            [pod, namespace, role, status(row), generation(row), row.subscriptions.to_string(), plane, identity]
         });
-        table(["POD", "NAMESPACE", "ROLE", "STATUS", "GENERATION", "NAMES", "IDENTITY"], rows)
+        table(["POD", "NAMESPACE", "ROLE", "STATUS", "GENERATION", "NAMES", "CONTROL PLANE", "IDENTITY"], rows)
+    } else if rows.iter().any(|row| Some(&row.revision) != rows.first().map(|first| &first.revision)) {
+        // An upgrade is under way: who has moved?
+        let rows = rows.iter().map(|row| {
+            let cells = [&row.pod, &row.namespace, &row.revision].map(Clone::clone);
+            let [pod, namespace, revision] = cells;
+            [pod, namespace, status(row), generation(row), revision]
+        });
+        table(["POD", "NAMESPACE", "STATUS", "GENERATION", "REVISION"], rows)
     } else {
         let rows = rows.iter().map(|row| [row.pod.clone(), row.namespace.clone(), status(row), generation(row)]);
         table(["POD", "NAMESPACE", "STATUS", "GENERATION"], rows)
@@ -231,7 +260,7 @@ fn verdict(rows: &[Row], exit_code: bool) -> CliResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Nack;
+    use crate::control::{Nack, Proxies};
 
     fn status(generation: u64, nack: Option<u64>) -> ProxyStatus {
         ProxyStatus {
@@ -248,17 +277,30 @@ mod tests {
         }
     }
 
+    fn plane(proxy: ProxyStatus) -> Plane {
+        let told = Proxies { generation: 7, proxies: vec![proxy], ..Proxies::default() };
+        Plane { pod: Some("istiod-1".to_owned()), revision: "default".to_owned(), told }
+    }
+
+    #[test]
+    fn the_proxies_of_one_revision_are_those_of_its_control_planes() {
+        let mut answers = Answers { planes: vec![plane(status(7, None))], silent: Vec::new() };
+        assert!(only(&mut answers.clone(), "canary").unwrap_err().hints()[0].contains("default"));
+        only(&mut answers, "default").unwrap();
+        assert_eq!(answers.planes.len(), 1);
+    }
+
     #[test]
     fn a_proxy_is_in_sync_behind_or_refuses() {
         for (generation, nack, expected) in
             [(7, None, "SYNCED"), (6, None, "STALE"), (6, Some(7), "REFUSED"), (7, Some(5), "SYNCED")]
         {
-            let row = row(status(generation, nack), 7);
+            let row = row(status(generation, nack), &plane(status(generation, nack)));
             assert_eq!(row.status, expected);
             assert_eq!((row.pod.as_str(), row.namespace.as_str()), ("web-1", "shop"));
         }
-        let answer = || Proxies { generation: 7, proxies: vec![status(6, None)] };
-        assert!(verdict(&rows(answer(), Some("web-1.shop")).unwrap(), true).is_err());
-        assert!(rows(answer(), Some("other")).unwrap_err().to_string().contains("no proxy of a pod other"));
+        let answers = Answers { planes: vec![plane(status(6, None))], silent: Vec::new() };
+        assert!(verdict(&rows(&answers, Some("web-1.shop")).unwrap(), true).is_err());
+        assert!(rows(&answers, Some("other")).unwrap_err().to_string().contains("no proxy of a pod other"));
     }
 }

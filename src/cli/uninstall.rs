@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::count;
+use crate::cli::planes::{self, Where};
 use crate::cli::prompt::confirm;
+use crate::cli::settings::SettingsArgs;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::Ui;
-use crate::install::{self, DEFAULT_REVISION, Extent};
+use crate::install::{self, DEFAULT_REVISION, Extent, Platform, Removal};
+use crate::kube::Connection;
 
 /// How long a control plane may take to end, after which what it made is removed all the same.
 const CONTROL_PLANE_ENDS: Duration = Duration::from_secs(45);
@@ -21,11 +24,8 @@ const CONTROL_PLANE_ENDS: Duration = Duration::from_secs(45);
   mesh uninstall --revision canary -y
   mesh uninstall --purge --confirm-context production")]
 pub struct Args {
-    /// The revision
-    #[arg(short, long, value_name = "NAME", default_value = DEFAULT_REVISION)]
-    revision: String,
     /// Every revision, with the definitions and so with what users wrote
-    #[arg(long, conflicts_with = "revision")]
+    #[arg(long, conflicts_with_all = ["revision", "profile", "files", "set"])]
     purge: bool,
     /// Answer to what --purge asks: the context's name
     #[arg(long, value_name = "CONTEXT", requires = "purge")]
@@ -36,16 +36,30 @@ pub struct Args {
     /// Show what would go
     #[arg(long)]
     dry_run: bool,
+    /// The revision is what these settings say, as for `install`
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    place: Where,
     #[command(flatten)]
     target: Target,
 }
 
 /// Removes.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
+    let revision = match args.settings.is_empty() {
+        true => args.settings.revision().unwrap_or(DEFAULT_REVISION).to_owned(),
+        false => args.settings.plan(Platform::Kubernetes)?.revision().to_owned(),
+    };
     block_on(async {
         let connection = args.target.connect_to_change(ui).await?;
-        let extent = if args.purge { Extent::Everything } else { Extent::Revision(args.revision.clone()) };
-        let mut objects = install::removable(&connection, &extent).await?;
+        let extent = if args.purge { Extent::Everything } else { Extent::Revision(revision.clone()) };
+        let Removal { mut objects, kept } = install::removable(&connection, &extent).await?;
+        for (object, other) in &kept {
+            ui.warn(format!(
+                "{object} stays: revision {other} has it as well, and gets it back when it is installed again"
+            ));
+        }
         let mut written = Vec::new();
         if args.purge {
             let purge = install::purge_extent(&connection).await?;
@@ -64,8 +78,18 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         if args.purge {
             confirm_purge(ui, &args, &connection.context, objects.len(), &lost(&written))?;
         } else {
-            let question =
-                format!("Remove revision {} ({}) from there?", args.revision, count(objects.len(), "object"));
+            let left = proxies_of(&connection, &args.place, &revision).await;
+            if !left.is_empty() {
+                ui.warn(format!(
+                    "{} still connected to revision {revision}, and will be told nothing more: {}",
+                    match left.len() {
+                        1 => "1 proxy is".to_owned(),
+                        number => format!("{number} proxies are"),
+                    },
+                    left.join(", ")
+                ));
+            }
+            let question = format!("Remove revision {revision} ({}) from there?", count(objects.len(), "object"));
             confirm(ui, args.yes, &question)?;
         }
         let progress = ui.progress("removing");
@@ -85,6 +109,19 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         }
         Ok(())
     })
+}
+
+/// The pods whose proxies are connected to a revision's control planes, as far as these say so.
+async fn proxies_of(connection: &Connection, place: &Where, revision: &str) -> Vec<String> {
+    let Ok(answers) = planes::ask(connection, place).await else { return Vec::new() };
+    let planes = answers.planes.iter().filter(|plane| plane.revision == revision);
+    let mut pods: Vec<String> = planes
+        .flat_map(|plane| &plane.told.proxies)
+        .filter_map(|proxy| proxy.node.split('~').nth(2).map(str::to_owned))
+        .collect();
+    pods.sort();
+    pods.dedup();
+    pods
 }
 
 /// What users would lose, in words.

@@ -63,6 +63,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
 fn row(object: String, verdict: Verdict) -> Row {
     let (ok, state) = match verdict {
         Verdict::Good => (true, "ready".to_owned()),
+        Verdict::Shared(revision) => (true, format!("ready; revision {revision} has it now")),
         Verdict::Missing => (false, "is missing".to_owned()),
         Verdict::NotReady(reason) => (false, reason),
         Verdict::Changed => (false, "was changed by somebody else".to_owned()),

@@ -16,6 +16,9 @@ pub struct Args {
     /// Ask no cluster
     #[arg(long)]
     client: bool,
+    /// Taken for the sake of scripts: the output is short
+    #[arg(short, long = "short", hide = true)]
+    _short: bool,
     /// Form of the output
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,

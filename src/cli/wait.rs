@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cli::error::{CliError, CliResult, Kind};
+use crate::cli::error::{CliError, CliResult, Kind, WithKind};
+use crate::cli::input;
 use crate::cli::install::duration;
 use crate::cli::objects;
-use crate::cli::proxy_status::proxies;
+use crate::cli::planes::{self, Distribution, Progress, Where};
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::Ui;
 use crate::kube::{self, Connection, ObjectRef};
@@ -43,6 +44,8 @@ pub struct Args {
     /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
+    #[command(flatten)]
+    place: Where,
     #[command(flatten)]
     target: Target,
 }
@@ -83,7 +86,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         }
         match &args.condition {
             Condition::Ready => ready(ui, &connection, &objects, args.timeout).await,
-            Condition::Distribution => distributed(ui, &connection, &objects, args.timeout).await,
+            Condition::Distribution => distributed(ui, &connection, &objects, args.timeout, &args.place).await,
             Condition::Deleted => {
                 for object in &objects {
                     kube::wait_for(&connection, object, "gone", args.timeout, |found| found.is_none()).await?;
@@ -133,7 +136,13 @@ async fn ready(ui: &Ui, connection: &Connection, objects: &[ObjectRef], bound: D
 ///
 /// # Errors
 /// It is not so within `bound`.
-pub async fn until_effective(ui: &Ui, connection: &Connection, applied: &[ObjectRef], bound: Duration) -> CliResult {
+pub async fn until_effective(
+    ui: &Ui,
+    connection: &Connection,
+    applied: &[ObjectRef],
+    bound: Duration,
+    place: &Where,
+) -> CliResult {
     let deadline = Instant::now() + bound;
     let of_the_mesh = |object: &ObjectRef| {
         let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
@@ -141,42 +150,56 @@ pub async fn until_effective(ui: &Ui, connection: &Connection, applied: &[Object
     };
     let (configuration, workloads): (Vec<ObjectRef>, Vec<ObjectRef>) = applied.iter().cloned().partition(of_the_mesh);
     ready(ui, connection, &workloads, bound).await?;
-    // Workloads change what proxies hold as well: their endpoints.
-    match kube::server_version(connection).await?.built_in {
-        true => distributed(ui, connection, &configuration, deadline - Instant::now()).await,
-        false if configuration.is_empty() => Ok(()),
-        false => {
-            let error = "how far a cluster's proxies are is told by its control plane's own port";
-            Err(CliError::message(Kind::Usage, error)
-                .hint("`mesh proxy-status --address` asks there; what was applied is applied"))
-        }
+    // Workloads change what proxies hold as well, their endpoints; a cluster without a mesh may have workloads.
+    if configuration.is_empty() && !kube::server_version(connection).await?.built_in {
+        return Ok(());
     }
+    distributed(ui, connection, &configuration, deadline - Instant::now(), place).await
 }
 
 /// Every proxy has what there is now: what was written before this command began is in force.
-async fn distributed(ui: &Ui, connection: &Connection, objects: &[ObjectRef], bound: Duration) -> CliResult {
+async fn distributed(
+    ui: &Ui,
+    connection: &Connection,
+    objects: &[ObjectRef],
+    bound: Duration,
+    place: &Where,
+) -> CliResult {
+    let mut wanted = Vec::with_capacity(objects.len());
     for object in objects {
-        if kube::get(connection, object).await?.is_none() {
-            return Err(CliError::message(Kind::Failed, format!("{object} is not there")));
-        }
+        let found = kube::get(connection, object).await?;
+        let missing = || CliError::message(Kind::Failed, format!("{object} is not there"));
+        wanted.push(serde_json::to_value(found.ok_or_else(missing)?).kind(Kind::Failed)?);
     }
+    let mut distribution = Distribution::of(&wanted);
     let deadline = Instant::now() + bound;
-    // A change that was accepted just now reaches the control plane within this: it watches.
-    tokio::time::sleep(PERIOD).await;
-    let wanted = proxies(connection).await?.generation;
+    if wanted.is_empty() {
+        // What was accepted just now reaches the control plane within this: it watches.
+        tokio::time::sleep(PERIOD).await;
+    }
+    let progress = ui.progress("waiting");
     loop {
-        let answer = proxies(connection).await?;
-        let behind: Vec<&str> =
-            answer.proxies.iter().filter(|proxy| proxy.generation < wanted).map(|proxy| proxy.node.as_str()).collect();
-        if behind.is_empty() {
-            ui.line(format!("generation {wanted} is in force in {} proxies", answer.proxies.len()));
-            return Ok(());
-        }
+        let answers = planes::ask(connection, place).await?;
+        let waiting = match distribution.progress(&answers) {
+            Progress::Done(proxies, planes) => {
+                drop(progress);
+                let proxies = input::count(proxies, "proxy");
+                let what = match objects {
+                    [] => "the configuration is".to_owned(),
+                    [object] => format!("{object} is"),
+                    objects => format!("{} are", input::count(objects.len(), "object")),
+                };
+                let replicas = if planes > 1 { format!(" of {planes} control planes") } else { String::new() };
+                ui.line(format!("{what} in force in {proxies}{replicas}"));
+                return Ok(());
+            }
+            Progress::Waiting(waiting) => waiting,
+        };
         if Instant::now() >= deadline {
-            let error =
-                format!("generation {wanted} is not in force within {} s in {}", bound.as_secs(), behind.join(", "));
-            return Err(CliError::message(Kind::Failed, error));
+            let error = format!("not in force within {} s: {}", bound.as_secs(), waiting.join(", "));
+            return Err(CliError::message(Kind::Failed, error).hint("`mesh proxy-status` shows how far each proxy is"));
         }
+        progress.update(waiting.join(", "));
         tokio::time::sleep(PERIOD).await;
     }
 }

@@ -32,6 +32,8 @@ pub struct MeshConfig {
     pub outbound_mode: Option<OutboundMode>,
     /// Whether proxies log requests.
     pub access_log: Option<bool>,
+    /// Whether connections to gateways begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
     /// Whom CUSTOM policies may ask.
     pub providers: Vec<Provider>,
     /// What is not in force, and why.
@@ -78,6 +80,7 @@ impl MeshConfig {
                 None => None,
             },
             access_log: value.get("accessLogFile").and_then(Value::as_str).map(|file| !file.is_empty()),
+            proxy_protocol: value.get("defaultConfig").is_some_and(demands_proxy_protocol),
             ..Self::default()
         };
         for (index, entry) in
@@ -100,12 +103,32 @@ impl MeshConfig {
     }
 }
 
+/// Whether the settings of proxies that a pod's annotation `proxy.istio.io/config` holds demand a PROXY protocol header of
+/// connections to its gateway. What is no YAML demands nothing.
+pub fn annotation_demands_proxy_protocol(text: &str) -> bool {
+    let loaded = yaml::load("proxy.istio.io/config", text.as_bytes());
+    loaded.errors.is_empty() && loaded.documents.first().is_some_and(|found| demands_proxy_protocol(&found.value))
+}
+
+/// The same of a ProxyConfig (MeshConfig's `defaultConfig`). `{}` demands it.
+fn demands_proxy_protocol(config: &Value) -> bool {
+    config.pointer("/gatewayTopology/proxyProtocol").is_some_and(Value::is_object)
+}
+
 fn text_at<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
     value.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 fn texts_at<'v>(value: &'v Value, field: &str) -> Vec<&'v str> {
     value.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// A whole number, which Protobuf's JSON also takes as a text, as Istio's guides write it.
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_u64(),
+    }
 }
 
 /// A provider of authorization decisions; `None` for one of something else.
@@ -120,7 +143,7 @@ fn provider(entry: &Value) -> Result<Option<Provider>, String> {
     let service = text_at(settings, "service").ok_or_else(|| format!("{name} names no service"))?;
     // `NAMESPACE/HOST` tells services of one host apart; hosts are fully qualified either way.
     let host = service.rsplit_once('/').map_or(service, |(_, host)| host).to_ascii_lowercase();
-    let port = settings.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+    let port = settings.get("port").and_then(number).and_then(|port| u16::try_from(port).ok());
     let port = port.filter(|port| *port > 0).ok_or_else(|| format!("{name}: port is none from 1 to 65535"))?;
     let timeout = match settings.get("timeout") {
         None | Some(Value::Null) => TIMEOUT,
@@ -132,11 +155,7 @@ fn provider(entry: &Value) -> Result<Option<Provider>, String> {
                 .ok_or_else(|| format!("{name}: timeout is no duration such as 5s"))?
         }
     };
-    let status = settings.get("statusOnError").and_then(|status| match status {
-        Value::String(text) => text.parse::<u64>().ok(),
-        other => other.as_u64(),
-    });
-    let status_on_error = match (settings.get("statusOnError"), status) {
+    let status_on_error = match (settings.get("statusOnError"), settings.get("statusOnError").and_then(number)) {
         (None, _) => STATUS_ON_ERROR,
         (Some(_), Some(status @ 400..=599)) => status as u16,
         (Some(_), _) => return Err(format!("{name}: statusOnError is none from 400 to 599")),
@@ -145,7 +164,7 @@ fn provider(entry: &Value) -> Result<Option<Provider>, String> {
     let body = settings.get("includeRequestBodyInCheck").filter(|body| body.is_object()).map(|body| CheckedBody {
         max_bytes: body
             .get("maxRequestBytes")
-            .and_then(Value::as_u64)
+            .and_then(number)
             .map_or(0, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         allow_partial: flag(body, "allowPartialMessage"),
         as_bytes: flag(body, "packAsBytes"),
@@ -213,7 +232,7 @@ mod tests {
         let config = MeshConfig::parse(
             "trustDomainAliases: [old.example.org]\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n\
              accessLogFile: /dev/stdout\nextensionProviders:\n- name: jaeger\n  zipkin: {service: z, port: 9411}\n\
-             - name: grpc\n  envoyExtAuthzGrpc: {service: shop/authz.shop.svc.cluster.local, port: 9000}\n\
+             - name: grpc\n  envoyExtAuthzGrpc: {service: shop/authz.shop.svc.cluster.local, port: '9000'}\n\
              - name: http\n  envoyExtAuthzHttp:\n    service: Authz.shop.svc.cluster.local\n    port: 8000\n    timeout: 1.5s\n\
              \x20   failOpen: true\n    statusOnError: '503'\n    pathPrefix: /check\n\
              \x20   includeRequestHeadersInCheck: [X-User, x-team-*]\n    includeAdditionalHeadersInCheck: {X-From: mesh}\n\

@@ -7,11 +7,11 @@ use crate::model::policy::PortPolicies;
 use crate::model::pool::MAX_HASH_TABLE;
 use crate::model::{
     Balancer, ClusterPolicy, CookieKey, HashKey, HashPolicy, HashTable, Http2Use, Keepalive, OutlierPolicy, PoolLimits,
-    RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
+    ProxyProtocol, RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
 };
 use crate::resources::destination_rule::{
     self, ClientTls, ConnectionPool, ConsistentHash, H2UpgradePolicy, HttpCookie, LoadBalancer, OutlierDetection,
-    SimpleBalancer,
+    ProxyProtocolVersion, SimpleBalancer,
 };
 use crate::resources::values::{self, ExportTo};
 use crate::resources::{DestinationRule, Object, Provenance};
@@ -111,6 +111,7 @@ struct Blocks<'a> {
     outlier: Option<&'a OutlierDetection>,
     tls: Option<&'a ClientTls>,
     retry_budget: Option<&'a destination_rule::RetryBudget>,
+    proxy_protocol: Option<&'a destination_rule::ProxyProtocol>,
 }
 
 /// The policies of a rule and of a subset, whose blocks override each other one by one.
@@ -139,6 +140,7 @@ impl<'a> Levels<'a> {
             blocks.outlier = policy.outlier_detection.as_ref().or(blocks.outlier);
             blocks.tls = policy.tls.as_ref().or(blocks.tls);
             blocks.retry_budget = policy.retry_budget.as_ref().or(blocks.retry_budget);
+            blocks.proxy_protocol = policy.proxy_protocol.as_ref().or(blocks.proxy_protocol);
             let for_port = policy.port_level_settings.iter().find(|settings| {
                 let number = settings.port.as_ref().and_then(|port| port.number).map(|port| port.get());
                 port.is_some() && number == port
@@ -151,6 +153,7 @@ impl<'a> Levels<'a> {
                     outlier: settings.outlier_detection.as_ref(),
                     tls: settings.tls.as_ref(),
                     retry_budget: blocks.retry_budget,
+                    proxy_protocol: blocks.proxy_protocol,
                 };
             }
         }
@@ -175,6 +178,10 @@ fn cluster_policy(blocks: Blocks<'_>, secrets: Secrets<'_>) -> ClusterPolicy {
         http2: http2(blocks.pool),
         outlier: blocks.outlier.map(outlier),
         tls,
+        proxy_protocol: blocks.proxy_protocol.map(|wanted| match wanted.version {
+            Some(ProxyProtocolVersion::V2) => ProxyProtocol::V2,
+            Some(ProxyProtocolVersion::V1) | None => ProxyProtocol::V1,
+        }),
         connect_timeout: connect.filter(|timeout| !timeout.is_zero()).unwrap_or(default.connect_timeout),
     }
 }
@@ -197,6 +204,8 @@ fn limits(pool: Option<&ConnectionPool>, budget: Option<&destination_rule::Retry
         }),
         requests_per_connection: count(http.and_then(|http| http.max_requests_per_connection)),
         idle: time(http.and_then(|http| http.idle_timeout)),
+        // Here 0 is a value: for ever.
+        stream_idle: tcp.and_then(|tcp| tcp.idle_timeout).map(|idle| idle.get()),
         lifetime: time(tcp.and_then(|tcp| tcp.max_connection_duration)),
         keepalive: tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()).map(|keepalive| Keepalive {
             time: time(keepalive.time),

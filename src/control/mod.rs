@@ -15,6 +15,7 @@ pub mod ca;
 mod connection;
 mod gateway_api;
 mod keys;
+mod leader;
 mod push;
 mod report;
 mod server;
@@ -47,7 +48,8 @@ use push::{MeshSettings, Snapshots};
 use source::{Event, Inventory};
 use token::TokenReviewer;
 
-pub use report::Report;
+pub use leader::Candidate;
+pub use report::{MONITORING_PORT, PROXIES_PATH, Proxies, Report};
 pub use server::{ServerError, ServerOptions};
 pub use webhook::WebhookOptions;
 pub use xds::{Nack, ProxyStatus};
@@ -90,6 +92,8 @@ pub struct Options {
     pub outbound_mode: OutboundMode,
     /// Whether proxies log requests.
     pub access_log: bool,
+    /// What it is called where it is one of several, of which one writes; `None`: there is no other.
+    pub candidate: Option<Candidate>,
 }
 
 /// A control plane at work. A clone is another handle on the same one.
@@ -97,6 +101,7 @@ pub struct Options {
 pub struct ControlPlane {
     connections: mpsc::Sender<Accepted>,
     snapshots: Snapshots,
+    seen: push::Seen,
     registry: xds::Registry,
     authority: Arc<ArcSwap<Authority>>,
     roots: watch::Sender<TrustBundle>,
@@ -114,8 +119,17 @@ impl ControlPlane {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(options: Options, token: CancellationToken) -> Self {
-        let Options { source, authority, trust_domain, cluster, domain, root_namespace, outbound_mode, access_log } =
-            options;
+        let Options {
+            source,
+            authority,
+            trust_domain,
+            cluster,
+            domain,
+            root_namespace,
+            outbound_mode,
+            access_log,
+            candidate,
+        } = options;
         let tasks = TaskTracker::new();
         let cluster_api = match &source {
             Source::Kubernetes(client) => Some(Connection::new(client.clone(), "", "the API server")),
@@ -143,11 +157,16 @@ impl ControlPlane {
         let (fetched, keys) = mpsc::channel(KEYS);
         tasks.spawn(keys::keep(wants, fetched, token.clone()));
         let (roots, believed) = watch::channel(authority.bundle());
-        let incoming = push::Incoming { events, keys, roots: believed, wanted };
+        let seen = push::Seen::default();
+        let incoming = push::Incoming { events, keys, roots: believed, wanted, seen: seen.clone() };
         tasks.spawn(push::publish(inventory, Arc::new(mesh), incoming, publisher, token.clone()));
 
         if let Some(connection) = cluster_api {
-            tasks.spawn(gateway_api::keep(connection, snapshots.clone(), token.clone()));
+            let (snapshots, token) = (snapshots.clone(), token.clone());
+            tasks.spawn(async move {
+                let work = |token| gateway_api::keep(connection.clone(), snapshots.clone(), token);
+                leader::lead(&connection, candidate, token, work).await;
+            });
         }
         let registry = xds::Registry::default();
         let discovery = xds::Discovery {
@@ -182,6 +201,7 @@ impl ControlPlane {
         Self {
             connections,
             snapshots,
+            seen,
             registry,
             authority,
             roots,
@@ -250,6 +270,13 @@ impl ControlPlane {
     /// The connected proxies, in the order in which they came.
     pub fn status(&self) -> Vec<ProxyStatus> {
         self.registry.status()
+    }
+
+    /// How far each connected proxy is, and with what.
+    pub fn proxies(&self) -> Proxies {
+        // In this order: a generation that is read after what was seen holds it.
+        let seen = self.seen.lock().clone();
+        Proxies { seen, generation: self.generation(), proxies: self.status() }
     }
 
     /// How many certificates it has signed, and how many requests for one it refused.

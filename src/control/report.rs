@@ -3,22 +3,46 @@
 //! It changes nothing and shows no configuration. Who is connected is told on the same machine only (in a cluster that is
 //! `kubectl port-forward` or `exec`, which the API server has authorized).
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
 
 use crate::serve::{Body, Connection, full, handler};
 
-use super::ControlPlane;
+use super::{ControlPlane, ProxyStatus};
+
+/// Where a control plane answers with how far each of its proxies is: on its monitoring port, and in the built-in runtime on
+/// that of the API server.
+pub const PROXIES_PATH: &str = "/mesh/proxies";
+
+/// The port that answers [`Report::Monitoring`] in a cluster.
+pub const MONITORING_PORT: u16 = 15_014;
+
+/// How far each proxy of one control plane is. Generations are that control plane's own: those of another count something else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proxies {
+    /// The newest generation of the configuration.
+    pub generation: u64,
+    /// What the newest generation holds of each kind of configuration, by `KIND.GROUP`: the highest `resourceVersion` that has
+    /// been taken in, 0 where there is no object. A kind that is not among them is not watched.
+    #[serde(default)]
+    pub seen: BTreeMap<Arc<str>, u64>,
+    /// The connected proxies, in the order in which they came.
+    pub proxies: Vec<ProxyStatus>,
+}
 
 /// Which questions a port answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Report {
     /// `/ready` and `/healthz/ready`: 200 once everything has been read, 503 before.
     Readiness,
-    /// The same, `/metrics` in Prometheus' text format, and `/debug/syncz`: the connected proxies as JSON.
+    /// The same, `/metrics` in Prometheus' text format, and [`PROXIES_PATH`] and `/debug/syncz`: how far the connected proxies are,
+    /// as JSON; the latter as Istio's tools ask for it, a list without anything else.
     Monitoring,
 }
 
@@ -53,13 +77,17 @@ impl ControlPlane {
                 text(StatusCode::SERVICE_UNAVAILABLE, waits.to_owned())
             }
             ("/metrics", Report::Monitoring) => text(StatusCode::OK, self.metrics()),
-            ("/debug/syncz", Report::Monitoring) => {
+            (path @ (PROXIES_PATH | "/debug/syncz"), Report::Monitoring) => {
                 let local = request.extensions().get::<Connection>().is_some_and(|c| c.peer.ip().is_loopback());
                 if !local {
                     let told = "who is connected is told to callers on this machine: use kubectl port-forward\n";
                     return text(StatusCode::FORBIDDEN, told.to_owned());
                 }
-                let mut response = match serde_json::to_string(&self.status()) {
+                let told = match path {
+                    PROXIES_PATH => serde_json::to_string(&self.proxies()),
+                    _ => serde_json::to_string(&self.status()),
+                };
+                let mut response = match told {
                     Ok(json) => text(StatusCode::OK, json + "\n"),
                     Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
                 };
@@ -67,7 +95,7 @@ impl ControlPlane {
                 response.headers_mut().insert(http::header::CONTENT_TYPE, json);
                 response
             }
-            _ => text(StatusCode::NOT_FOUND, "there are /ready, /metrics and /debug/syncz\n".to_owned()),
+            _ => text(StatusCode::NOT_FOUND, "there are /ready, /metrics, /mesh/proxies and /debug/syncz\n".to_owned()),
         }
     }
 

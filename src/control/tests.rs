@@ -41,6 +41,7 @@ fn pod(address: [u8; 4], version: &str) -> Item {
         labels: Labels::from([("app".into(), "web".into()), ("version".into(), version.into())]),
         workload_name: format!("web-{version}").into(),
         has_proxy: true,
+        proxy_protocol: false,
         locality: Locality::default(),
     })
 }
@@ -103,6 +104,7 @@ async fn mesh() -> Mesh {
         root_namespace: "istio-system".into(),
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
+        candidate: None,
     };
     let plane = ControlPlane::start(options, token.clone());
     let mut items = vec![subsets(), canary(10)];

@@ -42,7 +42,7 @@ pub use foreign::Foreign;
 pub use order::{component_of, revision_of};
 pub use plan::{Plan, Platform};
 pub use profile::{Assignment, Layers, profile_text, profiles};
-pub use remove::{Extent, Purge, left_behind, purge_extent, removable, remove};
+pub use remove::{Extent, Purge, Removal, left_behind, purge_extent, removable, remove};
 pub use render::render;
 pub use settings::Settings;
 pub use tag::{Tag, remove_tag, set_tag, tag_manifest, tags};
@@ -56,6 +56,9 @@ pub const COMPONENT: &str = "operator.istio.io/component";
 
 /// The label that names the revision that an object belongs to.
 pub const REVISION: &str = "istio.io/rev";
+
+/// The Lease whose holder writes what is written once, among the control planes of every revision.
+pub const LEADER_LEASE: &str = "istio-leader";
 
 /// The version of the program, which is the version that it installs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,5 +1,6 @@
 //! Removing a mesh. Definitions and what users wrote stay, unless everything is asked to go.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -7,8 +8,9 @@ use tokio::time::Instant;
 
 use crate::install::apply::{RECORD, installed, record_name};
 use crate::install::foreign::is_ours;
+use crate::install::plan::Platform;
 use crate::install::verify::records;
-use crate::install::{COMPONENT, Error, MANAGED_BY};
+use crate::install::{COMPONENT, Error, LEADER_LEASE, MANAGED_BY};
 use crate::kube::{self, Connection, Deleted, ObjectRef, Selection};
 use crate::resources;
 use crate::resources::kinds::{KINDS, Support};
@@ -55,11 +57,20 @@ pub async fn purge_extent(connection: &Connection) -> Result<Purge, Error> {
     Ok(purge)
 }
 
-/// The objects that would go, in the order in which they go.
+/// What removing an installation comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// The objects that would go, in the order in which they go.
+    pub objects: Vec<ObjectRef>,
+    /// Those that stay, because another revision has them as well, each with its name.
+    pub kept: Vec<(ObjectRef, String)>,
+}
+
+/// What would go.
 ///
 /// # Errors
 /// Nothing of it is installed, or the server does not answer.
-pub async fn removable(connection: &Connection, extent: &Extent) -> Result<Vec<ObjectRef>, Error> {
+pub async fn removable(connection: &Connection, extent: &Extent) -> Result<Removal, Error> {
     let known = records(connection).await?;
     let revisions: Vec<String> = match extent {
         Extent::Revision(revision) => vec![revision.clone()],
@@ -92,7 +103,18 @@ pub async fn removable(connection: &Connection, extent: &Extent) -> Result<Vec<O
         };
         return Err(Error::NotInstalled { server: connection.server.clone(), revision: revision.clone(), known });
     }
-    Ok(objects)
+    let mut removal = Removal { objects, kept: Vec::new() };
+    if let Extent::Revision(revision) = extent {
+        for other in known.iter().filter(|record| record.revision != *revision) {
+            let theirs = other.objects(Platform::Kubernetes)?;
+            let theirs = theirs.iter().map(ObjectRef::of).collect::<Result<HashSet<_>, _>>()?;
+            let (kept, objects) = removal.objects.into_iter().partition(|object| theirs.contains(object));
+            let kept: Vec<ObjectRef> = kept;
+            removal.objects = objects;
+            removal.kept.extend(kept.into_iter().map(|object| (object, other.revision.clone())));
+        }
+    }
+    Ok(removal)
 }
 
 /// Revisions whose installation was interrupted before it was recorded.
@@ -147,7 +169,7 @@ pub async fn left_behind(connection: &Connection, bound: Duration) -> Result<Vec
         let all = kube::list(connection, api_version, kind, everywhere("")).await?;
         found.extend(all.into_iter().filter(|object| {
             let name = name(object).unwrap_or_default();
-            name == ours || (kind == "Lease" && name.starts_with("mesh-install-"))
+            name == ours || (kind == "Lease" && (name.starts_with("mesh-install-") || name == LEADER_LEASE))
         }));
     }
     found.iter().map(|object| Ok(ObjectRef::of(object)?)).collect()

@@ -21,6 +21,8 @@ pub enum Verdict {
     NotReady(String),
     /// Somebody changed what was installed.
     Changed,
+    /// Another revision that is installed has it now: gateways are shared by revisions.
+    Shared(String),
 }
 
 /// An installation, as it was recorded.
@@ -101,25 +103,44 @@ pub async fn verify(
         };
         return Err(Error::NotInstalled { server: connection.server.clone(), revision: revision.to_owned(), known });
     };
-    let place = format!("ConfigMap {}/mesh-install", record.namespace);
-    let loaded = yaml::load(&place, record.settings.as_bytes());
-    let damaged =
-        |reason: String| Error::File { place: place.clone(), reason: format!("{reason}; install again to renew it") };
-    let tree = loaded.documents.into_iter().next().ok_or_else(|| damaged("holds no settings".to_owned()))?;
-    let settings: Settings = decode(&tree.value).map_err(|findings| damaged(findings.to_string()))?;
+    let others: Vec<&str> =
+        records.iter().map(|record| record.revision.as_str()).filter(|other| *other != revision).collect();
     let mut verdicts = Vec::new();
-    for object in render(&Plan::new(settings, platform))? {
+    for object in record.objects(platform)? {
         let reference = ObjectRef::of(&object)?;
-        let verdict = judge(connection, &reference, &object).await?;
+        let verdict = judge(connection, &reference, &object, &others).await?;
         verdicts.push((reference, verdict));
     }
     Ok(verdicts)
 }
 
-async fn judge(connection: &Connection, reference: &ObjectRef, object: &Value) -> Result<Verdict, Error> {
+impl Record {
+    /// What the installation consists of.
+    pub(super) fn objects(&self, platform: Platform) -> Result<Vec<Value>, Error> {
+        let place = format!("ConfigMap {}/{}", self.namespace, record_name(&self.revision));
+        let loaded = yaml::load(&place, self.settings.as_bytes());
+        let damaged = |reason: String| Error::File {
+            place: place.clone(),
+            reason: format!("{reason}; install again to renew it"),
+        };
+        let tree = loaded.documents.into_iter().next().ok_or_else(|| damaged("holds no settings".to_owned()))?;
+        let settings: Settings = decode(&tree.value).map_err(|findings| damaged(findings.to_string()))?;
+        render(&Plan::new(settings, platform))
+    }
+}
+
+async fn judge(
+    connection: &Connection,
+    reference: &ObjectRef,
+    object: &Value,
+    others: &[&str],
+) -> Result<Verdict, Error> {
     let Some(present) = kube::get(connection, reference).await? else { return Ok(Verdict::Missing) };
     if let Some(reason) = readiness(&present).reason() {
         return Ok(Verdict::NotReady(reason.to_owned()));
+    }
+    if let Some(owner) = revision_of(&present).filter(|owner| others.contains(owner)) {
+        return Ok(Verdict::Shared(owner.to_owned()));
     }
     // What applying again would change is what somebody else has changed.
     let object = over_present(connection, reference, object).await?;

@@ -12,6 +12,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::kube::{Connection, Error, FIELD_MANAGER};
 
@@ -94,6 +95,12 @@ pub async fn lock(
 }
 
 impl Lock {
+    /// Waits until the lock is lost: somebody else has taken it, or it could not be renewed for so long that somebody may.
+    pub async fn lost(&mut self) {
+        // A renewal that ended in any way renews no more.
+        let _ = (&mut self.renewal).await;
+    }
+
     /// Gives the lock back. One that somebody else has taken over meanwhile stays theirs.
     pub async fn release(self) {
         self.renewal.abort();
@@ -148,17 +155,42 @@ fn lease(
 }
 
 async fn renew(leases: Api<Lease>, name: String, holder: String) {
-    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let mut renewed = Instant::now();
     loop {
-        tokio::time::sleep(HELD_FOR / 3).await;
+        tokio::time::sleep(HELD_FOR / 5).await;
         // A renewal that fails is tried again with the next; a lock that is lost is not taken back.
-        let Ok(Some(mut present)) = leases.get_opt(&name).await else { continue };
-        if holder_of(&present) != Some(holder.as_str()) {
-            return;
+        let tried = Instant::now();
+        match tokio::time::timeout(HELD_FOR / 5, renew_once(&leases, &name, &holder)).await {
+            Ok(Renewal::Lost) => return,
+            Ok(Renewal::Done) => renewed = tried,
+            Ok(Renewal::Failed) | Err(_) if renewed.elapsed() > HELD_FOR * 3 / 5 => return,
+            Ok(Renewal::Failed) | Err(_) => {}
         }
-        if let Some(spec) = &mut present.spec {
-            spec.renew_time = Some(MicroTime(Timestamp::now()));
-        }
-        let _ = leases.replace(&name, &parameters, &present).await;
+    }
+}
+
+/// How an attempt to renew a lock ended.
+enum Renewal {
+    Done,
+    Failed,
+    Lost,
+}
+
+async fn renew_once(leases: &Api<Lease>, name: &str, holder: &str) -> Renewal {
+    let mut present = match leases.get_opt(name).await {
+        Ok(Some(present)) => present,
+        Ok(None) => return Renewal::Lost,
+        Err(_) => return Renewal::Failed,
+    };
+    if holder_of(&present) != Some(holder) {
+        return Renewal::Lost;
+    }
+    if let Some(spec) = &mut present.spec {
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+    }
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match leases.replace(name, &parameters, &present).await {
+        Ok(_) => Renewal::Done,
+        Err(_) => Renewal::Failed,
     }
 }

@@ -35,7 +35,8 @@ pub use listener::{
 };
 pub use matching::{HeaderLookup, InvalidRegex, StringMatch};
 pub use policy::{
-    Authorities, Balancer, ClusterPolicy, Http2Use, Origination, OwnCertificate, Subset, TrafficPolicy, UpstreamTls,
+    Authorities, Balancer, ClusterPolicy, Http2Use, Origination, OwnCertificate, ProxyProtocol, Subset, TrafficPolicy,
+    UpstreamTls,
 };
 pub use pool::{CookieKey, HashKey, HashPolicy, HashTable, Keepalive, OutlierPolicy, PoolLimits, RetryBudget};
 pub use route::{Action, Decision, HttpRule, RequestFacts, RequestMatch, Routes, WeightedCluster};

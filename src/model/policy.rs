@@ -92,6 +92,15 @@ pub enum Http2Use {
     AsClient,
 }
 
+/// A version of the PROXY protocol, in which a server is told between whom a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
 /// The policy that is in force for one cluster, with nothing left to inherit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterPolicy {
@@ -107,6 +116,8 @@ pub struct ClusterPolicy {
     pub outlier: Option<OutlierPolicy>,
     /// What is spoken to it.
     pub tls: UpstreamTls,
+    /// What connections begin with; `None`: with what they carry.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// How long connecting may take; 10 s unless said otherwise (Istio's default).
     pub connect_timeout: Duration,
 }
@@ -120,6 +131,7 @@ impl Default for ClusterPolicy {
             http2: Http2Use::default(),
             outlier: None,
             tls: UpstreamTls::default(),
+            proxy_protocol: None,
             connect_timeout: Duration::from_secs(10),
         }
     }

@@ -19,7 +19,9 @@ pub struct PoolLimits {
     pub requests_per_connection: Option<u32>,
     /// How long a connection is kept without a request; `None`: the proxy's own limit.
     pub idle: Option<Duration>,
-    /// How long a connection is used for new requests.
+    /// How long a connection whose bytes are not looked at may be without one; zero: for ever; `None`: the proxy's own limit.
+    pub stream_idle: Option<Duration>,
+    /// How long a connection is used for new requests, and how long one lasts whose bytes are not looked at.
     pub lifetime: Option<Duration>,
     /// Probes of connections on which nothing moves.
     pub keepalive: Option<Keepalive>,

@@ -27,6 +27,8 @@ pub struct Settings {
     pub outbound_mode: OutboundMode,
     /// Whether requests are logged.
     pub access_log: bool,
+    /// Whether connections to a gateway's ports begin with a PROXY protocol header (`gatewayTopology.proxyProtocol`).
+    pub proxy_protocol: bool,
     /// The roots that the mesh believes, where the control plane says; several while one replaces another.
     pub bundle: Option<TrustBundle>,
 }

@@ -115,6 +115,16 @@ pub fn is_loopback_usable(ip: Ipv4Addr) -> bool {
     ip.is_loopback() && bind(SocketAddr::new(ip.into(), 0)).is_ok()
 }
 
+/// Whether the system lets this program listen on `port`: ports below 1024 may need a privilege. That somebody else listens there
+/// is no refusal.
+pub fn may_listen(port: u16) -> bool {
+    const UNUSED: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 254);
+    match std::net::TcpListener::bind((UNUSED, port)) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::AddrInUse,
+    }
+}
+
 /// A TCP socket for a connection that comes from `source`, any port of it. The port is chosen when the socket connects, so that
 /// there are as many for each address that is called (`IP_BIND_ADDRESS_NO_PORT`). It does not block.
 ///

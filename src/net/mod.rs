@@ -33,7 +33,9 @@ pub use capture::{Capture, SetupError};
 pub use destination::{Destination, original_destination};
 pub use handover::{HandoverError, receive_listener, send_listener};
 pub use heap::{configure_heap, settle, trim_heap};
-pub use listen::{BindError, bind, bind_first_free, bind_group, is_loopback_usable, set_nodelay, socket_from};
+pub use listen::{
+    BindError, bind, bind_first_free, bind_group, is_loopback_usable, may_listen, set_nodelay, socket_from,
+};
 pub use namespace::{Unsupported, isolate, namespaces_supported};
 pub use redirect::{APPLICATION_SOURCE, Extent, Redirect};
 

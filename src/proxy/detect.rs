@@ -138,7 +138,8 @@ pub async fn first_to_speak(
 /// First byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-fn poll_read(
+/// Reads some into `buffer`, which holds no block while nothing comes.
+pub(super) fn poll_read(
     tcp: &mut TcpStream,
     local: &Local,
     buffer: &mut Buffer,
@@ -194,6 +195,7 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         role: Role::Inbound { port, app },
         local: ends.0,
         remote: ends.1,
+        direct: ends.1,
         peer: None,
         server_name: Box::default(),
         http2: false,
@@ -306,11 +308,11 @@ fn admits(local: &Local, policy: &InboundPolicy, facts: &Facts, port: u16) -> bo
 
 /// What is known of a connection whose bytes are not looked at.
 pub(super) fn connection_facts(facts: &Facts, port: u16) -> authz::Facts<'_> {
-    let source_ip = facts.remote.map(|remote| remote.ip());
+    let ip = |end: Option<std::net::SocketAddr>| end.map(|end| end.ip());
     authz::Facts {
         source: facts.peer.as_ref().map(|peer| &peer.identity),
-        source_ip,
-        remote_ip: source_ip,
+        source_ip: ip(facts.direct),
+        remote_ip: ip(facts.remote),
         destination_ip: facts.local.map(|local| local.ip()),
         destination_port: port,
         server_name: &facts.server_name,

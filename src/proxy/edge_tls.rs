@@ -75,9 +75,8 @@ impl Server {
     }
 }
 
-/// Serves a connection to a port with TLS.
-pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, port: u16, mut facts: Facts) {
-    let mut buffer = Buffer::default();
+/// Serves a connection to a port with TLS, of which `buffer` has been read.
+pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, mut buffer: Buffer, port: u16, mut facts: Facts) {
     let found = detect::detect(local, &mut tcp, &mut buffer).await;
     let refuse = |facts: &Facts, reason: &str| {
         local.shared.registry.count(Counter::HandshakesFailed);

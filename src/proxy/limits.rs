@@ -11,6 +11,8 @@ pub struct Limits {
     pub connections: usize,
     /// From the first byte of a connection until it is known what is spoken on it, and for a connection that sends nothing.
     pub detection: Duration,
+    /// A PROXY protocol header, where one has to come (HAProxy waits as long for its clients' handshakes at most).
+    pub proxy_header: Duration,
     /// A client's silence after which its server is given the chance to speak first, where nobody has said what is spoken.
     pub server_first: Duration,
     /// TLS handshake, in either direction (Istio's gateway default).
@@ -24,6 +26,8 @@ pub struct Limits {
     /// A pooled connection without a request (Envoy's default); shorter than what servers commonly allow would only cost
     /// handshakes, longer is answered by the check before reuse.
     pub idle_upstream: Duration,
+    /// The same where it was announced to be for one client (PROXY protocol), who may be gone.
+    pub idle_announced: Duration,
     /// Pooled connections without a request, per destination and worker.
     pub idle_per_destination: usize,
     /// Pooled connections without a request, per proxy and worker.
@@ -61,12 +65,14 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             detection: Duration::from_secs(30),
+            proxy_header: Duration::from_secs(5),
             server_first: Duration::from_millis(50),
             handshake: Duration::from_secs(15),
             request_head: Duration::from_secs(30),
             idle_downstream: Duration::from_secs(3600),
             idle_draining: Duration::from_millis(500),
             idle_upstream: Duration::from_secs(3600),
+            idle_announced: Duration::from_secs(10),
             idle_per_destination: 64,
             idle_in_all: 1024,
             body_stall: Duration::from_secs(60),
@@ -108,6 +114,8 @@ pub const BUFFER: usize = 16 * 1024;
 pub const SPARE_BUFFERS: usize = 64;
 /// Bytes of a ClientHello, its record headers included.
 pub const MAX_CLIENT_HELLO: usize = 16 * 1024;
+/// Bytes of a PROXY protocol header, what follows its addresses included.
+pub const MAX_PROXY_HEADER: usize = 4096;
 /// Unread bytes taken from a client that was answered early.
 pub const MAX_LINGER: usize = 256 * 1024;
 /// Bytes of the header in which mesh peers tell who they are.

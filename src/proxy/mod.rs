@@ -21,6 +21,7 @@ pub mod instance;
 pub mod limits;
 pub mod listener;
 pub mod local;
+pub mod proxy_protocol;
 pub mod standalone;
 pub mod stream;
 pub mod tcp;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::compile::{self, GatewayWorkload, World};
+use crate::compile::{self, GatewayWorkload, Scope, World};
 use crate::model::{ClusterName, Labels, Listener, OutboundMode, Routes, Settings};
 use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory, RoutesInForce, cluster_names};
 
@@ -27,19 +27,12 @@ struct Known {
 impl Standalone {
     /// A gateway with these labels that stands in `namespace`.
     pub fn new(world: &World, namespace: &str, labels: Labels) -> Self {
-        let scope = compile::Scope::of_namespace(namespace);
+        let scope = Scope::of_namespace(namespace);
         let workload = GatewayWorkload { scope, labels, target_ports: Vec::new() };
         let mut states = EndpointStates::default();
         let known = known(world, &workload, &mut states);
         let directory = Directory::fixed(FixedDirectory {
-            settings: Settings {
-                scope: namespace.into(),
-                trust_domain: "cluster.local".into(),
-                cluster: "Kubernetes".into(),
-                outbound_mode: OutboundMode::RegistryOnly,
-                access_log: true,
-                bundle: None,
-            },
+            settings: settings(world, &workload.scope),
             listeners: known.listeners,
             gateway_routes: known.routes,
             ..FixedDirectory::default()
@@ -59,10 +52,22 @@ impl Standalone {
         let known = known(world, &self.workload, &mut self.states);
         let ports = known.listeners.len();
         if ports > 0 {
-            self.directory.replace_gateway(known.listeners, known.routes);
+            self.directory.replace_gateway(settings(world, &self.workload.scope), known.listeners, known.routes);
         }
         self.states.prune();
         ports
+    }
+}
+
+fn settings(world: &World, scope: &Scope) -> Settings {
+    Settings {
+        scope: scope.namespace.clone(),
+        trust_domain: "cluster.local".into(),
+        cluster: "Kubernetes".into(),
+        outbound_mode: OutboundMode::RegistryOnly,
+        access_log: true,
+        proxy_protocol: world.mesh.proxy_protocol,
+        bundle: None,
     }
 }
 

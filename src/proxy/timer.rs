@@ -20,6 +20,11 @@ impl Deadline {
         self.at = Some(Instant::now() + after);
     }
 
+    /// Sets it to `after` from now; takes it away where there is none.
+    pub fn set_or_clear(&mut self, after: Option<Duration>) {
+        self.at = after.map(|after| Instant::now() + after);
+    }
+
     /// Sets it earlier by so much.
     pub fn bring_forward(&mut self, by: Duration) {
         self.at = self.at.map(|at| at.checked_sub(by).unwrap_or_else(Instant::now));

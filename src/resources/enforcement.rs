@@ -87,6 +87,7 @@ macro_rules! policy_fields {
             concat!($policy, ".connectionPool.tcp.connectTimeout"),
             concat!($policy, ".connectionPool.tcp.tcpKeepalive"),
             concat!($policy, ".connectionPool.tcp.maxConnectionDuration"),
+            concat!($policy, ".connectionPool.tcp.idleTimeout"),
             concat!($policy, ".connectionPool.http.http1MaxPendingRequests"),
             concat!($policy, ".connectionPool.http.http2MaxRequests"),
             concat!($policy, ".connectionPool.http.maxRequestsPerConnection"),
@@ -115,7 +116,7 @@ macro_rules! policy_fields {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES_IN_FORCE: [[&str; 29]; 4] = [
+const POLICIES_IN_FORCE: [[&str; 30]; 4] = [
     policy_fields!("spec.trafficPolicy"),
     policy_fields!("spec.trafficPolicy.portLevelSettings[]"),
     policy_fields!("spec.subsets[].trafficPolicy"),
@@ -189,6 +190,8 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.subsets[].name",
             "spec.subsets[].labels",
             "spec.trafficPolicy.portLevelSettings[].port",
+            "spec.trafficPolicy.proxyProtocol",
+            "spec.subsets[].trafficPolicy.proxyProtocol",
             "spec.trafficPolicy.retryBudget.percent",
             "spec.trafficPolicy.retryBudget.minRetryConcurrency",
             "spec.subsets[].trafficPolicy.portLevelSettings[].port",
@@ -492,12 +495,6 @@ macro_rules! policy_rows {
                 instead: "new endpoints get their full share at once",
             },
             Row {
-                path: concat!($policy, ".connectionPool.tcp.idleTimeout"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "raw connections are closed after an hour without a byte",
-            },
-            Row {
                 path: concat!($policy, ".connectionPool.http.maxConcurrentStreams"),
                 when: When::Set,
                 consequence: Consequence::Warning,
@@ -532,7 +529,7 @@ macro_rules! policy_rows {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES: [[Row; 12]; 4] = [
+const POLICIES: [[Row; 11]; 4] = [
     policy_rows!("spec.trafficPolicy"),
     policy_rows!("spec.trafficPolicy.portLevelSettings[]"),
     policy_rows!("spec.subsets[].trafficPolicy"),
@@ -541,10 +538,8 @@ const POLICIES: [[Row; 12]; 4] = [
 
 const DESTINATION_RULE_ALONE: &[Row] = &[
     warn("spec.trafficPolicy.tunnel", "connections are not tunnelled"),
-    warn("spec.trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
     warn("spec.trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
     warn("spec.subsets[].trafficPolicy.tunnel", "connections are not tunnelled"),
-    warn("spec.subsets[].trafficPolicy.proxyProtocol", "servers do not learn the client's address this way"),
     warn("spec.subsets[].trafficPolicy.retryBudget.budgetInterval", "requests under way count, and no span of time"),
 ];
 

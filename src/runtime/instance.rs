@@ -13,7 +13,7 @@ use kube::{Api, Client};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::control::{self, ControlPlane, Source};
+use crate::control::{self, ControlPlane, PROXIES_PATH, Source};
 use crate::identity::{Authority, IdentityError, TrustDomain};
 use crate::inject;
 use crate::kube::Connection;
@@ -201,6 +201,7 @@ impl Runtime {
                 root_namespace: ROOT_NAMESPACE.into(),
                 outbound_mode: OutboundMode::AllowAny,
                 access_log: true,
+                candidate: None,
             },
             stop.clone(),
         );
@@ -382,13 +383,9 @@ fn answers(parts: Arc<OnceLock<Arc<Parts>>>) -> Extra {
                     Ok(status) => json(StatusCode::OK, &status),
                     Err(error) => json(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
                 },
-                (status::PROXIES_PATH, Some(parts)) => {
-                    let proxies =
-                        status::Proxies { generation: parts.control.generation(), proxies: parts.control.status() };
-                    json(StatusCode::OK, &proxies)
-                }
+                (PROXIES_PATH, Some(parts)) => json(StatusCode::OK, &parts.control.proxies()),
                 (_, None) => json(StatusCode::SERVICE_UNAVAILABLE, &"the runtime is starting"),
-                _ => json(StatusCode::NOT_FOUND, &format!("there are {} and {}", status::PATH, status::PROXIES_PATH)),
+                _ => json(StatusCode::NOT_FOUND, &format!("there are {} and {PROXIES_PATH}", status::PATH)),
             }
         })
     })

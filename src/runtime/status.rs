@@ -14,18 +14,6 @@ use crate::runtime::traffic::Row;
 /// Where the API server answers with it; not a resource, so not under `/api`.
 pub const PATH: &str = "/mesh/status";
 
-/// Where the API server answers with how far each proxy is.
-pub const PROXIES_PATH: &str = "/mesh/proxies";
-
-/// How far each proxy is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proxies {
-    /// The newest generation of the configuration.
-    pub generation: u64,
-    /// The connected proxies, in the order in which they came.
-    pub proxies: Vec<ProxyStatus>,
-}
-
 /// The runtime's state at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::histogram::Buckets;
 use super::labels::RequestLabels;
-use super::registry::Totals;
+use super::registry::{ConnectionTotals, Totals};
 
 /// Picks one of a series' histograms.
 type Pick = fn(&Totals) -> &Buckets;
@@ -38,6 +38,25 @@ pub(super) fn requests(series: Vec<(Arc<RequestLabels>, Totals)>) -> String {
         }
     }
     text
+}
+
+const CONNECTION_COUNTERS: [(&str, &str, fn(&ConnectionTotals) -> u64); 4] = [
+    ("istio_tcp_connections_opened_total", "TCP connections opened.", |totals| totals.opened),
+    ("istio_tcp_connections_closed_total", "TCP connections closed.", |totals| totals.closed),
+    ("istio_tcp_received_bytes_total", "Bytes received on TCP connections.", |totals| totals.received),
+    ("istio_tcp_sent_bytes_total", "Bytes sent on TCP connections.", |totals| totals.sent),
+];
+
+/// Istio's metrics of connections.
+pub(super) fn connections(text: &mut String, series: &[(Arc<RequestLabels>, ConnectionTotals)]) {
+    let series: Vec<(String, &ConnectionTotals)> =
+        series.iter().map(|(labels, totals)| (label_text(labels), totals)).collect();
+    for (name, help, pick) in CONNECTION_COUNTERS {
+        header(text, name, help, "counter");
+        for (labels, totals) in &series {
+            line(text, name, "", labels, None, pick(totals));
+        }
+    }
 }
 
 /// One counter without labels.

@@ -5,6 +5,9 @@ use std::sync::Arc;
 /// What an absent value is reported as (Istio's convention).
 pub const UNKNOWN: &str = "unknown";
 
+/// The protocol of connections whose bytes are not looked at. Their series have no response code (Istio's standard metrics).
+pub const TCP: &str = "tcp";
+
 /// Which side of a call reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reporter {
@@ -60,9 +63,9 @@ pub struct RequestLabels {
     pub destination_service_name: Arc<str>,
     /// Its namespace.
     pub destination_service_namespace: Arc<str>,
-    /// `http` or `grpc`.
+    /// `http`, `grpc` or `tcp`.
     pub request_protocol: &'static str,
-    /// Status code; 0 when the connection ended before one was sent.
+    /// Status code; 0 for connections, and when the connection ended before one was sent.
     pub response_code: u16,
     /// gRPC status; empty where the protocol has none.
     pub grpc_response_status: &'static str,
@@ -93,8 +96,10 @@ impl RequestLabels {
         each("destination_service_name", &or(&self.destination_service_name, UNKNOWN));
         each("destination_service_namespace", &or(&self.destination_service_namespace, UNKNOWN));
         each("request_protocol", self.request_protocol);
-        each("response_code", &self.response_code.to_string());
-        each("grpc_response_status", self.grpc_response_status);
+        if self.request_protocol != TCP {
+            each("response_code", &self.response_code.to_string());
+            each("grpc_response_status", self.grpc_response_status);
+        }
         each("response_flags", self.response_flags);
         each("connection_security_policy", self.security_policy());
     }

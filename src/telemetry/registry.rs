@@ -4,16 +4,14 @@
 //! pull one cache line back and forth; reading adds the shards up. A series that nothing has touched for a while is retired:
 //! its cells say so, and whoever still holds one interns anew.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::exposition;
 use super::histogram::{Buckets, Histogram};
 use super::labels::RequestLabels;
+use super::series::{Cell, Table};
 use super::snapshot::{self, ServiceRow};
 
 /// Series that one registry holds at most; later label sets are counted together in one series whose labels are `unknown`.
@@ -47,6 +45,60 @@ impl RequestCell {
     }
 }
 
+impl Cell for RequestCell {
+    fn activity(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Counts the connections of one label set whose bytes are not looked at, on one worker.
+#[derive(Debug, Default)]
+pub struct ConnectionCell {
+    opened: AtomicU64,
+    closed: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+    retired: AtomicBool,
+}
+
+impl ConnectionCell {
+    /// Counts a connection that is there.
+    pub fn open(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one that has ended.
+    pub fn close(&self) {
+        self.closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that came from the client, and that went to it.
+    pub fn moved(&self, received: u64, sent: u64) {
+        self.received.fetch_add(received, Ordering::Relaxed);
+        self.sent.fetch_add(sent, Ordering::Relaxed);
+    }
+
+    /// Whether the series has expired; what is added now is not seen by anyone.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+}
+
+impl Cell for ConnectionCell {
+    fn activity(&self) -> u64 {
+        let parts = [&self.opened, &self.closed, &self.received, &self.sent];
+        parts.iter().fold(0, |sum, part| sum.wrapping_add(part.load(Ordering::Relaxed)))
+    }
+
+    fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What is counted once per proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
@@ -76,10 +128,12 @@ pub enum Counter {
     DryRunDiffers,
     /// Requests whose token was refused.
     TokensRefused,
+    /// Connections without the PROXY protocol header that they have to begin with.
+    ProxyHeadersRefused,
 }
 
 /// (counter, metric name, help), in the order of the enum.
-const COUNTERS: [(Counter, &str, &str); 13] = [
+const COUNTERS: [(Counter, &str, &str); 14] = [
     (Counter::ConnectionsAccepted, "mesh_connections_accepted_total", "Connections accepted."),
     (Counter::ConnectionsOverLimit, "mesh_connections_over_limit_total", "Connections closed at the limit."),
     (Counter::PlaintextRefused, "mesh_plaintext_refused_total", "Plaintext refused by STRICT mutual TLS."),
@@ -97,6 +151,11 @@ const COUNTERS: [(Counter, &str, &str); 13] = [
         "Requests that dry-run policies decide otherwise.",
     ),
     (Counter::TokensRefused, "mesh_tokens_refused_total", "Requests whose token was refused."),
+    (
+        Counter::ProxyHeadersRefused,
+        "mesh_proxy_protocol_refused_total",
+        "Connections refused for want of a sound PROXY protocol header.",
+    ),
 ];
 
 /// The metrics of one proxy. Cheap to clone.
@@ -107,44 +166,47 @@ pub struct Registry {
 
 #[derive(Debug)]
 struct Inner {
-    series: Mutex<HashMap<Arc<RequestLabels>, Series>>,
+    requests: Table<RequestCell>,
+    connections: Table<ConnectionCell>,
     counters: [AtomicU64; COUNTERS.len()],
     limit: usize,
     idle: Duration,
 }
 
-#[derive(Debug)]
-struct Series {
-    /// (shard, its cell).
-    cells: Vec<(usize, Arc<RequestCell>)>,
-    /// Requests counted when expiry last looked, and since when that number stands.
-    seen: (u64, Instant),
-}
-
-impl Series {
-    fn total(&self) -> Totals {
-        let mut totals = Totals::default();
-        for (_, cell) in &self.cells {
-            totals.requests += cell.requests.load(Ordering::Relaxed);
-            totals.duration.add(&cell.duration.read());
-            totals.request_bytes.add(&cell.request_bytes.read());
-            totals.response_bytes.add(&cell.response_bytes.read());
-        }
-        totals
-    }
-
-    fn requests(&self) -> u64 {
-        self.cells.iter().map(|(_, cell)| cell.requests.load(Ordering::Relaxed)).sum()
-    }
-}
-
-/// A series, its shards added up.
+/// A series of requests, its shards added up.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Totals {
     pub(super) requests: u64,
     pub(super) duration: Buckets,
     pub(super) request_bytes: Buckets,
     pub(super) response_bytes: Buckets,
+}
+
+impl Totals {
+    fn add(&mut self, cell: &RequestCell) {
+        self.requests += cell.requests.load(Ordering::Relaxed);
+        self.duration.add(&cell.duration.read());
+        self.request_bytes.add(&cell.request_bytes.read());
+        self.response_bytes.add(&cell.response_bytes.read());
+    }
+}
+
+/// A series of connections, its shards added up.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ConnectionTotals {
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+}
+
+impl ConnectionTotals {
+    fn add(&mut self, cell: &ConnectionCell) {
+        self.opened += cell.opened.load(Ordering::Relaxed);
+        self.closed += cell.closed.load(Ordering::Relaxed);
+        self.received += cell.received.load(Ordering::Relaxed);
+        self.sent += cell.sent.load(Ordering::Relaxed);
+    }
 }
 
 impl Default for Registry {
@@ -156,26 +218,32 @@ impl Default for Registry {
 impl Registry {
     /// A registry with bounds of its own.
     pub fn with_limits(limit: usize, idle: Duration) -> Self {
-        let inner =
-            Inner { series: Mutex::new(HashMap::new()), counters: Default::default(), limit: limit.max(1), idle };
+        let inner = Inner {
+            requests: Table::default(),
+            connections: Table::default(),
+            counters: Default::default(),
+            limit: limit.max(1),
+            idle,
+        };
         Self { inner: Arc::new(inner) }
     }
 
     /// The cell that counts requests with these labels on worker `shard`.
     pub fn request_cell(&self, labels: &RequestLabels, shard: usize) -> Arc<RequestCell> {
-        let mut series = self.inner.series.lock();
-        if let Some(found) = series.get_mut(labels) {
-            return cell_of(&mut found.cells, shard);
-        }
-        let labels = if series.len() < self.inner.limit {
-            labels.clone()
-        } else {
+        self.cell(&self.inner.requests, labels, shard)
+    }
+
+    /// The cell that counts connections with these labels on worker `shard`. A connection has no response code.
+    pub fn connection_cell(&self, labels: &RequestLabels, shard: usize) -> Arc<ConnectionCell> {
+        self.cell(&self.inner.connections, labels, shard)
+    }
+
+    fn cell<C: Cell>(&self, table: &Table<C>, labels: &RequestLabels, shard: usize) -> Arc<C> {
+        let (cell, is_over) = table.cell(labels, shard, self.inner.limit);
+        if is_over {
             self.count(Counter::SeriesOverLimit);
-            overflow(labels)
-        };
-        let now = Instant::now();
-        let found = series.entry(Arc::new(labels)).or_insert_with(|| Series { cells: Vec::new(), seen: (0, now) });
-        cell_of(&mut found.cells, shard)
+        }
+        cell
     }
 
     /// Adds one to a counter.
@@ -192,26 +260,16 @@ impl Registry {
 
     /// Gives up the series that have counted nothing for as long as the registry allows.
     pub fn expire(&self, now: Instant) {
-        self.inner.series.lock().retain(|_, series| {
-            let requests = series.requests();
-            if requests != series.seen.0 {
-                series.seen = (requests, now);
-                return true;
-            }
-            let expired = now.saturating_duration_since(series.seen.1) >= self.inner.idle;
-            if expired {
-                series.cells.iter().for_each(|(_, cell)| cell.retired.store(true, Ordering::Relaxed));
-            }
-            !expired
-        });
+        self.inner.requests.expire(now, self.inner.idle);
+        self.inner.connections.expire(now, self.inner.idle);
     }
 
     /// Number of series held.
     pub fn len(&self) -> usize {
-        self.inner.series.lock().len()
+        self.inner.requests.len() + self.inner.connections.len()
     }
 
-    /// Whether no request was counted yet.
+    /// Whether no request and no connection was counted yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -220,6 +278,7 @@ impl Registry {
     pub fn render(&self) -> String {
         self.expire(Instant::now());
         let mut text = exposition::requests(self.read());
+        exposition::connections(&mut text, &self.inner.connections.read(ConnectionTotals::add));
         for (counter, name, help) in COUNTERS {
             exposition::counter(&mut text, name, help, self.counter(counter));
         }
@@ -232,38 +291,7 @@ impl Registry {
     }
 
     fn read(&self) -> Vec<(Arc<RequestLabels>, Totals)> {
-        let series = self.inner.series.lock();
-        series
-            .iter()
-            .map(|(labels, series)| (labels.clone(), series.total()))
-            .filter(|(_, totals)| totals.requests > 0)
-            .collect()
-    }
-}
-
-fn cell_of(cells: &mut Vec<(usize, Arc<RequestCell>)>, shard: usize) -> Arc<RequestCell> {
-    if let Some((_, cell)) = cells.iter().find(|(of, _)| *of == shard) {
-        return cell.clone();
-    }
-    let cell = Arc::new(RequestCell::default());
-    cells.push((shard, cell.clone()));
-    cell
-}
-
-/// The series that counts what finds no room: what is left of its labels is bounded by itself.
-fn overflow(labels: &RequestLabels) -> RequestLabels {
-    RequestLabels {
-        reporter: labels.reporter,
-        source: Arc::default(),
-        destination: Arc::default(),
-        destination_service: "".into(),
-        destination_service_name: "".into(),
-        destination_service_namespace: "".into(),
-        request_protocol: labels.request_protocol,
-        response_code: labels.response_code,
-        grpc_response_status: "",
-        response_flags: "-",
-        mutual_tls: labels.mutual_tls,
+        self.inner.requests.read(Totals::add)
     }
 }
 

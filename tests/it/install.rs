@@ -305,8 +305,9 @@ async fn removing_keeps_what_users_wrote_and_a_purge_counts_it() {
     kube::apply(connection, &route, ApplyOptions::default()).await.unwrap();
 
     let gone = install::removable(connection, &Extent::Revision("default".to_owned())).await.unwrap();
-    let count = install::remove(connection, &gone, |_| {}).await.unwrap();
-    assert_eq!(count, gone.len());
+    assert_eq!(gone.kept, []);
+    let count = install::remove(connection, &gone.objects, |_| {}).await.unwrap();
+    assert_eq!(count, gone.objects.len());
     assert!(
         kube::get(connection, &object("apps/v1", "Deployment", "istio-system", "istiod-canary"))
             .await
@@ -319,7 +320,7 @@ async fn removing_keeps_what_users_wrote_and_a_purge_counts_it() {
 
     let purge = install::purge_extent(connection).await.unwrap();
     assert_eq!(purge.objects, [("VirtualService", 1)]);
-    let mut everything = install::removable(connection, &Extent::Everything).await.unwrap();
+    let mut everything = install::removable(connection, &Extent::Everything).await.unwrap().objects;
     everything.extend(purge.definitions);
     install::remove(connection, &everything, |_| {}).await.unwrap();
     let ours = Selection { namespace: None, labels: "app.kubernetes.io/managed-by=mesh" };
@@ -331,6 +332,29 @@ async fn removing_keeps_what_users_wrote_and_a_purge_counts_it() {
         let gone = kube::wait_for(connection, definition, "gone", Duration::from_secs(20), |found| found.is_none());
         gone.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_gateway_that_another_revision_took_over_is_as_it_should_be_and_outlives_that_revision() {
+    let cluster = cluster();
+    let connection = &cluster.connection;
+    installed(connection, &plan("demo", &[])).await;
+    installed(connection, &plan("default", &["revision=canary"])).await;
+    let gateway = object("apps/v1", "Deployment", "istio-system", "istio-ingressgateway");
+    for revision in ["default", "canary"] {
+        let verdicts = install::verify(connection, revision, Platform::Kubernetes).await.unwrap();
+        let bad = |verdict: &Verdict| !matches!(verdict, Verdict::Good | Verdict::Shared(_) | Verdict::NotReady(_));
+        let bad: Vec<_> = verdicts.iter().filter(|(_, verdict)| bad(verdict)).collect();
+        assert!(bad.is_empty(), "{revision}: {bad:?}");
+    }
+    let canary = Extent::Revision("canary".to_owned());
+    let removal = install::removable(connection, &canary).await.unwrap();
+    assert!(removal.kept.contains(&(gateway.clone(), "default".to_owned())), "{:?}", removal.kept);
+    assert!(!removal.objects.contains(&gateway));
+    install::remove(connection, &removal.objects, |_| {}).await.unwrap();
+    assert!(kube::get(connection, &gateway).await.unwrap().is_some());
+    // Whoever asks again is told that nothing is there, not that the gateway could go.
+    assert!(install::removable(connection, &canary).await.unwrap().objects.is_empty());
 }
 
 #[tokio::test]

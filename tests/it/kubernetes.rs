@@ -5,9 +5,9 @@
 //! `mesh/proxy` of this version (`MESH_E2E_HUB` and `MESH_E2E_TAG` name another), `busybox`, and `mesh-e2e/client:1` with curl in it,
 //! and whose Service addresses this machine reaches; with kubectl on the path.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -168,18 +168,20 @@ impl Cluster {
             .map(|(_, body)| body.trim().to_owned())
     }
 
-    /// The monitoring port of the control plane, on this machine.
-    fn forward_monitoring(&self) -> Forward {
-        let arguments = ["port-forward", "-n", "istio-system", "deploy/istiod", ":15014"];
-        let mut command = Command::new("kubectl");
-        command.args(arguments).env("KUBECONFIG", &self.kubeconfig).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        // `Forwarding from 127.0.0.1:43210 -> 15014`
-        let address = line.split_whitespace().nth(2).unwrap_or_else(|| panic!("kubectl said {line:?}"));
-        Forward { url: format!("http://{address}"), child, _said: said }
+    /// Applies configuration as the tour does: until it is in force.
+    fn configure(&self, text: &str) -> String {
+        let output = self.run(MESH, &["apply", "-f", "-", "--wait"], text);
+        assert!(output.status.success(), "mesh apply\n{}{}", stdout(&output), stderr(&output));
+        stdout(&output)
+    }
+
+    /// The connected proxies, as `mesh proxy-status` tells them; none where it fails.
+    fn proxies(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.run(MESH, &[&["proxy-status", "-o", "json"], arguments].concat(), "");
+        match serde_json::from_str(&stdout(&output)) {
+            Ok(Value::Array(proxies)) => proxies,
+            _ => Vec::new(),
+        }
     }
 
     fn remove_application(&self) {
@@ -189,28 +191,48 @@ impl Cluster {
     }
 }
 
-/// A forwarded port, until it is dropped.
-struct Forward {
-    url: String,
-    child: Child,
-    /// Open as long as it may say something.
-    _said: BufReader<ChildStdout>,
-}
-
-impl Drop for Forward {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// A second replica of the control plane is asked as well, and counts for itself; its start and its end cost no request.
+fn replicas(cluster: &Cluster) {
+    let istiod = ["-n", "istio-system", "deploy/istiod"];
+    let scale = |replicas: &str| {
+        cluster.kubectl(&[&["scale"], &istiod[..], &["--replicas", replicas]].concat(), "");
+        cluster.kubectl(&[&["rollout", "status", "--timeout=120s"], &istiod[..]].concat(), "");
+    };
+    scale("2");
+    // New pods are the ones that the second replica may get.
+    cluster.kubectl(&["rollout", "restart", "-n", "mesh-e2e", "deploy/web-v2"], "");
+    cluster.kubectl(&["rollout", "status", "-n", "mesh-e2e", "deploy/web-v2", "--timeout=120s"], "");
+    let said = cluster.mesh(&["wait", "--for", "distribution"]);
+    assert!(said.contains("of 2 control planes"), "{said}");
+    cluster.configure(&ROUTING.replace("SUBSET", "v1"));
+    assert_eq!(cluster.fetch("mesh-e2e").as_deref(), Some("version=v1"), "both replicas' proxies have it");
+
+    cluster.kubectl(&[&["rollout", "restart"], &istiod[..]].concat(), "");
+    let deadline = Instant::now() + PATIENCE;
+    let mut failures = 0;
+    loop {
+        failures += usize::from(cluster.fetch("mesh-e2e").is_none());
+        let done = cluster.run("kubectl", &[&["rollout", "status", "--timeout=1s"], &istiod[..]].concat(), "");
+        if done.status.success() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the control plane was not started anew within {PATIENCE:?}");
+    }
+    assert_eq!(failures, 0, "requests do not notice that the control plane is started anew");
+    scale("1");
+    cluster.configure(&ROUTING.replace("SUBSET", "v2"));
+    eventually("proxies find the replica that is left", || {
+        let proxies = cluster.proxies(&["--revision", "default"]);
+        proxies.len() >= 5 && proxies.iter().all(|proxy| proxy["status"] == "SYNCED")
+    });
 }
 
 #[test]
@@ -235,28 +257,31 @@ fn the_tour_on_a_real_cluster() {
     cluster.apply(APPLICATION);
     cluster.apply(&WEB.replace("VERSION", "v1").replace("NATIVE", "true"));
     cluster.apply(&WEB.replace("VERSION", "v2").replace("NATIVE", "false"));
-    cluster.apply(&ROUTING.replace("SUBSET", "v1"));
+    cluster.configure(&ROUTING.replace("SUBSET", "v1"));
     let ready = ["wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s", "-n"];
     cluster.kubectl(&[&ready[..], &["mesh-e2e"]].concat(), "");
     cluster.kubectl(&[&ready[..], &["mesh-e2e-outside"]].concat(), "");
     cluster.mesh(&["check"]);
 
-    let forward = cluster.forward_monitoring();
-    eventually("every proxy is in sync", || {
-        let output = cluster.run(MESH, &["proxy-status", "-o", "json", "--address", &forward.url], "");
-        let Ok(Value::Array(proxies)) = serde_json::from_str(&stdout(&output)) else { return false };
+    eventually("every proxy is in sync, as the control plane says through the API server", || {
+        let proxies = cluster.proxies(&[]);
         proxies.len() >= 5 && proxies.iter().all(|proxy| proxy["status"] == "SYNCED")
     });
-    drop(forward);
     eventually("the gateway leads to v1", || cluster.ingress().as_deref() == Some("version=v1"));
     eventually("so does the sidecar", || cluster.fetch("mesh-e2e").as_deref() == Some("version=v1"));
-    cluster.apply(&ROUTING.replace("SUBSET", "v2"));
-    eventually("the canary takes over", || cluster.ingress().as_deref() == Some("version=v2"));
-    eventually("for the sidecar, too", || cluster.fetch("mesh-e2e").as_deref() == Some("version=v2"));
+    let said = cluster.configure(&ROUTING.replace("SUBSET", "v2"));
+    assert!(said.contains("in force in"), "{said}");
+    assert_eq!(cluster.ingress().as_deref(), Some("version=v2"), "the canary has taken over once `apply --wait` ends");
+    assert_eq!(cluster.fetch("mesh-e2e").as_deref(), Some("version=v2"), "for the sidecar, too");
+    cluster.mesh(&["wait", "--for", "distribution"]);
+    assert!(cluster.mesh(&["proxy-config", "route", "client.mesh-e2e"]).contains("web"));
+    assert!(cluster.mesh(&["describe", "service", "web", "-n", "mesh-e2e"]).contains("VirtualService"));
+
+    replicas(&cluster);
 
     assert!(cluster.fetch("mesh-e2e-outside").is_some(), "permissive mutual TLS lets everybody in");
-    cluster.apply(STRICT);
-    eventually("strict mutual TLS keeps others out", || cluster.fetch("mesh-e2e-outside").is_none());
+    cluster.configure(STRICT);
+    assert_eq!(cluster.fetch("mesh-e2e-outside"), None, "strict mutual TLS keeps others out");
     assert_eq!(cluster.fetch("mesh-e2e").as_deref(), Some("version=v2"));
     cluster.kubectl(&[&ready[..], &["mesh-e2e"]].concat(), "");
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use kube::client::Body;
-use mesh::control::{ControlPlane, Options, Source, ca};
+use mesh::control::{Candidate, ControlPlane, Options, Source, ca};
 use mesh::identity::{Authority, AuthorityFiles, TrustDomain};
 use mesh::model::OutboundMode;
 use mesh::proxy::directory::{Directory, Resolution};
@@ -159,6 +159,7 @@ async fn mesh() -> Mesh {
         root_namespace: "istio-system".into(),
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
+        candidate: None,
     };
     let plane = ControlPlane::start(options, token.clone());
     assert!(tokio::time::timeout(PATIENCE, plane.ready()).await.unwrap());
@@ -209,6 +210,70 @@ async fn what_is_listed_and_what_changes_reaches_a_proxy() {
     until("the policy is in force", || policies() == Some(1)).await;
     let newest = mesh.plane.generation();
     until("the proxy is in sync", || mesh.plane.status()[0].generation >= newest).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_each_kind_has_been_seen_is_told_once_it_is_in_force() {
+    const KIND: &str = "VirtualService.networking.istio.io";
+    let mesh = mesh().await;
+    let seen = || mesh.plane.proxies().seen.get(KIND).copied();
+    assert_eq!(seen(), Some(0), "the kind is watched, and there is no object");
+    mesh.modify_rules(1).await;
+    until("the object has been seen", || seen() > Some(0)).await;
+    let first = seen();
+    mesh.modify_rules(2).await;
+    until("its next version has been seen", || seen() > first).await;
+    assert!(matches!(mesh.directory.resolve("web").await, Resolution::Known(_)));
+    let wanted = mesh.plane.proxies().generation;
+    until("the proxy is in sync", || mesh.plane.proxies().proxies[0].generation >= wanted).await;
+    assert_eq!(mesh.rules(), Some(2), "and has what was seen before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_control_planes_one_leads_and_the_next_follows_at_once() {
+    let cluster = Cluster::start().await;
+    let holder = || async {
+        let lease = "/apis/coordination.k8s.io/v1/namespaces/istio-system/leases/leader";
+        let request = Request::get(lease).body(Vec::new()).unwrap();
+        let found = cluster.client().request::<serde_json::Value>(request).await.ok()?;
+        Some(found["spec"]["holderIdentity"].as_str()?.to_owned())
+    };
+    let leads = async |name: &str| {
+        let deadline = Instant::now() + PATIENCE;
+        while holder().await.as_deref() != Some(name) {
+            assert!(Instant::now() < deadline, "{name} does not lead within {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let trust_domain = TrustDomain::new("cluster.local").unwrap();
+    let authority = Arc::new(Authority::load_or_create(&cluster.path("mesh-ca"), &trust_domain).unwrap());
+    let start = |name: &str, token: &CancellationToken| {
+        let options = Options {
+            source: Source::Kubernetes(cluster.client()),
+            authority: authority.clone(),
+            trust_domain: trust_domain.clone(),
+            cluster: "Kubernetes".into(),
+            domain: "cluster.local".into(),
+            root_namespace: "istio-system".into(),
+            outbound_mode: OutboundMode::AllowAny,
+            access_log: false,
+            candidate: Some(Candidate {
+                namespace: "istio-system".to_owned(),
+                lease: "leader".to_owned(),
+                name: name.to_owned(),
+            }),
+        };
+        ControlPlane::start(options, token.clone())
+    };
+    let (first, second) = (CancellationToken::new(), CancellationToken::new());
+    let stopping = start("istiod-a", &first);
+    leads("istiod-a").await;
+    let _plane = start("istiod-b", &second);
+    assert_eq!(holder().await.as_deref(), Some("istiod-a"));
+    first.cancel();
+    stopping.stopped().await;
+    leads("istiod-b").await;
+    second.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

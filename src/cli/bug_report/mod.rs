@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::input::count;
 use crate::cli::install::duration;
+use crate::cli::planes::{self, Where};
 use crate::cli::proxy_config::{ADMIN_PORT, ask};
-use crate::cli::proxy_status::proxies;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::Ui;
 use crate::inject::SIDECAR;
@@ -134,8 +134,12 @@ impl<'r> Report<'r> {
                 self.archive.add(&format!("objects/{}.yaml", kind.plural), yaml::to_string_all(&objects).as_bytes());
             }
         }
-        if let Ok(answer) = proxies(self.connection).await {
-            self.add_json("proxies/status.json", &json!(answer));
+        match planes::ask(self.connection, &Where { istio_namespace: SYSTEM.to_owned() }).await {
+            Ok(answers) => {
+                self.left_out.extend(answers.silent);
+                self.add_json("proxies/status.json", &json!(answers.planes));
+            }
+            Err(error) => self.left_out.push(error.to_string()),
         }
         for pod in &pods {
             let Ok(reference) = ObjectRef::of(pod) else { continue };

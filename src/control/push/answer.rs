@@ -171,6 +171,8 @@ impl Snapshot {
             cluster: self.mesh.cluster.clone(),
             outbound_mode: of_clients.or(self.world.mesh.outbound_mode).unwrap_or(self.mesh.outbound_mode),
             access_log: self.world.mesh.access_log.unwrap_or(self.mesh.access_log),
+            proxy_protocol: self.world.mesh.proxy_protocol
+                || self.pod(&subject.pod).is_some_and(|placed| placed.proxy_protocol),
             bundle: Some(self.mesh.bundle.clone()),
         };
         Encoded::new(&v1::Settings::from(&settings))

@@ -9,7 +9,7 @@
 
 mod answer;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -198,6 +198,9 @@ impl Changes<'_> {
 /// The snapshot of the newest generation; `None` until everything has been listed once.
 pub type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
 
+/// The highest `resourceVersion` of each kind of configuration, by `KIND.GROUP`, that the newest snapshot holds.
+pub type Seen = Arc<Mutex<BTreeMap<Arc<str>, u64>>>;
+
 /// What snapshots are made of as it comes, and who is to fetch more.
 pub struct Incoming {
     /// What happens to objects.
@@ -208,6 +211,8 @@ pub struct Incoming {
     pub roots: watch::Receiver<TrustBundle>,
     /// The keys that are to be fetched.
     pub wanted: watch::Sender<BTreeSet<KeySource>>,
+    /// What is said of how far the watches are.
+    pub seen: Seen,
 }
 
 /// Publishes a snapshot for what happens, until there is nobody who tells.
@@ -218,7 +223,7 @@ pub async fn publish(
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     token: CancellationToken,
 ) {
-    let Incoming { mut events, mut keys, mut roots, wanted } = incoming;
+    let Incoming { mut events, mut keys, mut roots, wanted, seen } = incoming;
     let mut affected = Affected::default();
     let mut earliest = Instant::now();
     loop {
@@ -263,7 +268,11 @@ pub async fn publish(
         let affected = std::mem::take(&mut affected);
         let next = match current {
             None => Snapshot::first(&inventory, mesh.clone()),
-            Some(_) if affected.is_empty() => continue,
+            Some(_) if affected.is_empty() => {
+                // What changed nothing is in force as it is.
+                inventory.tell_seen(&seen);
+                continue;
+            }
             Some(current) => {
                 tracing::debug!(generation = current.generation + 1, ?affected, "changed");
                 current.next(&inventory, mesh.clone(), affected)
@@ -271,5 +280,6 @@ pub async fn publish(
         };
         earliest = Instant::now() + DEBOUNCE;
         snapshots.send_replace(Some(Arc::new(next)));
+        inventory.tell_seen(&seen);
     }
 }

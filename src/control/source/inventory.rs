@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::compile::{self, KeySource, MeshConfig, World};
 use crate::identity::{SpiffeId, TrustDomain};
@@ -21,6 +22,8 @@ pub struct Placed {
     pub workload: Arc<Workload>,
     /// The service account that it runs as.
     pub service_account: Arc<str>,
+    /// Whether it demands a PROXY protocol header of connections to its gateway.
+    pub proxy_protocol: bool,
     /// Hosts of the services that have it among their endpoints.
     pub hosts: BTreeSet<Arc<str>>,
 }
@@ -54,6 +57,9 @@ pub struct Inventory {
     unlisted: BTreeSet<Kind>,
     /// The object that the mesh's settings are from.
     mesh_config: Option<Key>,
+    /// How far the watches of configuration are, and whether that has changed since it was told.
+    seen: BTreeMap<Arc<str>, u64>,
+    seen_is_new: bool,
     trust_domain: TrustDomain,
     cluster: Arc<str>,
 }
@@ -74,6 +80,8 @@ impl Inventory {
             external_is_stale: false,
             unlisted: Kind::ALL.into(),
             mesh_config: None,
+            seen: BTreeMap::new(),
+            seen_is_new: false,
             trust_domain,
             cluster,
         }
@@ -82,6 +90,13 @@ impl Inventory {
     /// Whether every kind has been listed once.
     pub fn is_complete(&self) -> bool {
         self.unlisted.is_empty()
+    }
+
+    /// Tells how far the watches of configuration are, once what they saw is published.
+    pub(in crate::control) fn tell_seen(&mut self, told: &Mutex<BTreeMap<Arc<str>, u64>>) {
+        if std::mem::take(&mut self.seen_is_new) {
+            told.lock().clone_from(&self.seen);
+        }
     }
 
     /// What there is to compile.
@@ -128,6 +143,13 @@ impl Inventory {
         match event {
             Event::Apply(key, item) => self.insert(key, item, affected),
             Event::Delete(kind, key) => self.remove(kind, &key, affected),
+            Event::Seen(kind, version) => {
+                let before = self.seen.get(&kind).copied();
+                if before.is_none_or(|before| before < version) {
+                    self.seen.insert(kind, version);
+                    self.seen_is_new = true;
+                }
+            }
             Event::Replace(kind, items) => {
                 self.unlisted.remove(&kind);
                 let listed: BTreeSet<&Key> = items.iter().map(|(key, _)| key).collect();
@@ -536,7 +558,12 @@ impl Inventory {
         let workload = self.workload(&key, pod);
         let before = self.pods.get(&key).cloned();
         let hosts = before.as_ref().map(|placed| placed.hosts.clone()).unwrap_or_default();
-        let placed = Placed { workload: Arc::new(workload), service_account: pod.service_account.clone(), hosts };
+        let placed = Placed {
+            workload: Arc::new(workload),
+            service_account: pod.service_account.clone(),
+            proxy_protocol: pod.proxy_protocol,
+            hosts,
+        };
         if before.as_deref() == Some(&placed) {
             return;
         }

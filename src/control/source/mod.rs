@@ -183,6 +183,8 @@ pub struct PodItem {
     pub workload_name: Arc<str>,
     /// Whether a proxy stands before it.
     pub has_proxy: bool,
+    /// Whether it demands a PROXY protocol header of connections to its gateway.
+    pub proxy_protocol: bool,
     /// Where it runs.
     pub locality: Locality,
 }
@@ -310,4 +312,6 @@ pub enum Event {
     /// These are all the objects of a kind. What was there of it and is not among them is gone. Items of another kind are
     /// left out.
     Replace(Kind, Vec<(Key, Item)>),
+    /// Of the configuration kind `KIND.GROUP`, everything up to this `resourceVersion` has been told; 0 where there is none.
+    Seen(Arc<str>, u64),
 }

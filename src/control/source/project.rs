@@ -15,6 +15,8 @@ use super::{Item, Key, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 const TLS_MODE: &str = "security.istio.io/tlsMode";
 /// Written by the injector.
 const SIDECAR_STATUS: &str = "sidecar.istio.io/status";
+/// Settings of the pod's proxy (Istio's ProxyConfig).
+const PROXY_CONFIG: &str = "proxy.istio.io/config";
 /// Names the service of a slice.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// What a Deployment adds to the names of its ReplicaSets.
@@ -71,8 +73,8 @@ pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
         let hash = labels.get(TEMPLATE_HASH).filter(|_| owner.kind == "ReplicaSet");
         hash.and_then(|hash| owner.name.strip_suffix(&**hash)?.strip_suffix('-')).unwrap_or(&owner.name)
     });
-    let has_proxy = labels.get(TLS_MODE).is_some_and(|mode| &**mode == "istio")
-        || meta.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(SIDECAR_STATUS));
+    let annotation = |name: &str| meta.annotations.as_ref()?.get(name).map(String::as_str);
+    let has_proxy = labels.get(TLS_MODE).is_some_and(|mode| &**mode == "istio") || annotation(SIDECAR_STATUS).is_some();
     let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
     let locality = Locality {
         region: label("topology.kubernetes.io/region"),
@@ -85,6 +87,7 @@ pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
         service_account: account.filter(|account| !account.is_empty()).unwrap_or("default").into(),
         workload_name: workload_name.into(),
         has_proxy,
+        proxy_protocol: annotation(PROXY_CONFIG).is_some_and(compile::annotation_demands_proxy_protocol),
         locality,
         labels,
     }))

@@ -78,7 +78,7 @@ impl Spawn<'_> {
     where
         K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
-        self.run(kind, Api::all(self.client.clone()), project);
+        self.run(kind, None, Api::all(self.client.clone()), project);
     }
 
     fn mesh<T>(&self, kind: Kind, item: fn(Arc<Object<T>>) -> Item)
@@ -90,7 +90,8 @@ impl Spawn<'_> {
         let group_version_kind = GroupVersionKind::gvk(known.group, version, known.kind);
         let resource = ApiResource::from_gvk_with_plural(&group_version_kind, known.plural);
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-        self.run(kind, api, move |object| {
+        let name = format!("{}.{}", known.kind, known.group);
+        self.run(kind, Some(name.into()), api, move |object| {
             let value = serde_json::to_value(object).ok()?;
             match Object::<T>::from_value(&value) {
                 Ok(object) => Some(item(Arc::new(object))),
@@ -115,7 +116,7 @@ impl Spawn<'_> {
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), root_namespace, &resource);
         // What was in force before one that cannot be read.
         let in_force: RefCell<Option<Arc<MeshConfig>>> = RefCell::default();
-        self.run(Kind::MeshConfig, api, move |object| {
+        self.run(Kind::MeshConfig, None, api, move |object| {
             if object.metadata.name.as_deref() != Some(MeshConfig::NAME) {
                 return None;
             }
@@ -131,24 +132,36 @@ impl Spawn<'_> {
         });
     }
 
-    fn run<K>(&self, kind: Kind, api: Api<K>, project: impl Fn(&K) -> Option<Item> + Send + 'static)
-    where
+    fn run<K>(
+        &self,
+        kind: Kind,
+        configuration: Option<Arc<str>>,
+        api: Api<K>,
+        project: impl Fn(&K) -> Option<Item> + Send + 'static,
+    ) where
         K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let (events, token) = (self.events.clone(), self.token.clone());
         self.tasks.spawn(async move {
-            let _ended = token.run_until_cancelled(follow(kind, api, project, events)).await;
+            let _ended = token.run_until_cancelled(follow(kind, configuration, api, project, events)).await;
         });
     }
 }
 
-async fn follow<K>(kind: Kind, api: Api<K>, project: impl Fn(&K) -> Option<Item>, events: mpsc::Sender<Event>)
-where
+/// Of kinds that are `configuration`, by that name, it is told how far the watch is.
+async fn follow<K>(
+    kind: Kind,
+    configuration: Option<Arc<str>>,
+    api: Api<K>,
+    project: impl Fn(&K) -> Option<Item>,
+    events: mpsc::Sender<Event>,
+) where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let mut stream = watcher(api, watcher::Config::default()).default_backoff().boxed();
     let mut listed: Vec<(Key, Item)> = Vec::new();
     let mut said_absent = false;
+    let mut seen = 0;
     while let Some(event) = stream.next().await {
         let event = match event {
             Ok(event) => event,
@@ -175,6 +188,11 @@ where
                 continue;
             }
         };
+        if let watcher::Event::InitApply(object) | watcher::Event::Apply(object) | watcher::Event::Delete(object) =
+            &event
+        {
+            seen = seen.max(version(object));
+        }
         let event = match event {
             watcher::Event::Init => {
                 listed.clear();
@@ -197,7 +215,18 @@ where
         if events.send(event).await.is_err() {
             return;
         }
+        if let Some(name) = configuration.clone()
+            && events.send(Event::Seen(name, seen)).await.is_err()
+        {
+            return;
+        }
     }
+}
+
+/// The object's `resourceVersion`, which API servers count up
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>); 0 for one that is no number.
+fn version<K: kube::Resource>(object: &K) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 fn key<K: kube::Resource>(object: &K) -> Option<Key> {

@@ -54,10 +54,11 @@ impl Directory {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Replaces the ports and routes of a gateway, in an order in which no request finds a part missing: routes that only the
+    /// Replaces the settings, ports and routes of a gateway, in an order in which no request finds a part missing: routes that only the
     /// listeners before name stay until the next replacement, because workers take up listeners one after the other.
     pub(in crate::proxy) fn replace_gateway(
         &self,
+        settings: Settings,
         listeners: Vec<Listener>,
         routes: Vec<(Arc<str>, Arc<RoutesInForce>)>,
     ) {
@@ -66,6 +67,7 @@ impl Directory {
         let named = listed.iter().flat_map(|listener| &listener.virtual_hosts).map(|host| &host.routes);
         let before = named.filter_map(|name| Some((name.clone(), held.get(name)?.clone())));
         self.shared.gateway_routes.store(Arc::new(before.chain(routes).collect()));
+        self.shared.settings.store(Arc::new(settings));
         self.shared.listeners.send_replace(listeners.into());
     }
 }

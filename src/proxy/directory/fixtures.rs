@@ -24,6 +24,7 @@ pub(in crate::proxy) fn settings(scope: &str) -> Settings {
         cluster: "Kubernetes".into(),
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
+        proxy_protocol: false,
         bundle: None,
     }
 }

@@ -234,6 +234,7 @@ fn initial_settings() -> Settings {
         cluster: "".into(),
         outbound_mode: OutboundMode::RegistryOnly,
         access_log: true,
+        proxy_protocol: false,
         bundle: None,
     }
 }

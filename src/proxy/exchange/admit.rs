@@ -112,10 +112,10 @@ impl Exchange<'_> {
         let bytes = self.conn.head();
         let target = &self.scratch.target;
         let headers = Headers { head: &self.scratch.request, bytes };
-        let source_ip: Option<IpAddr> = self.facts.remote.map(|remote| remote.ip());
+        let source_ip: Option<IpAddr> = self.facts.direct.map(|direct| direct.ip());
         let remote_ip = match self.facts.role {
             // What a client says about itself counts for nothing at the edge.
-            Role::Gateway { .. } => source_ip,
+            Role::Gateway { .. } => self.facts.remote.map(|remote| remote.ip()),
             _ => headers.value("x-forwarded-for").map_or(source_ip, |value| rbac::remote(&value)),
         };
         let facts = Facts {

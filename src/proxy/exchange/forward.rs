@@ -100,7 +100,7 @@ impl Exchange<'_> {
             tries.count += 1;
             let before: Vec<SocketAddr> = tried.iter().flatten().copied().collect();
             let hop = match self.hop(plan, &before, key) {
-                Ok(hop) => Hop { http2: self.sends_http2(plan), ..hop },
+                Ok(hop) => Hop { http2: self.sends_http2(plan), ..hop.announcing(self.facts.ends()) },
                 Err(reply) => return self.reply(*reply, Some(plan)).await,
             };
             if plan.avoids_tried()

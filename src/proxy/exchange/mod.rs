@@ -31,11 +31,12 @@ use crate::model::{HostPattern, InboundPolicy};
 use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
 use crate::proxy::filter::request_id::RequestId;
-use crate::proxy::filter::stats::{Call, Counted};
+use crate::proxy::filter::stats::{Call, Counted, Sides};
 use crate::proxy::http1::{HTTP2_PREFACE, Head, Name, Refusal, Target};
 use crate::proxy::http2;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
+use crate::proxy::proxy_protocol::Ends;
 use crate::proxy::timer::Deadline;
 use crate::proxy::upstream::Hop;
 use crate::telemetry::{AccessRecord, Counter, Party};
@@ -103,8 +104,10 @@ pub struct Facts {
     pub role: Role,
     /// Our address on it.
     pub local: Option<SocketAddr>,
-    /// The client's.
+    /// The client's, as far as it is known.
     pub remote: Option<SocketAddr>,
+    /// Of whoever made the TCP connection: the client, or a load balancer that has announced it.
+    pub direct: Option<SocketAddr>,
     /// The peer, over mutual TLS.
     pub peer: Option<MeshPeer>,
     /// The server name that it asked for.
@@ -119,6 +122,15 @@ impl Facts {
     /// The scheme of the client's requests.
     pub fn scheme(&self) -> &'static str {
         if self.admitted.is_some() { "https" } else { "http" }
+    }
+
+    /// Between whom the connection is: the client, and what it was on its way to.
+    pub fn ends(&self) -> Option<Ends> {
+        let destination = match self.role {
+            Role::OutboundAddress { original } => Some(original),
+            _ => self.local,
+        };
+        Some(Ends { source: self.remote?, destination: destination? })
     }
 }
 
@@ -345,13 +357,10 @@ impl Exchange<'_> {
                 (Call::Outbound(service, endpoint), proved)
             }
         };
+        let (own, cluster) = (self.own.as_ref(), &settings.cluster);
         let counted = Counted {
-            call,
-            own: self.own.as_ref(),
-            cluster: &settings.cluster,
+            sides: Sides { call, own, cluster, flags: outcome.flags, mutual_tls },
             code: outcome.code,
-            flags: outcome.flags,
-            mutual_tls,
             duration,
             request_bytes: self.conn.head().len() as u64 + outcome.received,
             response_bytes: outcome.sent_head as u64 + outcome.sent,

@@ -1,4 +1,4 @@
-//! Request metrics: from what took part in a request to the cell that counts it.
+//! Metrics of requests and connections: from what took part in one to the cell that counts it.
 //!
 //! Labels are made once for each combination of parts; after that a request finds its cell by the parts' addresses. An entry
 //! holds its parts, so that an address cannot come to mean something else.
@@ -13,23 +13,31 @@ use crate::model::{InboundPolicy, Service};
 use crate::proxy::directory::UpstreamEndpoint;
 use crate::proxy::filter::peer;
 use crate::proxy::limits;
-use crate::telemetry::{Party, Registry, Reporter, RequestCell, RequestLabels};
+use crate::telemetry::labels::TCP;
+use crate::telemetry::{ConnectionCell, Party, Registry, Reporter, RequestCell, RequestLabels};
 
-/// One request, as it is counted.
+/// Between whom something passed.
 #[derive(Debug, Clone, Copy)]
-pub struct Counted<'a> {
+pub struct Sides<'a> {
     /// Which side we are, and who is on the other.
     pub call: Call<'a>,
     /// Our own workload, when it is known.
     pub own: Option<&'a Arc<InboundPolicy>>,
     /// Name of our cluster.
     pub cluster: &'a Arc<str>,
-    /// Status; 0 when none was sent.
-    pub code: u16,
     /// Response flags.
     pub flags: &'static str,
     /// Whether the connection between the workloads was mutual TLS.
     pub mutual_tls: bool,
+}
+
+/// One request, as it is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// Between whom it passed.
+    pub sides: Sides<'a>,
+    /// Status; 0 when none was sent.
+    pub code: u16,
     /// How long it took.
     pub duration: Duration,
     /// Bytes of the request, head and body.
@@ -59,81 +67,102 @@ struct Key {
 }
 
 #[derive(Debug)]
-struct Entry {
-    cell: Arc<RequestCell>,
+struct Entry<C> {
+    cell: Arc<C>,
     _own: Option<Arc<InboundPolicy>>,
     _service: Option<Arc<Service>>,
     _endpoint: Option<Arc<UpstreamEndpoint>>,
     _peer: Option<Arc<Party>>,
 }
 
+type Found<C> = RefCell<HashMap<Key, Entry<C>, BuildHasherDefault<Mixer>>>;
+
 /// The cells that one worker of one proxy has found before.
 #[derive(Debug, Default)]
 pub struct Stats {
-    cells: RefCell<HashMap<Key, Entry, BuildHasherDefault<Mixer>>>,
+    requests: Found<RequestCell>,
+    connections: Found<ConnectionCell>,
 }
 
 impl Stats {
     /// Counts a request. `shard` is the worker's number.
     pub fn count(&self, counted: &Counted<'_>, registry: &Registry, shard: usize) {
-        let key = key(counted);
-        let mut cells = self.cells.borrow_mut();
+        let record = |cell: &RequestCell| cell.record(counted.duration, counted.request_bytes, counted.response_bytes);
+        let key = key(&counted.sides, counted.code);
+        let mut cells = self.requests.borrow_mut();
         if let Some(entry) = cells.get(&key)
             && !entry.cell.is_retired()
         {
-            entry.cell.record(counted.duration, counted.request_bytes, counted.response_bytes);
-            return;
+            return record(&entry.cell);
         }
-        let cell = registry.request_cell(&labels(counted), shard);
-        cell.record(counted.duration, counted.request_bytes, counted.response_bytes);
-        if cells.len() >= limits::MAX_CELLS {
-            cells.clear();
+        let cell = registry.request_cell(&labels(&counted.sides, "http", counted.code), shard);
+        record(&cell);
+        keep(&mut cells, key, cell, &counted.sides);
+    }
+
+    /// The cell that counts a connection. `shard` is the worker's number.
+    pub fn connection(&self, sides: &Sides<'_>, registry: &Registry, shard: usize) -> Arc<ConnectionCell> {
+        let key = key(sides, 0);
+        let mut cells = self.connections.borrow_mut();
+        if let Some(entry) = cells.get(&key)
+            && !entry.cell.is_retired()
+        {
+            return entry.cell.clone();
         }
-        let (service, endpoint, peer) = match counted.call {
-            Call::Outbound(service, endpoint) => (service.cloned(), endpoint.cloned(), None),
-            Call::Inbound(_, peer) => (None, None, peer.cloned()),
-        };
-        let entry = Entry { cell, _own: counted.own.cloned(), _service: service, _endpoint: endpoint, _peer: peer };
-        cells.insert(key, entry);
+        let cell = registry.connection_cell(&labels(sides, TCP, 0), shard);
+        keep(&mut cells, key, cell.clone(), sides);
+        cell
     }
 }
 
-fn key(counted: &Counted<'_>) -> Key {
+fn keep<C>(cells: &mut HashMap<Key, Entry<C>, BuildHasherDefault<Mixer>>, key: Key, cell: Arc<C>, sides: &Sides<'_>) {
+    if cells.len() >= limits::MAX_CELLS {
+        cells.clear();
+    }
+    let (service, endpoint, peer) = match sides.call {
+        Call::Outbound(service, endpoint) => (service.cloned(), endpoint.cloned(), None),
+        Call::Inbound(_, peer) => (None, None, peer.cloned()),
+    };
+    let entry = Entry { cell, _own: sides.own.cloned(), _service: service, _endpoint: endpoint, _peer: peer };
+    cells.insert(key, entry);
+}
+
+fn key(sides: &Sides<'_>, code: u16) -> Key {
     fn address<T>(part: Option<&Arc<T>>) -> usize {
         part.map_or(0, |part| Arc::as_ptr(part).addr())
     }
-    let (service, peer) = match counted.call {
+    let (service, peer) = match sides.call {
         Call::Outbound(service, endpoint) => (address(service), address(endpoint)),
         Call::Inbound(port, peer) => (usize::from(port), address(peer)),
     };
     Key {
-        own: address(counted.own),
+        own: address(sides.own),
         service,
         peer,
-        flags: counted.flags.as_ptr().addr(),
-        code: counted.code,
-        outbound: matches!(counted.call, Call::Outbound(..)),
-        mutual_tls: counted.mutual_tls,
+        flags: sides.flags.as_ptr().addr(),
+        code,
+        outbound: matches!(sides.call, Call::Outbound(..)),
+        mutual_tls: sides.mutual_tls,
     }
 }
 
-fn labels(counted: &Counted<'_>) -> RequestLabels {
-    let own = match counted.own {
-        Some(own) => peer::party_of(&own.workload, counted.cluster, counted.mutual_tls),
+fn labels(sides: &Sides<'_>, protocol: &'static str, code: u16) -> RequestLabels {
+    let own = match sides.own {
+        Some(own) => peer::party_of(&own.workload, sides.cluster, sides.mutual_tls),
         None => Party::default(),
     };
     let own = Arc::new(own);
     // (host, name, namespace) of the called service, and what calls around the mesh are reported under.
-    let (reporter, source, destination, service, around) = match counted.call {
+    let (reporter, source, destination, service, around) = match sides.call {
         Call::Outbound(service, endpoint) => {
             let party = endpoint.map_or_else(Party::default, |endpoint| {
-                peer::party_of(&endpoint.endpoint.workload, counted.cluster, counted.mutual_tls)
+                peer::party_of(&endpoint.endpoint.workload, sides.cluster, sides.mutual_tls)
             });
             let service = service.map(|service| (&service.host, &service.name, &service.namespace));
             (Reporter::Source, own, Arc::new(party), service, "PassthroughCluster")
         }
         Call::Inbound(port, peer) => {
-            let service = counted
+            let service = sides
                 .own
                 .and_then(|own| own.service(port))
                 .map(|service| (&service.host, &service.name, &service.namespace));
@@ -151,11 +180,11 @@ fn labels(counted: &Counted<'_>) -> RequestLabels {
         destination_service: host,
         destination_service_name: name,
         destination_service_namespace: namespace,
-        request_protocol: "http",
-        response_code: counted.code,
+        request_protocol: protocol,
+        response_code: code,
         grpc_response_status: "",
-        response_flags: counted.flags,
-        mutual_tls: counted.mutual_tls,
+        response_flags: sides.flags,
+        mutual_tls: sides.mutual_tls,
     }
 }
 

@@ -146,9 +146,10 @@ impl Links {
     /// Closes what has had no request for too long, and forgets what has ended.
     pub fn sweep(&self, limits: &Limits) {
         while self.drivers.borrow_mut().try_join_next().is_some() {}
-        self.by_key.borrow_mut().retain(|_, links| {
+        self.by_key.borrow_mut().retain(|key, links| {
+            let most = if key.is_of_one_client() { limits.idle_announced } else { limits.idle_upstream };
             links.retain_mut(|link| {
-                let idle = link.active.get() == 0 && link.used.get().elapsed() >= limits.idle_upstream;
+                let idle = link.active.get() == 0 && link.used.get().elapsed() >= most;
                 !idle && !link.is_over()
             });
             !links.is_empty()

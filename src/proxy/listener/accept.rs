@@ -23,6 +23,7 @@ use crate::proxy::http1::Buffer;
 use crate::proxy::instance::Phase;
 use crate::proxy::listener::OriginalDestination;
 use crate::proxy::local::{Local, Opened};
+use crate::proxy::proxy_protocol;
 use crate::proxy::stream::Stream;
 use crate::proxy::tcp::carry::{self, Course, Refused};
 use crate::telemetry::Counter;
@@ -127,7 +128,7 @@ fn note(local: &Local, ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn serve(local: &Rc<Local>, tcp: TcpStream, origin: Origin) {
+async fn serve(local: &Rc<Local>, mut tcp: TcpStream, origin: Origin) {
     if tcp.set_nodelay(true).is_err() {
         return;
     }
@@ -135,6 +136,7 @@ async fn serve(local: &Rc<Local>, tcp: TcpStream, origin: Origin) {
         role,
         local: tcp.local_addr().ok(),
         remote: tcp.peer_addr().ok(),
+        direct: tcp.peer_addr().ok(),
         peer: None,
         server_name: Box::default(),
         http2: false,
@@ -154,21 +156,46 @@ async fn serve(local: &Rc<Local>, tcp: TcpStream, origin: Origin) {
         Origin::Outbound(token) => Role::OutboundName { token },
         Origin::Gateway(port) => Role::Gateway { port },
     };
-    let facts = facts(role, &tcp);
+    let mut facts = facts(role, &tcp);
+    let mut buffer = Buffer::default();
+    if matches!(facts.role, Role::Gateway { .. })
+        && local.shared.directory.settings().proxy_protocol
+        && !is_announced(local, &mut tcp, &mut buffer, &mut facts).await
+    {
+        return;
+    }
     if let Role::Gateway { port } = facts.role
         && local.listeners.borrow().iter().any(|known| known.port == port && known.protocol == ListenerProtocol::Tcp)
     {
         // Nothing is read before the server is there: it may be the one who speaks first.
-        let conn = Conn::new(Stream::Plain(tcp), Buffer::default(), local.worker.clone());
+        let conn = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
         return Box::pin(carry::serve_gateway(local, conn, &facts, port, false)).await;
     }
     if let Role::Gateway { port } = facts.role
         && local.edge_tls.borrow().iter().any(|(secure, _)| *secure == port)
     {
-        return Box::pin(edge_tls::serve(local, tcp, port, facts)).await;
+        return Box::pin(edge_tls::serve(local, tcp, buffer, port, facts)).await;
     }
-    let conn = Conn::new(Stream::Plain(tcp), Buffer::default(), local.worker.clone());
+    let conn = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
     exchange::serve(local, conn, facts).await;
+}
+
+/// Whether the connection begins with a PROXY protocol header, as it has to. What it says is what is known of the client then.
+async fn is_announced(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer, facts: &mut Facts) -> bool {
+    match proxy_protocol::receive(local, tcp, buffer).await {
+        Ok(Ok(None)) => true,
+        Ok(Ok(Some(ends))) => {
+            (facts.remote, facts.local) = (Some(ends.source), Some(ends.destination));
+            true
+        }
+        Ok(Err(malformed)) => {
+            local.shared.registry.count(Counter::ProxyHeadersRefused);
+            detect::refuse(local, facts, "proxy_protocol_error", &malformed.to_string(), None);
+            false
+        }
+        // Whoever only looks whether the port is open says nothing.
+        Err(_) => false,
+    }
 }
 
 /// A connection that the workload made to an address. What the mesh knows the port to carry is believed; otherwise the first

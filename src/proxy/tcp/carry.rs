@@ -6,17 +6,18 @@
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::model::stream::{StreamFacts, decide, needs_server_name};
-use crate::model::{HashKey, OutboundMode};
+use crate::model::{HashKey, OutboundMode, Service};
 use crate::proxy::connection::Conn;
 use crate::proxy::detect;
 use crate::proxy::directory::{Cluster, Report, RoutesInForce};
 use crate::proxy::exchange::{Facts, Role};
 use crate::proxy::filter::{peer, rbac};
 use crate::proxy::local::Local;
-use crate::proxy::tcp::{Bounds, tunnel_within};
+use crate::proxy::tcp::meter::Meter;
+use crate::proxy::tcp::{Bounds, TunnelEnd, tunnel_within};
 use crate::proxy::upstream::{self, Active, Asked, Hop, Place};
 use crate::resources::Provenance;
 use crate::telemetry::{AccessRecord, Counter};
@@ -42,11 +43,13 @@ pub struct Refused {
     details: &'static str,
     reason: String,
     rule: Option<String>,
+    /// The service that it was for.
+    service: Option<Arc<Service>>,
 }
 
 impl Refused {
     fn new(flags: &'static str, details: &'static str, reason: impl Into<String>) -> Self {
-        Self { flags, details, reason: reason.into(), rule: None }
+        Self { flags, details, reason: reason.into(), rule: None, service: None }
     }
 
     /// Nobody says where it goes.
@@ -209,8 +212,17 @@ pub async fn carry_on(
     start: SystemTime,
 ) {
     let upstream_local = open.conn.local_address();
-    let bounds = Bounds { lifetime: lifetime(course), ..Bounds::of(&local.shared.limits) };
-    let (_, up, down) = tunnel_within(&mut client, &mut open.conn, bounds).await;
+    let bounds = bounds(local, course);
+    let service = match course {
+        Course::Cluster(cluster, _) => Some(&cluster.service),
+        Course::Address(_) | Course::Application(_) => None,
+    };
+    let endpoint = open.hop.endpoint.as_ref();
+    let mut meter = Meter::begin(local, facts, service, endpoint, open.hop.expected.is_some(), "-");
+    let (end, up, down) =
+        tunnel_within(&mut client, &mut open.conn, bounds, |received, sent| meter.moved(received, sent)).await;
+    meter.moved(up, down);
+    drop(meter);
     let inbound;
     let (cluster, rule) = match course {
         Course::Cluster(cluster, rule) => {
@@ -227,7 +239,8 @@ pub async fn carry_on(
     detect::log(
         local,
         &AccessRecord {
-            details: "tcp",
+            // Envoy's flag for a connection that has lasted as long as it may.
+            flags: if end == TunnelEnd::Over { "DT" } else { "-" },
             bytes_received: up,
             bytes_sent: down,
             upstream_host: Some(open.hop.address),
@@ -243,10 +256,15 @@ pub async fn carry_on(
     );
 }
 
-fn lifetime(course: &Course) -> Option<Duration> {
+fn bounds(local: &Local, course: &Course) -> Bounds {
+    let own = Bounds::of(&local.shared.limits);
     match course {
-        Course::Cluster(cluster, _) => cluster.policy.limits.lifetime,
-        Course::Address(_) | Course::Application(_) => None,
+        Course::Cluster(cluster, _) => {
+            let limits = &cluster.policy.limits;
+            let idle = limits.stream_idle.map_or(own.idle, |idle| Some(idle).filter(|idle| !idle.is_zero()));
+            Bounds { idle, lifetime: limits.lifetime, ..own }
+        }
+        Course::Address(_) | Course::Application(_) => own,
     }
 }
 
@@ -265,7 +283,8 @@ pub async fn open(local: &Local, course: &Course, facts: &Facts) -> Result<Open,
         }
         Course::Cluster(cluster, rule) => {
             let opened = open_cluster(local, cluster, facts).await;
-            opened.map_err(|refused| Refused { rule: Some(rule.to_string()), ..refused })
+            let service = Some(cluster.service.clone());
+            opened.map_err(|refused| Refused { rule: Some(rule.to_string()), service, ..refused })
         }
     }
 }
@@ -279,6 +298,7 @@ async fn open_cluster(local: &Local, cluster: &Arc<Cluster>, facts: &Facts) -> R
     if upstream::goes_to_original(cluster) {
         let hop =
             original_hop(cluster, facts).map_err(|error| Refused::new("UF", "upstream_connection_failure", error))?;
+        let hop = hop.announcing(facts.ends());
         let (conn, hop) = connect_to(local, hop, Some(cluster))
             .await
             .map_err(|error| Refused::new("UF", "upstream_connection_failure", error))?;
@@ -293,6 +313,7 @@ async fn open_cluster(local: &Local, cluster: &Arc<Cluster>, facts: &Facts) -> R
         let connected = match Hop::to(cluster, endpoint.clone()) {
             Ok(hop) => {
                 let active = Active::begin(&endpoint.state);
+                let hop = hop.announcing(facts.ends());
                 connect_to(local, hop, Some(cluster)).await.map(|(conn, hop)| (conn, hop, active))
             }
             Err(error) => Err(error.to_string()),
@@ -358,8 +379,9 @@ async fn place(cluster: &Cluster) -> Result<Option<Place>, Refused> {
     }
 }
 
-/// Logs a connection that goes nowhere.
+/// Counts and logs a connection that goes nowhere.
 pub fn log_refused(local: &Local, facts: &Facts, refused: &Refused) {
+    drop(Meter::begin(local, facts, refused.service.as_ref(), None, false, refused.flags));
     detect::log(
         local,
         &AccessRecord {

@@ -1,6 +1,7 @@
 //! Bytes both ways: raw TCP, and what follows a granted upgrade.
 
 pub mod carry;
+mod meter;
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -27,8 +28,8 @@ pub enum TunnelEnd {
 /// How long a tunnel may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Without a byte in either direction.
-    pub idle: Duration,
+    /// Without a byte in either direction; `None`: for ever.
+    pub idle: Option<Duration>,
     /// Without a byte, once one side has ended.
     pub half_closed: Duration,
     /// In all.
@@ -38,7 +39,16 @@ pub struct Bounds {
 impl Bounds {
     /// The proxy's own.
     pub fn of(limits: &Limits) -> Self {
-        Self { idle: limits.tunnel_idle, half_closed: limits.half_closed, lifetime: None }
+        Self { idle: Some(limits.tunnel_idle), half_closed: limits.half_closed, lifetime: None }
+    }
+
+    /// How long nothing may move; `is_half_closed`: whether one side has ended.
+    fn silence(&self, is_half_closed: bool) -> Option<Duration> {
+        match (is_half_closed, self.idle) {
+            (false, idle) => idle,
+            (true, None) => Some(self.half_closed),
+            (true, Some(idle)) => Some(idle.min(self.half_closed)),
+        }
     }
 }
 
@@ -47,19 +57,27 @@ impl Bounds {
 ///
 /// Answers the end, and the bytes that went from `client` to `server` and back.
 pub async fn tunnel(client: &mut Conn, server: &mut Conn, limits: &Limits) -> (TunnelEnd, u64, u64) {
-    tunnel_within(client, server, Bounds::of(limits)).await
+    tunnel_within(client, server, Bounds::of(limits), |_, _| {}).await
 }
 
-/// [`tunnel`] with bounds of its own.
-pub async fn tunnel_within(client: &mut Conn, server: &mut Conn, bounds: Bounds) -> (TunnelEnd, u64, u64) {
+/// How often a tunnel tells how much it has carried (Istio's `tcpReportingDuration`).
+const TELL: Duration = Duration::from_secs(5);
+
+/// [`tunnel`] with bounds of its own. `told` gets the bytes that went each way so far, every now and then while some move.
+pub async fn tunnel_within(
+    client: &mut Conn,
+    server: &mut Conn,
+    bounds: Bounds,
+    mut told: impl FnMut(u64, u64),
+) -> (TunnelEnd, u64, u64) {
     let (mut up, mut down) = (Direction::new(), Direction::new());
     let mut deadline = Deadline::default();
-    deadline.set(bounds.idle);
+    deadline.set_or_clear(bounds.silence(false));
     let mut over = Deadline::default();
-    if let Some(lifetime) = bounds.lifetime {
-        over.set(lifetime);
-    }
+    over.set_or_clear(bounds.lifetime);
     let mut moved = 0;
+    let mut untold = false;
+    let mut tell = Deadline::default();
     let end = poll_fn(|cx| {
         if up.poll(cx, client, server).is_err() || down.poll(cx, server, client).is_err() {
             return Poll::Ready(TunnelEnd::Broken);
@@ -70,7 +88,15 @@ pub async fn tunnel_within(client: &mut Conn, server: &mut Conn, bounds: Bounds)
         let so_far = client.moved() + server.moved();
         if so_far != moved {
             moved = so_far;
-            deadline.set(if up.closed || down.closed { bounds.half_closed } else { bounds.idle });
+            deadline.set_or_clear(bounds.silence(up.closed || down.closed));
+            if !untold {
+                untold = true;
+                tell.set(TELL);
+            }
+        }
+        if tell.poll_passed(cx).is_ready() {
+            untold = false;
+            told(up.transfer.data(), down.transfer.data());
         }
         if over.poll_passed(cx).is_ready() {
             return Poll::Ready(TunnelEnd::Over);

@@ -265,6 +265,7 @@ pub fn settings(outbound_mode: OutboundMode) -> Settings {
         cluster: "Kubernetes".into(),
         outbound_mode,
         access_log: true,
+        proxy_protocol: false,
         bundle: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Proxies in process, between small servers and clients that speak bytes.
 
+mod announced;
 mod authz;
 mod authz_matrix;
 mod edge_tls;

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::edge_tls::{Authority, GATEWAY, secure};
-use super::harness::{App, Peer, Running, any_port, edge, edge_with, header, inbound, settings, soon, start};
+use super::harness::{App, Peer, Running, any_port, edge, edge_with, header, inbound, settings, soon, start, until};
 use crate::model::{AppProtocol, MtlsMode, OutboundMode};
 use crate::proxy::Bind;
 use crate::proxy::directory::FixedDirectory;
@@ -327,4 +327,101 @@ async fn where_nobody_says_what_is_spoken_whoever_speaks_first_does() {
     peer.send("G").await;
     let response = peer.ask("ET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(response.ends_with("web") && header(&response, "x-envoy-upstream-service-time").is_some(), "{response}");
+}
+
+fn policy(service: &str, pool: &str) -> String {
+    format!(
+        "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {service}, namespace: default}}\n\
+        spec: {{host: {service}, trafficPolicy: {{connectionPool: {{tcp: {pool}}}}}}}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_connection_ends_when_its_services_rule_says_so() {
+    let echo = Greeter::start("").await;
+    let all = virtual_service("all", "['*']", "  tcp: [{route: [{destination: {host: echo}}]}]");
+    for (pool, flag) in [("{idleTimeout: 200ms}", "0 -"), ("{maxConnectionDuration: 200ms, idleTimeout: 0s}", "0 DT")] {
+        let config = [tcp_gateway(), all.clone(), policy("echo", pool)].concat();
+        let (gateway, address) = edge(&[("echo", echo.address)], &config).await;
+        let mut peer = Peer::connect(address).await;
+        peer.send("ping").await;
+        assert_eq!(peer.bytes(4).await, "ping");
+        assert_eq!(peer.rest().await, "", "{pool}");
+        let line = gateway.log.line("outbound|80||echo").await;
+        assert!(line.contains(&format!("\"- - -\" {flag} - - \"-\" 4 4 ")), "{pool}: {line}");
+    }
+}
+
+/// The value of a metric in the one series that has all of these labels.
+fn metric(gateway: &Running, name: &str, labels: &[&str]) -> Option<u64> {
+    let text = gateway.proxy.registry().render();
+    let found = |line: &&str| {
+        line.starts_with(&format!("{name}{{")) && labels.iter().all(|label| line.contains(&format!("{label},")))
+    };
+    text.lines().find(found).and_then(|line| line.rsplit(' ').next()?.parse().ok())
+}
+
+#[tokio::test]
+async fn connections_are_counted_with_istios_names_and_labels() {
+    let echo = Greeter::start("").await;
+    let config =
+        [tcp_gateway(), virtual_service("all", "['*']", "  tcp: [{route: [{destination: {host: echo}}]}]")].concat();
+    let (gateway, address) = edge(&[("echo", echo.address)], &config).await;
+    let labels = [
+        "reporter=\"source\"",
+        "destination_service=\"echo.default.svc.cluster.local\"",
+        "destination_service_name=\"echo\"",
+        "request_protocol=\"tcp\"",
+        "response_flags=\"-\"",
+    ];
+    let read = |name: &str| metric(&gateway, &format!("istio_tcp_{name}_total"), &labels);
+    let mut first = Peer::connect(address).await;
+    first.send("hello").await;
+    assert_eq!(first.bytes(5).await, "hello");
+    assert_eq!((read("connections_opened"), read("connections_closed")), (Some(1), Some(0)));
+    drop(first);
+    let mut second = Peer::connect(address).await;
+    second.send("more").await;
+    assert_eq!(second.bytes(4).await, "more");
+    drop(second);
+    until(|| read("connections_closed") == Some(2)).await;
+    assert_eq!((read("connections_opened"), read("received_bytes"), read("sent_bytes")), (Some(2), Some(9), Some(9)));
+    let text = gateway.proxy.registry().render();
+    let line = text.lines().find(|line| line.starts_with("istio_tcp_connections_opened_total{")).expect("a series");
+    assert!(!line.contains("response_code") && !line.contains("grpc_response_status"), "{line}");
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_nowhere_is_counted_with_its_flag() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr()).expect("a port");
+    let all = virtual_service("all", "['*']", "  tcp: [{route: [{destination: {host: echo}}]}]");
+    let (gateway, address) = edge(&[("echo", nobody)], &[tcp_gateway(), all].concat()).await;
+    assert_eq!(Peer::connect(address).await.rest().await, "");
+    let labels = ["destination_service_name=\"echo\"", "response_flags=\"UF\""];
+    until(|| metric(&gateway, "istio_tcp_connections_closed_total", &labels) == Some(1)).await;
+    assert_eq!(metric(&gateway, "istio_tcp_connections_opened_total", &labels), Some(1));
+}
+
+#[tokio::test]
+async fn the_called_workloads_proxy_counts_connections_as_well() {
+    let echo = Greeter::start("").await;
+    let free = std::net::TcpListener::bind(any_port()).and_then(|listener| listener.local_addr()).expect("a port");
+    let known = FixedDirectory {
+        settings: settings(OutboundMode::AllowAny),
+        inbound: Some(inbound("echo", MtlsMode::Permissive, free.port(), AppProtocol::Tcp, None)),
+        ..FixedDirectory::default()
+    };
+    let sidecar = start(known, vec![Bind::InboundExplicit { bind: free, app: echo.address }]);
+    let mut peer = Peer::connect(free).await;
+    peer.send("hello").await;
+    assert_eq!(peer.bytes(5).await, "hello");
+    drop(peer);
+    let labels = [
+        "reporter=\"destination\"",
+        "destination_workload=\"echo-v1\"",
+        "destination_service=\"echo.default.svc.cluster.local\"",
+        "request_protocol=\"tcp\"",
+    ];
+    until(|| metric(&sidecar, "istio_tcp_connections_closed_total", &labels) == Some(1)).await;
+    assert_eq!(metric(&sidecar, "istio_tcp_received_bytes_total", &labels), Some(5));
 }

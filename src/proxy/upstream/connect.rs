@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
@@ -16,6 +17,7 @@ use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::directory::{Cluster, CredentialsError, Directory};
 use crate::proxy::http1::Buffer;
+use crate::proxy::proxy_protocol;
 use crate::proxy::stream::Stream;
 use crate::proxy::upstream::{Hop, server_name};
 use crate::proxy::worker::Worker;
@@ -82,12 +84,11 @@ pub async fn connect(
         }
     };
     let timeout = cluster.map_or(TIMEOUT, |cluster| cluster.policy.connect_timeout);
-    let connecting = tokio::time::timeout(timeout, open(hop));
+    let connecting = tokio::time::timeout(timeout, announce(hop));
     let tcp = connecting
         .await
         .map_err(|_| ConnectError::Timeout(hop.address, timeout))?
         .map_err(|error| ConnectError::Tcp(hop.address, error))?;
-    tcp.set_nodelay(true).map_err(|error| ConnectError::Tcp(hop.address, error))?;
     if let Some(keepalive) = cluster.and_then(|cluster| cluster.policy.limits.keepalive) {
         probe(&tcp, keepalive).map_err(|error| ConnectError::Tcp(hop.address, error))?;
     }
@@ -110,6 +111,19 @@ async fn open(hop: &Hop) -> io::Result<TcpStream> {
         None => TcpStream::connect(hop.address).await,
         Some(source) => TcpSocket::from_std_stream(net::socket_from(source)?).connect(hop.address).await,
     }
+}
+
+/// Connects, and sends what the connection begins with.
+async fn announce(hop: &Hop) -> io::Result<TcpStream> {
+    let mut tcp = open(hop).await?;
+    tcp.set_nodelay(true)?;
+    if let Some(announced) = &hop.announced {
+        let mut header = Vec::new();
+        proxy_protocol::write(announced.version, announced.ends.as_ref(), &mut header);
+        // At once: behind it the server may be the one who speaks first.
+        tcp.write_all(&header).await?;
+    }
+    Ok(tcp)
 }
 
 fn probe(tcp: &TcpStream, keepalive: Keepalive) -> io::Result<()> {

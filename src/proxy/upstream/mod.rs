@@ -16,9 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::identity::SpiffeId;
-use crate::model::{Balancer, ClusterName, Resolution, UpstreamTls};
+use crate::model::{Balancer, ClusterName, ProxyProtocol, Resolution, UpstreamTls};
 use crate::proxy::directory::{Cluster, EndpointState, Spoken, UpstreamEndpoint};
 use crate::proxy::local::Local;
+use crate::proxy::proxy_protocol::Ends;
 
 pub use balance::{Weights, pick, report};
 pub use connect::{ConnectError, connect, reason as handshake_reason};
@@ -35,6 +36,15 @@ pub struct Lookup {
     pub name: Arc<str>,
     /// Whether the first answer is taken; else any.
     pub first: bool,
+}
+
+/// A PROXY protocol header that a connection begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Announcement {
+    /// Its version.
+    pub version: ProxyProtocol,
+    /// Between whom the client's connection is; `None`: there is no client, or nobody knows it.
+    pub ends: Option<Ends>,
 }
 
 /// Whether requests of a cluster go where they were going anyway.
@@ -57,6 +67,8 @@ pub struct Hop {
     pub source: Option<IpAddr>,
     /// Whether what is sent is no HTTP: a mesh server is told so.
     pub bytes: bool,
+    /// What connections to it begin with: each is used for no other client than the one that it announces.
+    pub announced: Option<Box<Announcement>>,
     /// The name whose address is still to be found.
     pub lookup: Option<Lookup>,
     /// The endpoint, where it is one of a cluster's.
@@ -73,6 +85,7 @@ impl Hop {
             http2: false,
             source: None,
             bytes: false,
+            announced: None,
             lookup: None,
             endpoint: None,
         }
@@ -103,7 +116,17 @@ impl Hop {
         let first = cluster.service.resolution == Resolution::FirstAnswer;
         let lookup = endpoint.endpoint.name.clone().map(|name| Lookup { name, first });
         let address = endpoint.address;
-        Ok(Self { expected, origin, lookup, endpoint: Some(endpoint), ..Self::plain(address) })
+        let announced = announced(cluster);
+        Ok(Self { expected, origin, lookup, announced, endpoint: Some(endpoint), ..Self::plain(address) })
+    }
+
+    /// The same, for a client between these ends.
+    #[must_use]
+    pub fn announcing(mut self, ends: Option<Ends>) -> Self {
+        if let Some(announced) = &mut self.announced {
+            announced.ends = ends;
+        }
+        self
     }
 
     /// The same, for what is no HTTP.
@@ -125,7 +148,8 @@ impl Hop {
             UpstreamTls::Originate(_) | UpstreamTls::Disable | UpstreamTls::Auto => {}
         }
         let lookup = name.map(|name| Lookup { name, first: false });
-        Ok(Self { origin: cluster.origin.clone(), lookup, ..Self::plain(address) })
+        let announced = announced(cluster);
+        Ok(Self { origin: cluster.origin.clone(), lookup, announced, ..Self::plain(address) })
     }
 
     /// The same, with the address of its name. `Err` with the reason why there is none.
@@ -158,8 +182,13 @@ impl Hop {
             origin: self.origin.clone(),
             http2: self.http2,
             source: self.source,
+            announced: self.announced.clone(),
         }
     }
+}
+
+fn announced(cluster: &Cluster) -> Option<Box<Announcement>> {
+    cluster.policy.proxy_protocol.map(|version| Box::new(Announcement { version, ends: None }))
 }
 
 /// An address of which only the port is known.

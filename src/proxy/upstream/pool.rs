@@ -11,7 +11,7 @@ use crate::identity::SpiffeId;
 use crate::model::PoolLimits;
 use crate::proxy::connection::Conn;
 use crate::proxy::limits::Limits;
-use crate::proxy::upstream::Originator;
+use crate::proxy::upstream::{Announcement, Originator};
 
 /// What makes two connections interchangeable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +26,15 @@ pub struct PoolKey {
     pub http2: bool,
     /// Where it comes from: one to the application behind this proxy is not one to its pod as anybody else calls it.
     pub source: Option<IpAddr>,
+    /// The client that it was announced to be for.
+    pub announced: Option<Box<Announcement>>,
+}
+
+impl PoolKey {
+    /// Whether no other client's requests may take the connection.
+    pub fn is_of_one_client(&self) -> bool {
+        self.announced.as_ref().is_some_and(|announced| announced.ends.is_some())
+    }
 }
 
 /// The idle connections of one proxy on one worker.
@@ -62,6 +71,13 @@ impl Pool {
     pub fn give(&self, key: PoolKey, conn: Conn, limits: &Limits, of_cluster: Option<&PoolLimits>) {
         let now = Instant::now();
         let mut until = now + of_cluster.and_then(|limits| limits.idle).unwrap_or(limits.idle_upstream);
+        let most = if key.is_of_one_client() {
+            // It is of use for as long as that client is there, which nobody tells us; others' connections find room beside it.
+            until = until.min(now + limits.idle_announced);
+            limits.idle_in_all / 2
+        } else {
+            limits.idle_in_all
+        };
         if let Some(limits) = of_cluster {
             until = limits.lifetime.map_or(until, |lifetime| until.min(conn.since() + lifetime));
             if limits.requests_per_connection.is_some_and(|most| conn.carried() >= most) {
@@ -73,7 +89,7 @@ impl Pool {
         }
         let mut idle = self.idle.borrow_mut();
         let idle = &mut *idle;
-        if idle.count >= limits.idle_in_all {
+        if idle.count >= most {
             return;
         }
         let waiting = idle.by_key.entry(key).or_default();

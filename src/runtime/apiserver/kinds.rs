@@ -2,25 +2,7 @@
 //!
 //! A kind that is not in [`BUILTINS`] and that no CustomResourceDefinition defines does not exist here.
 
-use k8s_openapi::api::admissionregistration::v1 as admissionregistration;
-use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1 as networking;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::rbac::v1 as rbac;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
 use super::columns::{self, Printer};
-
-/// Reads an object as its Rust type and writes it back: what does not survive is not a field of the kind.
-pub type RoundTrip = fn(&Value) -> Result<Value, serde_json::Error>;
 
 /// One built-in kind.
 pub struct Builtin {
@@ -46,18 +28,12 @@ pub struct Builtin {
     pub scale: bool,
     /// Counts changes of its specification in `metadata.generation`.
     pub generation: bool,
-    /// Its field list.
-    pub round_trip: RoundTrip,
     /// Fields that field selectors may name, beside `metadata.name` and `metadata.namespace`.
     pub selectable: &'static [&'static str],
     /// Its columns in tables.
     pub printer: Printer,
     /// What the runtime does not do with its objects, said to whoever writes one.
     pub notice: Option<&'static str>,
-}
-
-fn round_trip<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, serde_json::Error> {
-    serde_json::to_value(T::deserialize(value)?)
 }
 
 const BASE: Builtin = Builtin {
@@ -72,7 +48,6 @@ const BASE: Builtin = Builtin {
     status: false,
     scale: false,
     generation: false,
-    round_trip: |value| Ok(value.clone()),
     selectable: &[],
     printer: columns::PLAIN,
     notice: None,
@@ -102,7 +77,6 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["ns"],
         namespaced: false,
         status: true,
-        round_trip: round_trip::<core::Namespace>,
         selectable: &["status.phase"],
         printer: columns::NAMESPACE,
         ..BASE
@@ -115,7 +89,6 @@ pub static BUILTINS: &[Builtin] = &[
         categories: &["all"],
         status: true,
         generation: true,
-        round_trip: round_trip::<core::Pod>,
         selectable: &[
             "spec.nodeName",
             "spec.restartPolicy",
@@ -136,7 +109,6 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["svc"],
         categories: &["all"],
         status: true,
-        round_trip: round_trip::<core::Service>,
         selectable: &["spec.clusterIP", "spec.type"],
         printer: columns::SERVICE,
         ..BASE
@@ -146,7 +118,6 @@ pub static BUILTINS: &[Builtin] = &[
         plural: "endpoints",
         singular: "endpoints",
         short: &["ep"],
-        round_trip: round_trip::<core::Endpoints>,
         printer: columns::ENDPOINTS,
         ..BASE
     },
@@ -155,7 +126,6 @@ pub static BUILTINS: &[Builtin] = &[
         plural: "configmaps",
         singular: "configmap",
         short: &["cm"],
-        round_trip: round_trip::<core::ConfigMap>,
         printer: columns::CONFIG_MAP,
         ..BASE
     },
@@ -163,7 +133,6 @@ pub static BUILTINS: &[Builtin] = &[
         kind: "Secret",
         plural: "secrets",
         singular: "secret",
-        round_trip: round_trip::<core::Secret>,
         selectable: &["type"],
         printer: columns::SECRET,
         ..BASE
@@ -173,8 +142,7 @@ pub static BUILTINS: &[Builtin] = &[
         plural: "serviceaccounts",
         singular: "serviceaccount",
         short: &["sa"],
-        round_trip: round_trip::<core::ServiceAccount>,
-        printer: columns::SERVICE_ACCOUNT,
+        printer: columns::PLAIN,
         ..BASE
     },
     Builtin {
@@ -184,7 +152,6 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["no"],
         namespaced: false,
         status: true,
-        round_trip: round_trip::<core::Node>,
         selectable: &["spec.unschedulable"],
         printer: columns::NODE,
         ..BASE
@@ -194,7 +161,6 @@ pub static BUILTINS: &[Builtin] = &[
         plural: "events",
         singular: "event",
         short: &["ev"],
-        round_trip: round_trip::<core::Event>,
         selectable: &[
             "involvedObject.kind",
             "involvedObject.namespace",
@@ -221,7 +187,6 @@ pub static BUILTINS: &[Builtin] = &[
         status: true,
         scale: true,
         generation: true,
-        round_trip: round_trip::<Deployment>,
         printer: columns::DEPLOYMENT,
         ..BASE
     },
@@ -235,7 +200,6 @@ pub static BUILTINS: &[Builtin] = &[
         status: true,
         scale: true,
         generation: true,
-        round_trip: round_trip::<ReplicaSet>,
         selectable: &["status.replicas"],
         printer: columns::REPLICA_SET,
         ..BASE
@@ -250,7 +214,6 @@ pub static BUILTINS: &[Builtin] = &[
         status: true,
         scale: true,
         generation: true,
-        round_trip: round_trip::<StatefulSet>,
         printer: columns::STATEFUL_SET,
         ..BASE
     },
@@ -263,7 +226,6 @@ pub static BUILTINS: &[Builtin] = &[
         categories: &["all"],
         status: true,
         generation: true,
-        round_trip: round_trip::<DaemonSet>,
         printer: columns::DAEMON_SET,
         ..BASE
     },
@@ -272,8 +234,7 @@ pub static BUILTINS: &[Builtin] = &[
         kind: "ControllerRevision",
         plural: "controllerrevisions",
         singular: "controllerrevision",
-        round_trip: round_trip::<ControllerRevision>,
-        printer: columns::PLAIN,
+        printer: columns::CONTROLLER_REVISION,
         ..BASE
     },
     Builtin {
@@ -284,7 +245,6 @@ pub static BUILTINS: &[Builtin] = &[
         categories: &["all"],
         status: true,
         generation: true,
-        round_trip: round_trip::<Job>,
         selectable: &["status.successful"],
         printer: columns::JOB,
         ..BASE
@@ -298,7 +258,6 @@ pub static BUILTINS: &[Builtin] = &[
         categories: &["all"],
         status: true,
         generation: true,
-        round_trip: round_trip::<CronJob>,
         printer: columns::CRON_JOB,
         ..BASE
     },
@@ -310,8 +269,7 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["ing"],
         status: true,
         generation: true,
-        round_trip: round_trip::<networking::Ingress>,
-        printer: columns::PLAIN,
+        printer: columns::INGRESS,
         ..BASE
     },
     Builtin {
@@ -321,8 +279,7 @@ pub static BUILTINS: &[Builtin] = &[
         singular: "ingressclass",
         namespaced: false,
         generation: true,
-        round_trip: round_trip::<networking::IngressClass>,
-        printer: columns::PLAIN,
+        printer: columns::INGRESS_CLASS,
         ..BASE
     },
     Builtin {
@@ -332,8 +289,7 @@ pub static BUILTINS: &[Builtin] = &[
         singular: "networkpolicy",
         short: &["netpol"],
         generation: true,
-        round_trip: round_trip::<networking::NetworkPolicy>,
-        printer: columns::PLAIN,
+        printer: columns::NETWORK_POLICY,
         ..BASE
     },
     Builtin {
@@ -342,8 +298,59 @@ pub static BUILTINS: &[Builtin] = &[
         singular: "persistentvolumeclaim",
         short: &["pvc"],
         status: true,
-        round_trip: round_trip::<core::PersistentVolumeClaim>,
-        printer: columns::PLAIN,
+        printer: columns::CLAIM,
+        ..BASE
+    },
+    Builtin {
+        kind: "PersistentVolume",
+        plural: "persistentvolumes",
+        singular: "persistentvolume",
+        short: &["pv"],
+        namespaced: false,
+        status: true,
+        notice: Some("stored, but pods of the built-in runtime have no persistent volumes"),
+        printer: columns::VOLUME,
+        ..BASE
+    },
+    Builtin {
+        group: "storage.k8s.io",
+        kind: "StorageClass",
+        plural: "storageclasses",
+        singular: "storageclass",
+        short: &["sc"],
+        namespaced: false,
+        printer: columns::STORAGE_CLASS,
+        notice: Some("stored, but pods of the built-in runtime have no persistent volumes"),
+        ..BASE
+    },
+    Builtin {
+        group: "scheduling.k8s.io",
+        kind: "PriorityClass",
+        plural: "priorityclasses",
+        singular: "priorityclass",
+        short: &["pc"],
+        namespaced: false,
+        generation: true,
+        printer: columns::PRIORITY_CLASS,
+        notice: Some("stored, but the built-in runtime has one node and preempts nothing"),
+        ..BASE
+    },
+    Builtin {
+        group: "node.k8s.io",
+        kind: "RuntimeClass",
+        plural: "runtimeclasses",
+        singular: "runtimeclass",
+        namespaced: false,
+        printer: columns::RUNTIME_CLASS,
+        notice: Some("stored, but the built-in runtime starts every pod in the same way"),
+        ..BASE
+    },
+    Builtin {
+        kind: "PodTemplate",
+        plural: "podtemplates",
+        singular: "podtemplate",
+        generation: true,
+        printer: columns::POD_TEMPLATE,
         ..BASE
     },
     Builtin {
@@ -352,8 +359,7 @@ pub static BUILTINS: &[Builtin] = &[
         singular: "resourcequota",
         short: &["quota"],
         status: true,
-        round_trip: round_trip::<core::ResourceQuota>,
-        printer: columns::PLAIN,
+        printer: columns::RESOURCE_QUOTA,
         ..BASE
     },
     Builtin {
@@ -361,8 +367,7 @@ pub static BUILTINS: &[Builtin] = &[
         plural: "limitranges",
         singular: "limitrange",
         short: &["limits"],
-        round_trip: round_trip::<core::LimitRange>,
-        printer: columns::PLAIN,
+        printer: columns::CREATED_AT,
         ..BASE
     },
     Builtin {
@@ -371,7 +376,6 @@ pub static BUILTINS: &[Builtin] = &[
         plural: "endpointslices",
         singular: "endpointslice",
         generation: true,
-        round_trip: round_trip::<EndpointSlice>,
         printer: columns::ENDPOINT_SLICE,
         ..BASE
     },
@@ -380,7 +384,6 @@ pub static BUILTINS: &[Builtin] = &[
         kind: "Lease",
         plural: "leases",
         singular: "lease",
-        round_trip: round_trip::<Lease>,
         printer: columns::LEASE,
         ..BASE
     },
@@ -393,7 +396,6 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["hpa"],
         categories: &["all"],
         status: true,
-        round_trip: round_trip::<HorizontalPodAutoscaler>,
         printer: columns::AUTOSCALER,
         notice: Some("stored, but the built-in runtime measures no load and scales nothing"),
         ..BASE
@@ -406,33 +408,23 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["pdb"],
         status: true,
         generation: true,
-        round_trip: round_trip::<PodDisruptionBudget>,
         printer: columns::DISRUPTION_BUDGET,
         ..BASE
     },
-    Builtin { kind: "Role", plural: "roles", singular: "role", round_trip: round_trip::<rbac::Role>, ..RIGHTS },
+    Builtin { kind: "Role", plural: "roles", singular: "role", ..RIGHTS },
     Builtin {
         kind: "RoleBinding",
         plural: "rolebindings",
         singular: "rolebinding",
-        round_trip: round_trip::<rbac::RoleBinding>,
         printer: columns::BINDING,
         ..RIGHTS
     },
-    Builtin {
-        kind: "ClusterRole",
-        plural: "clusterroles",
-        singular: "clusterrole",
-        namespaced: false,
-        round_trip: round_trip::<rbac::ClusterRole>,
-        ..RIGHTS
-    },
+    Builtin { kind: "ClusterRole", plural: "clusterroles", singular: "clusterrole", namespaced: false, ..RIGHTS },
     Builtin {
         kind: "ClusterRoleBinding",
         plural: "clusterrolebindings",
         singular: "clusterrolebinding",
         namespaced: false,
-        round_trip: round_trip::<rbac::ClusterRoleBinding>,
         printer: columns::BINDING,
         ..RIGHTS
     },
@@ -440,14 +432,12 @@ pub static BUILTINS: &[Builtin] = &[
         kind: "MutatingWebhookConfiguration",
         plural: "mutatingwebhookconfigurations",
         singular: "mutatingwebhookconfiguration",
-        round_trip: round_trip::<admissionregistration::MutatingWebhookConfiguration>,
         ..WEBHOOKS
     },
     Builtin {
         kind: "ValidatingWebhookConfiguration",
         plural: "validatingwebhookconfigurations",
         singular: "validatingwebhookconfiguration",
-        round_trip: round_trip::<admissionregistration::ValidatingWebhookConfiguration>,
         ..WEBHOOKS
     },
     Builtin {
@@ -460,8 +450,7 @@ pub static BUILTINS: &[Builtin] = &[
         namespaced: false,
         status: true,
         generation: true,
-        round_trip: round_trip::<CustomResourceDefinition>,
-        printer: columns::CRD,
+        printer: columns::CREATED_AT,
         ..BASE
     },
 ];
@@ -516,5 +505,8 @@ pub static GROUP_ORDER: &[&str] = &[
     "admissionregistration.k8s.io",
     "coordination.k8s.io",
     "discovery.k8s.io",
+    "node.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
     "apiextensions.k8s.io",
 ];

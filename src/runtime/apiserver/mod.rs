@@ -30,7 +30,7 @@ mod openapi;
 mod patch;
 mod pod_row;
 mod protobuf;
-mod random;
+pub(in crate::runtime) mod random;
 mod registry;
 mod request;
 mod response;
@@ -45,6 +45,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod types;
 mod validation;
 mod verbs;
 mod view;

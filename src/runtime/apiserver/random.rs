@@ -22,7 +22,7 @@ pub(super) fn bytes<const N: usize>() -> Result<[u8; N], Failure> {
 ///
 /// # Errors
 /// See [`bytes`].
-pub(super) fn uid() -> Result<String, Failure> {
+pub(in crate::runtime) fn uid() -> Result<String, Failure> {
     let number = u128::from_be_bytes(bytes()?);
     let number = number & !(0xf << 76) & !(0b11 << 62) | 0x4 << 76 | 0b10 << 62;
     let hex = format!("{number:032x}");

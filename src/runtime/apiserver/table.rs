@@ -42,7 +42,8 @@ fn definitions(resource: &Resource, version: &str) -> Vec<Value> {
     }
     if let Some(builtin) = resource.builtin {
         for column in builtin.printer.columns {
-            all.push(definition(column.name, column.kind, "", column.priority, column.name));
+            let format = if column.name == "Name" { "name" } else { "" };
+            all.push(definition(column.name, column.kind, format, column.priority, column.name));
         }
         return all;
     }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::key::{Key, is_controlled_by, owner_reference};
+use super::load_balancer;
 use super::queue::{Next, Outcome, ReconcileError, WorkQueue, work};
 use super::watch::{Seen, watch};
 
@@ -176,6 +177,9 @@ async fn reconcile(client: &Client, key: &Key) -> Outcome {
             Some(_) => {}
         }
     }
+    if spec.type_.as_deref() == Some(load_balancer::LOAD_BALANCER) {
+        load_balancer::publish(client, key, &service, &spec, &pods).await?;
+    }
     for name in present.keys() {
         match api.delete(name, &DeleteParams::default()).await {
             Ok(_) => {}
@@ -195,7 +199,7 @@ fn is_same(current: &EndpointSlice, wanted: &EndpointSlice) -> bool {
 }
 
 /// A port as it can be compared: name, number, protocol, application protocol.
-type Port = (Option<String>, i32, String, Option<String>);
+pub(super) type Port = (Option<String>, i32, String, Option<String>);
 
 /// The slices of a Service. Endpoints share a slice when they have the same address family and the same ports (a named
 /// target port may be another number in another pod).
@@ -266,7 +270,7 @@ fn as_endpoint_port((name, port, protocol, app_protocol): &Port) -> EndpointPort
 }
 
 /// The Service's ports as numbers of this pod; a named target port that the pod does not have is left out.
-fn ports(spec: &ServiceSpec, pod: Option<&Pod>) -> Vec<Port> {
+pub(super) fn ports(spec: &ServiceSpec, pod: Option<&Pod>) -> Vec<Port> {
     let one = |port: &ServicePort| {
         let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
         let number = match &port.target_port {
@@ -292,7 +296,7 @@ fn named_port(pod: &Pod, name: &str, protocol: &str) -> Option<i32> {
 }
 
 /// A pod as an endpoint: it has an address and has not finished.
-fn endpoint(service: &Service, spec: &ServiceSpec, pod: &Pod) -> Option<(IpAddr, Endpoint)> {
+pub(super) fn endpoint(service: &Service, spec: &ServiceSpec, pod: &Pod) -> Option<(IpAddr, Endpoint)> {
     let status = pod.status.as_ref()?;
     let ip: IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
     if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {

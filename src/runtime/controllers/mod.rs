@@ -14,6 +14,7 @@ mod deployment;
 mod endpoints;
 mod job;
 mod key;
+mod load_balancer;
 mod namespace;
 mod pods;
 mod queue;

@@ -4,8 +4,18 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use parking_lot::Mutex;
 
+use crate::net::may_listen;
+
 /// The port of the gateway's pod that the machine's port leads to: the target of port 80 of `istio-ingressgateway`.
 const TARGET_PORT: u16 = 8080;
+
+/// What Istio adds to a gateway's port that needs privileges: 80 is 8080 on the pod, 443 is 8443.
+const UNPRIVILEGED: u16 = 8000;
+
+/// The port below 1024 that a gateway's port stands for: 80 for 8080.
+pub fn privileged_twin(port: u16) -> Option<u16> {
+    port.checked_sub(UNPRIVILEGED).filter(|twin| (1..1024).contains(twin))
+}
 
 /// The ingress port. It is kept from the moment it is chosen, and lent to one gateway's pod at a time: the ingress gateway's, or
 /// that of a Gateway of the Gateway API, whichever has a listener for it first.
@@ -62,11 +72,13 @@ impl Ingress {
         }
     }
 
-    /// The addresses on which the pod `uid` at `pod`, a gateway, serves `port`; with the machine's own if it `may` have that and
-    /// no other gateway serves it.
+    /// The addresses on which the pod `uid` at `pod`, a gateway, serves `port`: its own, with the port below 1024 that this one
+    /// stands for where the system allows that; and the machine's if it `may` have that and no other gateway serves it.
     pub(super) fn addresses(&self, pod: Ipv4Addr, port: u16, uid: &str, may: bool) -> Vec<SocketAddr> {
         let own = SocketAddr::from((pod, port));
         let mut addresses = vec![own];
+        addresses
+            .extend(privileged_twin(port).filter(|twin| may_listen(*twin)).map(|twin| SocketAddr::from((pod, twin))));
         if may && port == TARGET_PORT {
             let mut state = self.state.lock();
             if state.server.as_deref().is_none_or(|server| server == uid) {

@@ -15,7 +15,7 @@ mod names;
 mod network;
 
 pub use forward::REFUSAL;
-pub use ingress::Ingress;
+pub use ingress::{Ingress, privileged_twin};
 pub use network::{HostedProxy, LoopbackNetwork, LoopbackOptions};
 
 /// What this network is and cannot do, for those who choose it.

@@ -6,6 +6,7 @@
 //! Guarantees: a call ends within its deadline; a body is at most [`BODY_LIMIT`]; a request is sent a second time only
 //! when the pooled connection it went to was already closed, so that no byte of it was answered.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -115,11 +116,26 @@ impl ProxyAddress {
     }
 }
 
+/// A request to be sent, once or many times.
+#[derive(Debug, Clone, Default)]
+pub struct Outgoing {
+    /// An absolute `http` URL.
+    pub url: String,
+    /// The method.
+    pub method: Method,
+    /// Fields beside those that the client adds itself (`host`, the proxy's credentials).
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
 /// A response whose body has been read.
 #[derive(Debug)]
 pub struct Fetched {
     /// The status.
     pub status: StatusCode,
+    /// The header fields.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
 }
@@ -133,23 +149,36 @@ struct Idle {
 pub struct Client {
     proxy: Option<ProxyAddress>,
     idle: Mutex<Vec<Idle>>,
+    connects: AtomicU64,
 }
 
 impl Client {
     /// A client that calls through `proxy`, or directly.
     pub fn new(proxy: Option<ProxyAddress>) -> Self {
-        Self { proxy, idle: Mutex::new(Vec::new()) }
+        Self { proxy, idle: Mutex::new(Vec::new()), connects: AtomicU64::new(0) }
     }
 
     /// `GET url` with `headers`, answered in full within `limit`.
     pub async fn get(&self, url: &str, headers: HeaderMap, limit: Duration) -> Result<Fetched, ClientError> {
-        match timeout(limit, self.exchange(url, headers)).await {
+        let outgoing = Outgoing { url: url.to_owned(), headers, ..Outgoing::default() };
+        self.send(&outgoing, limit).await
+    }
+
+    /// The answer to `outgoing`, in full, within `limit`.
+    pub async fn send(&self, outgoing: &Outgoing, limit: Duration) -> Result<Fetched, ClientError> {
+        match timeout(limit, self.exchange(outgoing)).await {
             Ok(result) => result,
-            Err(_) => Err(ClientError::Deadline { url: url.to_owned(), limit }),
+            Err(_) => Err(ClientError::Deadline { url: outgoing.url.clone(), limit }),
         }
     }
 
-    async fn exchange(&self, url: &str, headers: HeaderMap) -> Result<Fetched, ClientError> {
+    /// Connections made until now.
+    pub fn connects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed)
+    }
+
+    async fn exchange(&self, outgoing: &Outgoing) -> Result<Fetched, ClientError> {
+        let url = outgoing.url.as_str();
         let bad_url = || ClientError::Url { url: url.to_owned() };
         let uri: Uri = url.parse().map_err(|_| bad_url())?;
         let authority = uri.authority().ok_or_else(bad_url)?;
@@ -161,12 +190,14 @@ impl Client {
                 (dial, path.parse().map_err(|_| bad_url())?)
             }
         };
-        let mut request = Request::new(Full::new(Bytes::new()));
-        *request.method_mut() = Method::GET;
+        let mut request = Request::new(Full::new(outgoing.body.clone()));
+        *request.method_mut() = outgoing.method.clone();
         *request.uri_mut() = target;
-        *request.headers_mut() = headers;
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad_url())?;
-        request.headers_mut().insert(HOST, host);
+        *request.headers_mut() = outgoing.headers.clone();
+        if !outgoing.headers.contains_key(HOST) {
+            let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad_url())?;
+            request.headers_mut().insert(HOST, host);
+        }
         if let Some(authorization) = self.proxy.as_ref().and_then(|proxy| proxy.authorization.clone()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
         }
@@ -184,6 +215,7 @@ impl Client {
         }
         let Some(request) = request else { return Err(bad_url()) };
         let mut sender = connect(&dial).await?;
+        self.connects.fetch_add(1, Ordering::Relaxed);
         let response =
             sender.send_request(request).await.map_err(|source| ClientError::Http { url: url.to_owned(), source })?;
         self.finish(url, dial, sender, response).await
@@ -196,8 +228,8 @@ impl Client {
         sender: SendRequest<Full<Bytes>>,
         response: http::Response<hyper::body::Incoming>,
     ) -> Result<Fetched, ClientError> {
-        let status = response.status();
-        let body = Limited::new(response.into_body(), BODY_LIMIT)
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, BODY_LIMIT)
             .collect()
             .await
             .map_err(|error| ClientError::Body { url: url.to_owned(), reason: error.to_string() })?
@@ -206,7 +238,7 @@ impl Client {
         if !sender.is_closed() && idle.len() < IDLE_LIMIT {
             idle.push(Idle { address, sender });
         }
-        Ok(Fetched { status, body })
+        Ok(Fetched { status: head.status, headers: head.headers, body })
     }
 
     /// The most recently used open connection to `address`; closed ones are dropped on the way.

@@ -2,10 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::{Semaphore, broadcast};
 
 use super::client::{Client, ProxyAddress};
+use super::websocket;
+
+/// Posts that a slow WebSocket may be behind; it misses older ones.
+const POSTS: usize = 64;
+
+/// Variables that apps repeat as they are.
+const SHOWN: &[&str] = &["NAMESPACE", "INGRESS_NAME", "SERVICE_NAME", "POD_IP", "INSTANCE_IP", "ECHO_TEXT"];
 
 /// The environment variables an app reads, parsed once at its start.
 #[derive(Debug, Clone)]
@@ -14,6 +23,8 @@ pub struct Environment {
     pub listen_ip: IpAddr,
     /// The pod's name (`POD_NAME`, else `HOSTNAME`).
     pub pod_name: String,
+    /// What the image's own variables say (`NAMESPACE`, `SERVICE_NAME`, `ECHO_TEXT`, …), for apps that repeat them.
+    pub shown: BTreeMap<&'static str, String>,
     /// The cluster's name (`CLUSTER_NAME`), as Bookinfo's reviews report it.
     pub cluster_name: Option<String>,
     /// `SERVICE_VERSION`, which overrides helloworld's built-in version.
@@ -41,6 +52,7 @@ impl Environment {
         Ok(Self {
             listen_ip,
             pod_name: non_empty("POD_NAME").or_else(|| non_empty("HOSTNAME")).unwrap_or_else(|| "unknown".to_owned()),
+            shown: SHOWN.iter().filter_map(|name| Some((*name, non_empty(name)?))).collect(),
             cluster_name: non_empty("CLUSTER_NAME"),
             service_version: non_empty("SERVICE_VERSION"),
             services_domain: non_empty("SERVICES_DOMAIN"),
@@ -56,6 +68,10 @@ pub struct AppContext {
     pub(super) client: Client,
     /// Ratings that were posted, by product id.
     pub(super) posted_ratings: Mutex<BTreeMap<u32, serde_json::Value>>,
+    /// Permits for WebSocket sessions.
+    pub(super) sessions: Arc<Semaphore>,
+    /// What was posted for everybody who listens on a WebSocket.
+    pub(super) posts: broadcast::Sender<String>,
 }
 
 impl AppContext {
@@ -65,7 +81,14 @@ impl AppContext {
             client: Client::new(environment.proxy.clone()),
             environment,
             posted_ratings: Mutex::new(BTreeMap::new()),
+            sessions: websocket::permits(),
+            posts: broadcast::channel(POSTS).0,
         }
+    }
+
+    /// One of the variables that apps repeat; empty where it is not set.
+    pub(super) fn shown(&self, name: &str) -> &str {
+        self.environment.shown.get(name).map_or("", String::as_str)
     }
 
     /// The URL of a Bookinfo service.

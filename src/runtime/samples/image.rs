@@ -5,6 +5,7 @@
 //! instead of being silently replaced.
 
 use super::app::{App, ReviewsVersion};
+use super::echo::Echo;
 use super::httpbin::Flavour;
 
 /// Where Istio's samples are published, and this project's own name for images that exist only inside the binary.
@@ -19,6 +20,16 @@ const HTTPBIN_REGISTRIES: &[&str] = &[
     "docker.io/kong/",
     "kong/",
     "mesh.internal/",
+];
+
+/// Where Istio publishes what only its tests and guides use.
+const TEST_REGISTRIES: &[&str] = &[
+    "registry.istio.io/testing/",
+    "registry.istio.io/release/",
+    "gcr.io/istio-testing/",
+    "gcr.io/istio-release/",
+    "docker.io/istio/",
+    "istio/",
 ];
 
 const CURL_REGISTRIES: &[&str] = &["docker.io/curlimages/", "curlimages/", "docker.io/istio/", "mesh.internal/"];
@@ -36,6 +47,15 @@ const fn sample(name: &'static str, app: App) -> Known {
 /// Images of a system with a shell and small commands, which all are built in.
 const SYSTEMS: &[&str] =
     &["docker.io/library/", "docker.io/", "library/", "registry.k8s.io/", "public.ecr.aws/docker/library/", ""];
+
+const fn testing(name: &'static str, app: App) -> Known {
+    Known { registries: TEST_REGISTRIES, name, app }
+}
+
+/// An image that Docker Hub, a mirror or Kubernetes' registry publishes under one owner.
+const fn echo(registries: &'static [&'static str], name: &'static str, echo: Echo) -> Known {
+    Known { registries, name, app: App::Echo(echo) }
+}
 
 const fn system(name: &'static str) -> Known {
     Known { registries: SYSTEMS, name, app: App::Idle }
@@ -59,6 +79,23 @@ const IMAGES: &[Known] = &[
     Known { registries: HTTPBIN_REGISTRIES, name: "go-httpbin", app: App::Httpbin(Flavour::Go) },
     Known { registries: CURL_REGISTRIES, name: "curl", app: App::Idle },
     Known { registries: &["mesh.internal/"], name: "sleep", app: App::Idle },
+    testing("health", App::Echo(Echo::Health)),
+    testing("ext-authz", App::ExtAuthz),
+    testing("jwt-server", App::JwtServer),
+    testing("app", App::Echo(Echo::Istio)),
+    Known { registries: &["docker.io/hiroakis/", "hiroakis/"], name: "tornado-websocket-example", app: App::Tornado },
+    echo(&["docker.io/fortio/", "fortio/"], "fortio", Echo::Fortio),
+    echo(&["gcr.io/k8s-staging-gateway-api/", "registry.k8s.io/gateway-api/"], "echo-basic", Echo::GatewayApi),
+    echo(
+        &["registry.k8s.io/e2e-test-images/", "k8s.gcr.io/e2e-test-images/", "gcr.io/kubernetes-e2e-test-images/"],
+        "agnhost",
+        Echo::Agnhost,
+    ),
+    echo(&["docker.io/traefik/", "traefik/", "docker.io/containous/", "containous/"], "whoami", Echo::Whoami),
+    echo(&["docker.io/hashicorp/", "hashicorp/"], "http-echo", Echo::HttpEcho),
+    echo(&["gcr.io/google-samples/"], "hello-app", Echo::HelloApp("1.0.0")),
+    echo(SYSTEMS, "nginx", Echo::Nginx),
+    echo(&["docker.io/nginxinc/", "nginxinc/"], "nginx-unprivileged", Echo::Nginx),
     system("busybox"),
     system("alpine"),
     system("ubuntu"),

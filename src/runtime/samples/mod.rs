@@ -1,24 +1,30 @@
 //! The built-in demo applications.
 //!
 //! The built-in runtime has no container engine, so the images that Istio's own samples name are answered by small
-//! servers compiled into this binary: Bookinfo, httpbin, helloworld and the idle `curl`/`sleep` client.
+//! servers compiled into this binary: Bookinfo, httpbin, helloworld, the servers of Istio's guides, a few images that tutorials
+//! deploy, and the idle `curl`/`sleep` client.
 //!
 //! Guarantees: the paths, methods and JSON fields that tutorials and scripts rely on; every outgoing call goes through
 //! the proxy named in `http_proxy`, with the trace headers of the request that caused it; one thread and bounded
 //! memory per app.
-//! Refuses: images it does not know (see [`resolve`]), request bodies above 1 MiB, and anything but HTTP/1.
+//! Refuses: images it does not know (see [`resolve`]) and request bodies above 1 MiB.
 
 mod app;
 mod bookinfo;
 mod client;
 mod context;
+mod echo;
+mod ext_authz;
 mod helloworld;
 mod httpbin;
 mod image;
+mod jwt_server;
 pub mod manifests;
 mod reply;
 mod server;
 mod tcp;
+mod tornado;
+mod websocket;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +32,7 @@ mod tests;
 pub(in crate::runtime) use bookinfo::form::RESERVED;
 
 pub use app::{App, ReviewsVersion};
-pub use client::{Client, ClientError, Fetched, ProxyAddress};
+pub use client::{Client, ClientError, Fetched, Outgoing, ProxyAddress};
 pub use context::{AppContext, Environment};
 pub use image::{entrypoint, known_images, resolve};
 pub use server::{ServeError, serve};

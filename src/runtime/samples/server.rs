@@ -1,40 +1,30 @@
-//! Serves a built-in app over HTTP/1.
+//! Serves a built-in app: HTTP/1.1 and HTTP/2 on each of its ports, with TLS where the app was given a certificate.
 //!
-//! Guarantees: at most [`CONNECTION_LIMIT`] connections, a bound on the time a head may take, on heads and on bodies;
-//! after the token is cancelled no connection is accepted, requests under way are answered, and the server returns
-//! within [`DRAIN_LIMIT`].
+//! Guarantees: what `serve` guarantees, with the limits of a small app, and a bound on request bodies; after the token is
+//! cancelled no connection is accepted, requests under way are answered, and the server returns within the drain limit.
 
-use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::app::App;
+use super::app::{App, Port};
 use super::context::AppContext;
 use super::{client, reply, tcp};
+use crate::serve::{self, Body, Limits, Tls};
 
 const CONNECTION_LIMIT: usize = 512;
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-const HEAD_BYTES: usize = 64 * 1024;
-const HEAD_FIELDS: usize = 100;
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-/// Waited after a failed `accept`, so that running out of file descriptors does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Fields of gRPC that end a response instead of beginning it.
+const GRPC_TRAILERS: [HeaderName; 2] =
+    [HeaderName::from_static("grpc-status"), HeaderName::from_static("grpc-message")];
 
 /// Why an app does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -49,101 +39,92 @@ pub enum ServeError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// Its arguments name what it cannot use.
+    #[error("{app}: {problem}; correct the container's args")]
+    Arguments {
+        /// The app.
+        app: App,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
-/// Binds `port` on the environment's address (or the app's default port) and serves until `stop` is cancelled.
-/// An app without a port idles until then.
+/// Binds the app's ports on the environment's address and serves until `stop` is cancelled. `declared` is the container's
+/// first port, which an app of one port takes for its own. An app without a port idles until then.
 pub async fn serve(
     app: App,
-    port: Option<u16>,
+    declared: Option<u16>,
     context: AppContext,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     if matches!(app, App::TcpEcho | App::Silent(_)) {
-        return tcp::serve(app, port, &context.environment, stop).await;
+        return tcp::serve(app, declared, &context.environment, stop).await;
     }
-    let Some(port) = port.or(app.default_port()).filter(|_| app != App::Idle) else {
+    let ports = app
+        .listens(declared, &context.environment.arguments)
+        .map_err(|problem| ServeError::Arguments { app, problem })?;
+    if ports.is_empty() {
         stop.cancelled().await;
         return Ok(());
-    };
-    let address = SocketAddr::new(context.environment.listen_ip, port);
-    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Bind { app, address, source })?;
-    log_line(&format!("{app} listens on {address}"));
-    serve_on(listener, app, Arc::new(context), stop).await;
+    }
+    let context = Arc::new(context);
+    let mut servers = JoinSet::new();
+    for Port { number, tls } in ports {
+        let address = SocketAddr::new(context.environment.listen_ip, number);
+        let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Bind { app, address, source })?;
+        log_line(&format!("{app} listens on {address}{}", if tls.is_some() { " with TLS" } else { "" }));
+        servers.spawn(serve_on(listener, tls.into(), app, Arc::clone(&context), stop.clone()));
+    }
+    while servers.join_next().await.is_some() {}
     Ok(())
 }
 
 /// Serves `app` on a listener until `stop` is cancelled, then drains.
-pub(super) async fn serve_on(listener: TcpListener, app: App, context: Arc<AppContext>, stop: CancellationToken) {
-    let permits = Arc::new(Semaphore::new(CONNECTION_LIMIT));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            Some(_ended) = connections.join_next() => continue,
-            accepted = accept(&listener, &permits) => accepted,
-        };
-        match accepted {
-            Ok((stream, permit)) => {
-                let (context, stop) = (Arc::clone(&context), stop.clone());
-                connections.spawn(async move {
-                    connection(stream, app, context, stop).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                log_line(&format!("{app} cannot accept a connection: {error}"));
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    // What is left after the limit is aborted when the set is dropped.
-    let _drained = timeout(DRAIN_LIMIT, async { while connections.join_next().await.is_some() {} }).await;
-}
-
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _peer) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, permit))
-}
-
-async fn connection(stream: TcpStream, app: App, context: Arc<AppContext>, stop: CancellationToken) {
-    let service = service_fn(move |request| {
+pub(super) async fn serve_on(
+    listener: TcpListener,
+    tls: Tls,
+    app: App,
+    context: Arc<AppContext>,
+    stop: CancellationToken,
+) {
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let service = serve::handler(move |request| {
         let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(answer(app, &context, request).await) }
+        async move { answer(app, port, &context, request).await }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(HEAD_FIELDS)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    // A connection that breaks concerns its peer alone; requests have been logged by then.
-    let _closed = tokio::select! {
-        closed = connection.as_mut() => closed,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
+    let limits = Limits { connections: CONNECTION_LIMIT, ..Limits::default() };
+    serve::serve(listener, tls, limits, service, stop).await;
 }
 
-async fn answer(app: App, context: &AppContext, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(app: App, port: u16, context: &AppContext, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let line = format!("{} {}", head.method, head.uri);
     let response = match Limited::new(body, client::BODY_LIMIT).collect().await {
-        Ok(body) => app.handle(context, Request::from_parts(head, body.to_bytes())).await,
-        Err(_) => reply::error(StatusCode::PAYLOAD_TOO_LARGE, "the request body is larger than 1 MiB, or broke off"),
+        Ok(body) => app.handle(port, context, Request::from_parts(head, body.to_bytes())).await,
+        Err(_) => reply::error(StatusCode::PAYLOAD_TOO_LARGE, "the request body is larger than 1 MiB, or broke off")
+            .map(serve::full),
     };
     log_line(&format!("{line} {} {} ms", response.status().as_u16(), started.elapsed().as_millis()));
-    response.map(Full::new)
+    with_trailers(response)
+}
+
+/// A gRPC response says at its end how the call went.
+fn with_trailers(mut response: Response<Body>) -> Response<Body> {
+    let is_grpc = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"));
+    if !is_grpc {
+        return response;
+    }
+    let mut trailers = HeaderMap::new();
+    for name in GRPC_TRAILERS {
+        if let Some(value) = response.headers_mut().remove(&name) {
+            trailers.insert(name, value);
+        }
+    }
+    response.map(|body| body.with_trailers(async { Some(Ok(trailers)) }).boxed_unsync())
 }
 
 /// One line to the container's log. A log that nobody reads any more is no reason to stop serving.

@@ -9,7 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::echo::Echo;
 use super::*;
+use crate::serve::Tls;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -23,7 +25,7 @@ async fn start(app: App, values: &[(&str, &str)]) -> (SocketAddr, DropGuard) {
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let context = Arc::new(AppContext::new(environment(values)));
-    tokio::spawn(server::serve_on(listener, app, context, stop.clone()));
+    tokio::spawn(server::serve_on(listener, Tls::Off, app, context, stop.clone()));
     (address, stop.drop_guard())
 }
 
@@ -78,7 +80,9 @@ fn istio_images_are_known_whatever_their_tag_and_others_are_not() {
         ("docker.io/istio/examples-bookinfo-unheard-of:1.20.3", None),
         ("busybox:1.36", Some("sleep")),
         ("registry.istio.io/release/tcp-echo-server:1.3", Some("tcp-echo")),
-        ("nginx", None),
+        ("nginx", Some("nginx")),
+        ("example.com/nginx", None),
+        ("registry.istio.io/testing/ext-authz:latest", Some("ext-authz")),
         ("", None),
         ("httpbin", None),
     ];
@@ -248,8 +252,13 @@ async fn a_stopped_app_answers_what_it_has_and_returns() {
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let context = Arc::new(AppContext::new(environment(&[])));
-    let server =
-        tokio::spawn(server::serve_on(listener, App::Httpbin(httpbin::Flavour::Python), context, stop.clone()));
+    let server = tokio::spawn(server::serve_on(
+        listener,
+        Tls::Off,
+        App::Httpbin(httpbin::Flavour::Python),
+        context,
+        stop.clone(),
+    ));
     let client = Client::new(None);
     let url = format!("http://{address}/delay/0.2");
     let (answer, ()) = tokio::join!(client.get(&url, HeaderMap::new(), LIMIT), async {
@@ -266,4 +275,137 @@ async fn a_stopped_app_answers_what_it_has_and_returns() {
 fn an_environment_that_cannot_be_read_names_the_variable() {
     let error = Environment::parse(|name| (name == "APP_IP").then(|| "localhost".to_owned())).unwrap_err();
     assert!(error.contains("APP_IP") && error.contains("localhost"), "{error}");
+}
+
+async fn ask(address: SocketAddr, outgoing: Outgoing) -> Fetched {
+    let url = format!("http://{address}{}", outgoing.url);
+    Client::new(None).send(&Outgoing { url, ..outgoing }, LIMIT).await.unwrap()
+}
+
+fn with(url: &str, headers: &[(&'static str, &str)]) -> Outgoing {
+    let headers =
+        headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+    Outgoing { url: url.to_owned(), headers: headers.collect(), ..Outgoing::default() }
+}
+
+#[tokio::test]
+async fn ext_authz_allows_by_header_over_http_and_over_grpc() {
+    let (address, _stop) = start(App::ExtAuthz, &[]).await;
+    let denied = ask(address, with("/x", &[])).await;
+    assert_eq!(
+        (denied.status.as_u16(), &denied.headers["x-ext-authz-check-result"]),
+        (403, &HeaderValue::from_static("denied"))
+    );
+    let allowed =
+        ask(address, with("/x", &[("x-ext-authz", "allow"), ("x-ext-authz-additional-header-override", "o")])).await;
+    assert_eq!(allowed.status, 200);
+    assert_eq!(allowed.headers["x-ext-authz-additional-header-override"], "o");
+
+    use crate::wire::proto::envoy::service::auth::v3 as auth;
+    let channel =
+        tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    for (value, code) in [("allow", 0), ("deny", 7)] {
+        let http =
+            auth::HttpRequest { headers: [("x-ext-authz".to_owned(), value.to_owned())].into(), ..Default::default() };
+        let request = auth::Request { http: Some(http), ..Default::default() };
+        let attributes = Some(auth::AttributeContext { request: Some(request), ..Default::default() });
+        let mut grpc = tonic::client::Grpc::new(channel.clone());
+        grpc.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static("/envoy.service.auth.v3.Authorization/Check");
+        let codec = tonic_prost::ProstCodec::<auth::CheckRequest, auth::CheckResponse>::default();
+        let answer = grpc.unary(tonic::Request::new(auth::CheckRequest { attributes }), path, codec).await.unwrap();
+        assert_eq!(answer.into_inner().status.unwrap().code, code, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_to_tornado_reaches_who_listens_on_its_websocket() {
+    use futures_util::StreamExt;
+    let (address, _stop) = start(App::Tornado, &[]).await;
+    let (mut socket, _) =
+        tokio_tungstenite::client_async(format!("ws://{address}/ws"), TcpStream::connect(address).await.unwrap())
+            .await
+            .unwrap();
+    assert_eq!(get(address, "/api?id=7&value=42", &[]).await.status, 200);
+    let heard = tokio::time::timeout(LIMIT, socket.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(heard.to_text().unwrap()).unwrap(), json!({"id": "7", "value": "42"}));
+    assert_eq!(get(address, "/ws", &[]).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_websocket_to_httpbin_echoes() {
+    use futures_util::{SinkExt, StreamExt};
+    let (address, _stop) = start(App::Httpbin(httpbin::Flavour::Go), &[]).await;
+    let (mut socket, _) = tokio_tungstenite::client_async(
+        format!("ws://{address}/websocket/echo"),
+        TcpStream::connect(address).await.unwrap(),
+    )
+    .await
+    .unwrap();
+    socket.send("hello".into()).await.unwrap();
+    let heard = tokio::time::timeout(LIMIT, socket.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(heard.to_text().unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn httpbin_answers_what_guides_ask() {
+    let (address, _stop) = start(App::Httpbin(httpbin::Flavour::Go), &[("HOSTNAME", "httpbin-1")]).await;
+    let cases: &[(&str, &[(&'static str, &str)], u16, &str)] = &[
+        ("/status/418", &[], 418, "I'm a teapot!"),
+        ("/hostname", &[], 200, "httpbin-1"),
+        ("/basic-auth/u/p", &[], 401, "false"),
+        ("/basic-auth/u/p", &[("authorization", "Basic dTpw")], 200, "true"),
+        ("/hidden-basic-auth/u/p", &[], 404, "false"),
+        ("/bearer", &[("authorization", "Bearer t")], 200, "\"t\""),
+        ("/cookies", &[("cookie", "a=1; b=2")], 200, "\"b\": \"2\""),
+        ("/cookies/set?a=1", &[], 302, ""),
+        ("/cache", &[("if-none-match", "x")], 304, ""),
+        ("/etag/e", &[("if-none-match", "\"e\"")], 304, ""),
+        ("/etag/e", &[("if-match", "\"other\"")], 412, ""),
+        ("/base64/aGVsbG8=", &[], 200, "hello"),
+        ("/unstable?failure_rate=1", &[], 500, ""),
+        ("/stream/2", &[], 200, "\"id\":1"),
+        ("/drip?numbytes=3&duration=0", &[], 200, "***"),
+        ("/sse?count=1&duration=0", &[], 200, "event: ping"),
+        ("/absolute-redirect/2", &[], 302, ""),
+        ("/redirect-to?url=%2Fget&status_code=307", &[], 307, ""),
+        ("/dump/request", &[("x-a", "1")], 200, "X-A: 1\r\n"),
+        ("/uuid", &[], 200, "-4"),
+        ("/get", &[], 200, "\"method\": \"GET\""),
+    ];
+    for (path, headers, status, expected) in cases {
+        let answer = ask(address, with(path, headers)).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(answer.status.as_u16() == *status && text.contains(expected), "{path}: {} {text}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn echoing_images_answer_in_their_own_forms() {
+    let values = [("NAMESPACE", "ns"), ("POD_NAME", "p"), ("APP_ARGS", "-text=hi\n--version\nv1")];
+    let cases: &[(Echo, &str, &str)] = &[
+        (Echo::Health, "/foo", ": foo "),
+        (Echo::Whoami, "/", "Hostname: p\n"),
+        (Echo::HttpEcho, "/", "hi\n"),
+        (Echo::HelloApp("1.0.0"), "/", "Version: 1.0.0\nHostname: p\n"),
+        (Echo::Agnhost, "/echo?msg=m", "m"),
+        (Echo::Nginx, "/", "<title>Welcome to nginx!</title>"),
+        (Echo::Istio, "/a?b", "ServiceVersion=v1\n"),
+        (Echo::Fortio, "/echo?size=3", "xxx"),
+    ];
+    for (echo, path, expected) in cases {
+        let (address, _stop) = start(App::Echo(*echo), &values).await;
+        let answer = get(address, path, &[]).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(answer.status == 200 && text.contains(expected), "{echo:?}: {text}");
+    }
+    let (address, _stop) = start(App::Echo(Echo::GatewayApi), &values).await;
+    let echoed = ask(address, with("/a?b=c", &[("x-a", "1"), ("x-echo-set-header", "x-set:2, x-too: 3")])).await;
+    assert_eq!(
+        (&echoed.headers["x-set"], &echoed.headers["x-too"]),
+        (&HeaderValue::from_static("2"), &HeaderValue::from_static("3"))
+    );
+    let shown = body(&echoed);
+    assert_eq!((&shown["path"], &shown["namespace"], &shown["pod"]), (&json!("/a?b=c"), &json!("ns"), &json!("p")));
+    assert_eq!(shown["headers"]["X-A"], json!(["1"]));
 }

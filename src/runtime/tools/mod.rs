@@ -10,6 +10,7 @@ mod arithmetic;
 mod curl;
 mod dial;
 mod files;
+mod fortio;
 mod list;
 mod net;
 mod pattern;
@@ -22,6 +23,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
 
 pub(in crate::runtime) use self::files::{Files, ROOT_VARIABLE};
+pub(in crate::runtime) use self::net::random;
 
 /// Exit code of a shell that finds no such command.
 pub(in crate::runtime) const NOT_FOUND: u8 = 127;
@@ -72,6 +74,7 @@ const fn tool(names: &'static [&'static str], run: fn(&mut Call<'_>) -> io::Resu
 static TOOLS: &[Tool] = &[
     tool(&["curl"], curl::run),
     tool(&["wget"], curl::wget),
+    tool(&["fortio"], fortio::run),
     tool(&["sh", "bash", "ash", "dash"], shell::run),
     tool(&["nc", "ncat", "netcat"], net::nc),
     tool(&["test", "["], test::run),

@@ -92,7 +92,7 @@ fn converse(call: &mut Call<'_>, stream: TcpStream, wait: Option<Duration>) -> i
 }
 
 /// A random number; 0 where the system has none.
-pub(super) fn random() -> u32 {
+pub(in crate::runtime) fn random() -> u32 {
     let mut bytes = [0; 4];
     let random: &dyn rustls::crypto::SecureRandom = crate::tls::provider().secure_random;
     match random.fill(&mut bytes) {

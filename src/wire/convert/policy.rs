@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::policy::PortPolicies;
-use crate::model::{Balancer, ClusterPolicy, Http2Use, OutlierPolicy, PoolLimits, Subset, TrafficPolicy, UpstreamTls};
+use crate::model::{
+    Balancer, ClusterPolicy, Http2Use, OutlierPolicy, PoolLimits, ProxyProtocol, Subset, TrafficPolicy, UpstreamTls,
+};
 use crate::resources::Provenance;
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, pairs, port, required, shared_pairs};
 use crate::wire::proto::mesh::v1;
@@ -114,6 +116,12 @@ impl From<&ClusterPolicy> for v1::ClusterPolicy {
             hash: policy.hash.as_ref().map(Into::into),
             limits: Some((&policy.limits).into()),
             outlier: policy.outlier.as_ref().map(Into::into),
+            proxy_protocol: match policy.proxy_protocol {
+                None => v1::ProxyProtocol::Unspecified,
+                Some(ProxyProtocol::V1) => v1::ProxyProtocol::V1,
+                Some(ProxyProtocol::V2) => v1::ProxyProtocol::V2,
+            }
+            .into(),
             http2: match policy.http2 {
                 Http2Use::AsDeclared => v1::Http2Use::AsDeclared,
                 Http2Use::Upgrade => v1::Http2Use::Upgrade,
@@ -164,9 +172,16 @@ impl TryFrom<v1::ClusterPolicy> for ClusterPolicy {
                 return Err(ConvertError::new("http2", Problem::UnknownValue(message.http2)));
             }
         };
+        let proxy_protocol = match v1::ProxyProtocol::try_from(message.proxy_protocol) {
+            Ok(v1::ProxyProtocol::Unspecified) => None,
+            Ok(v1::ProxyProtocol::V1) => Some(ProxyProtocol::V1),
+            Ok(v1::ProxyProtocol::V2) => Some(ProxyProtocol::V2),
+            Err(_) => return Err(ConvertError::new("proxy_protocol", Problem::UnknownValue(message.proxy_protocol))),
+        };
         Ok(Self {
             balancer,
             http2,
+            proxy_protocol,
             hash,
             limits: message.limits.map(PoolLimits::from).unwrap_or_default(),
             outlier: message.outlier.map(OutlierPolicy::from),

@@ -23,6 +23,7 @@ impl From<&PoolLimits> for v1::PoolLimits {
                 .map(|budget| v1::RetryBudget { basis_points: budget.basis_points, always: budget.always }),
             requests_per_connection: limits.requests_per_connection,
             idle: limits.idle.map(nanoseconds),
+            stream_idle: limits.stream_idle.map(nanoseconds),
             lifetime: limits.lifetime.map(nanoseconds),
             keepalive: limits.keepalive.map(|keepalive| v1::Keepalive {
                 time: keepalive.time.map(nanoseconds),
@@ -46,6 +47,7 @@ impl From<v1::PoolLimits> for PoolLimits {
                 .map(|budget| RetryBudget { basis_points: budget.basis_points, always: budget.always }),
             requests_per_connection: message.requests_per_connection,
             idle: message.idle.map(Duration::from_nanos),
+            stream_idle: message.stream_idle.map(Duration::from_nanos),
             lifetime: message.lifetime.map(Duration::from_nanos),
             keepalive: message.keepalive.map(|keepalive| Keepalive {
                 time: keepalive.time.map(Duration::from_nanos),

@@ -26,6 +26,7 @@ impl From<&Settings> for v1::Settings {
             cluster: settings.cluster.to_string(),
             outbound_mode: outbound_mode.into(),
             access_log: settings.access_log,
+            proxy_protocol: settings.proxy_protocol,
             trust_roots: settings.bundle.iter().flat_map(trust_roots).collect(),
         }
     }
@@ -48,6 +49,7 @@ impl TryFrom<v1::Settings> for Settings {
             cluster: message.cluster.into(),
             outbound_mode,
             access_log: message.access_log,
+            proxy_protocol: message.proxy_protocol,
             bundle: bundle(message.trust_roots)?,
         })
     }

@@ -296,7 +296,7 @@ fn pool_limits() -> impl Strategy<Value = PoolLimits> {
         .prop_map(|budget| budget.map(|(basis_points, always)| RetryBudget { basis_points, always }));
     let keepalive = option::of((option::of(duration()), option::of(duration()), count()))
         .prop_map(|keepalive| keepalive.map(|(time, interval, probes)| Keepalive { time, interval, probes }));
-    let times = (option::of(duration()), option::of(duration()));
+    let times = (option::of(duration()), option::of(duration()), option::of(duration()));
     (count(), count(), count(), count(), count(), budget, times, keepalive).prop_map(
         |(
             connections,
@@ -305,10 +305,11 @@ fn pool_limits() -> impl Strategy<Value = PoolLimits> {
             retries,
             requests_per_connection,
             retry_budget,
-            (idle, lifetime),
+            (idle, lifetime, stream_idle),
             keepalive,
         )| {
             PoolLimits {
+                stream_idle,
                 connections,
                 pending,
                 requests,
@@ -356,9 +357,10 @@ prop_compose! {
         milliseconds in 1u32.., limits in pool_limits(), outlier in option::of(outlier_policy()),
         hash in option::of(hash_policy()),
         http2 in prop::sample::select(vec![Http2Use::AsDeclared, Http2Use::Upgrade, Http2Use::AsClient]),
+        proxy_protocol in prop::sample::select(vec![None, Some(ProxyProtocol::V1), Some(ProxyProtocol::V2)]),
     ) -> ClusterPolicy {
         let connect_timeout = Duration::from_millis(milliseconds.into());
-        ClusterPolicy { balancer, hash, limits, http2, outlier, tls, connect_timeout }
+        ClusterPolicy { balancer, hash, limits, http2, outlier, tls, proxy_protocol, connect_timeout }
     }
 }
 
@@ -561,13 +563,14 @@ fn listener() -> impl Strategy<Value = Listener> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let mode = prop::sample::select(vec![OutboundMode::AllowAny, OutboundMode::RegistryOnly]);
-    (text(), text(), maybe_empty(), mode, any::<bool>()).prop_map(
-        |(scope, trust_domain, cluster, outbound_mode, access_log)| Settings {
+    (text(), text(), maybe_empty(), mode, any::<bool>(), any::<bool>()).prop_map(
+        |(scope, trust_domain, cluster, outbound_mode, access_log, proxy_protocol)| Settings {
             scope,
             trust_domain,
             cluster,
             outbound_mode,
             access_log,
+            proxy_protocol,
             bundle: None,
         },
     )
@@ -727,6 +730,7 @@ fn the_roots_of_every_trust_domain_arrive() {
         cluster: "c".into(),
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
+        proxy_protocol: false,
         bundle: Some(bundle("a.org").union(&bundle("b.org"))),
     };
     let message = v1::Settings::from(&settings);

@@ -29,6 +29,9 @@ pub struct Settings {
     pub access_log: bool,
     #[prost(message, repeated, tag = "6")]
     pub trust_roots: ::prost::alloc::vec::Vec<TrustRoots>,
+    /// Connections to a gateway's ports begin with a PROXY protocol header.
+    #[prost(bool, tag = "7")]
+    pub proxy_protocol: bool,
 }
 /// The roots that may vouch for identities of a trust domain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -516,6 +519,9 @@ pub struct ClusterPolicy {
     /// With UPSTREAM_TLS_UNAVAILABLE: why.
     #[prost(string, tag = "9")]
     pub tls_unavailable: ::prost::alloc::string::String,
+    /// Unspecified: none.
+    #[prost(enumeration = "ProxyProtocol", tag = "10")]
+    pub proxy_protocol: i32,
 }
 /// Keys are sent to gateways alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -582,6 +588,9 @@ pub struct PoolLimits {
     pub lifetime: ::core::option::Option<u64>,
     #[prost(message, optional, tag = "9")]
     pub keepalive: ::core::option::Option<Keepalive>,
+    /// Of connections whose bytes are not looked at; 0: for ever.
+    #[prost(uint64, optional, tag = "10")]
+    pub stream_idle: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RetryBudget {
@@ -1159,6 +1168,35 @@ impl RedirectPort {
             "REDIRECT_PORT_NUMBER" => Some(Self::Number),
             "REDIRECT_PORT_PROTOCOL_DEFAULT" => Some(Self::ProtocolDefault),
             "REDIRECT_PORT_REQUEST" => Some(Self::Request),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ProxyProtocol {
+    Unspecified = 0,
+    V1 = 1,
+    V2 = 2,
+}
+impl ProxyProtocol {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PROXY_PROTOCOL_UNSPECIFIED",
+            Self::V1 => "PROXY_PROTOCOL_V1",
+            Self::V2 => "PROXY_PROTOCOL_V2",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PROXY_PROTOCOL_UNSPECIFIED" => Some(Self::Unspecified),
+            "PROXY_PROTOCOL_V1" => Some(Self::V1),
+            "PROXY_PROTOCOL_V2" => Some(Self::V2),
             _ => None,
         }
     }

@@ -15,9 +15,6 @@ use std::sync::OnceLock;
 use regex::Regex;
 use serde_json::Value;
 
-pub(super) use self::shape::remove_unknown;
-pub use self::shape::unknown_fields;
-
 /// A JSON type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {

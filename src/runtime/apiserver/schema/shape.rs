@@ -116,55 +116,6 @@ impl Schema {
     }
 }
 
-/// Fields of `given` that `known` (the same object after a trip through its type) does not have; nulls aside. At most `limit` paths.
-#[must_use]
-pub fn unknown_fields(given: &Value, known: &Value, limit: usize) -> Vec<String> {
-    let mut found = Vec::new();
-    compare(given, known, "", limit, &mut found);
-    found
-}
-
-fn compare(given: &Value, known: &Value, path: &str, limit: usize, found: &mut Vec<String>) {
-    match (given, known) {
-        (Value::Object(given), Value::Object(known)) => {
-            for (name, value) in given {
-                let here = join(path, name);
-                match known.get(name) {
-                    Some(known) => compare(value, known, &here, limit, found),
-                    None if value.is_null() || found.len() >= limit => {}
-                    None => found.push(here),
-                }
-            }
-        }
-        (Value::Array(given), Value::Array(known)) => {
-            for (index, (given, known)) in given.iter().zip(known).enumerate() {
-                compare(given, known, &format!("{path}[{index}]"), limit, found);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Removes the fields that [`unknown_fields`] names.
-pub(crate) fn remove_unknown(given: &mut Value, known: &Value) {
-    match (given, known) {
-        (Value::Object(given), Value::Object(known)) => {
-            given.retain(|name, value| !value.is_null() && known.contains_key(name));
-            for (name, value) in given {
-                if let Some(known) = known.get(name) {
-                    remove_unknown(value, known);
-                }
-            }
-        }
-        (Value::Array(given), Value::Array(known)) => {
-            for (given, known) in given.iter_mut().zip(known) {
-                remove_unknown(given, known);
-            }
-        }
-        _ => {}
-    }
-}
-
 /// `path.name`.
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
