@@ -40,7 +40,10 @@ pub(super) fn requests(series: Vec<(Arc<RequestLabels>, Totals)>) -> String {
     text
 }
 
-const CONNECTION_COUNTERS: [(&str, &str, fn(&ConnectionTotals) -> u64); 4] = [
+/// Name, help and value of a counter.
+type ConnectionCounter = (&'static str, &'static str, fn(&ConnectionTotals) -> u64);
+
+const CONNECTION_COUNTERS: [ConnectionCounter; 4] = [
     ("istio_tcp_connections_opened_total", "TCP connections opened.", |totals| totals.opened),
     ("istio_tcp_connections_closed_total", "TCP connections closed.", |totals| totals.closed),
     ("istio_tcp_received_bytes_total", "Bytes received on TCP connections.", |totals| totals.received),

@@ -277,13 +277,16 @@ fn is_selected(world: &World, selector: Option<&LabelSelector>, namespace: &str)
     selector.is_some_and(|selector| selector.matches(|key| labels?.get(key).map(|value| &**value)))
 }
 
+/// Listeners that a route attaches to, each with the hosts that both have.
+pub(super) type Attached<'w> = Vec<(Entry<'w>, Vec<HostPattern>)>;
+
 /// The listeners that a route attaches to through one of its references, each with the hosts that both have; `None` for a
 /// reference to what is not the mesh's.
 pub(super) fn attached<'w, T: Route>(
     world: &'w World,
     route: &Object<T>,
     parent: &ParentRef,
-) -> Option<Result<Vec<(Entry<'w>, Vec<HostPattern>)>, Rejection>> {
+) -> Option<Result<Attached<'w>, Rejection>> {
     let meant = |entry: &Entry<'_>| {
         parent.section_name.as_ref().is_none_or(|name| *name == entry.listener.name)
             && parent.port.is_none_or(|port| port == entry.listener.port)

@@ -68,11 +68,10 @@ impl<'a> Place<'a> {
         routes: &'a [Arc<Object<T>>],
     ) -> Vec<(&'a Arc<Object<T>>, u16)> {
         let number = |route: &Object<T>| {
-            let here = attachments(world, route).find_map(|(entry, hosts)| {
+            attachments(world, route).find_map(|(entry, hosts)| {
                 let known = self.here.iter().find(|(known, _)| known.is(&entry))?;
                 hosts.contains(self.host).then_some(known.1)
-            });
-            here
+            })
         };
         let mut found: Vec<_> = routes.iter().filter_map(|route| Some((route, number(route)?))).collect();
         found.sort_by(|(a, _), (b, _)| precedence(a).cmp(&precedence(b)));

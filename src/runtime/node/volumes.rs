@@ -123,7 +123,7 @@ impl Volumes<'_> {
             }
         }
         for container in containers().filter(|_| self.pod.token) {
-            let place = Files::new(&self.directory.join(&container.name), "/").outside(TOKENS).join("token");
+            let place = Files::new(self.directory.join(&container.name), "/").outside(TOKENS).join("token");
             let own = !container.mounts.iter().any(|mount| mount.mount_path.starts_with(TOKENS));
             if own
                 && is_due(&place, TOKEN_SECONDS)

@@ -24,7 +24,7 @@ pub enum Echo {
     /// `traefik/whoami`: the request as it came.
     Whoami,
     /// `hashicorp/http-echo`: the text of `-text`.
-    HttpEcho,
+    Text,
     /// `hello-app` of Google's tutorials: version and host name.
     HelloApp(&'static str),
     /// `agnhost` of Kubernetes' tests: its `netexec`.
@@ -43,7 +43,7 @@ impl Echo {
             Self::Istio => "app",
             Self::Health => "health",
             Self::Whoami => "whoami",
-            Self::HttpEcho => "http-echo",
+            Self::Text => "http-echo",
             Self::HelloApp(_) => "hello-app",
             Self::Agnhost => "agnhost",
             Self::Nginx => "nginx",
@@ -58,7 +58,7 @@ impl Echo {
             Self::Istio | Self::HelloApp(_) | Self::Agnhost => &[8080],
             Self::Health => &[8001, 8002],
             Self::Whoami | Self::Nginx => &[80],
-            Self::HttpEcho => &[5678],
+            Self::Text => &[5678],
             Self::Fortio => &[8080, 8079],
         }
     }
@@ -68,7 +68,7 @@ impl Echo {
         let flags: &[&str] = match self {
             Self::Istio => &["port", "grpc"],
             Self::Whoami => &["port"],
-            Self::HttpEcho => &["listen"],
+            Self::Text => &["listen"],
             Self::Agnhost | Self::Fortio => &["http-port"],
             Self::GatewayApi | Self::Health | Self::HelloApp(_) | Self::Nginx => &[],
         };
@@ -96,7 +96,7 @@ pub(super) async fn handle(echo: Echo, port: u16, context: &AppContext, request:
             _ => reply::text(StatusCode::NOT_FOUND, "404 page not found\n"),
         },
         Echo::Whoami => whoami(context, &request),
-        Echo::HttpEcho => {
+        Echo::Text => {
             let text = flag_values(&context.environment.arguments, "text").next();
             reply::text(StatusCode::OK, format!("{}\n", text.unwrap_or_else(|| context.shown("ECHO_TEXT"))))
         }

@@ -92,7 +92,7 @@ const IMAGES: &[Known] = &[
         Echo::Agnhost,
     ),
     echo(&["docker.io/traefik/", "traefik/", "docker.io/containous/", "containous/"], "whoami", Echo::Whoami),
-    echo(&["docker.io/hashicorp/", "hashicorp/"], "http-echo", Echo::HttpEcho),
+    echo(&["docker.io/hashicorp/", "hashicorp/"], "http-echo", Echo::Text),
     echo(&["gcr.io/google-samples/"], "hello-app", Echo::HelloApp("1.0.0")),
     echo(SYSTEMS, "nginx", Echo::Nginx),
     echo(&["docker.io/nginxinc/", "nginxinc/"], "nginx-unprivileged", Echo::Nginx),

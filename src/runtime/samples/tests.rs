@@ -347,10 +347,13 @@ async fn a_websocket_to_httpbin_echoes() {
     assert_eq!(heard.to_text().unwrap(), "hello");
 }
 
+/// Path, headers, and the status and a part of the body that are expected.
+type Case = (&'static str, &'static [(&'static str, &'static str)], u16, &'static str);
+
 #[tokio::test]
 async fn httpbin_answers_what_guides_ask() {
     let (address, _stop) = start(App::Httpbin(httpbin::Flavour::Go), &[("HOSTNAME", "httpbin-1")]).await;
-    let cases: &[(&str, &[(&'static str, &str)], u16, &str)] = &[
+    let cases: &[Case] = &[
         ("/status/418", &[], 418, "I'm a teapot!"),
         ("/hostname", &[], 200, "httpbin-1"),
         ("/basic-auth/u/p", &[], 401, "false"),
@@ -386,7 +389,7 @@ async fn echoing_images_answer_in_their_own_forms() {
     let cases: &[(Echo, &str, &str)] = &[
         (Echo::Health, "/foo", ": foo "),
         (Echo::Whoami, "/", "Hostname: p\n"),
-        (Echo::HttpEcho, "/", "hi\n"),
+        (Echo::Text, "/", "hi\n"),
         (Echo::HelloApp("1.0.0"), "/", "Version: 1.0.0\nHostname: p\n"),
         (Echo::Agnhost, "/echo?msg=m", "m"),
         (Echo::Nginx, "/", "<title>Welcome to nginx!</title>"),

@@ -157,7 +157,7 @@ fn illegal_base64(text: &str) -> Option<usize> {
     }
     let digits = bytes.iter().take(end).filter(|c| !matches!(c, b'\n' | b'\r')).count();
     let padding = bytes.len() - end;
-    ((digits + padding) % 4 != 0 || padding > 2).then_some(bytes.len())
+    (!(digits + padding).is_multiple_of(4) || padding > 2).then_some(bytes.len())
 }
 
 /// What Kubernetes' sources call a type.
