@@ -58,6 +58,7 @@ fn decided(routes: &Routes, namespace: &str, port: u16, path: &str, headers: &[(
         scheme: "http",
         authority: b"web",
         headers: &map,
+        claims: None,
         port,
         source_labels: &labels,
         source_namespace: namespace,

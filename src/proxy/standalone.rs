@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, Scope, World};
-use crate::model::{ClusterName, Labels, Listener, OutboundMode, Routes, Settings, Workload};
+use crate::model::{ClusterName, InboundPolicy, Labels, Listener, OutboundMode, Routes, Settings, Workload};
 use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory, RoutesInForce, cluster_names};
+
+const NAME: &str = "gateway";
+const CLUSTER: &str = "Kubernetes";
+const TRUST_DOMAIN: &str = "cluster.local";
 
 /// A gateway that stands alone.
 ///
@@ -24,14 +28,15 @@ pub struct Standalone {
 struct Known {
     listeners: Vec<Listener>,
     routes: Vec<(Arc<str>, Arc<RoutesInForce>)>,
+    policy: Option<Arc<InboundPolicy>>,
 }
 
 impl Standalone {
     /// A gateway with these labels that stands in `namespace`.
     pub fn new(world: &World, namespace: &str, labels: Labels) -> Self {
         let scope = Scope::of_namespace(namespace);
-        let name: Arc<str> = "gateway".into();
-        let own = Workload::new(name.clone(), name.clone(), namespace.into(), name, labels.clone());
+        let uid = format!("{CLUSTER}//Pod/{namespace}/{NAME}").into();
+        let own = Workload::new(uid, NAME.into(), namespace.into(), NAME.into(), labels.clone());
         let workload = GatewayWorkload { scope, labels, target_ports: Vec::new() };
         let mut states = EndpointStates::default();
         let known = known(world, &workload, &own, &mut states);
@@ -39,6 +44,7 @@ impl Standalone {
             settings: settings(world, &workload.scope),
             listeners: known.listeners,
             gateway_routes: known.routes,
+            inbound: known.policy,
             ..FixedDirectory::default()
         });
         Self { workload, own, states, directory }
@@ -56,7 +62,8 @@ impl Standalone {
         let known = known(world, &self.workload, &self.own, &mut self.states);
         let ports = known.listeners.len();
         if ports > 0 {
-            self.directory.replace_gateway(settings(world, &self.workload.scope), known.listeners, known.routes);
+            let settings = settings(world, &self.workload.scope);
+            self.directory.replace_gateway(settings, known.listeners, known.routes, known.policy);
         }
         self.states.prune();
         ports
@@ -66,8 +73,8 @@ impl Standalone {
 fn settings(world: &World, scope: &Scope) -> Settings {
     Settings {
         scope: scope.namespace.clone(),
-        trust_domain: "cluster.local".into(),
-        cluster: "Kubernetes".into(),
+        trust_domain: TRUST_DOMAIN.into(),
+        cluster: CLUSTER.into(),
         outbound_mode: OutboundMode::RegistryOnly,
         access_log: true,
         proxy_protocol: world.mesh.proxy_protocol,
@@ -76,7 +83,11 @@ fn settings(world: &World, scope: &Scope) -> Settings {
 }
 
 fn known(world: &World, workload: &GatewayWorkload, own: &Workload, states: &mut EndpointStates) -> Known {
-    let mut known = Known { listeners: compile::listeners(world, workload), routes: Vec::new() };
+    let mut known = Known {
+        listeners: compile::listeners(world, workload),
+        routes: Vec::new(),
+        policy: Some(Arc::new(policy(world, own))),
+    };
     for listener in &known.listeners {
         for virtual_host in &listener.virtual_hosts {
             let routes = compile::gateway_routes(world, workload, listener.port, &virtual_host.host);
@@ -86,6 +97,11 @@ fn known(world: &World, workload: &GatewayWorkload, own: &Workload, states: &mut
         }
     }
     known
+}
+
+/// What the gateway demands of its clients. Keys of issuers that are not written down are not known: there is nobody to fetch them.
+fn policy(world: &World, own: &Workload) -> InboundPolicy {
+    compile::inbound_policy(world, Arc::new(own.clone()), Vec::new(), &[TRUST_DOMAIN.into()])
 }
 
 /// The clusters that routes name. What is missing around them (a service, a subset) leaves its cluster out: requests for it are

@@ -44,8 +44,6 @@ pub enum When {
     Set,
     /// All but these; of a list, all that has others.
     Not(&'static [&'static str]),
-    /// Entries whose key starts like this.
-    KeyStarts(&'static str),
     /// Values of headers with a variable that is not known.
     UnknownVariable,
     /// Values with this character.
@@ -75,6 +73,11 @@ const fn variables(path: &'static str) -> Row {
 
 pub(super) const fn refuse(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Refused, instead }
+}
+
+/// Targets of a policy that are no Gateways of the Gateway API: those that Istio's waypoints serve.
+const fn of_gateways(path: &'static str, instead: &'static str) -> Row {
+    Row { path, when: When::Not(&["Gateway"]), consequence: Consequence::Refused, instead }
 }
 
 /// What of a policy of a DestinationRule is in force, wherever in it the policy stands.
@@ -227,6 +230,12 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         "RequestAuthentication",
         &[
             "spec.selector",
+            "spec.targetRef.group",
+            "spec.targetRef.name",
+            "spec.targetRef.namespace",
+            "spec.targetRefs[].group",
+            "spec.targetRefs[].name",
+            "spec.targetRefs[].namespace",
             "spec.jwtRules[].issuer",
             "spec.jwtRules[].audiences",
             "spec.jwtRules[].jwksUri",
@@ -242,7 +251,21 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.jwtRules[].presence",
         ],
     ),
-    ("AuthorizationPolicy", &["spec.selector", "spec.rules", "spec.action", "spec.provider"]),
+    (
+        "AuthorizationPolicy",
+        &[
+            "spec.selector",
+            "spec.targetRef.group",
+            "spec.targetRef.name",
+            "spec.targetRef.namespace",
+            "spec.targetRefs[].group",
+            "spec.targetRefs[].name",
+            "spec.targetRefs[].namespace",
+            "spec.rules",
+            "spec.action",
+            "spec.provider",
+        ],
+    ),
     (
         "ServiceEntry",
         &[
@@ -288,8 +311,6 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("BackendTLSPolicy.gateway.networking.k8s.io", &[]),
 ];
 
-const NO_CONDITION: &str = "the match never holds";
-
 /// The fields that are not in force, by kind.
 pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
@@ -311,18 +332,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             ),
             warn("spec.http[].match[].name", "the name appears nowhere"),
             warn("spec.http[].match[].statPrefix", "the prefix appears nowhere"),
-            Row {
-                path: "spec.http[].match[].headers{}",
-                when: When::KeyStarts("@request.auth.claims"),
-                consequence: Consequence::NeverMatches,
-                instead: NO_CONDITION,
-            },
-            Row {
-                path: "spec.http[].match[].withoutHeaders{}",
-                when: When::KeyStarts("@request.auth.claims"),
-                consequence: Consequence::NeverMatches,
-                instead: NO_CONDITION,
-            },
         ],
     ),
     ("DestinationRule", POLICIES.as_flattened()),
@@ -374,16 +383,16 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "RequestAuthentication",
         &[
-            refuse("spec.targetRef", "tokens would not be checked: select workloads by their labels"),
-            refuse("spec.targetRefs", "tokens would not be checked: select workloads by their labels"),
+            of_gateways("spec.targetRef.kind", "tokens would not be checked: select workloads by their labels"),
+            of_gateways("spec.targetRefs[].kind", "tokens would not be checked: select workloads by their labels"),
             warn("spec.jwtRules[].timeout", "fetching the keys may take 5 s"),
         ],
     ),
     (
         "AuthorizationPolicy",
         &[
-            refuse("spec.targetRef", "nothing would ask the policy: select workloads by their labels"),
-            refuse("spec.targetRefs", "nothing would ask the policy: select workloads by their labels"),
+            of_gateways("spec.targetRef.kind", "nothing would ask the policy: select workloads by their labels"),
+            of_gateways("spec.targetRefs[].kind", "nothing would ask the policy: select workloads by their labels"),
         ],
     ),
     (
@@ -601,13 +610,13 @@ fn find(row: &Row, pattern: &str, value: &Value, path: &mut Vec<Segment>, hits: 
             find(row, rest.strip_prefix('.').unwrap_or(rest), entry, path, hits);
             path.pop();
         }
-    } else if applies(row.when, value, path) {
+    } else if applies(row.when, value) {
         let path = path.iter().cloned().collect();
         hits.push(Hit { path, consequence: row.consequence, instead: row.instead });
     }
 }
 
-fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
+fn applies(when: When, value: &Value) -> bool {
     match when {
         When::Set => !is_default(value),
         When::Not(in_force) => {
@@ -621,7 +630,6 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
         }
         When::Contains(character) => value.as_str().is_some_and(|text| text.contains(character)),
         When::UnknownVariable => value.as_str().is_some_and(header_text::has_unknown),
-        When::KeyStarts(prefix) => matches!(path.last(), Some(Segment::Key(key)) if key.starts_with(prefix)),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::model::authz::{
 };
 use crate::model::matching::WholeMatch;
 use crate::model::policy::PortPolicies;
+use crate::model::route::ClaimWay;
 use crate::model::token::{ClaimHeader, KeySet, Place, TokenRule};
 use crate::model::*;
 
@@ -113,17 +114,23 @@ fn header_matches() -> impl Strategy<Value = Vec<(Box<str>, StringMatch)>> {
     vec(("[a-z-]{1,6}".prop_map(Box::from), string_match()), 0..3)
 }
 
+fn claim_matches() -> impl Strategy<Value = Vec<(ClaimWay, StringMatch)>> {
+    let way = vec("[a-z]{0,3}".prop_map(Box::<str>::from), 1..3).prop_map(ClaimWay::from);
+    vec((way, string_match()), 0..2)
+}
+
 prop_compose! {
     fn request_match()(
         path in option::of(string_match()), method in option::of(string_match()),
         headers in header_matches(), without_headers in header_matches(),
         port in option::of(1u16..), source_labels in label_pairs(), source_namespace in option::of(text()),
         unsupported in vec(text(), 0..2), others in (option::of(string_match()), option::of(string_match()), header_matches()),
+        (claims, without_claims) in (claim_matches(), claim_matches()),
     ) -> RequestMatch {
         let (scheme, authority, query) = others;
         RequestMatch {
-            path, method, scheme, authority, query, headers, without_headers, port, source_labels, source_namespace,
-            unsupported,
+            path, method, scheme, authority, query, headers, without_headers, claims, without_claims, port, source_labels,
+            source_namespace, unsupported,
         }
     }
 }

@@ -429,6 +429,18 @@ pub struct RequestMatch {
     pub authority: ::core::option::Option<StringMatch>,
     #[prost(message, repeated, tag = "11")]
     pub query: ::prost::alloc::vec::Vec<HeaderMatch>,
+    #[prost(message, repeated, tag = "12")]
+    pub claims: ::prost::alloc::vec::Vec<ClaimMatch>,
+    #[prost(message, repeated, tag = "13")]
+    pub without_claims: ::prost::alloc::vec::Vec<ClaimMatch>,
+}
+/// A claim of the request's token, by the way to it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimMatch {
+    #[prost(string, repeated, tag = "1")]
+    pub claim: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<StringMatch>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeaderMatch {
