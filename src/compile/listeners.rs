@@ -10,9 +10,9 @@ use crate::compile::streams::{self, Part};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::{
     ClientCertificates, HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Routes, ServerTls, StreamRule,
-    Termination, VirtualHost,
+    Termination, TlsDemands, TlsVersions, VirtualHost,
 };
-use crate::resources::gateway::{self as resource, Server, ServerTlsMode};
+use crate::resources::gateway::{self as resource, Server, ServerTlsMode, TlsVersion};
 use crate::resources::values::NamespaceFilter;
 use crate::resources::{Gateway, Object, Provenance, VirtualService};
 
@@ -165,7 +165,17 @@ fn server_tls(
         },
         _ => (certificate, ClientCertificates::None),
     };
-    ServerTls { hosts, termination, certificate, clients, provenance }
+    let texts = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
+    let demands = TlsDemands {
+        versions: match (tls.min_protocol_version, tls.max_protocol_version) {
+            (Some(TlsVersion::V1_3), _) => TlsVersions::From13,
+            (_, Some(TlsVersion::V1_0 | TlsVersion::V1_1 | TlsVersion::V1_2)) => TlsVersions::Only12,
+            _ => TlsVersions::All,
+        },
+        suites: texts(&tls.cipher_suites),
+        client_names: texts(&tls.subject_alt_names),
+    };
+    ServerTls { hosts, termination, certificate, clients, demands, provenance }
 }
 
 /// The routes of one host of one port: those of every VirtualService bound there, oldest first, with the rules that take every

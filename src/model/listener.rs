@@ -127,8 +127,33 @@ pub struct ServerTls {
     pub certificate: Option<(Arc<str>, PrivateKeyPem)>,
     /// Whether clients show certificates.
     pub clients: ClientCertificates,
+    /// What it wants otherwise.
+    pub demands: TlsDemands,
     /// The server that it comes from.
     pub provenance: Provenance,
+}
+
+/// Which versions of TLS a server speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum TlsVersions {
+    /// 1.2 and 1.3.
+    #[default]
+    All,
+    /// 1.2, and no later one.
+    Only12,
+    /// 1.3 or later.
+    From13,
+}
+
+/// What a server wants of TLS; what it does not say is the mesh's choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsDemands {
+    /// The versions that it speaks.
+    pub versions: TlsVersions,
+    /// The suites of TLS 1.2, by the names that OpenSSL has for them; none: all that are safe.
+    pub suites: Vec<Arc<str>>,
+    /// Names one of which a client's certificate must hold; none: any.
+    pub client_names: Vec<Arc<str>>,
 }
 
 /// Whether clients of a gateway show certificates; with the authorities that vouch for them, as PEM.

@@ -32,7 +32,8 @@ pub use handling::{
 };
 pub use inbound::{InboundPolicy, InboundService, MtlsMode};
 pub use listener::{
-    ClientCertificates, HostPattern, Listener, ListenerProtocol, PrivateKeyPem, ServerTls, Termination, VirtualHost,
+    ClientCertificates, HostPattern, Listener, ListenerProtocol, PrivateKeyPem, ServerTls, Termination, TlsDemands,
+    TlsVersions, VirtualHost,
 };
 pub use locality::{Distribution, LocalityPattern, LocalityPolicy};
 pub use matching::{HeaderLookup, InvalidRegex, StringMatch};

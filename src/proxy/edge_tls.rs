@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::model::listener::most_specific;
-use crate::model::{ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls, Termination};
+use crate::model::{ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls, Termination, TlsVersions};
 use crate::proxy::connection::Conn;
 use crate::proxy::detect::{self, Found};
 use crate::proxy::exchange::{self, Facts};
@@ -23,7 +23,7 @@ use crate::proxy::stream::{Replayed, Stream};
 use crate::proxy::tcp::carry;
 use crate::proxy::upstream;
 use crate::telemetry::Counter;
-use crate::tls::{self, EdgeClients};
+use crate::tls::{self, EdgeClients, EdgeDemands, EdgeVersions};
 
 /// What a gateway accepts, the preferred first.
 const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
@@ -60,12 +60,21 @@ impl Server {
             ClientCertificates::Required(authorities) => EdgeClients::Required(authorities),
         };
         let alpn = if source.termination == Termination::Http { ALPN } else { &[] };
+        let demands = EdgeDemands {
+            versions: match source.demands.versions {
+                TlsVersions::All => EdgeVersions::All,
+                TlsVersions::Only12 => EdgeVersions::Only12,
+                TlsVersions::From13 => EdgeVersions::From13,
+            },
+            suites: &source.demands.suites,
+            client_names: &source.demands.client_names,
+        };
         let config = match &source.certificate {
             None if source.termination == Termination::Passthrough => {
                 return Self { hosts: source.hosts.clone().into(), source: source.clone(), config: Err(String::new()) };
             }
             None => Err(format!("the secret of {} is not there", source.provenance)),
-            Some((chain, key)) => tls::edge_server(chain, key.reveal(), clients, alpn)
+            Some((chain, key)) => tls::edge_server_with(chain, key.reveal(), clients, alpn, demands)
                 .map_err(|error| format!("the secret of {}: {error}", source.provenance)),
         };
         if let Err(reason) = &config {

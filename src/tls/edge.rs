@@ -2,12 +2,20 @@
 
 use std::sync::Arc;
 
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    CipherSuite, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedCipherSuite, SupportedProtocolVersion,
+};
 
-use super::{NAMED_VERSIONS, TlsError, protocols, provider};
+use super::origin::has_a_name;
+use super::{NAMED_VERSIONS, PeerError, TlsError, protocols, provider};
 
 /// Whether clients show certificates; with the authorities that vouch for them, as PEM.
 #[derive(Debug, Clone, Copy)]
@@ -20,21 +28,73 @@ pub enum EdgeClients<'a> {
     Required(&'a str),
 }
 
-/// A server known by name whose certificate (`chain`, leaf first) and key are PEM that a user wrote. TLS 1.2 and 1.3.
+/// Versions of TLS that a server speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EdgeVersions {
+    /// 1.2 and 1.3.
+    #[default]
+    All,
+    /// 1.2, and no later one.
+    Only12,
+    /// 1.3 or later.
+    From13,
+}
+
+/// What a server wants otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EdgeDemands<'a> {
+    /// The versions that it speaks.
+    pub versions: EdgeVersions,
+    /// The suites of TLS 1.2, by OpenSSL's names; what is none of [`SUITES`] is not spoken. None: all of them.
+    pub suites: &'a [Arc<str>],
+    /// Names (of hosts, or URIs) one of which a client's certificate must hold; none: any.
+    pub client_names: &'a [Arc<str>],
+}
+
+/// The suites of TLS 1.2 that are spoken, by OpenSSL's names.
+pub const SUITES: [(&str, CipherSuite); 6] = [
+    ("ECDHE-ECDSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+    ("ECDHE-ECDSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
+    ("ECDHE-ECDSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
+    ("ECDHE-RSA-AES128-GCM-SHA256", CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
+    ("ECDHE-RSA-AES256-GCM-SHA384", CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
+    ("ECDHE-RSA-CHACHA20-POLY1305", CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
+];
+
+/// [`edge_server_with`] without demands.
 ///
 /// # Errors
-/// [`TlsError`] where the certificate, the key or the authorities cannot be read or used, or do not belong together.
+/// As there.
 pub fn edge_server(
     chain: &str,
     key: &str,
     clients: EdgeClients<'_>,
     alpn: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, TlsError> {
+    edge_server_with(chain, key, clients, alpn, EdgeDemands::default())
+}
+
+/// A server known by name whose certificate (`chain`, leaf first) and key are PEM that a user wrote. TLS 1.2 and 1.3.
+///
+/// # Errors
+/// [`TlsError`] where the certificate, the key or the authorities cannot be read or used, or do not belong together.
+pub fn edge_server_with(
+    chain: &str,
+    key: &str,
+    clients: EdgeClients<'_>,
+    alpn: &[&[u8]],
+    demands: EdgeDemands<'_>,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let unreadable = |error: rustls::pki_types::pem::Error| TlsError::Pem(error.to_string());
     let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(unreadable)?;
-    let builder = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(NAMED_VERSIONS)
+    let versions: &[&SupportedProtocolVersion] = match demands.versions {
+        EdgeVersions::All => NAMED_VERSIONS,
+        EdgeVersions::Only12 => &[&TLS12],
+        EdgeVersions::From13 => &[&TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(with_suites(demands.suites))
+        .with_protocol_versions(versions)
         .map_err(TlsError::Configuration)?;
     let verifier = |pem: &str| {
         let mut roots = RootCertStore::empty();
@@ -49,12 +109,93 @@ pub fn edge_server(
     let usable = |error: rustls::server::VerifierBuilderError| TlsError::Pem(error.to_string());
     let builder = match clients {
         EdgeClients::Anonymous => builder.with_no_client_auth(),
-        EdgeClients::Required(pem) => builder.with_client_cert_verifier(verifier(pem)?.build().map_err(usable)?),
+        EdgeClients::Required(pem) => {
+            let verifier = verifier(pem)?.build().map_err(usable)?;
+            builder.with_client_cert_verifier(named(verifier, demands.client_names))
+        }
         EdgeClients::Optional(pem) => {
-            builder.with_client_cert_verifier(verifier(pem)?.allow_unauthenticated().build().map_err(usable)?)
+            let verifier = verifier(pem)?.allow_unauthenticated().build().map_err(usable)?;
+            builder.with_client_cert_verifier(named(verifier, demands.client_names))
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(TlsError::Configuration)?;
     config.alpn_protocols = protocols(alpn);
     Ok(Arc::new(config))
+}
+
+/// The cryptography with these suites for TLS 1.2. Those of TLS 1.3 are all safe, and stay (as with Envoy).
+fn with_suites(wanted: &[Arc<str>]) -> Arc<CryptoProvider> {
+    let all = provider();
+    if wanted.is_empty() {
+        return all;
+    }
+    let is_wanted = |suite: &SupportedCipherSuite| {
+        suite.tls13().is_some()
+            || SUITES
+                .iter()
+                .any(|(name, known)| *known == suite.suite() && wanted.iter().any(|wanted| **wanted == **name))
+    };
+    let mut chosen = (*all).clone();
+    chosen.cipher_suites.retain(is_wanted);
+    Arc::new(chosen)
+}
+
+fn named(verifier: Arc<dyn ClientCertVerifier>, names: &[Arc<str>]) -> Arc<dyn ClientCertVerifier> {
+    if names.is_empty() { verifier } else { Arc::new(NamedClients { verifier, names: names.to_vec() }) }
+}
+
+/// Takes clients that are vouched for, and whose certificate holds one of these names.
+#[derive(Debug)]
+struct NamedClients {
+    verifier: Arc<dyn ClientCertVerifier>,
+    names: Vec<Arc<str>>,
+}
+
+impl ClientCertVerifier for NamedClients {
+    fn offer_client_auth(&self) -> bool {
+        self.verifier.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.verifier.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.verifier.verify_client_cert(end_entity, intermediates, now)?;
+        if !has_a_name(&self.names, end_entity, &ParsedCertificate::try_from(end_entity)?) {
+            return Err(PeerError::OtherNames(self.names.join(", ")).into());
+        }
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }

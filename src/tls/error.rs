@@ -88,8 +88,8 @@ pub enum PeerError {
         /// Who was expected, separated by commas; the first few where there are many.
         expected: String,
     },
-    /// A server outside the mesh whose certificate holds none of the names that it should.
-    #[error("the server's certificate is for none of {0}")]
+    /// A peer outside the mesh whose certificate holds none of the names that it should.
+    #[error("the peer's certificate is for none of {0}")]
     OtherNames(String),
     /// Anything else that the library finds wrong with the chain.
     #[error("{id} is refused: {reason}")]

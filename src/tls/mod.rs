@@ -33,7 +33,7 @@ use rustls::{
 
 use crate::identity::{self, SpiffeId, Svid, TrustBundle};
 
-pub use edge::{EdgeClients, edge_server};
+pub use edge::{EdgeClients, EdgeDemands, EdgeVersions, edge_server, edge_server_with};
 pub use error::{PeerError, TlsError};
 pub use origin::{OriginTrust, origin_client};
 use verify::SpiffeVerifier;

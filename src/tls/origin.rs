@@ -84,14 +84,13 @@ struct OriginVerifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl OriginVerifier {
-    fn has_a_name(&self, leaf: &CertificateDer<'_>, parsed: &ParsedCertificate<'_>) -> bool {
-        let uris = uris(leaf);
-        self.names.iter().any(|name| match ServerName::try_from(&**name) {
-            Ok(server) => verify_server_name(parsed, &server).is_ok(),
-            Err(_) => uris.iter().any(|uri| **uri == **name),
-        })
-    }
+/// Whether a certificate holds one of these names: of a host, or a URI.
+pub(super) fn has_a_name(names: &[Arc<str>], leaf: &CertificateDer<'_>, parsed: &ParsedCertificate<'_>) -> bool {
+    let uris = uris(leaf);
+    names.iter().any(|name| match ServerName::try_from(&**name) {
+        Ok(server) => verify_server_name(parsed, &server).is_ok(),
+        Err(_) => uris.iter().any(|uri| **uri == **name),
+    })
 }
 
 /// The URIs that a certificate is for.
@@ -122,7 +121,7 @@ impl ServerCertVerifier for OriginVerifier {
         verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, self.algorithms.all)?;
         if self.names.is_empty() {
             verify_server_name(&parsed, server_name)?;
-        } else if !self.has_a_name(end_entity, &parsed) {
+        } else if !has_a_name(&self.names, end_entity, &parsed) {
             return Err(PeerError::OtherNames(self.names.join(", ")).into());
         }
         Ok(ServerCertVerified::assertion())

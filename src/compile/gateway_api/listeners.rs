@@ -9,7 +9,8 @@ use super::{GATEWAY_NAME, Route, fitting, is_granted, own_gateways};
 use crate::compile::listeners::{GatewayWorkload, routes_name};
 use crate::compile::world::{TlsSecret, World};
 use crate::model::{
-    ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls, Service, Termination, VirtualHost,
+    ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls, Service, Termination, TlsDemands,
+    VirtualHost,
 };
 use crate::resources::Object;
 use crate::resources::gateway_api::gateway::{self as resource, Gateway};
@@ -211,6 +212,7 @@ fn server_tls(world: &World, entry: &Entry<'_>, speech: Speech) -> Option<Server
     let closed = checked.as_ref().is_some_and(|checked| checked.authorities.is_none());
     let authorities = checked.and_then(|checked| checked.authorities);
     Some(ServerTls {
+        demands: TlsDemands::default(),
         hosts: vec![entry.hosts()],
         termination,
         certificate: secrets

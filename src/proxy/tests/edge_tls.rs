@@ -205,6 +205,60 @@ async fn plaintext_is_sent_to_https_where_that_is_asked_for() {
     assert!(app.requests.lock().is_empty());
 }
 
+#[tokio::test]
+async fn a_server_speaks_the_versions_and_suites_that_it_names_and_no_others() {
+    let authority = Authority::new();
+    let app = App::named("web").await;
+    for (tls, twelve, thirteen) in [
+        ("minProtocolVersion: TLSV1_3", false, true),
+        ("maxProtocolVersion: TLSV1_2", true, false),
+        ("minProtocolVersion: TLSV1_2", true, true),
+        ("cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384]", true, true),
+        ("cipherSuites: [ECDHE-RSA-AES256-GCM-SHA384]", false, true),
+    ] {
+        let config = [
+            GATEWAY.to_owned(),
+            server(1, "a.example.com", &format!("{{mode: SIMPLE, credentialName: a, {tls}}}")),
+            authority.secret("a", "a.example.com", false),
+            to_web(),
+        ]
+        .concat();
+        let (_gateway, address) = edge(&[("web", app.address)], &config).await;
+        for (version, served) in [(&rustls::version::TLS12, twelve), (&rustls::version::TLS13, thirteen)] {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.0.der().clone()).expect("a root");
+            let client = ClientConfig::builder_with_provider(tls::provider())
+                .with_protocol_versions(&[version])
+                .expect("a version")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let got = ask(&Arc::new(client), address, "a.example.com", "a.example.com").await;
+            assert_eq!(got.is_ok_and(|response| response.ends_with("web")), served, "{tls} {version:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clients_certificate_must_hold_a_name_that_the_server_names() {
+    let authority = Authority::new();
+    let app = App::named("web").await;
+    for (names, served) in
+        [("[client]", true), ("[other, client]", true), ("[other]", false), ("['spiffe://a/b']", false)]
+    {
+        let config = [
+            GATEWAY.to_owned(),
+            server(1, "a.example.com", &format!("{{mode: MUTUAL, credentialName: a, subjectAltNames: {names}}}")),
+            authority.secret("a", "a.example.com", true),
+            to_web(),
+        ]
+        .concat();
+        let (_gateway, address) = edge(&[("web", app.address)], &config).await;
+        let client = authority.client(Some(&authority), &[b"http/1.1"]);
+        let got = ask(&client, address, "a.example.com", "a.example.com").await;
+        assert_eq!(got.is_ok_and(|response| response.ends_with("web")), served, "{names}");
+    }
+}
+
 /// T15: what a client's certificate says at the edge is no principal of the mesh, so that a policy about principals allows nobody
 /// there, and an exception for some of them is one for none.
 #[tokio::test]

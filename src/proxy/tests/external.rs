@@ -82,3 +82,30 @@ async fn a_gateway_takes_nobodys_word_for_where_to_go() {
     assert!(response.starts_with("HTTP/1.1 503"), "{response}");
     assert!(app.requests.lock().is_empty());
 }
+
+#[tokio::test]
+async fn endpoints_elsewhere_are_for_when_those_that_are_near_fail() {
+    let failing = App::start(|_| (b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".to_vec(), false)).await;
+    let (near, far) = (App::named("near").await, App::named("far").await);
+    let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: far, namespace: default}\n\
+        spec: {host: api.example.com, trafficPolicy: {outlierDetection: \
+        {consecutive5xxErrors: 3, baseEjectionTime: 60s, maxEjectionPercent: 100}}}\n";
+    for (first, expected) in [(&near, "near"), (&failing, "far")] {
+        // The gateway does not know where it is, and so is nearest to whoever does not say it either.
+        let spec = format!(
+            "{{hosts: [api.example.com], resolution: STATIC, ports: [{{number: 80, name: http, protocol: HTTP}}], endpoints: [\
+            {{address: 127.0.0.1, ports: {{http: {}}}, locality: r2/z1}}, {{address: 127.0.0.1, ports: {{http: {}}}}}]}}",
+            far.address.port(),
+            first.address.port()
+        );
+        let (_gateway, address) = edge(&[], &[&*to("api.example.com"), &entry(&spec), rule].concat()).await;
+        let mut peer = Peer::connect(address).await;
+        for number in 0..20 {
+            let response = peer.ask("GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n").await;
+            let is_expected = response.ends_with(expected);
+            assert!(is_expected || (expected == "far" && number < 3), "request {number}: {response}");
+        }
+    }
+    assert_eq!(failing.requests.lock().len(), 3);
+    assert_eq!(far.requests.lock().len(), 17);
+}

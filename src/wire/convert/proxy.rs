@@ -7,7 +7,7 @@ use crate::model::authz::{Policy, Provider};
 use crate::model::token::TokenRule;
 use crate::model::{
     ClientCertificates, HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode,
-    PrivateKeyPem, ServerTls, Settings, Termination, VirtualHost,
+    PrivateKeyPem, ServerTls, Settings, Termination, TlsDemands, TlsVersions, VirtualHost,
 };
 use crate::resources::Provenance;
 use crate::wire::convert::service::app_protocol;
@@ -222,6 +222,14 @@ impl From<&ServerTls> for v1::ServerTls {
             key,
             clients: clients.into(),
             authorities,
+            versions: match tls.demands.versions {
+                TlsVersions::All => v1::TlsVersions::All,
+                TlsVersions::Only12 => v1::TlsVersions::Only12,
+                TlsVersions::From13 => v1::TlsVersions::From13,
+            }
+            .into(),
+            suites: tls.demands.suites.iter().map(ToString::to_string).collect(),
+            client_names: tls.demands.client_names.iter().map(ToString::to_string).collect(),
             provenance: Some((&tls.provenance).into()),
             termination: match tls.termination {
                 Termination::Http => v1::Termination::Http,
@@ -265,6 +273,17 @@ impl TryFrom<v1::ServerTls> for ServerTls {
             termination,
             certificate,
             clients,
+            demands: TlsDemands {
+                versions: match v1::TlsVersions::try_from(message.versions) {
+                    Ok(v1::TlsVersions::All) => TlsVersions::All,
+                    Ok(v1::TlsVersions::Only12) => TlsVersions::Only12,
+                    Ok(v1::TlsVersions::From13) => TlsVersions::From13,
+                    // A version that somebody demands is not to be spoken around.
+                    Err(_) => return Err(ConvertError::new("versions", Problem::UnknownValue(message.versions))),
+                },
+                suites: message.suites.into_iter().map(Into::into).collect(),
+                client_names: message.client_names.into_iter().map(Into::into).collect(),
+            },
             provenance: required("provenance", message.provenance, TryInto::try_into)?,
         })
     }

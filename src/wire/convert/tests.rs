@@ -560,6 +560,11 @@ fn server_tls() -> impl Strategy<Value = ServerTls> {
     let termination = prop::sample::select(vec![Termination::Http, Termination::Tcp, Termination::Passthrough]);
     (host_patterns(), termination, certificate, clients, provenance()).prop_map(
         |(hosts, termination, certificate, clients, provenance)| ServerTls {
+            demands: TlsDemands {
+                versions: if termination == Termination::Tcp { TlsVersions::From13 } else { TlsVersions::Only12 },
+                suites: vec!["a".into()],
+                client_names: vec!["b".into(), "c".into()],
+            },
             hosts,
             termination,
             certificate,

@@ -1065,6 +1065,14 @@ pub struct ServerTls {
     pub provenance: ::core::option::Option<Provenance>,
     #[prost(enumeration = "Termination", tag = "7")]
     pub termination: i32,
+    #[prost(enumeration = "TlsVersions", tag = "8")]
+    pub versions: i32,
+    /// Of TLS 1.2; none: all that are safe.
+    #[prost(string, repeated, tag = "9")]
+    pub suites: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names one of which a client's certificate must hold; none: any.
+    #[prost(string, repeated, tag = "10")]
+    pub client_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VirtualHost {
@@ -1599,6 +1607,35 @@ impl ListenerProtocol {
             "LISTENER_PROTOCOL_HTTP" => Some(Self::Http),
             "LISTENER_PROTOCOL_TLS" => Some(Self::Tls),
             "LISTENER_PROTOCOL_TCP" => Some(Self::Tcp),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TlsVersions {
+    All = 0,
+    Only12 = 1,
+    From13 = 2,
+}
+impl TlsVersions {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::All => "TLS_VERSIONS_ALL",
+            Self::Only12 => "TLS_VERSIONS_ONLY_12",
+            Self::From13 => "TLS_VERSIONS_FROM_13",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TLS_VERSIONS_ALL" => Some(Self::All),
+            "TLS_VERSIONS_ONLY_12" => Some(Self::Only12),
+            "TLS_VERSIONS_FROM_13" => Some(Self::From13),
             _ => None,
         }
     }
