@@ -15,6 +15,7 @@ mod h2spec;
 mod harness;
 mod hostile;
 mod house;
+mod inputs;
 mod install;
 mod kubernetes;
 mod label_namespace;
