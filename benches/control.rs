@@ -210,6 +210,7 @@ async fn measure() {
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
         candidate: None,
+        way_in: None,
     };
     let plane = ControlPlane::start(options, token.clone());
     let begin = Instant::now();

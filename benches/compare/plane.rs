@@ -77,6 +77,7 @@ impl Plane {
             outbound_mode: OutboundMode::RegistryOnly,
             access_log: true,
             candidate: None,
+            way_in: None,
         };
         let plane = ControlPlane::start(options, token.clone());
         let items = items(called, others)?;

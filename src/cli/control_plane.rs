@@ -154,6 +154,7 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
             root_namespace: args.namespace.as_str().into(),
             outbound_mode: if args.registry_only { OutboundMode::RegistryOnly } else { OutboundMode::AllowAny },
             access_log: args.access_log,
+            way_in: None,
             candidate: args.pod_name.clone().map(|name| Candidate {
                 namespace: args.namespace.clone(),
                 lease: LEADER_LEASE.to_owned(),

@@ -30,7 +30,14 @@ const PERMISSION: &str = "asking takes `get` and `list` on pods, and `get` and `
 #[derive(Debug, Clone, clap::Args)]
 pub struct Where {
     /// Namespace of the control plane
-    #[arg(short = 'i', long, value_name = "NAME", default_value = "istio-system", help_heading = "Cluster")]
+    #[arg(
+        short = 'i',
+        long,
+        alias = "istioNamespace",
+        value_name = "NAME",
+        default_value = "istio-system",
+        help_heading = "Cluster"
+    )]
     pub istio_namespace: String,
 }
 
@@ -90,7 +97,9 @@ pub async fn ask(connection: &Connection, place: &Where) -> CliResult<Answers> {
     if pods.is_empty() {
         let error = format!("no control plane runs in namespace {namespace} of {connection}");
         let error = CliError::message(Kind::Unavailable, error);
-        return Err(error.hint("`mesh install` installs one; --istio-namespace names another namespace"));
+        return Err(error.hint(
+            "`mesh check` says what is there, `mesh install` installs one; --istio-namespace names another namespace",
+        ));
     }
     let asked = futures_util::stream::iter(&pods).map(|pod| one(connection, pod)).buffered(AT_ONCE);
     let mut answers = Answers::default();

@@ -91,9 +91,12 @@ impl From<kube::Error> for CliError {
         use kube::Error as E;
         let kind = match &error {
             E::Ambiguous { .. } => Kind::Usage,
-            E::NoTarget | E::NoRuntime { .. } | E::Unreachable { .. } | E::InCluster { .. } | E::Client { .. } => {
-                Kind::Unavailable
-            }
+            E::NoTarget
+            | E::NoRuntime { .. }
+            | E::Unreachable { .. }
+            | E::Webhook { .. }
+            | E::InCluster { .. }
+            | E::Client { .. } => Kind::Unavailable,
             E::Kubeconfig { .. } | E::Invalid { .. } | E::Untyped { .. } | E::UnknownKind { .. } => Kind::Data,
             E::Held { .. } => Kind::CannotCreate,
             E::Unauthorized { .. } | E::Forbidden { .. } => Kind::Permission,

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::WayIn;
 use crate::compile::KeySource;
 
 /// How long keys are good before they are fetched anew (Istio's interval).
@@ -43,6 +44,23 @@ const MAX_SOURCES: usize = 4096;
 /// Keys that were fetched.
 pub(super) type Fetched = (KeySource, Arc<str>);
 
+/// The way to the cluster's Services.
+#[derive(Debug, Clone)]
+pub(super) struct ClusterProxy {
+    pub(super) proxy: WayIn,
+    /// The cluster's domain.
+    pub(super) domain: Arc<str>,
+}
+
+impl ClusterProxy {
+    /// The proxy for a host: `service`, `service.namespace.svc` or one in the cluster's domain.
+    fn of(&self, host: &str) -> Option<String> {
+        let in_domain = host.strip_suffix(&*self.domain).is_some_and(|rest| rest.ends_with(".svc."));
+        let is_service = !host.contains('.') || host.ends_with(".svc") || in_domain;
+        self.proxy.get().filter(|_| is_service).cloned()
+    }
+}
+
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
@@ -66,12 +84,17 @@ enum FetchError {
 pub(super) async fn keep(
     wanted: watch::Receiver<BTreeSet<KeySource>>,
     fetched: mpsc::Sender<Fetched>,
+    way_in: Option<ClusterProxy>,
     token: CancellationToken,
 ) {
     let client = || {
-        reqwest::Client::builder()
+        let builder = reqwest::Client::builder().no_proxy();
+        let builder = match way_in.clone() {
+            Some(way_in) => builder.proxy(reqwest::Proxy::custom(move |url| way_in.of(url.host_str()?))),
+            None => builder,
+        };
+        builder
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
             .timeout(FETCH)
             .connect_timeout(FETCH)
             .dns_resolver(Arc::new(Guarded))
@@ -289,11 +312,28 @@ mod tests {
         let (_wanted, wants) = watch::channel(BTreeSet::from([source]));
         let (sender, mut fetched) = mpsc::channel(1);
         let token = CancellationToken::new();
-        let keeping = tokio::spawn(keep(wants, sender, token.clone()));
+        let keeping = tokio::spawn(keep(wants, sender, None, token.clone()));
         let found = tokio::time::timeout(Duration::from_secs(2), fetched.recv()).await.ok().flatten();
         token.cancel();
         keeping.await.unwrap();
         found
+    }
+
+    #[test]
+    fn services_are_asked_through_the_way_in_once_there_is_one_and_other_hosts_never() {
+        let way_in = ClusterProxy { proxy: WayIn::default(), domain: "cluster.local".into() };
+        assert_eq!(way_in.of("keys.auth.svc.cluster.local"), None);
+        way_in.proxy.set("http://127.0.0.1:1".to_owned()).unwrap();
+        for (host, is_service) in [
+            ("keys", true),
+            ("keys.auth.svc", true),
+            ("keys.auth.svc.cluster.local", true),
+            ("accounts.example.com", false),
+            ("example.com", false),
+            ("cluster.local", false),
+        ] {
+            assert_eq!(way_in.of(host).is_some(), is_service, "{host}");
+        }
     }
 
     #[tokio::test]

@@ -94,7 +94,12 @@ pub struct Options {
     pub access_log: bool,
     /// What it is called where it is one of several, of which one writes; `None`: there is no other.
     pub candidate: Option<Candidate>,
+    /// How it reaches Services where it is no pod of the cluster itself; `None`: as every other host.
+    pub way_in: Option<WayIn>,
 }
+
+/// The URL of an HTTP proxy that leads to the cluster's Services, as soon as there is one.
+pub type WayIn = Arc<std::sync::OnceLock<String>>;
 
 /// A control plane at work. A clone is another handle on the same one.
 #[derive(Debug, Clone)]
@@ -129,7 +134,9 @@ impl ControlPlane {
             outbound_mode,
             access_log,
             candidate,
+            way_in,
         } = options;
+        let way_in = way_in.map(|proxy| keys::ClusterProxy { proxy, domain: domain.clone() });
         let tasks = TaskTracker::new();
         let cluster_api = match &source {
             Source::Kubernetes(client) => Some(Connection::new(client.clone(), "", "the API server")),
@@ -155,7 +162,7 @@ impl ControlPlane {
         let (publisher, snapshots) = watch::channel(None);
         let (wanted, wants) = watch::channel(BTreeSet::new());
         let (fetched, keys) = mpsc::channel(KEYS);
-        tasks.spawn(keys::keep(wants, fetched, token.clone()));
+        tasks.spawn(keys::keep(wants, fetched, way_in, token.clone()));
         let (roots, believed) = watch::channel(authority.bundle());
         let seen = push::Seen::default();
         let incoming = push::Incoming { events, keys, roots: believed, wanted, seen: seen.clone() };

@@ -67,6 +67,13 @@ fn probes_and_hooks_are_asked_through_the_proxy() {
     assert_eq!(known["/app-health/app/readyz"], ready);
     assert_eq!(known["/app-health/app/livez"], json!({"tcpSocket": {"port": 8080}}));
 
+    let mut grpc = web();
+    grpc["spec"]["containers"][0]["readinessProbe"] =
+        json!({"grpc": {"port": 9090, "service": "ready"}, "periodSeconds": 3});
+    assert_eq!(inject(&mut grpc, &Settings::default()).unwrap(), Outcome::Injected);
+    let asked = json!({"httpGet": asked("/app-health/app/readyz"), "periodSeconds": 3});
+    assert_eq!(grpc["spec"]["containers"][0]["readinessProbe"], asked);
+
     let left = injected(&Settings::default(), json!({"sidecar.istio.io/rewriteAppHTTPProbers": "false"}));
     assert_eq!(left["spec"]["containers"], web()["spec"]["containers"]);
 }
@@ -82,6 +89,8 @@ fn a_classic_sidecar_holds_the_others_back() {
         assert_eq!(names(&pod["spec"]["containers"]), ["istio-proxy", "app"]);
         let proxy = &pod["spec"]["containers"][0];
         assert_eq!(proxy["lifecycle"]["postStart"]["exec"]["command"], json!(["mesh", "await-proxy"]));
+        let env = proxy["env"].as_array().unwrap();
+        assert!(env.contains(&json!({"name": LINGER, "value": "5s"})), "the application may have something to say yet");
         assert!(proxy.get("restartPolicy").is_none() && proxy.get("startupProbe").is_none());
     }
     let native = injected(&classic, json!({"sidecar.istio.io/nativeSidecar": "true"}));
@@ -136,6 +145,12 @@ fn a_gateway_proves_itself_and_listens_for_everybody() {
     assert_eq!(names(&proxy["volumeMounts"]), ["istio-token", "istiod-ca-cert"]);
     assert_eq!(names(&pod["spec"]["volumes"]), ["istio-token", "istiod-ca-cert"]);
     assert!(pod["spec"].get("initContainers").is_none());
+    let mut own = json!({
+        "metadata": {"name": "gw", "annotations": {"inject.istio.io/templates": "gateway", "sidecar.istio.io/proxyImage": "mine/proxy:2"}},
+        "spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]},
+    });
+    inject(&mut own, &Settings::default()).unwrap();
+    assert_eq!(own["spec"]["containers"][0]["image"], "mine/proxy:2");
 }
 
 #[test]

@@ -23,7 +23,7 @@ mod tests;
 pub use capture::NAME as CAPTURE;
 pub use decision::{Decision, Reason, decide, decide_for, decide_selected};
 pub use probes::VARIABLE as APPLICATION_PROBES;
-pub use sidecar::{Host, InjectError, Outcome, SIDECAR, Settings, inject};
+pub use sidecar::{Host, InjectError, LINGER, Outcome, SIDECAR, Settings, inject};
 pub use template::{inject_object, pod_of};
 pub use workload::{Standing, decide_for_pod, sidecar_revision, standing};
 

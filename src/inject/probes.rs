@@ -26,7 +26,7 @@ const ASKED: [(&str, &str, &str); 5] = [
     ("/lifecycle/preStop", "app-lifecycle", "prestopz"),
 ];
 
-/// Has a kubelet ask the proxy for every probe and hook over HTTP and every probe by connection, and answers what the proxy has
+/// Has a kubelet ask the proxy for every probe and hook over HTTP and every probe by connection or over gRPC, and answers what the proxy has
 /// to know for that: the value of [`VARIABLE`]. `None` where there is nothing to ask, or the pod does not want it.
 pub(super) fn rewrite(pod: &mut Value) -> Result<Option<String>, Wrong> {
     if annotation::switch(pod, SWITCH)? == Some(false) {
@@ -57,16 +57,17 @@ fn rewrite_container(container: &mut Value, known: &mut Map<String, Value>) {
         }
         let path = format!("/{kind}/{name}/{what}");
         asked.remove("tcpSocket");
+        asked.remove("grpc");
         asked.insert("httpGet".to_owned(), json!({"path": path, "port": STATUS_PORT}));
         known.insert(path, question);
     }
 }
 
-/// What is to be asked instead, with the number of the port; `None` for what is left as it is: commands, gRPC, and ports that
-/// the container does not have.
+/// What is to be asked instead, with the number of the port; `None` for what is left as it is: commands, and ports that the
+/// container does not have.
 fn question(asked: &Map<String, Value>, ports: &Value) -> Option<Value> {
     let (field, inner) =
-        ["httpGet", "tcpSocket"].into_iter().find_map(|field| Some((field, asked.get(field)?.as_object()?)))?;
+        ["httpGet", "tcpSocket", "grpc"].into_iter().find_map(|field| Some((field, asked.get(field)?.as_object()?)))?;
     // Another host than the pod itself is asked by the kubelet, as ever.
     if inner.contains_key("host") {
         return None;

@@ -15,6 +15,9 @@ const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 /// Longest value of a label, in bytes.
 const LABEL_LIMIT: usize = 63;
 
+/// The variable that says for how long a proxy goes on once it was told to end.
+pub const LINGER: &str = "TERMINATION_DRAIN_DURATION";
+
 /// The annotation that says whether a pod's sidecar is a native one.
 const NATIVE: &str = "sidecar.istio.io/nativeSidecar";
 /// The annotation that names a pod's own image of the proxy.
@@ -147,9 +150,10 @@ fn add(pod: &mut Value, settings: &Settings) -> Result<Outcome, InjectError> {
 
     let mut added = Added::default();
     if gateway {
+        let image = annotation::text(pod, PROXY_IMAGE).unwrap_or(&settings.image).to_owned();
         let containers = pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten().filter(|container| is_named(container, SIDECAR)) {
-            complete_gateway(container, settings);
+            complete_gateway(container, settings, &image);
         }
         added.containers.push(SIDECAR);
     } else {
@@ -375,6 +379,8 @@ fn complete_sidecar(proxy: &mut Value, native: bool) {
         fields.remove("startupProbe");
         let wait = json!({"postStart": {"exec": {"command": ["mesh", "await-proxy"]}}});
         fields.insert("lifecycle".to_owned(), wait);
+        // It is told to end together with the application, which may have something to say or to answer yet; a native one after it.
+        push_env(proxy, json!({"name": LINGER, "value": "5s"}));
     }
 }
 
@@ -418,10 +424,10 @@ fn add_volumes(pod: &mut Value) -> Option<Vec<&'static str>> {
 }
 
 /// A gateway's deployment names its container and leaves the rest to injection.
-fn complete_gateway(container: &mut Value, settings: &Settings) {
+fn complete_gateway(container: &mut Value, settings: &Settings, image: &str) {
     let Some(fields) = container.as_object_mut() else { return };
     if matches!(fields.get("image").and_then(Value::as_str), None | Some("auto")) {
-        fields.insert("image".to_owned(), Value::String(settings.image.clone()));
+        fields.insert("image".to_owned(), json!(image));
     }
     fields.entry("args").or_insert_with(|| arguments(settings, true));
     fields.entry("readinessProbe").or_insert_with(|| probe(if settings.host == Host::Kubelet { 2 } else { 15 }, 4));

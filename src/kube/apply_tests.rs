@@ -53,6 +53,19 @@ fn map() -> Value {
 }
 
 #[tokio::test]
+async fn a_webhook_that_does_not_answer_is_named_with_what_to_do() {
+    let said =
+        "Internal error occurred: failed calling webhook \"rev.validation.istio.io\": failed to call webhook: refused";
+    let (_, connection) = server(&[kinds(), status(404, "not found"), status(500, said)]);
+    let error = apply(&connection, &map(), ApplyOptions::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Webhook { .. }), "{error:?}");
+    assert!(
+        error.to_string().contains("rev.validation.istio.io") && error.to_string().contains("`mesh check`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn applying_tells_created_configured_and_unchanged_apart() {
     for (before, after, expected) in [
         (status(404, "not found"), (201, None, stored("1")), Outcome::Created),

@@ -120,6 +120,18 @@ pub enum Error {
         /// What the server said.
         message: String,
     },
+    /// A webhook that the server has to ask does not answer.
+    #[error(
+        "{server} cannot ask a webhook about {object}: {message}; `mesh check` tries the mesh's webhooks and says what is in the way"
+    )]
+    Webhook {
+        /// What it was about.
+        object: String,
+        /// The server.
+        server: String,
+        /// What the server said.
+        message: String,
+    },
     /// A manifest does not say what it is.
     #[error("an object without `{field}` cannot be applied; add the field")]
     Untyped {
@@ -187,6 +199,10 @@ impl Error {
             404 => Self::NotFound { object, server, message },
             409 => Self::Conflict { object, message },
             400 | 413 | 415 | 422 => Self::Invalid { object, server, message },
+            500 if message.contains("failed calling webhook") => {
+                let message = message.trim_start_matches("Internal error occurred: ").to_owned();
+                Self::Webhook { object, server, message }
+            }
             code => Self::Answer { object, server, reason: format!("{code} {message}") },
         }
     }

@@ -39,4 +39,5 @@ pub mod xds;
 pub use instance::{Bound, Proxy, ProxyConfig, ProxyError};
 pub use limits::Limits;
 pub use listener::Bind;
+pub use listener::connect::REFUSED_STEP;
 pub use worker::Workers;

@@ -191,6 +191,7 @@ impl Runtime {
         let connection = Connection::new(api.client("system:mesh"), "mesh", api_url.as_str());
         seed::seed(&connection, &state).await?;
 
+        let way_in = control::WayIn::default();
         let control = ControlPlane::start(
             control::Options {
                 source: Source::Kubernetes(api.client("system:serviceaccount:istio-system:istiod")),
@@ -202,10 +203,12 @@ impl Runtime {
                 outbound_mode: OutboundMode::AllowAny,
                 access_log: true,
                 candidate: None,
+                way_in: Some(way_in.clone()),
             },
             stop.clone(),
         );
-        let controllers = Controllers::start(&api.client("system:kube-controller-manager"), &stop_pods);
+        let root = authority.root_pem();
+        let controllers = Controllers::start(&api.client("system:kube-controller-manager"), &root, &stop_pods);
         let client = api.client("system:node:mesh");
         let registries = Registries::default();
         let network = LoopbackOptions {
@@ -220,12 +223,11 @@ impl Runtime {
         };
         let block = AddressBlock::take(block_of_pods(&client).await?)?;
         let network = Arc::new(LoopbackNetwork::new(network, block)?);
+        // Set once, here.
+        let _ = way_in.set(network.way_in(ROOT_NAMESPACE)?);
         let host_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let node_options = NodeOptions {
-            running,
-            root_certificate: authority.root_pem(),
-            ..NodeOptions::new(NODE, state.root(), host_ip, logs)
-        };
+        let node_options =
+            NodeOptions { running, root_certificate: root, ..NodeOptions::new(NODE, state.root(), host_ip, logs) };
         let pod_network: Arc<dyn PodNetwork> = network.clone();
         let node = Node::start(client, node_options, pod_network, stop_pods.clone())?;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::cluster::{Cluster, PATIENCE, Process, free, free_on};
@@ -150,7 +151,11 @@ async fn a_request_goes_from_a_gateway_to_a_sidecar_over_mutual_tls_and_plaintex
     while eventually(mesh.public, "web.example.com", 200).await.contains("By=spiffe") {
         assert!(Instant::now() < deadline, "the gateway still speaks TLS");
     }
-    assert_eq!(mesh.gateway.stop(), Some(0));
+    // Nodes and balancers hear of a gateway's end at the same moment as it does: who still comes is served.
+    mesh.gateway.signal(Signal::SIGTERM);
+    mesh.gateway.says("connections are taken for 5 s more").await;
+    eventually(mesh.public, "web.example.com", 200).await;
+    assert_eq!(mesh.gateway.stop(), Some(0), "asked once more, it ends at once");
     assert_eq!(mesh.sidecar.stop(), Some(0));
     assert_eq!(mesh.plane.stop(), Some(0));
 }

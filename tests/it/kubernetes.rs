@@ -235,6 +235,27 @@ fn replicas(cluster: &Cluster) {
     });
 }
 
+/// Without a control plane proxies serve on, what would need it is refused, and both commands and `check` say so.
+fn away(cluster: &Cluster) {
+    let istiod = ["-n", "istio-system", "deploy/istiod"];
+    cluster.kubectl(&[&["scale", "--replicas=0"], &istiod[..]].concat(), "");
+    let pods = ["get", "pods", "-n", "istio-system", "-l", "app=istiod", "-o", "name"];
+    eventually("the control plane is gone", || cluster.kubectl(&pods, "").is_empty());
+    assert_eq!(cluster.fetch("mesh-e2e").as_deref(), Some("version=v2"), "what was in force is in force");
+    let refused = cluster.run(MESH, &["apply", "-f", "-"], &ROUTING.replace("SUBSET", "v1"));
+    assert_eq!(refused.status.code(), Some(69), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("`mesh check`"), "{}", stderr(&refused));
+    let checked = cluster.run(MESH, &["check"], "");
+    let said = stdout(&checked);
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    for what in ["revision default injects nothing", "no control plane runs in namespace istio-system"] {
+        assert!(said.contains(what), "{what} is not in\n{said}");
+    }
+    cluster.kubectl(&[&["scale", "--replicas=1"], &istiod[..]].concat(), "");
+    cluster.kubectl(&[&["rollout", "status", "--timeout=120s"], &istiod[..]].concat(), "");
+    eventually("all is well again", || cluster.run(MESH, &["check"], "").status.success());
+}
+
 #[test]
 fn the_tour_on_a_real_cluster() {
     let Ok(kubeconfig) = std::env::var("MESH_E2E_KUBECONFIG") else {
@@ -278,6 +299,7 @@ fn the_tour_on_a_real_cluster() {
     assert!(cluster.mesh(&["describe", "service", "web", "-n", "mesh-e2e"]).contains("VirtualService"));
 
     replicas(&cluster);
+    away(&cluster);
 
     assert!(cluster.fetch("mesh-e2e-outside").is_some(), "permissive mutual TLS lets everybody in");
     cluster.configure(STRICT);

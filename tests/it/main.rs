@@ -4,6 +4,7 @@
 
 mod analyze;
 mod cluster;
+mod clusterless;
 mod control_plane;
 mod crash;
 mod demo;
@@ -11,8 +12,10 @@ mod exec;
 mod fidelity;
 mod gateway;
 mod gateway_api;
+mod guides;
 mod h2spec;
 mod harness;
+mod helm;
 mod hostile;
 mod house;
 mod inputs;
@@ -28,4 +31,5 @@ mod samples;
 mod source;
 mod streams;
 mod tools;
+mod tour;
 mod workloads;

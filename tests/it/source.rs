@@ -160,6 +160,7 @@ async fn mesh() -> Mesh {
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
         candidate: None,
+        way_in: None,
     };
     let plane = ControlPlane::start(options, token.clone());
     assert!(tokio::time::timeout(PATIENCE, plane.ready()).await.unwrap());
@@ -257,6 +258,7 @@ async fn of_several_control_planes_one_leads_and_the_next_follows_at_once() {
             root_namespace: "istio-system".into(),
             outbound_mode: OutboundMode::AllowAny,
             access_log: false,
+            way_in: None,
             candidate: Some(Candidate {
                 namespace: "istio-system".to_owned(),
                 lease: "leader".to_owned(),

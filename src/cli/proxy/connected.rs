@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -19,13 +20,18 @@ use crate::cli::logging;
 use crate::cli::proxy::{DRAIN, ROOT_NAMESPACE, idle};
 use crate::cli::ui::Ui;
 use crate::identity::{TrustBundle, TrustDomain};
-use crate::inject::APPLICATION_PROBES;
+use crate::inject::{APPLICATION_PROBES, LINGER};
 use crate::net;
 use crate::proxy::admin::Application;
 use crate::proxy::xds::{NodeId, ProxyKind, RootsSource, TokenSource, XdsClient, XdsConfig, over_tls};
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, admin};
+use crate::resources::values;
 use crate::serve::{self, Body, Limits, handler};
 use crate::telemetry::{AccessLog, AccessLogFormat};
+
+/// How long a gateway takes connections after it was told to end: within this, nodes and balancers hear that it does (Istio's
+/// `terminationDrainDuration`).
+const GATEWAY_LINGER: Duration = Duration::from_secs(5);
 
 /// Largest token and root file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -71,6 +77,9 @@ pub struct Args {
     /// Address that answers the same, /config_dump and /quitquitquit
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 15000)))]
     admin_address: SocketAddr,
+    /// How long to go on after SIGTERM, before connections are refused [default: 5s for a gateway, else 0s]
+    #[arg(long, env = LINGER, value_name = "TIME")]
+    linger: Option<values::Duration>,
 }
 
 /// Ports of readiness, of merged metrics and probes, and of the proxy's own metrics (Istio's).
@@ -157,12 +166,26 @@ async fn serve(ui: &Ui, args: super::Args, level: logging::Level) -> CliResult {
         tasks.spawn(serve::serve(listener, None, Limits::default(), service, token.clone()));
     }
     let mut readiness = directory.ready();
+    let linger = match connected.linger {
+        Some(said) => said.get(),
+        None if connected.router => GATEWAY_LINGER,
+        None => Duration::ZERO,
+    };
     let mut stopping = std::pin::pin!(async {
         tokio::select! {
+            _ = interrupted.recv() => return,
+            _ = terminated.recv() => {}
+            _ = quitting.recv() => return,
+            never = idle::settle_when_idle() => match never {},
+        }
+        if !linger.is_zero() {
+            ui.note(format!("told to end: connections are taken for {} s more", linger.as_secs_f32()));
+        }
+        // Who is told of the pod's end at this moment as well connects for a while yet. Asked once more, it ends at once.
+        tokio::select! {
+            () = tokio::time::sleep(linger) => {}
             _ = interrupted.recv() => {}
             _ = terminated.recv() => {}
-            _ = quitting.recv() => {}
-            never = idle::settle_when_idle() => match never {},
         }
     });
     // What `wait_for` answers with is a lock on the value, which the client writes: it must not be kept.

@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
+use prost::Message;
 use serde::Deserialize;
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
@@ -20,12 +21,37 @@ use super::Response;
 /// How long an application may take where its probe does not say (Kubernetes' default).
 const TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The most that is read of a health check's answer, in bytes.
+const MAX_HEALTH_BYTES: usize = 1024;
+
+/// Bytes before a message of gRPC: a flag and its length.
+const FRAME_HEAD: usize = 5;
+
+/// `HealthCheckResponse.ServingStatus.SERVING`.
+const SERVING: i32 = 1;
+
+/// `grpc.health.v1.HealthCheckRequest`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct HealthRequest {
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+/// `grpc.health.v1.HealthCheckResponse`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct HealthAnswer {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
 /// What an application can be asked.
 #[derive(Debug, Clone)]
 pub struct Application {
     address: IpAddr,
     questions: BTreeMap<String, Question>,
     client: reqwest::Client,
+    /// For gRPC, which begins with HTTP/2; `None` where nothing is asked over it.
+    grpc: Option<reqwest::Client>,
 }
 
 /// One question.
@@ -34,6 +60,7 @@ pub struct Application {
 struct Question {
     http_get: Option<HttpGet>,
     tcp_socket: Option<TcpPort>,
+    grpc: Option<GrpcHealth>,
     timeout_seconds: Option<u64>,
 }
 
@@ -53,6 +80,14 @@ struct HttpGet {
 struct Header {
     name: String,
     value: String,
+}
+
+/// A call of `grpc.health.v1.Health/Check`, as Kubernetes' `GRPCAction`
+/// (<https://github.com/grpc/grpc/blob/master/doc/health-checking.md>).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct GrpcHealth {
+    port: u16,
+    service: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -77,15 +112,19 @@ impl Application {
     /// # Errors
     /// The questions cannot be read.
     pub fn new(address: IpAddr, questions: &str) -> Result<Self, ApplicationError> {
-        let source = IpAddr::V4(APPLICATION_SOURCE);
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(0)
-            // As a kubelet does: an application's certificate is nobody's who could be verified.
-            .danger_accept_invalid_certs(true);
-        let client = if address.is_ipv4() { client.local_address(source) } else { client };
-        Ok(Self { address, questions: serde_json::from_str(questions)?, client: client.build()? })
+        let builder = || {
+            let client = reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .pool_max_idle_per_host(0)
+                // As a kubelet does: an application's certificate is nobody's who could be verified.
+                .danger_accept_invalid_certs(true);
+            if address.is_ipv4() { client.local_address(IpAddr::V4(APPLICATION_SOURCE)) } else { client }
+        };
+        let questions: BTreeMap<String, Question> = serde_json::from_str(questions)?;
+        let calls = questions.values().any(|question| question.grpc.is_some());
+        let grpc = if calls { Some(builder().http2_prior_knowledge().build()?) } else { None };
+        Ok(Self { address, questions, client: builder().build()?, grpc })
     }
 
     /// Asks what `path` stands for; `None` where it stands for nothing.
@@ -93,10 +132,13 @@ impl Application {
         let question = self.questions.get(path)?;
         let bound = question.timeout_seconds.filter(|seconds| *seconds > 0).map_or(TIMEOUT, Duration::from_secs);
         let answer = async {
-            match (&question.http_get, question.tcp_socket) {
-                (Some(get), _) => self.get(get).await,
-                (None, Some(TcpPort { port })) => self.connect(port).await.map(|()| StatusCode::OK),
-                (None, None) => Err("there is nothing to ask".to_owned()),
+            match question {
+                Question { http_get: Some(get), .. } => self.get(get).await,
+                Question { grpc: Some(health), .. } => self.check(health).await.map(|()| StatusCode::OK),
+                Question { tcp_socket: Some(TcpPort { port }), .. } => {
+                    self.connect(*port).await.map(|()| StatusCode::OK)
+                }
+                _ => Err("there is nothing to ask".to_owned()),
             }
         };
         Some(match timeout(bound, answer).await {
@@ -127,6 +169,37 @@ impl Application {
         }
         let answer = self.client.get(&url).headers(headers).send().await;
         answer.map(|answer| answer.status()).map_err(|error| format!("{url}: {}", innermost(&error)))
+    }
+
+    async fn check(&self, health: &GrpcHealth) -> Result<(), String> {
+        let address = SocketAddr::new(self.address, health.port);
+        let client = self.grpc.as_ref().ok_or("there is no client for gRPC")?;
+        let service = health.service.as_deref().unwrap_or_default();
+        let request = HealthRequest { service: service.to_owned() }.encode_to_vec();
+        let length = u32::try_from(request.len()).map_err(|error| error.to_string())?;
+        let body = [&[0][..], &length.to_be_bytes(), &request].concat();
+        let call = client
+            .post(format!("http://{address}/grpc.health.v1.Health/Check"))
+            .header(USER_AGENT, "kube-probe/mesh")
+            .header(CONTENT_TYPE, "application/grpc")
+            .header(TE, "trailers")
+            .body(body);
+        let failed = |error: &reqwest::Error| format!("{address}: {}", innermost(error));
+        let mut answer = call.send().await.map_err(|error| failed(&error))?;
+        let mut told = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(|error| failed(&error))? {
+            told.extend_from_slice(&part);
+            if told.len() > MAX_HEALTH_BYTES {
+                return Err(format!("{address} answers with more than a health check's answer"));
+            }
+        }
+        // Without a message (the service or the method is unknown) the call failed.
+        let message = told.get(FRAME_HEAD..).and_then(|message| HealthAnswer::decode(message).ok());
+        match message.map(|answer| answer.status) {
+            Some(SERVING) => Ok(()),
+            Some(status) => Err(format!("{address}: the service {service:?} is not serving (status {status})")),
+            None => Err(format!("{address} does not answer for the health of the service {service:?}")),
+        }
     }
 
     async fn connect(&self, port: u16) -> Result<(), String> {
@@ -174,6 +247,32 @@ mod tests {
         let (peer, head) = served.await.unwrap();
         assert_eq!(peer, IpAddr::V4(APPLICATION_SOURCE));
         assert!(head.starts_with("GET /ok?x=1 HTTP/1.1\r\n") && head.contains("x-who: kubelet"), "{head}");
+
+        let health = async |answer: &'static [u8]| {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let served = tokio::spawn(async move {
+                let (stream, peer) = listener.accept().await.unwrap();
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let (request, mut respond) = connection.accept().await.unwrap().unwrap();
+                assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+                let mut body = respond.send_response(http::Response::new(()), answer.is_empty()).unwrap();
+                if !answer.is_empty() {
+                    body.send_data(answer.into(), true).unwrap();
+                }
+                std::future::poll_fn(|cx| connection.poll_closed(cx)).await.unwrap();
+                peer.ip()
+            });
+            let question = format!(r#"{{"/app-health/a/livez": {{"grpc": {{"port": {port}, "service": "ready"}}}}}}"#);
+            let application = Application::new("127.0.0.1".parse().unwrap(), &question).unwrap();
+            let answer = application.ask("/app-health/a/livez").await.unwrap();
+            drop(application);
+            assert_eq!(served.await.unwrap(), IpAddr::V4(APPLICATION_SOURCE));
+            answer.status
+        };
+        assert_eq!(health(&[0, 0, 0, 0, 2, 8, 1]).await, StatusCode::OK);
+        assert_eq!(health(&[0, 0, 0, 0, 2, 8, 2]).await, StatusCode::SERVICE_UNAVAILABLE, "it says NOT_SERVING");
+        assert_eq!(health(&[]).await, StatusCode::SERVICE_UNAVAILABLE, "it knows no such service");
 
         let refused = application.ask("/app-health/web/livez").await.unwrap();
         assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.body);

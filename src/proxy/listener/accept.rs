@@ -13,19 +13,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::model::{AppProtocol, ListenerProtocol};
+use crate::model::{AppProtocol, ListenerProtocol, OutboundMode, Resolution};
 use crate::proxy::connection::Conn;
 use crate::proxy::detect::{self, First, Found};
-use crate::proxy::directory::{Resolution, Target};
+use crate::proxy::directory::{Resolution as Answer, Target};
 use crate::proxy::edge_tls;
 use crate::proxy::exchange::{self, Facts, Role};
 use crate::proxy::http1::Buffer;
 use crate::proxy::instance::Phase;
 use crate::proxy::listener::OriginalDestination;
+use crate::proxy::listener::connect::{self, Asked};
 use crate::proxy::local::{Local, Opened};
 use crate::proxy::proxy_protocol;
 use crate::proxy::stream::Stream;
 use crate::proxy::tcp::carry::{self, Course, Refused};
+use crate::proxy::upstream;
 use crate::telemetry::Counter;
 
 /// What connections of one socket are.
@@ -153,7 +155,10 @@ async fn serve(local: &Rc<Local>, mut tcp: TcpStream, origin: Origin) {
             let facts = facts(Role::OutboundAddress { original }, &tcp);
             return serve_redirected(local, tcp, original, facts).await;
         }
-        Origin::Outbound(token) => Role::OutboundName { token },
+        Origin::Outbound(token) => {
+            let facts = facts(Role::OutboundName { token: token.clone() }, &tcp);
+            return serve_outbound(local, tcp, &token, facts).await;
+        }
         Origin::Gateway(port) => Role::Gateway { port },
     };
     let mut facts = facts(role, &tcp);
@@ -201,17 +206,83 @@ async fn is_announced(local: &Local, tcp: &mut TcpStream, buffer: &mut Buffer, f
 /// A connection that the workload made to an address. What the mesh knows the port to carry is believed; otherwise the first
 /// bytes tell, the server's too. The address says which service is meant, where the mesh knows it; else the name does that the
 /// client asks for.
-async fn serve_redirected(local: &Rc<Local>, mut tcp: TcpStream, original: SocketAddr, mut facts: Facts) {
+async fn serve_redirected(local: &Rc<Local>, tcp: TcpStream, original: SocketAddr, facts: Facts) {
     if local.shared.is_own(&original) {
         return;
     }
-    let port = original.port();
-    let known = match service_at(local, &original.ip().to_string(), port).await {
-        Ok(known) => known,
-        Err(refused) => return carry::log_refused(local, &facts, &refused),
-    };
-    let declared = known.as_ref().and_then(|target| target.service.port(port)).map(|port| port.protocol);
+    match service_at(local, &original.ip().to_string(), original.port()).await {
+        Ok(known) => serve_address(local, tcp, Buffer::default(), original, known, facts).await,
+        Err(refused) => carry::log_refused(local, &facts, &refused),
+    }
+}
+
+/// A connection of the workload to its proxy: requests, or one for a tunnel.
+async fn serve_outbound(local: &Rc<Local>, mut tcp: TcpStream, token: &str, facts: Facts) {
     let mut buffer = Buffer::default();
+    match connect::receive(local, &mut tcp, &mut buffer, token).await {
+        Ok(Asked::Other) => {
+            let conn = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
+            exchange::serve(local, conn, facts).await;
+        }
+        Ok(Asked::Tunnel(host, port)) => Box::pin(serve_tunnel(local, tcp, buffer, &host, port, facts)).await,
+        Ok(Asked::Refused(refused)) => refuse_tunnel(local, &mut tcp, refused).await,
+        Err(_) => {}
+    }
+}
+
+/// A tunnel of the workload. Behind a name that the mesh knows it is what a connection to the service's address is; behind any
+/// other, one to where the name leads.
+async fn serve_tunnel(local: &Rc<Local>, mut tcp: TcpStream, buffer: Buffer, host: &str, port: u16, mut facts: Facts) {
+    let known = match service_at(local, host, port).await {
+        Ok(known) => known,
+        Err(refused) => {
+            carry::log_refused(local, &facts, &refused);
+            return refuse_tunnel(local, &mut tcp, connect::Refused::Unavailable).await;
+        }
+    };
+    let is_open = local.shared.directory.settings().outbound_mode == OutboundMode::AllowAny;
+    let original = match (connect::literal(host, port), known.as_deref().map(|target| &target.service)) {
+        (Some(address), _) => Some(address),
+        (None, Some(service)) if service.resolution != Resolution::Original && !service.host.starts_with("*.") => {
+            let address = service.addresses.first().map(|address| SocketAddr::new(*address, port));
+            address.or(Some(upstream::nowhere(port)))
+        }
+        (None, None) if !is_open => Some(upstream::nowhere(port)),
+        (None, _) => local.names.resolve(local, host, port).await,
+    };
+    let Some(original) = original else {
+        return refuse_tunnel(local, &mut tcp, connect::Refused::Unresolved).await;
+    };
+    if local.shared.is_own(&original) {
+        return refuse_tunnel(local, &mut tcp, connect::Refused::Own).await;
+    }
+    if connect::answer(&mut tcp, None, local.shared.limits.write_stall).await.is_err() {
+        return;
+    }
+    if known.is_none() && !is_open {
+        // What a connection without a proxy would have met: it is taken, and ends.
+        return carry::log_refused(local, &facts, &Refused::not_in_mesh(format_args!("{host}:{port}")));
+    }
+    facts.role = Role::OutboundAddress { original };
+    serve_address(local, tcp, buffer, original, known, facts).await;
+}
+
+async fn refuse_tunnel(local: &Local, tcp: &mut TcpStream, refused: connect::Refused) {
+    // Who does not want to hear it is gone.
+    let _ = connect::answer(tcp, Some(refused), local.shared.limits.write_stall).await;
+}
+
+/// A connection of the workload to an address, of which `known` is the service.
+async fn serve_address(
+    local: &Rc<Local>,
+    mut tcp: TcpStream,
+    mut buffer: Buffer,
+    original: SocketAddr,
+    known: Option<Arc<Target>>,
+    mut facts: Facts,
+) {
+    let port = original.port();
+    let declared = known.as_ref().and_then(|target| target.service.port(port)).map(|port| port.protocol);
     let conn = |tcp: TcpStream, buffer: Buffer| Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
     let needs_name = known.as_ref().is_some_and(|target| carry::waits_for_client(&target.routes, port));
     match declared {
@@ -270,9 +341,9 @@ async fn service_at(local: &Local, authority: &str, port: u16) -> Result<Option<
         None => directory.resolve(authority).await,
     };
     match resolution {
-        Resolution::Known(target) => Ok(Some(target).filter(|target| target.service.port(port).is_some())),
-        Resolution::Unknown => Ok(None),
-        Resolution::Unavailable(reason) => Err(Refused::unavailable(authority, reason.detail())),
+        Answer::Known(target) => Ok(Some(target).filter(|target| target.service.port(port).is_some())),
+        Answer::Unknown => Ok(None),
+        Answer::Unavailable(reason) => Err(Refused::unavailable(authority, reason.detail())),
     }
 }
 

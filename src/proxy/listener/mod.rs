@@ -4,6 +4,7 @@
 //! an address where the kernel redirects. What follows is the same code.
 
 mod accept;
+pub mod connect;
 mod gateway;
 
 use std::fmt;

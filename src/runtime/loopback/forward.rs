@@ -50,7 +50,7 @@ const RESPONSE_TIME: Duration = Duration::from_secs(300);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Says in a refusal what a connection without a proxy would have met: `resolve` or `connect`.
-pub const REFUSAL: HeaderName = HeaderName::from_static("x-mesh-forward");
+pub const REFUSAL: HeaderName = HeaderName::from_static(crate::proxy::REFUSED_STEP);
 
 /// Who forwards for whom.
 pub(super) struct Forwarder {
@@ -61,12 +61,23 @@ pub(super) struct Forwarder {
 
 type Callers = RwLock<HashMap<String, Caller>>;
 
-/// A pod that may call.
+/// Who may call: a pod, or the node itself.
 #[derive(Debug, Clone)]
-struct Caller {
+pub(super) struct Caller {
     uid: String,
     namespace: String,
     ip: IpAddr,
+}
+
+impl Caller {
+    pub(super) fn of_pod(pod: &PodSpecLite, ip: IpAddr) -> Self {
+        Self { uid: pod.uid.clone(), namespace: pod.namespace.clone(), ip }
+    }
+
+    /// The node, which sees names as pods of `namespace` do.
+    pub(super) fn of_node(namespace: &str, ip: IpAddr) -> Self {
+        Self { uid: String::new(), namespace: namespace.to_owned(), ip }
+    }
 }
 
 /// Why a request is not forwarded.
@@ -152,10 +163,9 @@ impl Forwarder {
         Ok(Self { address, callers, _ends: stop.drop_guard() })
     }
 
-    /// Lets a pod call; the value of its `http_proxy`.
-    pub(super) fn admit(&self, pod: &PodSpecLite, ip: IpAddr, token: &str) -> String {
+    /// Lets somebody call; the value of their `http_proxy`.
+    pub(super) fn admit(&self, caller: Caller, token: &str) -> String {
         let credentials = format!("Basic {}", BASE64_STANDARD.encode(format!("pod:{token}")));
-        let caller = Caller { uid: pod.uid.clone(), namespace: pod.namespace.clone(), ip };
         self.callers.write().insert(credentials, caller);
         format!("http://pod:{token}@{}", self.address)
     }

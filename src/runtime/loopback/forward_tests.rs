@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use super::forward::Forwarder;
+use super::forward::{Caller, Forwarder};
 use super::names::Names;
 use crate::runtime::node::network::PodSpecLite;
 
@@ -42,7 +42,7 @@ fn bench() -> Bench {
     let listener = std::net::TcpListener::bind((address(1), 0)).unwrap();
     let at = listener.local_addr().unwrap();
     let forwarder = Forwarder::start(listener, Names::new("cluster.local")).unwrap();
-    let url = forwarder.admit(&pod(), IpAddr::V4(address(2)), "secret");
+    let url = forwarder.admit(Caller::of_pod(&pod(), IpAddr::V4(address(2))), "secret");
     assert_eq!(url, format!("http://pod:secret@{at}"));
     Bench { forwarder, at }
 }

@@ -12,7 +12,7 @@ use rustls::crypto::SecureRandom;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::addresses::{AddressBlock, AddressError, MAX_PODS, PodAddresses};
-use super::forward::Forwarder;
+use super::forward::{Caller, Forwarder};
 use super::names::Names;
 use super::{Ingress, admin as reachable};
 use crate::compile::gateway_api::GATEWAY_NAME;
@@ -109,6 +109,16 @@ impl LoopbackNetwork {
         Ok(Self { options, forwarder, _names: ends.drop_guard(), addresses, hosted })
     }
 
+    /// The URL of an HTTP proxy for the runtime's own calls to Services, from `namespace`.
+    ///
+    /// # Errors
+    /// The system's, where it gives no random numbers.
+    pub fn way_in(&self, namespace: &str) -> std::io::Result<String> {
+        let token = secret().map_err(std::io::Error::other)?;
+        let caller = Caller::of_node(namespace, IpAddr::V4(self.addresses.lock().node()));
+        Ok(self.forwarder.admit(caller, &token))
+    }
+
     /// The proxies of the pods that have one, by namespace and name.
     pub fn proxies(&self) -> Vec<HostedProxy> {
         let mut proxies: Vec<HostedProxy> = self.hosted.lock().values().map(Hosted::view).collect();
@@ -124,7 +134,7 @@ impl LoopbackNetwork {
         if !pod.meshed && !pod.gateway {
             let ip = IpAddr::V4(addresses.pod);
             let token = secret().map_err(|error| failed(pod, error))?;
-            let url = self.forwarder.admit(pod, ip, &token);
+            let url = self.forwarder.admit(Caller::of_pod(pod, ip), &token);
             let env = PROXY_VARIABLES.map(|name| (name.to_owned(), url.clone())).to_vec();
             return Ok(PodAttachment { pod_ip: ip, app_ip: ip, env });
         }

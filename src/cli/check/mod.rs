@@ -1,5 +1,7 @@
 //! `mesh check`: whether a cluster can hold a mesh, and whether the one there does what it is for; each failure with its remedy.
 
+mod health;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -85,6 +87,19 @@ impl Findings {
         self.add(section, Outcome::Failure, what, Some(remedy.into()));
     }
 
+    /// Takes in how a section of questions ended: what could not be asked is a finding, not the end of the others.
+    fn unanswered(&mut self, section: &'static str, asked: CliResult) {
+        let Err(error) = asked else { return };
+        let hints = error.hints().join("; ");
+        // Most sentences say themselves what to do, behind the semicolon.
+        let said = error.to_string();
+        match (hints.is_empty(), said.rsplit_once("; ")) {
+            (true, Some((what, remedy))) => self.failure(section, what, remedy),
+            (true, None) => self.failure(section, said, "ask whoever runs the cluster"),
+            (false, _) => self.failure(section, said, hints),
+        }
+    }
+
     fn add(&mut self, section: &'static str, outcome: Outcome, what: impl Into<String>, remedy: Option<String>) {
         self.0.push(Finding { section, outcome, what: what.into(), remedy });
     }
@@ -97,13 +112,26 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         let mut findings = Findings::default();
         let program = ui.program();
         let built_in = cluster(&connection, program, &mut findings).await?;
-        if args.pre {
-            permissions(&connection, built_in, &mut findings).await?;
-        } else {
-            mesh(&connection, program, built_in, &mut findings).await?;
-            pods(&connection, program, built_in, &mut findings).await?;
-            configuration(&connection, &args.place, program, &mut findings).await?;
+        if !built_in {
+            let clocks = health::clocks(&connection, &mut findings).await;
+            findings.unanswered("cluster", clocks);
         }
+        if args.pre {
+            let permissions = permissions(&connection, built_in, &mut findings).await;
+            findings.unanswered("permissions", permissions);
+            return Ok(findings.0);
+        }
+        let revisions = install::installed_revisions(&connection).await.map_err(CliError::from);
+        let mesh = match &revisions {
+            Ok(revisions) => mesh(&connection, &args.place, revisions, program, built_in, &mut findings).await,
+            Err(_) => Ok(()),
+        };
+        findings.unanswered("mesh", mesh);
+        let known: Vec<String> = revisions.iter().flatten().map(|(name, ..)| name.clone()).collect();
+        findings.unanswered("mesh", revisions.map(|_| ()));
+        let pods = pods(&connection, known, program, built_in, &mut findings).await;
+        findings.unanswered("pods", pods);
+        configuration(&connection, &args.place, program, &mut findings).await;
         Ok(findings.0)
     })?;
     if args.output == Format::Table {
@@ -188,13 +216,22 @@ async fn permissions(connection: &Connection, built_in: bool, findings: &mut Fin
     Ok(())
 }
 
-async fn mesh(connection: &Connection, program: &str, built_in: bool, findings: &mut Findings) -> CliResult {
-    let revisions = install::installed_revisions(connection).await?;
+async fn mesh(
+    connection: &Connection,
+    place: &Where,
+    revisions: &[(String, String, String)],
+    program: &str,
+    built_in: bool,
+    findings: &mut Findings,
+) -> CliResult {
     if revisions.is_empty() {
         match built_in {
             true => findings.good("mesh", "the built-in runtime brings its own control plane"),
             false => findings.failure("mesh", "no mesh is installed", format!("`{program} install` installs one")),
         }
+    }
+    if !built_in && !revisions.is_empty() {
+        health::definitions(connection, program, findings).await?;
     }
     let platform = if built_in { Platform::Runtime } else { Platform::Kubernetes };
     for (revision, version, profile) in revisions {
@@ -207,7 +244,7 @@ async fn mesh(connection: &Connection, program: &str, built_in: bool, findings: 
                 ),
             );
         }
-        let verdicts = install::verify(connection, &revision, platform).await?;
+        let verdicts = install::verify(connection, revision, platform).await?;
         let total = verdicts.len();
         let mut bad = 0;
         for (object, verdict) in verdicts {
@@ -228,7 +265,22 @@ async fn mesh(connection: &Connection, program: &str, built_in: bool, findings: 
             findings.good("mesh", format!("revision {revision} {version}: {} as installed", count(total, "object")));
         }
     }
+    if !built_in && !revisions.is_empty() {
+        health::authority(connection, &place.istio_namespace, program, findings).await?;
+        let names: Vec<String> = revisions.iter().map(|(name, ..)| name.clone()).collect();
+        health::injection(connection, &names, program, findings).await?;
+    }
     Ok(())
+}
+
+/// The first of many names, and how many more there are.
+fn names_of(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn labels(object: &Value) -> BTreeMap<String, String> {
@@ -236,10 +288,14 @@ fn labels(object: &Value) -> BTreeMap<String, String> {
     labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-async fn pods(connection: &Connection, program: &str, built_in: bool, findings: &mut Findings) -> CliResult {
+async fn pods(
+    connection: &Connection,
+    mut known: Vec<String>,
+    program: &str,
+    built_in: bool,
+    findings: &mut Findings,
+) -> CliResult {
     let tags = install::tags(connection).await?;
-    let mut known: Vec<String> =
-        install::installed_revisions(connection).await?.into_iter().map(|(name, ..)| name).collect();
     known.extend(built_in.then(|| DEFAULT_REVISION.to_owned()));
     let mut injected = 0;
     for namespace in kube::list(connection, "v1", "Namespace", Selection::default()).await? {
@@ -280,14 +336,10 @@ async fn pods(connection: &Connection, program: &str, built_in: bool, findings: 
     Ok(())
 }
 
-async fn configuration(connection: &Connection, place: &Where, program: &str, findings: &mut Findings) -> CliResult {
+async fn configuration(connection: &Connection, place: &Where, program: &str, findings: &mut Findings) {
     let answers = match planes::ask(connection, place).await {
         Ok(answers) => answers,
-        Err(error) => {
-            let remedy = error.hints().join("; ");
-            findings.failure("proxies", error.to_string(), remedy);
-            return Ok(());
-        }
+        Err(error) => return findings.unanswered("proxies", Err(error)),
     };
     for reason in &answers.silent {
         findings.failure("proxies", reason, format!("`{program} logs` of the pod may say why"));
@@ -307,7 +359,6 @@ async fn configuration(connection: &Connection, place: &Where, program: &str, fi
     } else {
         findings.good("proxies", format!("all {total} of {} control planes are in sync", answers.planes.len()));
     }
-    Ok(())
 }
 
 fn show(ui: &Ui, findings: &[Finding]) {

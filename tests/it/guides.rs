@@ -1,0 +1,143 @@
+//! What Istio's guides have their readers do, on the built-in runtime, with the apps that they deploy.
+
+use std::process::Command;
+
+use crate::harness::{MESH, Runtime, eventually, stderr, stdout};
+
+const APPS: &str = "
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Service, metadata: {name: httpbin}, spec: {selector: {app: httpbin}, ports: [{name: http, port: 8000, targetPort: 8080}]}}
+- {apiVersion: v1, kind: Service, metadata: {name: ext-authz}, spec: {selector: {app: ext-authz}, ports: [{name: http, port: 8000}, {name: grpc, port: 9000}]}}
+- {apiVersion: v1, kind: Service, metadata: {name: jwt-server}, spec: {selector: {app: jwt-server}, ports: [{name: http, port: 8000}]}}
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata: {name: httpbin}
+  spec:
+    selector: {matchLabels: {app: httpbin}}
+    template:
+      metadata: {labels: {app: httpbin}}
+      spec: {containers: [{name: httpbin, image: 'docker.io/mccutchen/go-httpbin:v2.15.0', ports: [{containerPort: 8080}]}]}
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata: {name: ext-authz}
+  spec:
+    selector: {matchLabels: {app: ext-authz}}
+    template:
+      metadata: {labels: {app: ext-authz, sidecar.istio.io/inject: 'false'}}
+      spec: {containers: [{name: ext-authz, image: 'registry.istio.io/testing/ext-authz:latest', ports: [{containerPort: 8000}, {containerPort: 9000}]}]}
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata: {name: jwt-server}
+  spec:
+    selector: {matchLabels: {app: jwt-server}}
+    template:
+      metadata: {labels: {app: jwt-server}}
+      spec: {containers: [{name: jwt-server, image: 'registry.istio.io/testing/jwt-server:0.8', ports: [{containerPort: 8000}]}]}
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata: {name: fortio}
+  spec:
+    selector: {matchLabels: {app: fortio}}
+    template:
+      metadata: {labels: {app: fortio}}
+      spec: {containers: [{name: fortio, image: 'docker.io/fortio/fortio:latest_release', ports: [{containerPort: 8080}, {containerPort: 8079}]}]}
+";
+
+/// A token that Istio publishes for its guides: issuer `testing@secure.istio.io`, good until 2034.
+const TOKEN: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IkRIRmJwb0lVcXJZOHQyenBBMnFYZkNtcjVWTzVaRXI0UnpIVV8tZW52dlEiLCJ0eXAiOiJKV1QifQ.eyJleHAiOjQ2ODU5ODk3MDAsImZvbyI6ImJhciIsImlhdCI6MTUzMjM4OTcwMCwiaXNzIjoidGVzdGluZ0BzZWN1cmUuaXN0aW8uaW8iLCJzdWIiOiJ0ZXN0aW5nQHNlY3VyZS5pc3Rpby5pbyJ9.CfNnxWP2tcnR9q0vxyxweaF3ovQYHYZl82hAUsn21bwQd9zP7c-LS9qd_vpdLG4Tn1A15NxfCjp5f7QNBUo-KC9PJqYpgGbaXhaGx7bEdFWjcwv3nZzvc7M__ZpaCERdwU7igUmJqYGBYQ51vr2njU9ZimyKkfDe3axcyiBZde7G6dabliUosJvvKOPcKIWPccCgefSj_GNfwIip3-SsFdlR7BtbVUcqR-yv-XOxJ3Uc1MI0tz3uMiiZcyPV7sNCU4KRnemRIMHVOfuvHsU60_GhGbiSFzgPTAa9WTltbnarTbxudb_YEOx12JiwYToeX0DCPb43W1tzIBxgm8NxUg";
+
+struct Guide {
+    runtime: Runtime,
+}
+
+impl Guide {
+    fn start() -> Self {
+        let runtime = Runtime::start(&[]);
+        assert!(runtime.mesh(&["label-namespace", "default"]).status.success());
+        let guide = Self { runtime };
+        guide.apply(APPS);
+        eventually("all pods are ready", || {
+            let table = stdout(&guide.runtime.mesh(&["get", "pods"]));
+            let pods: Vec<_> = table.lines().skip(1).collect();
+            let ready = |line: &&str| line.contains("2/2") || line.contains("1/1");
+            (pods.len() == 4 && pods.iter().all(ready)).then_some(())
+        });
+        guide
+    }
+
+    fn apply(&self, manifest: &str) {
+        let file = self.runtime.path("guide.yaml");
+        std::fs::write(&file, manifest).unwrap();
+        let output = self.runtime.mesh(&["apply", "-f", &file]);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+
+    fn fortio(&self, arguments: &[&str]) -> String {
+        let data = self.runtime.path("");
+        let exec = ["exec", "deploy/fortio", "-c", "fortio", "--data-dir", &data, "--", "fortio"];
+        let output = Command::new(MESH).args(exec).args(arguments).output().unwrap();
+        stdout(&output) + &stderr(&output)
+    }
+
+    /// Asks httpbin from fortio's pod until the answer has the status.
+    fn asked(&self, status: u16, arguments: &[&str]) -> String {
+        let expected = format!("HTTP/1.1 {status} ");
+        eventually(&format!("{arguments:?} is answered with {status}"), || {
+            let answer = self.fortio(&[&["curl", "-quiet"], arguments].concat());
+            answer.starts_with(&expected).then_some(answer)
+        })
+    }
+}
+
+#[test]
+fn the_guides_to_circuit_breaking_external_authorization_and_tokens_work_as_written() {
+    let guide = Guide::start();
+    guide.asked(200, &["http://httpbin:8000/get"]);
+
+    // Three connections where one request may run and one may wait: some are refused, and the report says how many.
+    guide.apply(
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: httpbin}\nspec:\n  host: httpbin\n  \
+         trafficPolicy:\n    connectionPool: {tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1, \
+         maxRequestsPerConnection: 1}}\n",
+    );
+    eventually("the circuit breaks", || {
+        let report = guide.fortio(&["load", "-c", "8", "-qps", "0", "-n", "80", "http://httpbin:8000/delay/0.02"]);
+        assert!(report.contains("80 calls") && report.contains("# target 99.9%"), "{report}");
+        (report.contains("Code 200 : ") && report.contains("Code 503 : ")).then_some(())
+    });
+    assert!(guide.runtime.mesh(&["delete", "destinationrule", "httpbin"]).status.success());
+
+    // The providers of the guide are written into the mesh's settings, ports as text.
+    guide.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n    \
+         extensionProviders:\n    - name: sample-ext-authz-grpc\n      envoyExtAuthzGrpc: {service: \
+         ext-authz.default.svc.cluster.local, port: '9000'}\n    - name: sample-ext-authz-http\n      envoyExtAuthzHttp: \
+         {service: ext-authz.default.svc.cluster.local, port: '8000', includeRequestHeadersInCheck: [x-ext-authz]}\n",
+    );
+    for provider in ["sample-ext-authz-http", "sample-ext-authz-grpc"] {
+        guide.apply(&format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: ext-authz}}\nspec:\n  selector: \
+             {{matchLabels: {{app: httpbin}}}}\n  action: CUSTOM\n  provider: {{name: {provider}}}\n  rules: [{{to: \
+             [{{operation: {{paths: [/headers]}}}}]}}]\n"
+        ));
+        let denied = guide.asked(403, &["-H", "x-ext-authz: deny", "http://httpbin:8000/headers"]);
+        assert!(denied.contains("denied by ext_authz"), "{denied}");
+        guide.asked(200, &["-H", "x-ext-authz: allow", "http://httpbin:8000/headers"]);
+        guide.asked(200, &["http://httpbin:8000/ip"]);
+    }
+    assert!(guide.runtime.mesh(&["delete", "authorizationpolicy", "ext-authz"]).status.success());
+
+    // The keys come from a Service of the mesh.
+    guide.apply(
+        "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: jwt}\nspec:\n  selector: {matchLabels: \
+         {app: httpbin}}\n  jwtRules:\n  - issuer: testing@secure.istio.io\n    jwksUri: \
+         http://jwt-server.default.svc.cluster.local:8000/jwks\n---\napiVersion: security.istio.io/v1\nkind: \
+         AuthorizationPolicy\nmetadata: {name: jwt}\nspec:\n  selector: {matchLabels: {app: httpbin}}\n  rules: [{from: \
+         [{source: {requestPrincipals: ['testing@secure.istio.io/*']}}]}]\n",
+    );
+    guide.asked(403, &["http://httpbin:8000/headers"]);
+    guide.asked(401, &["-H", "Authorization: Bearer deadbeef", "http://httpbin:8000/headers"]);
+    guide.asked(200, &["-H", &format!("Authorization: Bearer {TOKEN}"), "http://httpbin:8000/headers"]);
+}
