@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::ui::Ui;
-use crate::resources::{self, Finding, Severity, kinds};
+use crate::resources::{self, Finding, Severity, kinds, mesh_config};
 use crate::yaml::{self, Document};
 
 /// The most that is read from one file or from standard input, in bytes; what is longer is refused by the loader.
@@ -142,8 +144,18 @@ pub fn documents(files: &[PathBuf]) -> CliResult<Vec<Document>> {
 
 fn read(path: &Path) -> CliResult<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(|error| cannot_read(path, &error))?;
+    // Opening a pipe would wait until somebody writes to it.
+    let opened = fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    let file = opened.map_err(|error| cannot_read(path, &error))?;
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).kind(Kind::Io)?;
+    let is_pipe = file.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|error| cannot_read(path, &error))?;
+    if is_pipe && bytes.is_empty() {
+        return Err(CliError::message(
+            Kind::Data,
+            format!("can't read {}: it is a pipe that nobody writes to", path.display()),
+        ));
+    }
     Ok(bytes)
 }
 
@@ -161,6 +173,17 @@ impl Input {
         self.documents.extend(loaded.documents.into_iter().flat_map(Document::into_items));
         self.unreadable.extend(loaded.errors);
         self.sources.insert(name.to_owned(), String::from_utf8_lossy(bytes).into_owned());
+    }
+
+    /// Takes out the settings of installations (IstioOperator), which are no objects of a cluster.
+    pub fn take_installations(&mut self) -> Vec<Document> {
+        let text = |document: &Document, field: &str| {
+            document.value.get(field).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        };
+        let is_one = |document: &mut Document| {
+            text(document, "kind") == "IstioOperator" && text(document, "apiVersion").starts_with("install.istio.io/")
+        };
+        self.documents.extract_if(.., is_one).collect()
     }
 
     /// Prints what can't be read, and answers with how much it is.
@@ -195,8 +218,32 @@ impl Input {
             for finding in findings.iter() {
                 self.print(ui, finding);
             }
+            if mesh_config::is_settings(&document.value) {
+                errors += self.check_settings(ui, document);
+            }
         }
         (errors, warnings)
+    }
+
+    /// Checks the settings of the mesh that a ConfigMap holds as texts; answers with how many errors they have.
+    fn check_settings(&self, ui: &Ui, document: &Document) -> usize {
+        let mut errors = 0;
+        for settings in mesh_config::Settings::ALL {
+            let entry = yaml::Path::root().key("data").key(settings.entry());
+            let Some(loaded) = yaml::load_embedded(document, &entry, self.source(&document.name)) else { continue };
+            errors += loaded.errors.len();
+            for error in &loaded.errors {
+                ui.error(error.render(self.source(&error.place.file)));
+            }
+            for inner in &loaded.documents {
+                let findings = settings.validate(&inner.value).located(inner);
+                errors += findings.errors.len();
+                for finding in findings.iter() {
+                    self.print(ui, finding);
+                }
+            }
+        }
+        errors
     }
 
     fn print(&self, ui: &Ui, finding: &Finding) {

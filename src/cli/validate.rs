@@ -3,6 +3,7 @@
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::{Files, count};
 use crate::cli::ui::{Tone, Ui};
+use crate::install::Layers;
 
 /// Check configuration files without applying them
 #[derive(Debug, clap::Args)]
@@ -13,20 +14,23 @@ pub struct Args {
 
 /// Prints every finding with its place; fails when there is an error.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
-    let input = args.files.read()?;
-    let (errors, warnings) = input.check(ui);
+    let mut input = args.files.read()?;
+    let number = input.documents.len();
+    let installations = input.take_installations();
+    let (mut errors, warnings) = input.check(ui);
+    for file in installations {
+        if let Err(error) = (Layers { files: vec![file], ..Layers::default() }).settings() {
+            errors += 1;
+            ui.error(error.to_string());
+        }
+    }
     if errors > 0 {
         return Err(CliError::message(
             Kind::Data,
-            format!(
-                "{} and {} in {}",
-                count(errors, "error"),
-                count(warnings, "warning"),
-                count(input.documents.len(), "object")
-            ),
+            format!("{} and {} in {}", count(errors, "error"), count(warnings, "warning"), count(number, "object")),
         ));
     }
-    let objects = count(input.documents.len(), "object");
+    let objects = count(number, "object");
     match warnings {
         0 => ui.line(format!("{} {objects}, nothing to say", ui.paint(Tone::Good, "✓"))),
         _ => ui.line(format!("{} {objects}, {}", ui.paint(Tone::Good, "✓"), count(warnings, "warning"))),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::resources::field::{Cx, Field, names, record};
+use crate::resources::mesh_config;
 
 /// A fragment of Kubernetes' or the mesh's own configuration, which is passed on as it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,6 +211,7 @@ record! {
         /// What is on trial.
         experimental: Option<Experimental> = "experimental";
     }
+    check: values;
 }
 
 record! {
@@ -394,6 +396,16 @@ fn settings(settings: &Settings, cx: &mut Cx) {
     let image = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:".contains(&byte);
     if hubs.into_iter().flatten().any(|hub| hub.is_empty() || !hub.bytes().all(image)) {
         cx.error_at("hub", "has to be a registry and a path, such as registry.example.com/mesh");
+    }
+    if let Some(Tree(config)) = &settings.mesh_config {
+        mesh_config::Settings::Mesh.check_field("meshConfig", config, cx);
+    }
+}
+
+/// The same settings of the mesh under the name of Istio's charts.
+fn values(values: &Values, cx: &mut Cx) {
+    if let Some(Tree(config)) = &values.mesh_config {
+        mesh_config::Settings::Mesh.check_field("meshConfig", config, cx);
     }
 }
 

@@ -29,6 +29,7 @@ mod gateway_api_enforcement;
 pub mod header_text;
 mod hosts;
 pub mod kinds;
+pub mod mesh_config;
 mod object;
 pub mod peer_authentication;
 pub mod policy_target;

@@ -516,6 +516,8 @@ impl<'t> Loader<'t> {
                 let at = Position { column, ..at };
                 self.fault(at, ErrorKind::Tab);
             }
+            // The parser's own limit, which a text of brackets alone reaches before it yields a value.
+            None if error.info().contains("recursion limit") => self.fault(at, ErrorKind::Depth { limit: MAX_DEPTH }),
             None => self.fault(at, ErrorKind::Syntax(error.info())),
         }
     }

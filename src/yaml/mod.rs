@@ -15,6 +15,7 @@
 //! and bytes that are not text.
 
 mod document;
+mod embedded;
 mod emit;
 mod error;
 mod load;
@@ -26,6 +27,7 @@ mod text;
 mod tests;
 
 pub use document::{Document, Loaded, Position, SourcePosition};
+pub use embedded::load_embedded;
 pub use emit::{to_string, to_string_all};
 pub use error::{Error, ErrorKind, render};
 pub use load::load;

@@ -18,6 +18,7 @@ mod harness;
 mod helm;
 mod hostile;
 mod house;
+mod inputs;
 mod install;
 mod kubernetes;
 mod label_namespace;
