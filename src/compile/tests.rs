@@ -367,6 +367,7 @@ fn modes(text: &str, namespace: &str) -> (MtlsMode, MtlsMode) {
         canonical_name: "web".into(),
         canonical_revision: "latest".into(),
         locality: Default::default(),
+        node: Default::default(),
         protocol: Default::default(),
     };
     let policy = inbound_policy(&world(text), workload.into(), Vec::<InboundService>::new(), &[]);

@@ -16,6 +16,8 @@ const TRUST_DOMAIN: &str = "cluster.local";
 /// It has no identity: it reaches workloads that take plaintext, and no others.
 pub struct Standalone {
     workload: GatewayWorkload,
+    /// The same, as endpoints know each other: where it is, its labels say.
+    own: Workload,
     /// What is known of endpoints from using them; it outlives a change.
     states: EndpointStates,
     directory: Directory,
@@ -33,9 +35,11 @@ impl Standalone {
     /// A gateway with these labels that stands in `namespace`.
     pub fn new(world: &World, namespace: &str, labels: Labels) -> Self {
         let scope = Scope::of_namespace(namespace);
+        let uid = format!("{CLUSTER}//Pod/{namespace}/{NAME}").into();
+        let own = Workload::new(uid, NAME.into(), namespace.into(), NAME.into(), labels.clone());
         let workload = GatewayWorkload { scope, labels, target_ports: Vec::new() };
         let mut states = EndpointStates::default();
-        let known = known(world, &workload, &mut states);
+        let known = known(world, &workload, &own, &mut states);
         let directory = Directory::fixed(FixedDirectory {
             settings: settings(world, &workload.scope),
             listeners: known.listeners,
@@ -43,7 +47,7 @@ impl Standalone {
             inbound: known.policy,
             ..FixedDirectory::default()
         });
-        Self { workload, states, directory }
+        Self { workload, own, states, directory }
     }
 
     /// What it knows, now and after every change.
@@ -55,7 +59,7 @@ impl Standalone {
     /// still there is kept. Answers how many ports there are; a world without one changes nothing, because it is a slip of the
     /// pen more often than a wish.
     pub fn replace(&mut self, world: &World) -> usize {
-        let known = known(world, &self.workload, &mut self.states);
+        let known = known(world, &self.workload, &self.own, &mut self.states);
         let ports = known.listeners.len();
         if ports > 0 {
             let settings = settings(world, &self.workload.scope);
@@ -78,16 +82,16 @@ fn settings(world: &World, scope: &Scope) -> Settings {
     }
 }
 
-fn known(world: &World, workload: &GatewayWorkload, states: &mut EndpointStates) -> Known {
+fn known(world: &World, workload: &GatewayWorkload, own: &Workload, states: &mut EndpointStates) -> Known {
     let mut known = Known {
         listeners: compile::listeners(world, workload),
         routes: Vec::new(),
-        policy: Some(Arc::new(policy(world, workload))),
+        policy: Some(Arc::new(policy(world, own))),
     };
     for listener in &known.listeners {
         for virtual_host in &listener.virtual_hosts {
             let routes = compile::gateway_routes(world, workload, listener.port, &virtual_host.host);
-            let clusters = clusters(world, workload, &routes, states);
+            let clusters = clusters(world, workload, own, &routes, states);
             let in_force = RoutesInForce::new(Arc::new(routes), clusters);
             known.routes.push((virtual_host.routes.clone(), Arc::new(in_force)));
         }
@@ -96,11 +100,8 @@ fn known(world: &World, workload: &GatewayWorkload, states: &mut EndpointStates)
 }
 
 /// What the gateway demands of its clients. Keys of issuers that are not written down are not known: there is nobody to fetch them.
-fn policy(world: &World, workload: &GatewayWorkload) -> InboundPolicy {
-    let namespace = workload.scope.namespace.clone();
-    let uid = format!("{CLUSTER}//Pod/{namespace}/{NAME}").into();
-    let workload = Workload::new(uid, NAME.into(), namespace, NAME.into(), workload.labels.clone());
-    compile::inbound_policy(world, Arc::new(workload), Vec::new(), &[TRUST_DOMAIN.into()])
+fn policy(world: &World, own: &Workload) -> InboundPolicy {
+    compile::inbound_policy(world, Arc::new(own.clone()), Vec::new(), &[TRUST_DOMAIN.into()])
 }
 
 /// The clusters that routes name. What is missing around them (a service, a subset) leaves its cluster out: requests for it are
@@ -108,6 +109,7 @@ fn policy(world: &World, workload: &GatewayWorkload) -> InboundPolicy {
 fn clusters(
     world: &World,
     workload: &GatewayWorkload,
+    own: &Workload,
     routes: &Routes,
     states: &mut EndpointStates,
 ) -> Vec<Arc<Cluster>> {
@@ -116,7 +118,7 @@ fn clusters(
         let service = compile::service_of(world, &workload.scope, &name.host)?;
         let policy = compile::traffic_policy(world, &workload.scope, service, true);
         let endpoints = compile::endpoints_of(world, service);
-        Cluster::assemble(name, service, &policy, endpoints, states, None)
+        Cluster::assemble(name, service, &policy, endpoints, states, Some(own), None)
     });
     assembled.collect()
 }

@@ -86,6 +86,9 @@ macro_rules! policy_fields {
         [
             concat!($policy, ".loadBalancer.simple"),
             concat!($policy, ".loadBalancer.consistentHash"),
+            concat!($policy, ".loadBalancer.localityLbSetting"),
+            concat!($policy, ".loadBalancer.warmup"),
+            concat!($policy, ".loadBalancer.warmupDurationSecs"),
             concat!($policy, ".connectionPool.tcp.maxConnections"),
             concat!($policy, ".connectionPool.tcp.connectTimeout"),
             concat!($policy, ".connectionPool.tcp.tcpKeepalive"),
@@ -119,7 +122,7 @@ macro_rules! policy_fields {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES_IN_FORCE: [[&str; 30]; 4] = [
+const POLICIES_IN_FORCE: [[&str; 33]; 4] = [
     policy_fields!("spec.trafficPolicy"),
     policy_fields!("spec.trafficPolicy.portLevelSettings[]"),
     policy_fields!("spec.subsets[].trafficPolicy"),
@@ -274,12 +277,16 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.endpoints[].labels",
             "spec.endpoints[].weight",
             "spec.endpoints[].serviceAccount",
+            "spec.endpoints[].locality",
             "spec.workloadSelector",
             "spec.exportTo",
         ],
     ),
     ("Sidecar", &["spec.workloadSelector", "spec.egress[].hosts", "spec.outboundTrafficPolicy.mode"]),
-    ("WorkloadEntry", &["spec.address", "spec.ports", "spec.labels", "spec.weight", "spec.serviceAccount"]),
+    (
+        "WorkloadEntry",
+        &["spec.address", "spec.ports", "spec.labels", "spec.weight", "spec.locality", "spec.serviceAccount"],
+    ),
     ("WorkloadGroup", &[]),
     ("EnvoyFilter", &[]),
     ("ProxyConfig", &[]),
@@ -319,7 +326,7 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             variables("spec.http[].route[].headers.response.add{}"),
             warn(
                 "spec.http[].retries.retryRemoteLocalities",
-                "every locality is tried, as endpoints are chosen without regard to localities",
+                "another locality is tried once every endpoint of the nearer one was",
             ),
             warn("spec.http[].match[].name", "the name appears nowhere"),
             warn("spec.http[].match[].statPrefix", "the prefix appears nowhere"),
@@ -397,7 +404,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
                 instead: "nothing is sent to Unix sockets",
             },
             warn("spec.endpoints[].network", "networks do not count: the address is connected to"),
-            warn("spec.endpoints[].locality", "localities do not count"),
             warn("spec.subjectAltNames", "servers are checked for the names that a DestinationRule gives"),
         ],
     ),
@@ -426,7 +432,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
                 instead: "nothing is sent to Unix sockets",
             },
             warn("spec.network", "networks do not count: the address is connected to"),
-            warn("spec.locality", "localities do not count"),
         ],
     ),
     ("WorkloadGroup", &[warn("kind", "workloads do not register with it")]),
@@ -480,28 +485,10 @@ macro_rules! policy_rows {
                 instead: "endpoints' own reports do not count",
             },
             Row {
-                path: concat!($policy, ".loadBalancer.localityLbSetting"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "localities do not count",
-            },
-            Row {
                 path: concat!($policy, ".loadBalancer.zoneAwareLbSetting"),
                 when: When::Set,
                 consequence: Consequence::Warning,
                 instead: "zones do not count",
-            },
-            Row {
-                path: concat!($policy, ".loadBalancer.warmup"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "new endpoints get their full share at once",
-            },
-            Row {
-                path: concat!($policy, ".loadBalancer.warmupDurationSecs"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "new endpoints get their full share at once",
             },
             Row {
                 path: concat!($policy, ".connectionPool.http.maxConcurrentStreams"),
@@ -538,7 +525,7 @@ macro_rules! policy_rows {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES: [[Row; 11]; 4] = [
+const POLICIES: [[Row; 8]; 4] = [
     policy_rows!("spec.trafficPolicy"),
     policy_rows!("spec.trafficPolicy.portLevelSettings[]"),
     policy_rows!("spec.subsets[].trafficPolicy"),

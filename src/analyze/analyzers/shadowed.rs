@@ -17,7 +17,7 @@ use crate::compile::{Scope, World, routes};
 use crate::model::authz::Claims;
 use crate::model::matching::{HeaderLookup, StringMatch};
 use crate::model::route::{Decision, HttpRule, RequestFacts, RequestMatch, Routes, decide};
-use crate::model::{AppProtocol, Resolution, Service, ServicePort};
+use crate::model::{AppProtocol, Resolution, Service, ServicePort, TrafficDistribution};
 use crate::resources::{Object, Provenance, VirtualService};
 
 /// A word that nobody writes.
@@ -71,6 +71,7 @@ fn compiled(object: &Object<VirtualService>) -> Option<Routes> {
         addresses: Vec::new(),
         ports: vec![ServicePort { number: PORT, name: "http".into(), protocol: AppProtocol::Http }],
         resolution: Resolution::Endpoints,
+        distribution: TrafficDistribution::Any,
         provenance: Provenance::new("Service", Arc::clone(&namespace), "any"),
     };
     let mut world = World::new("cluster.local", "istio-system");

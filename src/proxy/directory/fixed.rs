@@ -91,6 +91,7 @@ mod tests {
             &fixtures::endpoints(REVIEWS, &[(11, "v1"), (12, "v2")]).endpoints,
             &mut EndpointStates::default(),
             None,
+            None,
         );
         let routes = Arc::new(fixtures::routes("reviews", &[(REVIEWS, "v2", 1)]));
         let routes = Arc::new(RoutesInForce::new(routes, assembled));
