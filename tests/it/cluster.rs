@@ -17,6 +17,8 @@ use mesh::runtime::apiserver::{ApiServer, Options, kubeconfig};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::MESH;
@@ -29,6 +31,27 @@ pub struct Cluster {
     pub server: Arc<ApiServer>,
     pub directory: tempfile::TempDir,
     stop: CancellationToken,
+    /// Whether the API server can be reached over the network.
+    reachable: watch::Sender<bool>,
+}
+
+/// Carries connections to the API server as long as it is to be reachable, and cuts them when it is not any more.
+async fn carry(from: tokio::net::TcpListener, to: SocketAddr, reachable: watch::Receiver<bool>) {
+    let mut carried = JoinSet::new();
+    while let Ok((mut near, _)) = from.accept().await {
+        let mut reachable = reachable.clone();
+        carried.spawn(async move {
+            if *reachable.borrow()
+                && let Ok(mut far) = tokio::net::TcpStream::connect(to).await
+            {
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = reachable.wait_for(|reachable| !reachable) => {}
+                }
+            }
+        });
+        while carried.try_join_next().is_some() {}
+    }
 }
 
 impl Drop for Cluster {
@@ -45,7 +68,8 @@ impl Cluster {
         std::fs::create_dir(&data).unwrap();
         let server = Arc::new(ApiServer::open(Options::new(&data)).unwrap());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
+        let way = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", way.local_addr().unwrap());
         let authority =
             Authority::load_or_create(&directory.path().join("ca"), &TrustDomain::new("cluster.local").unwrap())
                 .unwrap();
@@ -53,16 +77,24 @@ impl Cluster {
             authority.sign_server(&[], &["127.0.0.1".parse().unwrap()], Duration::from_secs(3600)).unwrap();
         let tls = mesh::tls::server(chain, key.private_key(), &[b"h2", b"http/1.1"]).unwrap();
         let stop = CancellationToken::new();
+        let reachable = watch::Sender::new(true);
+        let carrying = carry(way, listener.local_addr().unwrap(), reachable.subscribe());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(carrying));
         let (serving, until) = (server.clone(), stop.clone());
         tokio::spawn(async move { serving.serve(listener, Some(tls), until).await });
         let config = kubeconfig(&url, &authority.root_pem(), server.admin_token());
         std::fs::write(directory.path().join("kubeconfig"), config).unwrap();
-        let cluster = Self { server, directory, stop };
+        let cluster = Self { server, directory, stop, reachable };
         for definition in resources::crds() {
             cluster.apply(&definition).await;
         }
         cluster.namespace("istio-system").await;
         cluster
+    }
+
+    /// Whether the control plane, and everybody else but these tests, reaches the API server from now on.
+    pub fn set_reachable(&self, reachable: bool) {
+        self.reachable.send_replace(reachable);
     }
 
     pub fn client(&self) -> kube::Client {

@@ -104,6 +104,36 @@ fn outage(default: u64) -> Duration {
     Duration::from_secs(wanted.unwrap_or(default))
 }
 
+/// The route of the tests' mesh, with one host more.
+fn with_a_new_host() -> serde_json::Value {
+    json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"hosts": ["web.example.com", "new.example.com"], "gateways": ["istio-system/public"],
+            "http": [{"route": [{"destination": {"host": "web", "port": {"number": 80}}}]}]}})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_go_on_without_an_api_server_and_what_changed_meanwhile_takes_force() {
+    let mesh = mesh_with(69, &["--access-log"]).await;
+    eventually(mesh.public, "web.example.com", 200).await;
+    let load = Load::start(mesh.public, "web.example.com");
+    mesh.cluster.set_reachable(false);
+    let began = Instant::now();
+    // Somebody else reaches it.
+    mesh.cluster.apply(&with_a_new_host()).await;
+    while began.elapsed() < outage(1) || load.sent() < 200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (status, _) = tokio::task::block_in_place(|| get(mesh.public, "new.example.com", "/")).unwrap();
+    assert_eq!(status, 404);
+    mesh.cluster.set_reachable(true);
+    let back = Instant::now();
+    eventually(mesh.public, "new.example.com", 200).await;
+    let found = back.elapsed();
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{} requests in {seconds:.0} s; the change took force {found:?} after the return", load.stop());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_go_on_without_a_control_plane_and_what_changed_meanwhile_takes_force() {
     let mesh = mesh_with(65, &["--access-log"]).await;
@@ -111,11 +141,7 @@ async fn requests_go_on_without_a_control_plane_and_what_changed_meanwhile_takes
     let load = Load::start(mesh.public, "web.example.com");
     mesh.plane.kill();
     let began = Instant::now();
-    let route = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-        "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"hosts": ["web.example.com", "new.example.com"], "gateways": ["istio-system/public"],
-            "http": [{"route": [{"destination": {"host": "web", "port": {"number": 80}}}]}]}});
-    mesh.cluster.apply(&route).await;
+    mesh.cluster.apply(&with_a_new_host()).await;
     // A pod that comes meanwhile says what it waits for.
     let address: IpAddr = [127, 0, 65, 9].into();
     mesh.cluster.pod("shop", "late-1", "web", address, &json!({"app": "late"})).await;

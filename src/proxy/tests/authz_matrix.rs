@@ -138,6 +138,20 @@ pub const MATRIX: &[(&[&str], &[&str])] = &[
         &["{rules: [{from: [{source: {trustDomains: [cluster.local]}}]}]}"],
         &["+ GET / from=shop/web", "- GET / from=other.org:shop/web", "- GET /"],
     ),
+    (
+        &["{rules: [{from: [{source: {notTrustDomains: [other.org]}}]}]}"],
+        &[
+            "+ GET / from=shop/web",
+            "- GET / from=other.org:shop/web",
+            "- GET /",
+            "- TCP from=other.org:shop/web",
+            "- TCP",
+        ],
+    ),
+    (
+        &["{action: DENY, rules: [{from: [{source: {notTrustDomains: [cluster.local]}}]}]}"],
+        &["+ GET / from=shop/web", "- GET / from=other.org:shop/web", "- GET /"],
+    ),
     // All fields of a source have to hold, and one source of several.
     (
         &[

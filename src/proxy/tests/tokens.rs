@@ -258,3 +258,46 @@ async fn a_gateway_of_files_asks_the_policies_of_its_files() {
         assert_eq!(status(&answer), expected, "{answer}");
     }
 }
+
+/// Each attribute of a token that a condition can name, in each form that a value has: whether a request with the token is allowed,
+/// and, since nobody who shows none has it, that one without is not.
+#[tokio::test]
+async fn every_attribute_of_a_token_can_be_asked_for() {
+    let signer = ed25519();
+    let token = signer.token(&json!({"iss": "https://issuer", "sub": "ann", "aud": ["shop", "x"], "azp": "front",
+        "groups": ["users", "admins"], "realm": {"access": {"roles": ["op-1", "op-2"]}}, "scope": "read write", "n": 7,
+        "empty": "", "none": []}));
+    let requests = [get("/", &format!("Authorization: Bearer {token}\r\n")), get("/", "")];
+    for (key, value, expected) in [
+        ("request.auth.principal", "https://issuer/ann", true),
+        ("request.auth.principal", "https://issuer/*", true),
+        ("request.auth.principal", "*/ann", true),
+        ("request.auth.principal", "*", true),
+        ("request.auth.principal", "https://issuer", false),
+        ("request.auth.audiences", "x", true),
+        ("request.auth.audiences", "sho*", true),
+        ("request.auth.audiences", "shop,x", false),
+        ("request.auth.presenter", "front", true),
+        ("request.auth.presenter", "*ont", true),
+        ("request.auth.presenter", "back", false),
+        ("request.auth.claims[groups]", "admins", true),
+        ("request.auth.claims[groups]", "*mins", true),
+        ("request.auth.claims[groups]", "guests", false),
+        ("request.auth.claims[realm][access][roles]", "op-2", true),
+        ("request.auth.claims[realm][access][roles]", "op*", true),
+        ("request.auth.claims[realm][access]", "*", false),
+        ("request.auth.claims[realm][other][roles]", "op-2", false),
+        ("request.auth.claims[scope]", "write", true),
+        ("request.auth.claims[scope]", "read write", false),
+        ("request.auth.claims[n]", "7", true),
+        ("request.auth.claims[groups]", "*", true),
+        ("request.auth.claims[empty]", "*", false),
+        ("request.auth.claims[none]", "*", false),
+        ("request.auth.claims[absent]", "*", false),
+    ] {
+        let spec = json!({"rules": [{"when": [{"key": key, "values": [value]}]}]});
+        let answers = ask(policy(&signer, &json!({}), Some(spec)), &requests).await;
+        let statuses = (status(&answers[0].0), status(&answers[1].0));
+        assert_eq!(statuses, (if expected { "200" } else { "403" }, "403"), "{key} {value}");
+    }
+}

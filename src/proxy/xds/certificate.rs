@@ -29,8 +29,9 @@ const VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// How long is slept at most before the time of day is looked at again: the time that a machine sleeps counts too.
-const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);
+/// How long is slept at most before the time of day is looked at again: the time that a machine sleeps counts too, and a clock
+/// that jumps by days must not leave an expired certificate in use for longer.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Why there is no new certificate.
 #[derive(Debug, thiserror::Error)]
@@ -99,15 +100,23 @@ impl Renewal {
         }
     }
 
-    /// Waits until it is time for another certificate.
+    /// Waits until it is time for another certificate. One that does not hold yet is of a clock that has gone back since: nobody
+    /// who has the same clock believes it, so that another is due as well, though not faster than the clock is looked at.
     async fn until_due(&self) {
         let Some(current) = self.shared.credentials.load_full() else { return };
-        let due = current.svid.renew_at(random_fraction());
+        let (begins, due) = (current.svid.not_before, current.svid.renew_at(random_fraction()));
         drop(current);
-        while let Ok(remaining) = due.duration_since((self.clock)())
-            && !remaining.is_zero()
-        {
+        loop {
+            let now = (self.clock)();
+            let remaining = due.duration_since(now).unwrap_or_default();
+            if remaining.is_zero() {
+                return;
+            }
             sleep(remaining.min(LOOK_AGAIN)).await;
+            if now < begins {
+                tracing::warn!(node = %self.node, "the clock has gone back to before the certificate: another one is asked for");
+                return;
+            }
         }
     }
 

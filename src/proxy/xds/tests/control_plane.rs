@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::{Stream, stream};
@@ -58,6 +59,8 @@ struct Shared {
     incoming: mpsc::UnboundedSender<tokio::io::DuplexStream>,
     authority: Authority,
     clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    /// By how many seconds everybody's clock is ahead.
+    ahead: Arc<AtomicU64>,
 }
 
 /// The control plane, and the proxies that use it.
@@ -72,9 +75,11 @@ impl ControlPlane {
             Authority::load_or_create(directory.path(), &TrustDomain::new("cluster.local").unwrap()).unwrap();
         let (incoming, mut connections) = mpsc::unbounded_channel();
         let (started, epoch) = (Instant::now(), SystemTime::now());
-        let clock = Arc::new(move || epoch + started.elapsed());
+        let ahead = Arc::<AtomicU64>::default();
+        let jumped = ahead.clone();
+        let clock = Arc::new(move || epoch + started.elapsed() + Duration::from_secs(jumped.load(Ordering::Relaxed)));
         let changed = watch::Sender::new(0);
-        let plane = Self(Arc::new(Shared { state: Mutex::default(), changed, incoming, authority, clock }));
+        let plane = Self(Arc::new(Shared { state: Mutex::default(), changed, incoming, authority, clock, ahead }));
         plane.set(ResourceType::Settings, "self", &v1::Settings::from(&fixtures::settings(fixtures::SCOPE)));
         plane.set(ResourceType::InboundPolicy, "self", &v1::InboundPolicy::from(&fixtures::inbound()));
         let accepted =
@@ -195,6 +200,11 @@ impl ControlPlane {
 
     pub(super) fn streams(&self) -> usize {
         self.0.state.lock().streams
+    }
+
+    /// Puts everybody's clock ahead of the time that passes, by so much from the beginning.
+    pub(super) fn set_ahead(&self, ahead: Duration) {
+        self.0.ahead.store(ahead.as_secs(), Ordering::Relaxed);
     }
 
     pub(super) fn now(&self) -> SystemTime {

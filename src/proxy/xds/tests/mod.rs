@@ -399,6 +399,29 @@ async fn the_certificate_is_renewed_at_half_of_its_life() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_is_followed_by_a_certificate_that_holds() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    let plane = ControlPlane::start();
+    let directory = plane.sidecar();
+    ready(&directory).await;
+    // Two days on, one back, one on again.
+    for ahead in [DAY * 2, DAY, DAY * 2] {
+        let before = directory.credentials().unwrap();
+        plane.set_ahead(ahead);
+        let jumped = Instant::now();
+        until("a new one is in use", || !Arc::ptr_eq(&before, &directory.credentials().unwrap())).await;
+        assert!(jumped.elapsed() < Duration::from_secs(30), "{:?}", jumped.elapsed());
+        let credentials = directory.credentials().unwrap();
+        let (svid, now) = (&credentials.svid, plane.now());
+        assert!(svid.not_before <= now && now < svid.not_after, "{svid:?}");
+        let obtained = plane.certificates();
+        sleep(CERTIFICATE_LIFE / 10).await;
+        assert_eq!(plane.certificates(), obtained, "one is enough");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_certificate_that_cannot_be_renewed_serves_until_it_expires_and_then_says_why() {
     let plane = ControlPlane::start();
     let directory = plane.sidecar();
