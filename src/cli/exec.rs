@@ -49,7 +49,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mesh curl deploy/productpage http://reviews:9080/reviews/0
-  mesh curl curl.legacy -- -s -o /dev/null -w '%{http_code}' http://httpbin.foo:8000/ip")]
+  mesh curl curl.legacy -- -sI -w '%{http_code}' http://httpbin.foo:8000/ip")]
 pub struct CurlArgs {
     #[command(flatten)]
     place: Place,

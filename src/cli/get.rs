@@ -28,7 +28,14 @@ pub struct Args {
     #[arg(short = 'A', long, conflicts_with = "name")]
     all_namespaces: bool,
     /// Objects with these labels
-    #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "name", default_value = "")]
+    #[arg(
+        short = 'l',
+        long,
+        value_name = "LABELS",
+        conflicts_with = "name",
+        default_value = "",
+        hide_default_value = true
+    )]
     selector: String,
     /// Every column
     #[arg(short, long)]

@@ -1,16 +1,20 @@
 //! `mesh logs`: what a pod, or the pods of a workload, printed.
 
+use futures_util::StreamExt;
+use futures_util::stream::SelectAll;
+
 use crate::cli::error::CliResult;
 use crate::cli::pods;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::Ui;
 use crate::inject::SIDECAR;
-use crate::kube::{self, LogOptions};
+use crate::kube::{self, Connection, LogOptions, ObjectRef};
 
 /// Print what pods logged
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mesh logs deploy/reviews-v2
+  mesh logs deploy/reviews-v2 --follow --tail 10
   mesh logs web-1 -n shop --proxy --tail 20")]
 pub struct Args {
     /// The name of a pod, or KIND/NAME of a workload
@@ -25,6 +29,9 @@ pub struct Args {
     /// How many lines, from the end
     #[arg(long, value_name = "N")]
     tail: Option<u32>,
+    /// Go on until interrupted, or until every container has ended
+    #[arg(short, long, conflicts_with = "previous")]
+    follow: bool,
     /// Of the run before this one
     #[arg(long)]
     previous: bool,
@@ -43,6 +50,9 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         let pods = pods::named(&connection, &args.pod, &namespace).await?;
         let container = if args.proxy { Some(SIDECAR.to_owned()) } else { args.container.clone() };
         let options = LogOptions { container, tail: args.tail.map(i64::from), previous: args.previous };
+        if args.follow {
+            return follow(ui, &connection, &pods, &options).await;
+        }
         for pod in &pods {
             let text = kube::logs(&connection, pod, &options).await?;
             if pods.len() == 1 {
@@ -54,4 +64,21 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         }
         Ok(())
     })
+}
+
+/// Prints lines as they come; of several pods, each with whose it is.
+async fn follow(ui: &Ui, connection: &Connection, pods: &[ObjectRef], options: &LogOptions) -> CliResult {
+    let mut lines = SelectAll::new();
+    for pod in pods {
+        let prefix = if pods.len() == 1 { String::new() } else { format!("{}  ", pod.name) };
+        let printed = kube::follow_logs(connection, pod, options).await?;
+        lines.push(Box::pin(printed.map(move |line| line.map(|line| format!("{prefix}{line}")))));
+    }
+    while let Some(line) = lines.next().await {
+        match line {
+            Ok(line) => ui.line(line),
+            Err(error) => ui.note(format!("a log ended early: {error}")),
+        }
+    }
+    Ok(())
 }

@@ -54,6 +54,9 @@ pub mod verify_install;
 pub mod version;
 pub mod wait;
 
+#[cfg(test)]
+mod tests;
+
 use error::{CliResult, Kind};
 use ui::Ui;
 
@@ -192,34 +195,4 @@ fn exit_codes() -> String {
         text.push_str(&format!("  {code:>3}  {meaning}\n"));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
-    }
-
-    /// Every command with the words that lead to it.
-    fn walk(command: &clap::Command, words: &str, see: &mut dyn FnMut(&clap::Command, &str)) {
-        see(command, words);
-        for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
-            walk(below, &format!("{words} {}", below.get_name()), see);
-        }
-    }
-
-    #[test]
-    fn every_command_says_what_it_does_within_80_columns() {
-        let mut command = Cli::command().term_width(80);
-        command.build();
-        walk(&command, "mesh", &mut |command, words| {
-            assert!(command.get_about().is_some(), "{words} does not say what it does");
-            let help = command.clone().term_width(80).render_long_help().to_string();
-            let wide = help.lines().find(|line| line.chars().count() > 80);
-            assert_eq!(wide, None, "in the help of {words}");
-        });
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{AsyncBufReadExt, Stream};
 use http::header::ACCEPT;
 use kube::core::Request;
 use serde::Deserialize;
@@ -119,15 +120,38 @@ pub struct LogOptions {
 /// # Errors
 /// There is no such pod or container, or the server does not answer.
 pub async fn logs(connection: &Connection, pod: &ObjectRef, options: &LogOptions) -> Result<String, Error> {
+    let (pods, parameters) = log_request(connection, pod, options);
+    bounded(connection, pods.logs(&pod.name, &parameters)).await?.map_err(|error| Error::of(error, pod, connection))
+}
+
+/// What a container printed and prints, line by line, until it ends or the connection does.
+///
+/// # Errors
+/// There is no such pod or container, or the server does not answer.
+pub async fn follow_logs(
+    connection: &Connection,
+    pod: &ObjectRef,
+    options: &LogOptions,
+) -> Result<impl Stream<Item = std::io::Result<String>> + use<>, Error> {
+    let (pods, parameters) = log_request(connection, pod, options);
+    let parameters = kube::api::LogParams { follow: true, ..parameters };
+    let stream = bounded(connection, pods.log_stream(&pod.name, &parameters)).await?;
+    Ok(stream.map_err(|error| Error::of(error, pod, connection))?.lines())
+}
+
+fn log_request(
+    connection: &Connection,
+    pod: &ObjectRef,
+    options: &LogOptions,
+) -> (kube::Api<k8s_openapi::api::core::v1::Pod>, kube::api::LogParams) {
     let namespace = pod.namespace.as_deref().unwrap_or(&connection.namespace);
-    let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::namespaced(connection.client.clone(), namespace);
     let parameters = kube::api::LogParams {
         container: options.container.clone(),
         tail_lines: options.tail,
         previous: options.previous,
         ..kube::api::LogParams::default()
     };
-    bounded(connection, pods.logs(&pod.name, &parameters)).await?.map_err(|error| Error::of(error, pod, connection))
+    (kube::Api::namespaced(connection.client.clone(), namespace), parameters)
 }
 
 impl Location {

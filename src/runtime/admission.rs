@@ -71,6 +71,11 @@ const INERT: &[(&str, &str, &str)] = &[
     ("", "PersistentVolumeClaim", "pods have emptyDir volumes"),
     ("", "ResourceQuota", "nothing is counted"),
     ("", "LimitRange", "pods have no limits"),
+    ("", "ReplicationController", "a Deployment keeps pods running"),
+    ("", "PersistentVolume", "pods have emptyDir volumes"),
+    ("storage.k8s.io", "StorageClass", "pods have emptyDir volumes"),
+    ("scheduling.k8s.io", "PriorityClass", "there is one node, and no pod makes room for another"),
+    ("node.k8s.io", "RuntimeClass", "every pod is started in the same way"),
 ];
 
 /// Says what of a Kubernetes object is not in force here.

@@ -207,7 +207,8 @@ impl Runtime {
             },
             stop.clone(),
         );
-        let controllers = Controllers::start(&api.client("system:kube-controller-manager"), &stop_pods);
+        let root = authority.root_pem();
+        let controllers = Controllers::start(&api.client("system:kube-controller-manager"), &root, &stop_pods);
         let client = api.client("system:node:mesh");
         let registries = Registries::default();
         let network = LoopbackOptions {
@@ -225,11 +226,8 @@ impl Runtime {
         // Set once, here.
         let _ = way_in.set(network.way_in(ROOT_NAMESPACE)?);
         let host_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let node_options = NodeOptions {
-            running,
-            root_certificate: authority.root_pem(),
-            ..NodeOptions::new(NODE, state.root(), host_ip, logs)
-        };
+        let node_options =
+            NodeOptions { running, root_certificate: root, ..NodeOptions::new(NODE, state.root(), host_ip, logs) };
         let pod_network: Arc<dyn PodNetwork> = network.clone();
         let node = Node::start(client, node_options, pod_network, stop_pods.clone())?;
 

@@ -4,6 +4,7 @@
 
 mod analyze;
 mod cluster;
+mod clusterless;
 mod control_plane;
 mod crash;
 mod demo;
@@ -14,6 +15,7 @@ mod gateway_api;
 mod guides;
 mod h2spec;
 mod harness;
+mod helm;
 mod hostile;
 mod house;
 mod install;
@@ -28,4 +30,5 @@ mod samples;
 mod source;
 mod streams;
 mod tools;
+mod tour;
 mod workloads;

@@ -110,3 +110,115 @@ fn a_cron_job_makes_jobs() {
     assert_eq!(runtime.kubectl_ok(&["logs", "job/now"], None).unwrap(), "tock\n");
     assert!(runtime.kubectl_ok(&["get", "cronjobs"], None).unwrap().contains("* * * * *"));
 }
+
+const PODS: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {one: first, two: second}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: served}
+spec:
+  restartPolicy: Never
+  initContainers:
+  - {name: first, image: busybox, command: [sh, -c, "echo first > /work/log"], volumeMounts: [{name: work, mountPath: /work}]}
+  - name: beside
+    image: busybox
+    restartPolicy: Always
+    command: [sh, -c, "echo beside >> /work/log; touch /work/up; sleep 1000"]
+    startupProbe: {exec: {command: [cat, /work/up]}, periodSeconds: 1}
+    volumeMounts: [{name: work, mountPath: /work}]
+  - {name: last, image: busybox, command: [sh, -c, "echo last >> /work/log"], volumeMounts: [{name: work, mountPath: /work}]}
+  containers:
+  - {name: main, image: busybox, command: [sh, -c, "cat /work/log"], volumeMounts: [{name: work, mountPath: /work}]}
+  volumes: [{name: work, emptyDir: {}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: told, labels: {team: a}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: busybox
+    command: [sh, -c, "sleep 1000"]
+    resources: {limits: {cpu: 1500m, memory: 64Mi}, requests: {cpu: 100m}}
+    env:
+    - {name: CPU, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}
+    - {name: MEMORY, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}
+    - {name: TEAM, valueFrom: {fieldRef: {fieldPath: "metadata.labels['team']"}}}
+    - {name: TOGETHER, value: "$(TEAM)-$(CPU)"}
+    envFrom: [{configMapRef: {name: settings}, prefix: SET_}]
+    volumeMounts: [{name: settings, mountPath: /settings}, {name: settings, mountPath: /alone, subPath: one}, {name: all, mountPath: /all}]
+  volumes:
+  - {name: settings, configMap: {name: settings}}
+  - name: all
+    projected:
+      sources:
+      - {serviceAccountToken: {path: token, audience: bank, expirationSeconds: 600}}
+      - {configMap: {name: kube-root-ca.crt}}
+      - {downwardAPI: {items: [{path: cpu, resourceFieldRef: {containerName: main, resource: requests.cpu, divisor: 1m}}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: late}
+spec: {activeDeadlineSeconds: 1, terminationGracePeriodSeconds: 1, containers: [{name: main, image: busybox, command: [sleep, "1000"]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: elsewhere}
+spec: {nodeSelector: {zone: none}, containers: [{name: main, image: busybox, command: [sleep, "1000"]}]}
+"#;
+
+#[test]
+fn pods_have_sidecars_volumes_that_follow_limits_and_a_place() {
+    let runtime = Runtime::start(&[]);
+    if runtime.kubectl_ok(&["apply", "-f", "-"], Some(PODS)).is_none() {
+        println!("skipped: there is no kubectl");
+        return;
+    }
+    let kubectl = |arguments: &[&str]| runtime.kubectl_ok(arguments, None).unwrap();
+    kubectl(&["wait", "--for=condition=Ready", "pod/told", "--timeout=60s"]);
+    let inside = |script: &str| kubectl(&["exec", "told", "--", "sh", "-c", script]);
+    assert_eq!(
+        inside("echo $CPU $MEMORY $TEAM $TOGETHER $SET_one; cat /all/cpu; echo; cat /alone; ls /all"),
+        "2 64 a a-2 first\n100\nfirstca.crt\ncpu\ntoken\n"
+    );
+    // A changed ConfigMap reaches the files, and an entry that is gone takes its file with it.
+    kubectl(&["patch", "configmap", "settings", "--type=merge", "-p", r#"{"data": {"one": "changed", "two": null}}"#]);
+    eventually("the files follow", || {
+        (inside("cat /settings/one; echo; ls /settings") == "changed\none\n").then_some(())
+    });
+
+    // A sidecar starts in its turn, does not hold up what follows, and ends with what it serves.
+    eventually("the pod with a sidecar ends", || {
+        (kubectl(&["get", "pod", "served", "-o", "jsonpath={.status.phase}"]) == "Succeeded").then_some(())
+    });
+    assert_eq!(kubectl(&["logs", "served", "-c", "main"]), "first\nbeside\nlast\n");
+
+    let late = eventually("the deadline ends the pod", || {
+        let late = kubectl(&["get", "pod", "late", "-o", "jsonpath={.status.phase} {.status.reason}"]);
+        late.starts_with("Failed").then_some(late)
+    });
+    assert_eq!(late, "Failed DeadlineExceeded");
+
+    let described = eventually("the scheduler says why", || {
+        let described = kubectl(&["describe", "pod", "elsewhere"]);
+        described.contains("FailedScheduling").then_some(described)
+    });
+    assert!(
+        described.contains("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."),
+        "{described}"
+    );
+    kubectl(&["label", "node", "mesh", "zone=none"]);
+    kubectl(&["wait", "--for=condition=Ready", "pod/elsewhere", "--timeout=60s"]);
+    kubectl(&["cordon", "mesh"]);
+    kubectl(&["run", "waits", "--image=busybox", "--", "sleep", "1000"]);
+    eventually("a cordoned node takes no pods", || {
+        kubectl(&["describe", "pod", "waits"]).contains("1 node(s) were unschedulable").then_some(())
+    });
+    kubectl(&["uncordon", "mesh"]);
+    kubectl(&["wait", "--for=condition=Ready", "pod/waits", "--timeout=60s"]);
+}

@@ -25,7 +25,7 @@ const MAX_FILE_BYTES: u64 = 256 << 20;
     visible_alias = "pc",
     after_help = "Examples:
   mesh proxy-config route deploy/productpage
-  mesh proxy-config cluster productpage-v1-5d4.shop --fqdn reviews.shop.svc.cluster.local
+  mesh proxy-config cluster deploy/web --fqdn api.shop.svc.cluster.local
   mesh proxy-config endpoint deploy/productpage --status HEALTHY -o json
   mesh proxy-config all deploy/productpage -o json > dump.json
   mesh proxy-config route -f dump.json"

@@ -117,7 +117,12 @@ async fn set_free(server: &Inner, key: &Key, owner: &Object) -> bool {
                 .filter(|reference| reference["uid"] != owner.uid.as_str())
                 .cloned()
                 .collect();
-            value["metadata"]["ownerReferences"] = kept.into();
+            match value["metadata"].as_object_mut() {
+                Some(metadata) if kept.is_empty() => {
+                    metadata.remove("ownerReferences");
+                }
+                _ => value["metadata"]["ownerReferences"] = kept.into(),
+            }
         });
         if !freed.await {
             return false;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::columns::string;
+use super::columns::{list, string};
 use super::failure::{Cause, Failure};
 use super::verbs::Call;
 
@@ -18,11 +18,7 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
         "Pod" => {
             pod(&mut object["spec"]);
             pod_itself(&mut object["spec"]);
-            let account = string(object, "/spec/serviceAccountName").to_owned();
             default(&mut object["spec"], "serviceAccountName", || "default".into());
-            if !account.is_empty() {
-                default(&mut object["spec"], "serviceAccount", || account.as_str().into());
-            }
         }
         "Deployment" => {
             drop_zeros(
@@ -72,6 +68,11 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
                 || json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}),
             );
             template(spec);
+            // Of an API that is no more; clients still show it.
+            let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
+            default(&mut object["metadata"], "annotations", || json!({}));
+            object["metadata"]["annotations"]["deprecated.daemonset.template.generation"] =
+                generation.to_string().into();
         }
         "Job" => job(object, old),
         "CronJob" => {
@@ -91,6 +92,36 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
             });
         }
         "Service" => service(object, old),
+        "NetworkPolicy" => {
+            let mut kinds = vec!["Ingress"];
+            if !list(object, "/spec/egress").is_empty() {
+                kinds.push("Egress");
+            }
+            default(&mut object["spec"], "policyTypes", || kinds.into());
+            for direction in ["ingress", "egress"] {
+                for rule in object["spec"][direction].as_array_mut().into_iter().flatten() {
+                    for port in rule.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+                        default(port, "protocol", || "TCP".into());
+                    }
+                }
+            }
+        }
+        "PersistentVolumeClaim" => default(&mut object["spec"], "volumeMode", || "Filesystem".into()),
+        "PersistentVolume" => {
+            let spec = &mut object["spec"];
+            default(spec, "volumeMode", || "Filesystem".into());
+            default(spec, "persistentVolumeReclaimPolicy", || "Retain".into());
+        }
+        "StorageClass" => {
+            default(object, "reclaimPolicy", || "Delete".into());
+            default(object, "volumeBindingMode", || "Immediate".into());
+        }
+        "PriorityClass" => default(object, "preemptionPolicy", || "PreemptLowerPriority".into()),
+        "LimitRange" => {
+            for limit in object["spec"]["limits"].as_array_mut().into_iter().flatten() {
+                limits(limit);
+            }
+        }
         "Secret" => {
             secret(object);
             default(object, "type", || "Opaque".into());
@@ -115,11 +146,27 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
     Ok(())
 }
 
+/// What a container may take at most is what it gets where nothing is said, and what it gets is what it asks for.
+fn limits(limit: &mut Value) {
+    if limit["type"] != "Container" {
+        return;
+    }
+    for (from, to) in [("max", "default"), ("default", "defaultRequest"), ("min", "defaultRequest")] {
+        for (resource, quantity) in limit[from].as_object().cloned().unwrap_or_default() {
+            default(limit, to, || json!({}));
+            default(&mut limit[to], &resource, || quantity);
+        }
+    }
+}
+
 /// A Job selects its pods by its own uid, unless it says that it selects by itself.
 fn job(object: &mut Value, old: Option<&Value>) {
     let own = [
         ("batch.kubernetes.io/controller-uid", string(object, "/metadata/uid").to_owned()),
         ("batch.kubernetes.io/job-name", string(object, "/metadata/name").to_owned()),
+        // The names that these labels had before, which scripts select by.
+        ("controller-uid", string(object, "/metadata/uid").to_owned()),
+        ("job-name", string(object, "/metadata/name").to_owned()),
     ];
     let spec = &mut object["spec"];
     for (field, value) in [("backoffLimit", 6), ("parallelism", 1)] {
@@ -143,6 +190,11 @@ fn job(object: &mut Value, old: Option<&Value>) {
         }
     }
     template(spec);
+    // What nobody labelled has the labels of its pods.
+    let labels = object.pointer("/spec/template/metadata/labels").cloned();
+    if let (None, Some(labels)) = (old, labels) {
+        default(&mut object["metadata"], "labels", || labels);
+    }
 }
 
 /// Counts of a status that are 0 are left out.
@@ -171,6 +223,10 @@ fn template(spec: &mut Value) {
 }
 
 fn pod(spec: &mut Value) {
+    // The name that the field had before.
+    if let Some(account) = spec.get("serviceAccountName").filter(|name| *name != "").cloned() {
+        default(spec, "serviceAccount", || account);
+    }
     default(spec, "restartPolicy", || "Always".into());
     default(spec, "dnsPolicy", || "ClusterFirst".into());
     default(spec, "schedulerName", || "default-scheduler".into());
@@ -185,6 +241,11 @@ fn pod(spec: &mut Value) {
         for (source, mode) in [("configMap", "defaultMode"), ("secret", "defaultMode"), ("projected", "defaultMode")] {
             if let Some(source) = volume.get_mut(source).filter(|source| source.is_object()) {
                 default(source, mode, || 420.into());
+                for part in source.get_mut("sources").and_then(Value::as_array_mut).into_iter().flatten() {
+                    if let Some(token) = part.get_mut("serviceAccountToken").filter(|token| token.is_object()) {
+                        default(token, "expirationSeconds", || 3600.into());
+                    }
+                }
             }
         }
     }
@@ -193,6 +254,15 @@ fn pod(spec: &mut Value) {
 /// What a pod has and a template of pods has not: its admission sets it.
 fn pod_itself(spec: &mut Value) {
     default(spec, "enableServiceLinks", || true.into());
+    for field in ["initContainers", "containers"] {
+        for container in spec.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+            // What a container may take at most it also asks for, unless it says otherwise.
+            for (resource, quantity) in container["resources"]["limits"].as_object().cloned().unwrap_or_default() {
+                default(&mut container["resources"], "requests", || json!({}));
+                default(&mut container["resources"]["requests"], &resource, || quantity);
+            }
+        }
+    }
     default(spec, "priority", || 0.into());
     default(spec, "preemptionPolicy", || "PreemptLowerPriority".into());
     default(spec, "tolerations", || json!([]));
@@ -206,6 +276,29 @@ fn pod_itself(spec: &mut Value) {
                 "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300,
             }));
         }
+    }
+}
+
+/// How well the pod is served when the node is short of something: what its containers ask for and may take decides.
+pub(super) fn quality(spec: &Value) -> &'static str {
+    let all = || ["initContainers", "containers"].into_iter().flat_map(|field| list(spec, &format!("/{field}")));
+    let said = |container: &Value, kind: &str, resource: &str| {
+        container["resources"][kind].get(resource).filter(|quantity| *quantity != "0").cloned()
+    };
+    let resources = ["cpu", "memory"];
+    let nothing = |container: &Value| {
+        resources.iter().all(|of| said(container, "limits", of).is_none() && said(container, "requests", of).is_none())
+    };
+    let everything = |container: &Value| {
+        resources.iter().all(|of| {
+            let limit = said(container, "limits", of);
+            limit.is_some() && limit == said(container, "requests", of)
+        })
+    };
+    match () {
+        () if all().all(nothing) => "BestEffort",
+        () if all().all(everything) => "Guaranteed",
+        () => "Burstable",
     }
 }
 
@@ -235,6 +328,9 @@ fn container_defaults(container: &mut Value) {
     for variable in container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
             default(field, "apiVersion", || "v1".into());
+        }
+        if let Some(field) = variable.pointer_mut("/valueFrom/resourceFieldRef") {
+            default(field, "divisor", || "0".into());
         }
     }
 }

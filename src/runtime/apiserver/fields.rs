@@ -20,7 +20,7 @@ pub(super) fn check(call: &mut Call, object: &mut Value, duplicates: Vec<String>
     }
     let mut unknown = Vec::new();
     if let Some(builtin) = call.resource.builtin {
-        if let Some(kind) = types::of_kind(builtin.group, builtin.version, builtin.kind) {
+        if let Some(kind) = builtin.fields() {
             unknown.extend(types::check(object, kind, NAMED).map_err(|why| cannot_handle(call, &why))?);
         }
     } else {

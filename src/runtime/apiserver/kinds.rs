@@ -3,6 +3,7 @@
 //! A kind that is not in [`BUILTINS`] and that no CustomResourceDefinition defines does not exist here.
 
 use super::columns::{self, Printer};
+use super::types::{self, Type};
 
 /// One built-in kind.
 pub struct Builtin {
@@ -32,8 +33,17 @@ pub struct Builtin {
     pub selectable: &'static [&'static str],
     /// Its columns in tables.
     pub printer: Printer,
+    /// Said to everybody who asks for it: what has taken its place.
+    pub deprecation: Option<&'static str>,
     /// What the runtime does not do with its objects, said to whoever writes one.
     pub notice: Option<&'static str>,
+}
+
+impl Builtin {
+    /// The type of its objects.
+    pub(super) fn fields(&self) -> Option<&'static Type> {
+        types::of_kind(self.group, self.version, self.kind)
+    }
 }
 
 const BASE: Builtin = Builtin {
@@ -50,6 +60,7 @@ const BASE: Builtin = Builtin {
     generation: false,
     selectable: &[],
     printer: columns::PLAIN,
+    deprecation: None,
     notice: None,
 };
 
@@ -119,6 +130,7 @@ pub static BUILTINS: &[Builtin] = &[
         singular: "endpoints",
         short: &["ep"],
         printer: columns::ENDPOINTS,
+        deprecation: Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
         ..BASE
     },
     Builtin {
@@ -308,7 +320,6 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["pv"],
         namespaced: false,
         status: true,
-        notice: Some("stored, but pods of the built-in runtime have no persistent volumes"),
         printer: columns::VOLUME,
         ..BASE
     },
@@ -320,7 +331,6 @@ pub static BUILTINS: &[Builtin] = &[
         short: &["sc"],
         namespaced: false,
         printer: columns::STORAGE_CLASS,
-        notice: Some("stored, but pods of the built-in runtime have no persistent volumes"),
         ..BASE
     },
     Builtin {
@@ -332,7 +342,6 @@ pub static BUILTINS: &[Builtin] = &[
         namespaced: false,
         generation: true,
         printer: columns::PRIORITY_CLASS,
-        notice: Some("stored, but the built-in runtime has one node and preempts nothing"),
         ..BASE
     },
     Builtin {
@@ -342,7 +351,18 @@ pub static BUILTINS: &[Builtin] = &[
         singular: "runtimeclass",
         namespaced: false,
         printer: columns::RUNTIME_CLASS,
-        notice: Some("stored, but the built-in runtime starts every pod in the same way"),
+        ..BASE
+    },
+    Builtin {
+        kind: "ReplicationController",
+        plural: "replicationcontrollers",
+        singular: "replicationcontroller",
+        short: &["rc"],
+        categories: &["all"],
+        status: true,
+        scale: true,
+        generation: true,
+        printer: columns::REPLICATION_CONTROLLER,
         ..BASE
     },
     Builtin {
@@ -397,7 +417,6 @@ pub static BUILTINS: &[Builtin] = &[
         categories: &["all"],
         status: true,
         printer: columns::AUTOSCALER,
-        notice: Some("stored, but the built-in runtime measures no load and scales nothing"),
         ..BASE
     },
     Builtin {

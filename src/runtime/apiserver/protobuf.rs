@@ -1,519 +1,18 @@
-//! Bodies in protobuf, as kubectl's `create` commands send them.
+//! Bodies in protobuf, as kubectl's `create` commands and other programs of Kubernetes' own libraries send them.
 //!
-//! Answers are always JSON, which every client that sends protobuf accepts. Of the kinds, those that kubectl makes from its command line
-//! are read, with the fields in the tables below (numbers as in Kubernetes' `generated.proto` files). A field that no table
-//! has is refused by name of its message and number, never dropped.
+//! Answers are always JSON, which every client that sends protobuf accepts. Of the kinds, those of the table of types are read. A
+//! field that the table does not have is refused by the name of its message and its number, never dropped.
 
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
+use super::types::{self, Field, Form, Layer, Shape, Type};
 
 /// What a protobuf body begins with.
 const MAGIC: &[u8] = b"k8s\0";
 
 /// Deepest nesting of messages.
-const DEPTH: usize = 16;
-
-/// How a field is read. Kubernetes' messages carry fields that are not set as empty ones, so those count as absent, but for the
-/// optional ones, where a zero means zero.
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Texts,
-    Int,
-    OptionalInt,
-    Bool,
-    OptionalBool,
-    TextMap,
-    BytesMap,
-    IntOrText,
-    Message(&'static Message),
-    Messages(&'static Message),
-    /// A message whose fields are the outer one's in JSON.
-    Inline(&'static Message),
-    /// The server sets it itself.
-    Ignored,
-}
-
-struct Message {
-    name: &'static str,
-    fields: &'static [(u64, &'static str, Kind)],
-}
-
-use Kind::{Bool, BytesMap, Ignored, Int, IntOrText, Messages, OptionalBool, OptionalInt, Text, TextMap, Texts};
-
-static METADATA: Message = Message {
-    name: "ObjectMeta",
-    fields: &[
-        (1, "name", Text),
-        (2, "generateName", Text),
-        (3, "namespace", Text),
-        (4, "selfLink", Ignored),
-        (5, "uid", Text),
-        (6, "resourceVersion", Text),
-        (7, "generation", Ignored),
-        (8, "creationTimestamp", Ignored),
-        (9, "deletionTimestamp", Ignored),
-        (10, "deletionGracePeriodSeconds", Ignored),
-        (11, "labels", TextMap),
-        (12, "annotations", TextMap),
-        (13, "ownerReferences", Messages(&OWNER)),
-        (14, "finalizers", Texts),
-    ],
-};
-
-static OWNER: Message = Message {
-    name: "OwnerReference",
-    fields: &[
-        (1, "kind", Text),
-        (3, "name", Text),
-        (4, "uid", Text),
-        (5, "apiVersion", Text),
-        (6, "controller", OptionalBool),
-        (7, "blockOwnerDeletion", OptionalBool),
-    ],
-};
-
-static REFERENCE: Message = Message { name: "ObjectReference", fields: &[(1, "kind", Text), (3, "name", Text)] };
-static LOCAL_REFERENCE: Message = Message { name: "LocalObjectReference", fields: &[(1, "name", Text)] };
-
-static LABEL_SELECTOR: Message = Message { name: "LabelSelector", fields: &[(1, "matchLabels", TextMap)] };
-
-static CONTAINER: Message = Message {
-    name: "Container",
-    fields: &[
-        (1, "name", Text),
-        (2, "image", Text),
-        (3, "command", Texts),
-        (4, "args", Texts),
-        (5, "workingDir", Text),
-        (
-            6,
-            "ports",
-            Messages(&Message {
-                name: "ContainerPort",
-                fields: &[
-                    (1, "name", Text),
-                    (2, "hostPort", Int),
-                    (3, "containerPort", Int),
-                    (4, "protocol", Text),
-                    (5, "hostIP", Text),
-                ],
-            }),
-        ),
-        (7, "env", Messages(&Message { name: "EnvVar", fields: &[(1, "name", Text), (2, "value", Text)] })),
-        (8, "resources", Kind::Message(&Message { name: "ResourceRequirements", fields: &[] })),
-        (13, "terminationMessagePath", Text),
-        (14, "imagePullPolicy", Text),
-        (16, "stdin", Bool),
-        (17, "stdinOnce", Bool),
-        (18, "tty", Bool),
-        (20, "terminationMessagePolicy", Text),
-    ],
-};
-
-static POD_SPEC: Message = Message {
-    name: "PodSpec",
-    fields: &[
-        (2, "containers", Messages(&CONTAINER)),
-        (3, "restartPolicy", Text),
-        (4, "terminationGracePeriodSeconds", OptionalInt),
-        (6, "dnsPolicy", Text),
-        (7, "nodeSelector", TextMap),
-        (8, "serviceAccountName", Text),
-        (9, "serviceAccount", Text),
-        (10, "nodeName", Text),
-        (11, "hostNetwork", Bool),
-        (12, "hostPID", Bool),
-        (13, "hostIPC", Bool),
-        (14, "securityContext", Kind::Message(&Message { name: "PodSecurityContext", fields: &[] })),
-        (16, "hostname", Text),
-        (17, "subdomain", Text),
-        (19, "schedulerName", Text),
-        (20, "initContainers", Messages(&CONTAINER)),
-        (24, "priorityClassName", Text),
-    ],
-};
-
-static POD_TEMPLATE: Message = Message {
-    name: "PodTemplateSpec",
-    fields: &[(1, "metadata", Kind::Message(&METADATA)), (2, "spec", Kind::Message(&POD_SPEC))],
-};
-
-static JOB_SPEC: Message = Message {
-    name: "JobSpec",
-    fields: &[
-        (1, "parallelism", OptionalInt),
-        (2, "completions", OptionalInt),
-        (3, "activeDeadlineSeconds", OptionalInt),
-        (4, "selector", Kind::Message(&LABEL_SELECTOR)),
-        (5, "manualSelector", OptionalBool),
-        (6, "template", Kind::Message(&POD_TEMPLATE)),
-        (7, "backoffLimit", OptionalInt),
-        (8, "ttlSecondsAfterFinished", OptionalInt),
-        (9, "completionMode", Text),
-        (10, "suspend", OptionalBool),
-    ],
-};
-
-static CRON_JOB_SPEC: Message = Message {
-    name: "CronJobSpec",
-    fields: &[
-        (1, "schedule", Text),
-        (2, "startingDeadlineSeconds", OptionalInt),
-        (3, "concurrencyPolicy", Text),
-        (4, "suspend", OptionalBool),
-        (
-            5,
-            "jobTemplate",
-            Kind::Message(&Message {
-                name: "JobTemplateSpec",
-                fields: &[(1, "metadata", Kind::Message(&METADATA)), (2, "spec", Kind::Message(&JOB_SPEC))],
-            }),
-        ),
-        (6, "successfulJobsHistoryLimit", OptionalInt),
-        (7, "failedJobsHistoryLimit", OptionalInt),
-        (8, "timeZone", Text),
-    ],
-};
-
-static DEPLOYMENT_SPEC: Message = Message {
-    name: "DeploymentSpec",
-    fields: &[
-        (1, "replicas", OptionalInt),
-        (2, "selector", Kind::Message(&LABEL_SELECTOR)),
-        (3, "template", Kind::Message(&POD_TEMPLATE)),
-        (4, "strategy", Kind::Message(&Message { name: "DeploymentStrategy", fields: &[(1, "type", Text)] })),
-        (5, "minReadySeconds", Int),
-        (6, "revisionHistoryLimit", OptionalInt),
-        (7, "paused", Bool),
-        (9, "progressDeadlineSeconds", OptionalInt),
-    ],
-};
-
-static SERVICE_SPEC: Message = Message {
-    name: "ServiceSpec",
-    fields: &[
-        (
-            1,
-            "ports",
-            Messages(&Message {
-                name: "ServicePort",
-                fields: &[
-                    (1, "name", Text),
-                    (2, "protocol", Text),
-                    (3, "port", Int),
-                    (4, "targetPort", IntOrText),
-                    (5, "nodePort", Int),
-                    (6, "appProtocol", Text),
-                ],
-            }),
-        ),
-        (2, "selector", TextMap),
-        (3, "clusterIP", Text),
-        (4, "type", Text),
-        (5, "externalIPs", Texts),
-        (7, "sessionAffinity", Text),
-        (8, "loadBalancerIP", Text),
-        (10, "externalName", Text),
-        (11, "externalTrafficPolicy", Text),
-        (12, "healthCheckNodePort", Int),
-        (13, "publishNotReadyAddresses", Bool),
-        (17, "ipFamilyPolicy", Text),
-        (18, "clusterIPs", Texts),
-        (19, "ipFamilies", Texts),
-        (22, "internalTrafficPolicy", Text),
-    ],
-};
-
-static POLICY_RULE: Message = Message {
-    name: "PolicyRule",
-    fields: &[
-        (1, "verbs", Texts),
-        (2, "apiGroups", Texts),
-        (3, "resources", Texts),
-        (4, "resourceNames", Texts),
-        (5, "nonResourceURLs", Texts),
-    ],
-};
-
-static SUBJECT: Message = Message {
-    name: "Subject",
-    fields: &[(1, "kind", Text), (2, "apiGroup", Text), (3, "name", Text), (4, "namespace", Text)],
-};
-
-static ROLE_REF: Message =
-    Message { name: "RoleRef", fields: &[(1, "apiGroup", Text), (2, "kind", Text), (3, "name", Text)] };
-
-static INGRESS_BACKEND: Message = Message {
-    name: "IngressBackend",
-    fields: &[(
-        4,
-        "service",
-        Kind::Message(&Message {
-            name: "IngressServiceBackend",
-            fields: &[
-                (1, "name", Text),
-                (
-                    2,
-                    "port",
-                    Kind::Message(&Message {
-                        name: "ServiceBackendPort",
-                        fields: &[(1, "name", Text), (2, "number", Int)],
-                    }),
-                ),
-            ],
-        }),
-    )],
-};
-
-static INGRESS_RULE_VALUE: Message = Message {
-    name: "IngressRuleValue",
-    fields: &[(
-        1,
-        "http",
-        Kind::Message(&Message {
-            name: "HTTPIngressRuleValue",
-            fields: &[(
-                1,
-                "paths",
-                Messages(&Message {
-                    name: "HTTPIngressPath",
-                    fields: &[
-                        (1, "path", Text),
-                        (2, "backend", Kind::Message(&INGRESS_BACKEND)),
-                        (3, "pathType", Text),
-                    ],
-                }),
-            )],
-        }),
-    )],
-};
-
-static INGRESS_SPEC: Message = Message {
-    name: "IngressSpec",
-    fields: &[
-        (1, "defaultBackend", Kind::Message(&INGRESS_BACKEND)),
-        (2, "tls", Messages(&Message { name: "IngressTLS", fields: &[(1, "hosts", Texts), (2, "secretName", Text)] })),
-        (
-            3,
-            "rules",
-            Messages(&Message {
-                name: "IngressRule",
-                fields: &[(1, "host", Text), (2, "", Kind::Inline(&INGRESS_RULE_VALUE))],
-            }),
-        ),
-        (4, "ingressClassName", Text),
-    ],
-};
-
-static DISRUPTION_BUDGET_SPEC: Message = Message {
-    name: "PodDisruptionBudgetSpec",
-    fields: &[
-        (1, "minAvailable", IntOrText),
-        (2, "selector", Kind::Message(&LABEL_SELECTOR)),
-        (3, "maxUnavailable", IntOrText),
-    ],
-};
-
-static AUTOSCALER_SPEC: Message = Message {
-    name: "HorizontalPodAutoscalerSpec",
-    fields: &[
-        (
-            1,
-            "scaleTargetRef",
-            Kind::Message(&Message {
-                name: "CrossVersionObjectReference",
-                fields: &[(1, "kind", Text), (2, "name", Text), (3, "apiVersion", Text)],
-            }),
-        ),
-        (2, "minReplicas", OptionalInt),
-        (3, "maxReplicas", Int),
-        (
-            4,
-            "metrics",
-            Messages(&Message {
-                name: "MetricSpec",
-                fields: &[
-                    (1, "type", Text),
-                    (
-                        4,
-                        "resource",
-                        Kind::Message(&Message {
-                            name: "ResourceMetricSource",
-                            fields: &[
-                                (1, "name", Text),
-                                (
-                                    2,
-                                    "target",
-                                    Kind::Message(&Message {
-                                        name: "MetricTarget",
-                                        fields: &[(1, "type", Text), (4, "averageUtilization", OptionalInt)],
-                                    }),
-                                ),
-                            ],
-                        }),
-                    ),
-                ],
-            }),
-        ),
-    ],
-};
-
-/// A kind with metadata, a specification and a status.
-macro_rules! object {
-    ($name:literal, $spec:expr) => {
-        Message {
-            name: $name,
-            fields: &[
-                (1, "metadata", Kind::Message(&METADATA)),
-                (2, "spec", Kind::Message(&$spec)),
-                (3, "status", Ignored),
-            ],
-        }
-    };
-}
-
-/// A role of either scope.
-macro_rules! role {
-    ($name:literal) => {
-        Message {
-            name: $name,
-            fields: &[(1, "metadata", Kind::Message(&METADATA)), (2, "rules", Messages(&POLICY_RULE))],
-        }
-    };
-}
-
-/// A binding of either scope.
-macro_rules! binding {
-    ($name:literal) => {
-        Message {
-            name: $name,
-            fields: &[
-                (1, "metadata", Kind::Message(&METADATA)),
-                (2, "subjects", Messages(&SUBJECT)),
-                (3, "roleRef", Kind::Message(&ROLE_REF)),
-            ],
-        }
-    };
-}
-
-/// The kinds that are read.
-static KINDS: &[Message] = &[
-    object!("Namespace", Message { name: "NamespaceSpec", fields: &[(1, "finalizers", Texts)] }),
-    object!("Deployment", DEPLOYMENT_SPEC),
-    object!("Job", JOB_SPEC),
-    object!("CronJob", CRON_JOB_SPEC),
-    object!("Service", SERVICE_SPEC),
-    object!("Pod", POD_SPEC),
-    object!("Ingress", INGRESS_SPEC),
-    object!("PodDisruptionBudget", DISRUPTION_BUDGET_SPEC),
-    object!("HorizontalPodAutoscaler", AUTOSCALER_SPEC),
-    object!(
-        "SelfSubjectRulesReview",
-        Message { name: "SelfSubjectRulesReviewSpec", fields: &[(1, "namespace", Text)] }
-    ),
-    role!("Role"),
-    role!("ClusterRole"),
-    binding!("RoleBinding"),
-    binding!("ClusterRoleBinding"),
-    object!(
-        "TokenRequest",
-        Message {
-            name: "TokenRequestSpec",
-            fields: &[
-                (1, "audiences", Texts),
-                (
-                    3,
-                    "boundObjectRef",
-                    Kind::Message(&Message {
-                        name: "BoundObjectReference",
-                        fields: &[(1, "kind", Text), (2, "apiVersion", Text), (3, "name", Text), (4, "uid", Text)],
-                    })
-                ),
-                (4, "expirationSeconds", OptionalInt),
-            ],
-        }
-    ),
-    object!(
-        "SelfSubjectAccessReview",
-        Message {
-            name: "SelfSubjectAccessReviewSpec",
-            fields: &[
-                (
-                    1,
-                    "resourceAttributes",
-                    Kind::Message(&Message {
-                        name: "ResourceAttributes",
-                        fields: &[
-                            (1, "namespace", Text),
-                            (2, "verb", Text),
-                            (3, "group", Text),
-                            (4, "version", Text),
-                            (5, "resource", Text),
-                            (6, "subresource", Text),
-                            (7, "name", Text),
-                        ],
-                    })
-                ),
-                (
-                    2,
-                    "nonResourceAttributes",
-                    Kind::Message(&Message {
-                        name: "NonResourceAttributes",
-                        fields: &[(1, "path", Text), (2, "verb", Text)],
-                    })
-                ),
-            ],
-        }
-    ),
-    Message { name: "SelfSubjectReview", fields: &[(1, "metadata", Kind::Message(&METADATA)), (2, "status", Ignored)] },
-    Message {
-        name: "ConfigMap",
-        fields: &[
-            (1, "metadata", Kind::Message(&METADATA)),
-            (2, "data", TextMap),
-            (3, "binaryData", BytesMap),
-            (4, "immutable", OptionalBool),
-        ],
-    },
-    Message {
-        name: "Secret",
-        fields: &[
-            (1, "metadata", Kind::Message(&METADATA)),
-            (2, "data", BytesMap),
-            (3, "type", Text),
-            (4, "stringData", TextMap),
-            (5, "immutable", OptionalBool),
-        ],
-    },
-    Message {
-        name: "ServiceAccount",
-        fields: &[
-            (1, "metadata", Kind::Message(&METADATA)),
-            (2, "secrets", Messages(&REFERENCE)),
-            (3, "imagePullSecrets", Messages(&LOCAL_REFERENCE)),
-            (4, "automountServiceAccountToken", OptionalBool),
-        ],
-    },
-    Message {
-        name: "DeleteOptions",
-        fields: &[
-            (1, "gracePeriodSeconds", OptionalInt),
-            (
-                2,
-                "preconditions",
-                Kind::Message(&Message {
-                    name: "Preconditions",
-                    fields: &[(1, "uid", Text), (2, "resourceVersion", Text)],
-                }),
-            ),
-            (3, "orphanDependents", OptionalBool),
-            (4, "propagationPolicy", Text),
-            (5, "dryRun", Texts),
-        ],
-    },
-];
+const DEPTH: usize = 24;
 
 /// The object in a body.
 pub(super) fn parse(body: &[u8]) -> Result<Value, Failure> {
@@ -535,74 +34,119 @@ pub(super) fn parse(body: &[u8]) -> Result<Value, Failure> {
             _ => {}
         }
     }
-    let message = KINDS
-        .iter()
-        .find(|message| message.name == kind)
-        .ok_or_else(|| Failure::unsupported_media_type("application/json, application/yaml"))?;
-    let mut object = read(message, raw, 0).map_err(wrong)?;
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version.as_str()));
+    // Options have the version of what they are sent with.
+    let found = types::of_kind(group, version, &kind).or_else(|| types::get(&format!("meta.v1.{kind}")));
+    let found = found.ok_or_else(|| Failure::unsupported_media_type("application/json, application/yaml"))?;
+    let mut object = Map::new();
+    read(found, "", raw, DEPTH, &mut object).map_err(wrong)?;
     object.insert("apiVersion".to_owned(), api_version.into());
     object.insert("kind".to_owned(), kind.into());
     Ok(object.into())
 }
 
-fn read(message: &Message, bytes: &[u8], depth: usize) -> Result<Map<String, Value>, String> {
-    if depth > DEPTH {
-        return Err("it is nested too deeply".to_owned());
-    }
-    let mut map = Map::new();
-    for field in Fields(bytes) {
-        let (number, value) = field?;
-        let Some((_, name, kind)) = message.fields.iter().find(|(known, _, _)| *known == number) else {
-            return Err(format!("field {number} of {} cannot be read: send JSON instead", message.name));
-        };
-        let key = || (*name).to_owned();
-        let mut push = |value: Value| {
-            if let Some(list) = map.entry(key()).or_insert_with(|| Value::Array(Vec::new())).as_array_mut() {
-                list.push(value);
+/// Reads the fields of a message into `map`. `place` is empty, or the number of a message in it whose fields are its own in JSON,
+/// with a dot.
+fn read(found: &Type, place: &str, bytes: &[u8], depth: usize, map: &mut Map<String, Value>) -> Result<(), String> {
+    let depth = depth.checked_sub(1).ok_or("it is nested too deeply")?;
+    for item in Fields(bytes) {
+        let (number, value) = item?;
+        let number = format!("{place}{number}");
+        if let Some(field) = found.fields.iter().find(|field| field.number == number) {
+            read_field(found, field, &value, depth, map)?;
+            continue;
+        }
+        let inner = format!("{number}.");
+        match value {
+            Wire::Bytes(bytes) if found.fields.iter().any(|field| field.number.starts_with(&inner)) => {
+                read(found, &inner, bytes, depth, map)?;
             }
-        };
-        match (kind, value) {
-            (Ignored, _) => {}
-            (Text, Wire::Bytes(text)) => {
-                if !text.is_empty() {
-                    map.insert(key(), text_of(text)?.into());
-                }
-            }
-            (Texts, Wire::Bytes(text)) => push(text_of(text)?.into()),
-            (Int | OptionalInt, Wire::Number(number)) => {
-                if number != 0 || matches!(kind, OptionalInt) {
-                    map.insert(key(), number.cast_signed().into());
-                }
-            }
-            (Bool | OptionalBool, Wire::Number(number)) => {
-                if number != 0 || matches!(kind, OptionalBool) {
-                    map.insert(key(), (number != 0).into());
-                }
-            }
-            (Kind::Message(message), Wire::Bytes(bytes)) => {
-                map.insert(key(), read(message, bytes, depth + 1)?.into());
-            }
-            (Kind::Inline(message), Wire::Bytes(bytes)) => map.extend(read(message, bytes, depth + 1)?),
-            (Messages(message), Wire::Bytes(bytes)) => push(read(message, bytes, depth + 1)?.into()),
-            (TextMap | BytesMap, Wire::Bytes(bytes)) => {
-                let (name, content) = pair(bytes)?;
-                let content = match kind {
-                    TextMap => text_of(content)?.into(),
-                    _ => serde_json::to_value(k8s_openapi::ByteString(content.to_vec())).unwrap_or_default(),
-                };
-                if let Some(map) = map.entry(key()).or_insert_with(|| Map::new().into()).as_object_mut() {
-                    map.insert(name, content);
-                }
-            }
-            (IntOrText, Wire::Bytes(bytes)) => {
-                if let Some(value) = int_or_text(bytes)? {
-                    map.insert(key(), value);
-                }
-            }
-            _ => return Err(format!("{}.{name} has another type", message.name)),
+            _ => return Err(format!("field {number} of {} cannot be read: send JSON instead", found.short_name())),
         }
     }
-    Ok(map)
+    Ok(())
+}
+
+fn read_field(
+    owner: &Type,
+    field: &Field,
+    value: &Wire<'_>,
+    depth: usize,
+    map: &mut Map<String, Value>,
+) -> Result<(), String> {
+    let place = || format!("{}.{}", owner.short_name(), field.name);
+    match (field.shape.layer(), value) {
+        (Layer::List(items), value) => {
+            let value = read_value(items, value, true, depth, &place)?;
+            let list = map.entry(field.name).or_insert_with(|| Value::Array(Vec::new()));
+            if let (Some(list), Some(value)) = (list.as_array_mut(), value) {
+                list.push(value);
+            }
+        }
+        (Layer::Map(values), Wire::Bytes(bytes)) => {
+            let (key, content) = pair(bytes)?;
+            let content = read_value(values, &Wire::Bytes(content), true, depth, &place)?;
+            let entries = map.entry(field.name).or_insert_with(|| Map::new().into());
+            if let (Some(entries), Some(content)) = (entries.as_object_mut(), content) {
+                entries.insert(key, content);
+            }
+        }
+        (Layer::Map(_), Wire::Number(_)) => return Err(format!("{} has another type", place())),
+        (Layer::One(_), value) => {
+            let zero_counts = field.pointer || field.required;
+            if let Some(value) = read_value(field.shape, value, zero_counts, depth, &place)? {
+                map.insert(field.name.to_owned(), value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One value. Kubernetes' messages carry fields that are not set as empty ones, so those count as absent unless `zero_counts`.
+fn read_value(
+    shape: Shape,
+    value: &Wire<'_>,
+    zero_counts: bool,
+    depth: usize,
+    place: &dyn Fn() -> String,
+) -> Result<Option<Value>, String> {
+    let form = match shape.layer() {
+        Layer::One(form) => form,
+        // A list in a map is a message of its own.
+        Layer::List(items) => {
+            let Wire::Bytes(bytes) = value else { return Err(format!("{} has another type", place())) };
+            let mut all = Vec::new();
+            for item in Fields(bytes) {
+                all.extend(read_value(items, &item?.1, true, depth, place)?);
+            }
+            return Ok(Some(all.into()));
+        }
+        Layer::Map(_) => return Err(format!("{} cannot be read: send JSON instead", place())),
+    };
+    let read = match (form, value) {
+        (Form::Text, Wire::Bytes(text)) => (zero_counts || !text.is_empty()).then_some(text_of(text)?.into()),
+        (Form::Int32 | Form::Int64, Wire::Number(number)) => {
+            (zero_counts || *number != 0).then(|| number.cast_signed().into())
+        }
+        (Form::Boolean, Wire::Number(number)) => (zero_counts || *number != 0).then(|| (*number != 0).into()),
+        (Form::Bytes, Wire::Bytes(bytes)) => serde_json::to_value(k8s_openapi::ByteString(bytes.to_vec())).ok(),
+        (Form::Named(name), Wire::Bytes(bytes)) => match (name, types::get(name)) {
+            ("meta.v1.Time" | "meta.v1.MicroTime", _) => time(bytes)?,
+            ("intstr.IntOrString", _) => int_or_text(bytes, zero_counts)?,
+            ("resource.Quantity", _) => Some(text_of(only(bytes)?)?.into()),
+            ("runtime.RawExtension" | "apiextensions.v1.JSON" | "meta.v1.FieldsV1", _) => {
+                Some(serde_json::from_slice(only(bytes)?).map_err(|error| format!("{}: {error}", place()))?)
+            }
+            (_, Some(found)) if found.alias.is_none() => {
+                let mut map = Map::new();
+                read(found, "", bytes, depth, &mut map)?;
+                Some(map.into())
+            }
+            _ => return Err(format!("{} cannot be read: send JSON instead", place())),
+        },
+        _ => return Err(format!("{} has another type", place())),
+    };
+    Ok(read)
 }
 
 fn text_of(bytes: &[u8]) -> Result<String, String> {
@@ -622,7 +166,8 @@ fn pair(bytes: &[u8]) -> Result<(String, &[u8]), String> {
     Ok((key, value))
 }
 
-fn int_or_text(bytes: &[u8]) -> Result<Option<Value>, String> {
+/// A number or a text; a number that is zero where zero means "not set" is none.
+fn int_or_text(bytes: &[u8], zero_counts: bool) -> Result<Option<Value>, String> {
     let (mut is_text, mut number, mut text) = (false, 0, String::new());
     for field in Fields(bytes) {
         match field? {
@@ -634,9 +179,33 @@ fn int_or_text(bytes: &[u8]) -> Result<Option<Value>, String> {
     }
     Ok(match (is_text, number) {
         (true, _) => Some(text.into()),
-        (false, 0) => None,
+        (false, 0) if !zero_counts => None,
         (false, number) => Some(number.into()),
     })
+}
+
+/// A time; none where it is not set.
+fn time(bytes: &[u8]) -> Result<Option<Value>, String> {
+    let (mut seconds, mut nanos) = (0, 0);
+    for field in Fields(bytes) {
+        match field? {
+            (1, Wire::Number(value)) => seconds = value.cast_signed(),
+            (2, Wire::Number(value)) => nanos = i32::try_from(value.cast_signed()).unwrap_or_default(),
+            _ => {}
+        }
+    }
+    let time = jiff::Timestamp::new(seconds, nanos).map_err(|error| error.to_string())?;
+    Ok((time != jiff::Timestamp::UNIX_EPOCH).then(|| time.to_string().into()))
+}
+
+/// The bytes of the one field that some types have.
+fn only(bytes: &[u8]) -> Result<&[u8], String> {
+    for field in Fields(bytes) {
+        if let (1, Wire::Bytes(content)) = field? {
+            return Ok(content);
+        }
+    }
+    Ok(&[])
 }
 
 /// A value on the wire.
@@ -711,9 +280,45 @@ mod tests {
         out
     }
 
+    fn object(version: &[u8], kind: &[u8], content: &[u8]) -> Vec<u8> {
+        let types = [field(1, version), field(2, kind)].concat();
+        [MAGIC.to_vec(), field(1, &types), field(2, content)].concat()
+    }
+
     fn namespace(metadata: &[u8]) -> Vec<u8> {
-        let types = [field(1, b"v1"), field(2, b"Namespace")].concat();
-        [MAGIC.to_vec(), field(1, &types), field(2, &field(1, metadata))].concat()
+        object(b"v1", b"Namespace", &field(1, metadata))
+    }
+
+    #[test]
+    fn a_zero_counts_where_it_is_said_and_an_empty_message_where_it_is_a_pointer() {
+        // replicas: 0 (a pointer), minReadySeconds: 0 (none), rollingUpdate.maxSurge: 0 (a pointer) and an emptyDir without settings.
+        let volume = [field(1, b"work"), field(2, &field(2, b""))].concat();
+        let template = field(2, &field(1, &volume));
+        let strategy = [field(1, b""), field(2, &field(2, &[8, 0, 16, 0]))].concat();
+        let spec = [vec![8, 0], field(3, &template), field(4, &strategy), vec![5 << 3, 0]].concat();
+        assert_eq!(
+            parse(&object(b"apps/v1", b"Deployment", &field(2, &spec))).unwrap()["spec"],
+            json!({
+                "replicas": 0, "strategy": {"rollingUpdate": {"maxSurge": 0}},
+                "template": {"spec": {"volumes": [{"name": "work", "emptyDir": {}}]}},
+            })
+        );
+    }
+
+    #[test]
+    fn quantities_and_embedded_messages_are_read() {
+        let hard = field(1, &[field(1, b"pods"), field(2, &field(1, b"4"))].concat());
+        assert_eq!(
+            parse(&object(b"v1", b"ResourceQuota", &field(2, &hard))).unwrap()["spec"],
+            json!({"hard": {"pods": "4"}})
+        );
+        let reference = [field(1, &field(1, b"password")), field(2, b"word")].concat();
+        let variable = [field(1, b"WORD"), field(3, &field(4, &reference))].concat();
+        let container = [field(1, b"main"), field(7, &variable)].concat();
+        assert_eq!(
+            parse(&object(b"v1", b"Pod", &field(2, &field(2, &container)))).unwrap()["spec"]["containers"][0]["env"],
+            json!([{"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "password", "key": "word"}}}])
+        );
     }
 
     #[test]
@@ -724,8 +329,10 @@ mod tests {
             parse(&body).unwrap(),
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"a": "b"}}})
         );
-        let unknown = parse(&namespace(&field(15, b"x"))).unwrap_err();
-        assert!(unknown.message.contains("field 15 of ObjectMeta"), "{}", unknown.message);
+        let unknown = parse(&namespace(&[1 << 3, 5])).unwrap_err();
+        assert!(unknown.message.contains("ObjectMeta.name has another type"), "{}", unknown.message);
+        let unknown = parse(&namespace(&field(18, b"x"))).unwrap_err();
+        assert!(unknown.message.contains("field 18 of ObjectMeta"), "{}", unknown.message);
         for cut in 0..body.len() {
             // Any prefix is refused or read, never a panic.
             let _ = parse(&body[..cut]);

@@ -127,7 +127,7 @@ impl Resource {
                     selector: None,
                 }),
                 columns: Vec::new(),
-                deprecation: None,
+                deprecation: builtin.deprecation.map(str::to_owned),
             }],
             builtin: Some(builtin),
         }

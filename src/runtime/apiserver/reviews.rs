@@ -48,11 +48,11 @@ pub(super) fn answer(
         "TokenReview" => token_review(server, &object["spec"]),
         "SelfSubjectReview" => json!({"userInfo": user_info(user)}),
         "SelfSubjectAccessReview" => access(server, user, &object["spec"]),
-        "SelfSubjectRulesReview" => json!({
-            "resourceRules": rules(&server.store, user, string(&object, "/spec/namespace")),
-            "nonResourceRules": [],
-            "incomplete": false,
-        }),
+        "SelfSubjectRulesReview" => {
+            let (mut resources, paths) = everybody();
+            resources.extend(rules(&server.store, user, string(&object, "/spec/namespace")));
+            json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false})
+        }
         _ => {
             let spec = &object["spec"];
             let name = string(spec, "/user");
@@ -68,6 +68,19 @@ pub(super) fn answer(
     object["kind"] = review.kind.into();
     object["status"] = status;
     Ok(response::json(StatusCode::CREATED, &object))
+}
+
+/// What everybody may do who is known: ask about themselves, and discover what is served.
+fn everybody() -> (Vec<Value>, Vec<Value>) {
+    let ask =
+        |group: &str, resources: &[&str]| json!({"verbs": ["create"], "apiGroups": [group], "resources": resources});
+    let see = |paths: &[&str]| json!({"verbs": ["get"], "nonResourceURLs": paths});
+    let resources = vec![
+        ask("authentication.k8s.io", &["selfsubjectreviews"]),
+        ask("authorization.k8s.io", &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
+    ];
+    let discovery = ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"];
+    (resources, vec![see(&discovery), see(&["/healthz", "/livez", "/readyz", "/version", "/version/"])])
 }
 
 fn access(server: &Inner, user: &User, spec: &Value) -> Value {

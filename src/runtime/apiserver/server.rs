@@ -32,7 +32,7 @@ use crate::serve::Body;
 pub const VERSION: &str = "v1.36.0+mesh";
 
 /// The namespaces that are always there.
-pub(super) const SYSTEM_NAMESPACES: [&str; 2] = ["default", "kube-system"];
+pub(super) const SYSTEM_NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// What every request shares.
 pub(super) struct Inner {

@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::events;
 use super::key::{Key, is_controlled_by, owner_reference};
 use super::pods;
 use super::queue::{Next, Outcome};
@@ -37,7 +38,7 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
     if cron.metadata.deletion_timestamp.is_some() {
         return Ok(Next::Change);
     }
-    let jobs = Api::<Job>::namespaced(client, &key.namespace);
+    let jobs = Api::<Job>::namespaced(client.clone(), &key.namespace);
     let uid = cron.metadata.uid.as_deref().unwrap_or_default();
     let mut own = jobs.list(&ListParams::default()).await?.items;
     own.retain(|job| is_controlled_by(&job.metadata, uid));
@@ -76,6 +77,11 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
                 }
             }
             made = create(&jobs, &cron, spec, time).await?;
+            if let Some(job) = &made {
+                let about = owner_reference("batch/v1", "CronJob", &cron.metadata);
+                let message = format!("Created job {}", job.metadata.name.as_deref().unwrap_or_default());
+                events::tell(&client, &key.namespace, &about, "SuccessfulCreate", message).await;
+            }
             status.last_schedule_time = Some(Time(time));
         }
         if let Some(time) = schedule.after(now, &zone) {

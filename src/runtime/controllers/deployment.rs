@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use twox_hash::XxHash64;
 
+use super::events;
 use super::key::{Key, controller_of, is_controlled_by, owner_reference, selects};
 use super::queue::{Next, Outcome, ReconcileError, WorkQueue, work};
 use super::rollout::{Scale, Set, Slack, recreate, rolling};
@@ -73,6 +74,8 @@ pub(super) fn start(client: &Client, stop: &CancellationToken, tasks: &mut JoinS
 }
 
 struct Reconciler {
+    client: Client,
+    namespace: String,
     deployments: Api<Deployment>,
     sets: Api<ReplicaSet>,
 }
@@ -88,7 +91,9 @@ impl Reconciler {
     fn new(client: Client, key: &Key) -> Self {
         Self {
             deployments: Api::namespaced(client.clone(), &key.namespace),
-            sets: Api::namespaced(client, &key.namespace),
+            sets: Api::namespaced(client.clone(), &key.namespace),
+            client,
+            namespace: key.namespace.clone(),
         }
     }
 
@@ -111,7 +116,9 @@ impl Reconciler {
         self.keep_revision(&deployment, &sets).await?;
         let slack = slack(spec);
         for scale in next_scales(spec, slack, &sets) {
+            let before = sets.old.iter().chain(&sets.new).find(|set| set.metadata.name.as_deref() == Some(&scale.name));
             self.scale(spec, slack, &scale).await?;
+            self.tell_scaled(&deployment, &scale.name, before.map_or(0, replicas), scale.replicas).await;
         }
         self.clean_up(spec, &sets.old).await?;
         self.write_status(&deployment, spec, &sets).await
@@ -185,7 +192,10 @@ impl Reconciler {
             status: None,
         };
         match self.sets.create(&PostParams::default(), &set).await {
-            Ok(set) => Ok(Some(set)),
+            Ok(set) => {
+                self.tell_scaled(deployment, &name, 0, first).await;
+                Ok(Some(set))
+            }
             Err(kube::Error::Api(answer)) if answer.is_already_exists() => {
                 let existing = self.sets.get_opt(&name).await?;
                 let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
@@ -198,6 +208,18 @@ impl Reconciler {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Tells how many pods a ReplicaSet is to have now.
+    async fn tell_scaled(&self, deployment: &Deployment, set: &str, from: i32, to: i32) {
+        let direction = match to.cmp(&from) {
+            std::cmp::Ordering::Greater => "up",
+            std::cmp::Ordering::Less => "down",
+            std::cmp::Ordering::Equal => return,
+        };
+        let about = owner_reference("apps/v1", "Deployment", &deployment.metadata);
+        let message = format!("Scaled {direction} replica set {set} from {from} to {to}");
+        events::tell(&self.client, &self.namespace, &about, "ScalingReplicaSet", message).await;
     }
 
     /// The new ReplicaSet carries the highest revision (it may be an old one that was rolled back to), and the

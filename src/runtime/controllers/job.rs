@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::events;
 use super::key::{Key, owner_reference};
 use super::pods::{self, Pods, count, finished_at, is_ending, is_finished, phase};
 use super::queue::{Next, Outcome};
@@ -43,7 +44,8 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
     if is_true(&before, "Complete") || is_true(&before, "Failed") {
         return outlive(&jobs, &key, spec, &before).await;
     }
-    let pods = Pods::new(client, &key.namespace, owner_reference("batch/v1", "Job", &job.metadata));
+    let about = owner_reference("batch/v1", "Job", &job.metadata);
+    let pods = Pods::new(client.clone(), &key.namespace, about.clone());
     let own = pods.list().await?;
     let now = Timestamp::now();
     let started = before.start_time.as_ref().map_or(now, |time| time.0);
@@ -61,6 +63,9 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
     let late = spec.active_deadline_seconds.map(|limit| started.as_second() + limit - now.as_second());
     let verdict = verdict(spec, succeeded, failed, active.is_empty(), late);
     let suspended = spec.suspend == Some(true);
+    if let Some((reason, message)) = suspend(&mut status, suspended, now) {
+        events::tell(&client, &key.namespace, &about, reason, message.to_owned()).await;
+    }
     let mut next = Next::Change;
     if verdict.is_some() || suspended {
         for pod in active.drain(..) {
@@ -97,10 +102,15 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
             type_: kind.to_owned(),
             status: "True".to_owned(),
             reason: Some(reason.to_owned()),
-            message: Some(message),
+            message: Some(message.clone()),
             last_probe_time: Some(Time(now)),
             last_transition_time: Some(Time(now)),
         });
+        let (told, message) = match kind {
+            "Complete" => ("Completed", "Job completed".to_owned()),
+            _ => (reason, message),
+        };
+        events::tell(&client, &key.namespace, &about, told, message).await;
         if kind == "Complete" {
             status.completion_time = Some(Time(own.iter().filter_map(finished_at).max().unwrap_or(now)));
         }
@@ -108,7 +118,7 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
     }
     if before != status {
         let mut value = json!(status);
-        for field in ["active", "succeeded", "failed"] {
+        for field in ["active", "succeeded", "failed", "startTime"] {
             // What is absent now is removed.
             if value.get(field).is_none() {
                 value[field] = json!(null);
@@ -117,6 +127,38 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
         jobs.patch_status(&key.name, &PatchParams::default(), &Patch::Merge(json!({ "status": value }))).await?;
     }
     Ok(next)
+}
+
+/// Notes that a job is suspended, or is so no more; what there is to tell of it. A suspended job has not begun.
+fn suspend(status: &mut JobStatus, suspended: bool, now: Timestamp) -> Option<(&'static str, &'static str)> {
+    let conditions = status.conditions.get_or_insert_default();
+    let known = conditions.iter().position(|condition| condition.type_ == "Suspended");
+    let was = known.and_then(|place| conditions.get(place)).is_some_and(|condition| condition.status == "True");
+    if suspended {
+        status.start_time = None;
+    }
+    let told = match (was, suspended) {
+        (false, true) => Some(("Suspended", "Job suspended")),
+        (true, false) => Some(("Resumed", "Job resumed")),
+        _ => None,
+    };
+    if let Some((reason, message)) = told {
+        if let Some(place) = known {
+            conditions.remove(place);
+        }
+        conditions.push(JobCondition {
+            type_: "Suspended".to_owned(),
+            status: if suspended { "True" } else { "False" }.to_owned(),
+            reason: Some(format!("Job{reason}")),
+            message: Some(message.to_owned()),
+            last_probe_time: Some(Time(now)),
+            last_transition_time: Some(Time(now)),
+        });
+    }
+    if conditions.is_empty() {
+        status.conditions = None;
+    }
+    told
 }
 
 type Verdict = (&'static str, &'static str, String);

@@ -12,6 +12,7 @@ mod cronjob;
 mod daemonset;
 mod deployment;
 mod endpoints;
+mod events;
 mod job;
 mod key;
 mod load_balancer;
@@ -40,8 +41,9 @@ pub struct Controllers {
 }
 
 impl Controllers {
-    /// Starts all controllers on the current async runtime; they end after `stop` was cancelled.
-    pub fn start(client: &Client, stop: &CancellationToken) -> Self {
+    /// Starts all controllers on the current async runtime; they end after `stop` was cancelled. `root_certificate` is what the API
+    /// server's certificate is signed with, in PEM.
+    pub fn start(client: &Client, root_certificate: &str, stop: &CancellationToken) -> Self {
         let mut tasks = JoinSet::new();
         deployment::start(client, stop, &mut tasks);
         replicaset::start(client, stop, &mut tasks);
@@ -50,7 +52,7 @@ impl Controllers {
         job::start(client, stop, &mut tasks);
         cronjob::start(client, stop, &mut tasks);
         endpoints::start(client, stop, &mut tasks);
-        namespace::start(client, stop, &mut tasks);
+        namespace::start(client, root_certificate, stop, &mut tasks);
         Self { tasks }
     }
 

@@ -1,9 +1,12 @@
-//! Namespaces: each has a ServiceAccount `default`; one that is deleted is emptied and then released.
+//! Namespaces: each has a ServiceAccount `default` and the API server's root certificate in a ConfigMap, as in every Kubernetes; one
+//! that is deleted is emptied and then released.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, PostParams};
 use kube::core::ObjectList;
 use kube::discovery::{Discovery, Scope, verbs};
@@ -16,12 +19,14 @@ use super::queue::{Next, Outcome, ReconcileError, WorkQueue, work};
 use super::watch::{Seen, watch};
 
 const DEFAULT_ACCOUNT: &str = "default";
+const ROOT_CERTIFICATE: &str = "kube-root-ca.crt";
+const ROOT_CERTIFICATE_KEY: &str = "ca.crt";
 /// The finalizer by which a namespace waits for its contents to go.
 const FINALIZER: &str = "kubernetes";
 /// How often a namespace is looked at while pods in it are still ending.
 const EMPTYING: Duration = Duration::from_millis(500);
 
-pub(super) fn start(client: &Client, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
+pub(super) fn start(client: &Client, root: &str, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     let queue = WorkQueue::new();
     let mut namespaces = Box::pin(watch(Api::<Namespace>::all(client.clone()), stop.clone()));
     let to_do = queue.clone();
@@ -43,14 +48,26 @@ pub(super) fn start(client: &Client, stop: &CancellationToken, tasks: &mut JoinS
             }
         }
     });
+    let to_do = queue.clone();
+    let mut certificates = Box::pin(watch(Api::<ConfigMap>::all(client.clone()), stop.clone()));
+    tasks.spawn(async move {
+        while let Some(seen) = certificates.next().await {
+            if let Seen::There(config) | Seen::Gone(config) = seen
+                && config.metadata.name.as_deref() == Some(ROOT_CERTIFICATE)
+            {
+                to_do.add(Key::new("", config.metadata.namespace.as_deref().unwrap_or_default())).await;
+            }
+        }
+    });
     let client = client.clone();
+    let root: Arc<str> = root.into();
     work("namespace", &queue, stop, tasks, move |key| {
-        let client = client.clone();
-        async move { reconcile(&client, &key.name).await }
+        let (client, root) = (client.clone(), Arc::clone(&root));
+        async move { reconcile(&client, &key.name, &root).await }
     });
 }
 
-async fn reconcile(client: &Client, name: &str) -> Outcome {
+async fn reconcile(client: &Client, name: &str, root: &str) -> Outcome {
     let Some(namespace) = Api::<Namespace>::all(client.clone()).get_opt(name).await? else { return Ok(Next::Change) };
     if namespace.metadata.deletion_timestamp.is_some() {
         return empty(client, name, namespace).await;
@@ -61,15 +78,39 @@ async fn reconcile(client: &Client, name: &str) -> Outcome {
             metadata: ObjectMeta { name: Some(DEFAULT_ACCOUNT.to_owned()), ..ObjectMeta::default() },
             ..ServiceAccount::default()
         };
-        match accounts.create(&PostParams::default(), &account).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(answer)) if answer.code == 409 => {}
-            // The namespace went meanwhile.
-            Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_forbidden() => {}
-            Err(error) => return Err(error.into()),
+        unless_raced(accounts.create(&PostParams::default(), &account).await)?;
+    }
+    let configs = Api::<ConfigMap>::namespaced(client.clone(), name);
+    let data = BTreeMap::from([(ROOT_CERTIFICATE_KEY.to_owned(), root.to_owned())]);
+    match configs.get_opt(ROOT_CERTIFICATE).await? {
+        None => {
+            let metadata = ObjectMeta {
+                name: Some(ROOT_CERTIFICATE.to_owned()),
+                annotations: Some(BTreeMap::from([(
+                    "kubernetes.io/description".to_owned(),
+                    "The root certificate that the API server's own is signed with.".to_owned(),
+                )])),
+                ..ObjectMeta::default()
+            };
+            let config = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
+            unless_raced(configs.create(&PostParams::default(), &config).await)?;
         }
+        Some(mut config) if config.data.as_ref() != Some(&data) => {
+            config.data = Some(data);
+            unless_raced(configs.replace(ROOT_CERTIFICATE, &PostParams::default(), &config).await)?;
+        }
+        Some(_) => {}
     }
     Ok(Next::Change)
+}
+
+/// Somebody was quicker, or the namespace went meanwhile.
+fn unless_raced<T>(result: kube::Result<T>) -> kube::Result<()> {
+    match result {
+        Err(kube::Error::Api(answer)) if answer.code == 409 || answer.is_not_found() || answer.is_forbidden() => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Deletes what is in the namespace; releases it once nothing is.

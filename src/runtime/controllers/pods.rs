@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::events;
 use super::key::{Key, is_controlled_by};
 use super::queue::{Outcome, WorkQueue, work};
 use super::watch::{Seen, watch};
@@ -70,13 +71,16 @@ pub(super) fn start<K, P, F, W>(
 
 /// The pods of one object.
 pub(super) struct Pods {
+    client: Client,
+    namespace: String,
     api: Api<Pod>,
     owner: OwnerReference,
 }
 
 impl Pods {
     pub(super) fn new(client: Client, namespace: &str, owner: OwnerReference) -> Self {
-        Self { api: Api::namespaced(client, namespace), owner }
+        let api = Api::namespaced(client.clone(), namespace);
+        Self { client, namespace: namespace.to_owned(), api, owner }
     }
 
     /// Those that it controls, finished and ending ones among them.
@@ -113,8 +117,22 @@ impl Pods {
         change(&mut pod);
         match self.api.create(&PostParams::default(), &pod).await {
             Err(kube::Error::Api(answer)) if answer.is_already_exists() => Ok(()),
-            other => other.map(|_| ()),
+            Err(error) => Err(error),
+            Ok(pod) => {
+                self.tell("SuccessfulCreate", ("Created", "create"), &pod).await;
+                Ok(())
+            }
         }
+    }
+
+    /// Tells what was done with a pod; StatefulSets have words of their own.
+    async fn tell(&self, reason: &str, (done, verb): (&str, &str), pod: &Pod) {
+        let OwnerReference { kind, name: owner, .. } = &self.owner;
+        let message = match kind.as_str() {
+            "StatefulSet" => format!("{verb} Pod {} in StatefulSet {owner} successful", name(pod)),
+            _ => format!("{done} pod: {}", name(pod)),
+        };
+        events::tell(&self.client, &self.namespace, &self.owner, reason, message).await;
     }
 
     pub(super) async fn delete(&self, pod: &Pod) -> Result<(), kube::Error> {
@@ -122,7 +140,11 @@ impl Pods {
             .preconditions(Preconditions { uid: pod.metadata.uid.clone(), resource_version: None });
         match self.api.delete(name(pod), &parameters).await {
             Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => Ok(()),
-            other => other.map(|_| ()),
+            Err(error) => Err(error),
+            Ok(_) => {
+                self.tell("SuccessfulDelete", ("Deleted", "delete"), pod).await;
+                Ok(())
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::events;
 use super::key::{Key, controller_of, is_controlled_by, owner_reference, selects};
 use super::queue::{Next, Outcome, ReconcileError, WorkQueue, work};
 use super::watch::{Seen, watch};
@@ -75,13 +76,20 @@ async fn keys(api: &Api<ReplicaSet>, wanted: impl Fn(&ReplicaSet) -> bool) -> Re
 }
 
 struct Reconciler {
+    client: Client,
+    namespace: String,
     sets: Api<ReplicaSet>,
     pods: Api<Pod>,
 }
 
 impl Reconciler {
     fn new(client: Client, key: &Key) -> Self {
-        Self { sets: Api::namespaced(client.clone(), &key.namespace), pods: Api::namespaced(client, &key.namespace) }
+        Self {
+            sets: Api::namespaced(client.clone(), &key.namespace),
+            pods: Api::namespaced(client.clone(), &key.namespace),
+            client,
+            namespace: key.namespace.clone(),
+        }
     }
 
     async fn reconcile(&self, key: &Key) -> Outcome {
@@ -95,13 +103,16 @@ impl Reconciler {
             if pods.len() < wanted {
                 let missing = (wanted - pods.len()).min(BURST);
                 for _ in 0..missing {
-                    pods.push(self.create_pod(&set, spec).await?);
+                    let pod = self.create_pod(&set, spec).await?;
+                    self.tell(&set, "SuccessfulCreate", "Created", &pod).await;
+                    pods.push(pod);
                 }
             } else if pods.len() > wanted {
                 pods.sort_by_key(order_of_removal);
                 let surplus = (pods.len() - wanted).min(BURST);
                 for pod in pods.drain(..surplus) {
                     self.delete_pod(&pod).await?;
+                    self.tell(&set, "SuccessfulDelete", "Deleted", &pod).await;
                 }
             }
         }
@@ -153,6 +164,12 @@ impl Reconciler {
             status: None,
         };
         self.pods.create(&PostParams::default(), &pod).await
+    }
+
+    async fn tell(&self, set: &ReplicaSet, reason: &str, done: &str, pod: &Pod) {
+        let about = owner_reference("apps/v1", "ReplicaSet", &set.metadata);
+        let message = format!("{done} pod: {}", pod.metadata.name.as_deref().unwrap_or_default());
+        events::tell(&self.client, &self.namespace, &about, reason, message).await;
     }
 
     async fn delete_pod(&self, pod: &Pod) -> Result<(), kube::Error> {

@@ -15,6 +15,9 @@ use super::fake_api::{FakeApi, until};
 
 const NAMESPACE: &str = "default";
 
+/// The root certificate, which nothing here reads.
+const ROOT: &str = "-----BEGIN CERTIFICATE-----";
+
 struct World {
     client: kube::Client,
     _stop: DropGuard,
@@ -25,7 +28,7 @@ impl World {
     fn start() -> Self {
         let api = FakeApi::new();
         let stop = CancellationToken::new();
-        let controllers = Controllers::start(&api.client(), &stop);
+        let controllers = Controllers::start(&api.client(), ROOT, &stop);
         tokio::spawn(controllers.join());
         tokio::spawn(play_node(api.client()));
         Self { client: api.client(), _stop: stop.drop_guard() }
@@ -247,7 +250,7 @@ async fn what_changed_while_no_controller_ran_is_put_right_at_the_next_start() {
     let world = World { client: api.client(), _stop: CancellationToken::new().drop_guard() };
     tokio::spawn(play_node(api.client()));
     let stop = CancellationToken::new();
-    let controllers = Controllers::start(&world.client, &stop);
+    let controllers = Controllers::start(&world.client, ROOT, &stop);
     world.create::<Deployment>(deployment(2, "one")).await;
     world.rolled_out(2).await;
     stop.cancel();
@@ -258,7 +261,7 @@ async fn what_changed_while_no_controller_ran_is_put_right_at_the_next_start() {
     }
     world.patch_deployment(json!({ "spec": { "replicas": 3 } })).await;
     let stop = CancellationToken::new();
-    let _controllers = Controllers::start(&world.client, &stop);
+    let _controllers = Controllers::start(&world.client, ROOT, &stop);
     world.rolled_out(3).await;
 }
 

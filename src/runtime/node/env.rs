@@ -84,7 +84,9 @@ pub(super) async fn resolve(
     for variable in &container.env {
         let value = match (&variable.value, &variable.value_from) {
             (Some(value), _) => Some(expand(value, &env)),
-            (None, Some(source)) => referenced(&sources, pod, attachment, host_ip, &variable.name, source).await?,
+            (None, Some(source)) => {
+                referenced(&sources, pod, container, attachment, host_ip, (&variable.name, source)).await?
+            }
             (None, None) => Some(String::new()),
         };
         if let Some(value) = value {
@@ -105,16 +107,22 @@ pub(super) async fn resolve(
 async fn referenced(
     sources: &Sources<'_>,
     pod: &PodPlan,
+    container: &ContainerPlan,
     attachment: &PodAttachment,
     host_ip: &str,
-    variable: &str,
-    source: &EnvVarSource,
+    (variable, source): (&str, &EnvVarSource),
 ) -> Result<Option<String>, EnvError> {
     let (kind, name, key, optional, data) = if let Some(field) = &source.field_ref {
         let value = field_of(pod, attachment, host_ip, &field.field_path);
         return value
             .map(Some)
             .ok_or_else(|| EnvError::Field { variable: variable.to_owned(), field: field.field_path.clone() });
+    } else if let Some(selector) = &source.resource_field_ref {
+        let of = selector.container_name.as_deref().unwrap_or(&container.name);
+        let value = pod.all().find(|other| other.name == of).and_then(|of| of.resources.field(selector));
+        return value
+            .map(Some)
+            .ok_or_else(|| EnvError::Field { variable: variable.to_owned(), field: selector.resource.clone() });
     } else if let Some(reference) = &source.config_map_key_ref {
         let data = sources.config_map(&reference.name).await?;
         ("ConfigMap", &reference.name, &reference.key, reference.optional, data)

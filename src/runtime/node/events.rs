@@ -24,6 +24,8 @@ const QUEUE: usize = 1024;
 const REMEMBERED: usize = 4096;
 /// Who reports.
 const COMPONENT: &str = "kubelet";
+/// Who reports where a pod is placed.
+const SCHEDULER: &str = "default-scheduler";
 
 /// Something worth telling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -153,6 +155,8 @@ impl Writer {
         }
         // Unique by its time, as in Kubernetes.
         let name = format!("{}.{:x}", about.name.as_deref().unwrap_or_default(), now.as_nanosecond());
+        let placed = matches!(note.reason, "Scheduled" | "FailedScheduling");
+        let component = if placed { SCHEDULER } else { COMPONENT };
         let event = Event {
             metadata: ObjectMeta { name: Some(name.clone()), namespace: Some(namespace), ..ObjectMeta::default() },
             involved_object: about,
@@ -162,8 +166,11 @@ impl Writer {
             first_timestamp: Some(Time(now)),
             last_timestamp: Some(Time(now)),
             count: Some(1),
-            source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: Some(self.node.clone()) }),
-            reporting_component: Some(COMPONENT.to_owned()),
+            source: Some(EventSource {
+                component: Some(component.to_owned()),
+                host: Some(self.node.clone()).filter(|_| !placed),
+            }),
+            reporting_component: Some(component.to_owned()),
             reporting_instance: Some(self.node.clone()),
             ..Event::default()
         };

@@ -13,11 +13,13 @@ mod events;
 mod exec;
 pub mod logs;
 pub mod network;
+mod placement;
 mod plan;
 mod pod;
 pub mod pod_exec;
 mod probe;
 mod register;
+mod resources;
 mod spawn;
 mod status;
 mod volumes;
@@ -33,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node as NodeObject, Pod, PodCondition};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -45,6 +47,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use self::exec::RunningPods;
+pub(in crate::runtime) use self::placement::Placement;
 
 use self::events::{Events, Note};
 use self::logs::{LogStore, make_private};
@@ -57,6 +60,8 @@ use self::spawn::Spawner;
 const LEAVE_GRACE: Duration = Duration::from_secs(5);
 /// How often pods that could not be bound are tried again, beside each time that a pod ends.
 const BIND_RETRY: Duration = Duration::from_secs(2);
+/// Reason of the condition of a pod that fits nowhere.
+const UNSCHEDULABLE: &str = "Unschedulable";
 
 /// How a node is set up.
 #[derive(Debug, Clone)]
@@ -278,6 +283,7 @@ impl Pods {
                 self.unbound.remove(&plan.network.uid);
                 self.start(plan);
             }
+            (None, false) if plan.placement.is_others() => {}
             (None, false) => self.bind(plan).await,
         }
     }
@@ -300,34 +306,61 @@ impl Pods {
         }
     }
 
+    /// Why a pod cannot be bound now: reason and message of its condition.
+    async fn obstacle(&self, plan: &PodPlan) -> Option<(&'static str, String)> {
+        if plan.placement.is_gated() {
+            return Some(("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates".to_owned()));
+        }
+        let options = &self.shared.options;
+        if let Ok(Some(node)) = Api::<NodeObject>::all(self.shared.client.clone()).get_opt(&options.name).await
+            && let Some(why) = plan.placement.misfit(&node)
+        {
+            return Some((UNSCHEDULABLE, format!("0/1 nodes are available: {why}.")));
+        }
+        (self.pods.len() >= options.max_pods).then(|| {
+            let running = self.pods.len();
+            (UNSCHEDULABLE, format!("node {} is full: it runs {running} pods; delete some", options.name))
+        })
+    }
+
     /// Binds a pod to this node, or says why not. The pod is started when the watch shows it bound.
     async fn bind(&mut self, mut plan: PodPlan) {
         let options = &self.shared.options;
         let api = Api::<Pod>::namespaced(self.shared.client.clone(), &plan.network.namespace);
         let name = &plan.network.name;
         let parameters = PatchParams::default();
-        let result = if self.pods.len() < options.max_pods {
-            let patch = json!({ "metadata": { "uid": plan.network.uid }, "spec": { "nodeName": options.name } });
-            api.patch(name, &parameters, &Patch::Merge(&patch)).await
-        } else if plan.conditions.iter().any(|condition| condition.type_ == "PodScheduled") {
-            // Its status says so already.
-            self.unbound.insert(plan.network.uid.clone(), plan);
-            return;
-        } else {
-            let message = format!("node {} is full: it runs {} pods; delete some", options.name, self.pods.len());
-            let patch = json!({ "metadata": { "uid": plan.network.uid }, "status": { "conditions": [{
-                "type": "PodScheduled",
-                "status": "False",
-                "reason": "Unschedulable",
-                "message": message,
-                "lastTransitionTime": Timestamp::now().to_string(),
-            }] } });
-            let told = api.patch_status(name, &parameters, &Patch::Merge(&patch)).await;
-            if let Ok(pod) = &told {
-                plan.conditions = pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
-                self.unbound.insert(plan.network.uid.clone(), plan.clone());
+        let result = match self.obstacle(&plan).await {
+            None => {
+                let patch = json!({ "metadata": { "uid": plan.network.uid }, "spec": { "nodeName": options.name } });
+                api.patch(name, &parameters, &Patch::Merge(&patch)).await
             }
-            told
+            Some((reason, message)) => {
+                let told = |condition: &PodCondition| {
+                    condition.type_ == "PodScheduled" && condition.message.as_deref() == Some(message.as_str())
+                };
+                if plan.conditions.iter().any(told) {
+                    // Its status says so already.
+                    self.unbound.insert(plan.network.uid.clone(), plan);
+                    return;
+                }
+                let patch = json!({ "metadata": { "uid": plan.network.uid }, "status": { "conditions": [{
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": reason,
+                    "message": message,
+                    "lastTransitionTime": Timestamp::now().to_string(),
+                }] } });
+                let told = api.patch_status(name, &parameters, &Patch::Merge(&patch)).await;
+                if let Ok(pod) = &told {
+                    if reason == UNSCHEDULABLE {
+                        let note = Note { warning: true, reason: "FailedScheduling", message, container: None };
+                        self.shared.events.tell(&plan.network, note);
+                    }
+                    plan.conditions = pod.status.as_ref().and_then(|s| s.conditions.clone()).unwrap_or_default();
+                    self.unbound.insert(plan.network.uid.clone(), plan.clone());
+                }
+                told
+            }
         };
         match result {
             Ok(pod) if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) => {

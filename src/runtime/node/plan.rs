@@ -14,7 +14,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::network::{PodPort, PodSpecLite};
+use super::placement::Placement;
 use super::probe::{Check, ProbePlan};
+use super::resources::Resources;
 use crate::runtime::samples::{self, App};
 
 /// Name of the proxy's container, as injection writes it.
@@ -25,6 +27,7 @@ const DEFAULT_GRACE_SECONDS: i64 = 30;
 #[derive(Debug, Clone)]
 pub(super) struct PodPlan {
     pub(super) network: PodSpecLite,
+    pub(super) placement: Placement,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) node_name: String,
     /// App containers, in the order of the specification.
@@ -42,6 +45,11 @@ pub(super) struct PodPlan {
     pub(super) start_time: Option<Time>,
     pub(super) conditions: Vec<PodCondition>,
     pub(super) generation: Option<i64>,
+    pub(super) quality: Option<String>,
+    /// How long its containers may take to stop when nobody says how long.
+    pub(super) grace: Duration,
+    /// How long it may run.
+    pub(super) deadline: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +74,9 @@ pub(super) struct ContainerPlan {
     /// Absolute.
     pub(super) working_dir: String,
     pub(super) mounts: Vec<VolumeMount>,
+    pub(super) resources: Resources,
+    /// An init container that is started in its turn and then runs beside the others until they have ended.
+    pub(super) sidecar: bool,
     pub(super) port: Option<u16>,
     pub(super) env: Vec<EnvVar>,
     pub(super) env_from: Vec<EnvFromSource>,
@@ -125,6 +136,7 @@ impl PodPlan {
         };
         Some(Self {
             network,
+            placement: Placement::of(spec),
             annotations: metadata.annotations.clone().unwrap_or_default(),
             node_name: node_name.to_owned(),
             containers,
@@ -145,6 +157,9 @@ impl PodPlan {
             start_time: status.and_then(|status| status.start_time.clone()),
             conditions: status.and_then(|status| status.conditions.clone()).unwrap_or_default(),
             generation: metadata.generation,
+            quality: status.and_then(|status| status.qos_class.clone()),
+            grace: grace_period(pod),
+            deadline: spec.active_deadline_seconds.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs),
         })
     }
 
@@ -209,15 +224,14 @@ fn ports(spec: &PodSpec, plans: &[ContainerPlan]) -> Vec<PodPort> {
 }
 
 impl ContainerPlan {
-    /// An init container: what runs to its end is a command, and nothing probes it.
+    /// An init container: what runs to its end is a command, and nothing probes it; one that restarts always is a sidecar.
     fn init(container: &Container, pod: &Pod) -> Self {
         let mut plan = Self::new(container, pod);
-        (plan.startup, plan.readiness, plan.liveness) = (None, None, None);
         if container.restart_policy.as_deref() == Some("Always") {
-            let message =
-                "only the proxy may be an init container that restarts always; make it a container".to_owned();
-            plan.runnable = Runnable::No { reason: "SidecarNotSupported", message };
-        } else if matches!(plan.runnable, Runnable::Yes(App::Idle)) && plan.command.is_empty() {
+            return Self { sidecar: true, ..plan };
+        }
+        (plan.startup, plan.readiness, plan.liveness) = (None, None, None);
+        if matches!(plan.runnable, Runnable::Yes(App::Idle)) && plan.command.is_empty() {
             let message = "an init container needs a command: the built-in image ends by itself never".to_owned();
             plan.runnable = Runnable::No { reason: "NoCommand", message };
         }
@@ -248,6 +262,8 @@ impl ContainerPlan {
                 Runnable::Yes(App::Idle) => command(container, &image),
                 _ => Vec::new(),
             },
+            resources: Resources::of(container),
+            sidecar: false,
             mounts: container.volume_mounts.clone().unwrap_or_default(),
             args: container.args.clone().unwrap_or_default(),
             pre_stop: pre_stop(container),

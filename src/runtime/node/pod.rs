@@ -14,7 +14,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::NodeOptions;
 use super::container::{ContainerTask, Phase, Record, Stop};
@@ -25,8 +25,8 @@ use super::logs::remove_directory;
 use super::network::{PodAttachment, PodNetwork};
 use super::plan::{ContainerPlan, PodPlan, RestartPolicy, Runnable};
 use super::spawn::Spawner;
-use super::status::{View, status};
-use super::volumes::Volumes;
+use super::status::{View, is_initialized, status};
+use super::volumes::{REFRESH, Volumes};
 use crate::runtime::tools::ROOT_VARIABLE;
 
 /// How often the proxy is asked while it is not ready, and once it is.
@@ -101,6 +101,7 @@ impl PodTask {
             proxy_ready: None,
             containers,
             blocked: None,
+            overdue: false,
         };
         let conditions = plan.conditions.clone();
         Self { plan, shared, command, view, published: None, conditions }
@@ -174,6 +175,14 @@ impl PodTask {
     /// Runs proxy and containers until the pod is to end and every container has ended.
     async fn live(&mut self, attachment: PodAttachment) {
         let (stop, stopping) = watch::channel(Stop::No);
+        // Sidecars outlive the containers that they serve.
+        let (sidecars_stop, sidecars_stopping) = watch::channel(Stop::No);
+        let mut sidecars = JoinSet::new();
+        let mut refreshed = Instant::now();
+        let deadline = self.plan.deadline.map(|limit| {
+            let ran = Timestamp::now().duration_since(self.view.started);
+            Instant::now() + limit.saturating_sub(ran.try_into().unwrap_or_default())
+        });
         let (records, mut changes) = watch::channel(self.view.containers.clone());
         let records = Arc::new(records);
         let mut containers = JoinSet::new();
@@ -191,7 +200,7 @@ impl PodTask {
             }
             // The app starts behind its proxy, or its first calls would leave the mesh.
             if !started && (is_ready || self.plan.proxy.is_none()) {
-                while init_runs && has_succeeded(&records, init) {
+                while init_runs && self.plan.init.get(init).is_some_and(|plan| is_up(&records, init, plan)) {
                     (init, init_runs) = (init + 1, false);
                 }
                 if init >= self.plan.init.len() {
@@ -200,12 +209,30 @@ impl PodTask {
                     self.start_containers(all, &mut containers, &attachment, &records, &stopping);
                 } else if !init_runs {
                     init_runs = true;
-                    self.start_containers(init..init + 1, &mut containers, &attachment, &records, &stopping);
+                    let is_sidecar = self.plan.init.get(init).is_some_and(|plan| plan.sidecar);
+                    let (tasks, stopping) = match is_sidecar {
+                        true => (&mut sidecars, &sidecars_stopping),
+                        false => (&mut containers, &stopping),
+                    };
+                    self.start_containers(init..init + 1, tasks, &attachment, &records, stopping);
                 }
             }
             if behind {
                 self.look(&changes.borrow_and_update().clone());
                 behind = !self.publish().await;
+                let ended = |record: &Record| matches!(record.phase, Phase::Ended(_));
+                if started && self.view.parts(&self.plan).1.iter().all(ended) {
+                    // What they served has ended for good.
+                    sidecars_stop.send_replace(Stop::Within(self.plan.grace));
+                }
+            }
+            if refreshed.elapsed() >= REFRESH {
+                refreshed = Instant::now();
+                self.refresh(&attachment).await;
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                self.view.overdue = true;
+                break;
             }
             let poll = if started { PROXY_POLL_READY } else { PROXY_POLL_STARTING };
             tokio::select! {
@@ -222,16 +249,39 @@ impl PodTask {
         }
         // Containers that waited for their proxy never start; the others hear how long they have, and hear again when
         // it becomes shorter.
-        loop {
-            stop.send_replace(command.borrow_and_update().stop());
-            tokio::select! {
-                ended = containers.join_next() => if ended.is_none() { break },
-                changed = command.changed() => if changed.is_err() { break },
+        for (stop, tasks) in [(stop, &mut containers), (sidecars_stop, &mut sidecars)] {
+            loop {
+                let asked = *command.borrow_and_update();
+                stop.send_replace(if asked.ends() { asked.stop() } else { Stop::Within(self.plan.grace) });
+                tokio::select! {
+                    ended = tasks.join_next() => if ended.is_none() { break },
+                    changed = command.changed() => if changed.is_err() { break },
+                }
+                self.view.containers.clone_from(&changes.borrow_and_update());
+                if !matches!(*command.borrow(), Command::Gone | Command::Leave(_)) {
+                    self.publish().await;
+                }
             }
-            self.view.containers.clone_from(&changes.borrow_and_update());
-            if matches!(*command.borrow(), Command::Delete(_)) {
-                self.publish().await;
-            }
+        }
+        if self.view.overdue {
+            self.publish().await;
+            told_to_end(&mut command).await;
+        }
+    }
+
+    /// Brings what is mounted up to date.
+    async fn refresh(&self, attachment: &PodAttachment) {
+        let options = &self.shared.options;
+        let volumes = Volumes {
+            client: &self.shared.client,
+            pod: &self.plan,
+            attachment,
+            host_ip: &options.host_ip.to_string(),
+            root_certificate: &options.root_certificate,
+            directory: &self.directory(),
+        };
+        if timeout(RETRY_LIMIT, volumes.refresh()).await.is_err() {
+            tracing::warn!(pod = %self.plan.display_name(), "its volumes could not be brought up to date in time");
         }
     }
 
@@ -298,10 +348,9 @@ impl PodTask {
     }
 }
 
-/// Whether a container has ended as it should.
-fn has_succeeded(records: &watch::Sender<Vec<Record>>, index: usize) -> bool {
-    let records = records.borrow();
-    matches!(records.get(index).map(|record| &record.phase), Some(Phase::Ended(ended)) if ended.exit_code == 0)
+/// Whether what comes after an init container may start.
+fn is_up(records: &watch::Sender<Vec<Record>>, index: usize, plan: &ContainerPlan) -> bool {
+    records.borrow().get(index).is_some_and(|record| is_initialized(plan, record))
 }
 
 /// Returns when the pod is to end, or when nobody is left who could say so.
@@ -365,6 +414,7 @@ impl ContainerStart {
             app_ip: self.attachment.app_ip,
             restart: match self.plan.restart {
                 // It is run until it succeeds, and then not again.
+                _ if self.container.sidecar => RestartPolicy::Always,
                 RestartPolicy::Always if is_init => RestartPolicy::OnFailure,
                 restart => restart,
             },

@@ -102,9 +102,17 @@ async fn renew(client: &Client, name: &str) -> kube::Result<()> {
     leases.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(|_| ())
 }
 
+/// How much of a resource the node has.
+pub(super) fn capacity(resource: &str) -> Option<String> {
+    match resource {
+        "cpu" => Some(std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string()),
+        "memory" => Some(memory_kib().map_or_else(|| "0".to_owned(), |kib| format!("{kib}Ki"))),
+        _ => None,
+    }
+}
+
 fn node_status(name: &str, ip: IpAddr, max_pods: usize, now: Timestamp) -> Value {
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).to_string();
-    let memory = memory_kib().map_or_else(|| "0".to_owned(), |kib| format!("{kib}Ki"));
+    let (cpus, memory) = (capacity("cpu"), capacity("memory"));
     let resources = json!({ "cpu": cpus, "memory": memory, "pods": max_pods.to_string() });
     let now = now.to_string();
     json!({

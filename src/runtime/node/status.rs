@@ -24,6 +24,8 @@ pub(super) struct View {
     pub(super) containers: Vec<Record>,
     /// Why the pod cannot start, shown as its reason and message.
     pub(super) blocked: Option<(&'static str, String)>,
+    /// It ran longer than it may.
+    pub(super) overdue: bool,
 }
 
 impl View {
@@ -42,10 +44,11 @@ pub(super) fn status(plan: &PodPlan, view: &View, previous: &[PodCondition], now
     };
     let (init_records, records) = view.parts(plan);
     let uid = &plan.network.uid;
-    let initialized = init_records.iter().all(|record| matches!(&record.phase, Phase::Ended(e) if e.exit_code == 0));
+    let initialized = plan.init.iter().zip(init_records).all(|(plan, record)| is_initialized(plan, record));
     let inits = plan.init.iter().zip(init_records).map(|(plan, record)| {
+        let status = app_status(plan, record, uid);
         let done = matches!(&record.phase, Phase::Ended(ended) if ended.exit_code == 0);
-        ContainerStatus { ready: done, ..app_status(plan, record, uid) }
+        if plan.sidecar { status } else { ContainerStatus { ready: done, ..status } }
     });
     let init_statuses: Vec<_> = init_front.into_iter().chain(inits).collect();
     let apps = plan.containers.iter().zip(records).map(|(plan, record)| match &record.phase {
@@ -58,7 +61,11 @@ pub(super) fn status(plan: &PodPlan, view: &View, previous: &[PodCondition], now
     let containers: Vec<_> = front.into_iter().chain(apps).collect();
     let phase = phase(plan, view);
 
-    let proxy = init_statuses.iter().filter(|status| plan.proxy.as_ref().is_some_and(|p| p.name == status.name));
+    let is_sidecar = |name: &str| {
+        plan.proxy.as_ref().is_some_and(|proxy| proxy.name == name)
+            || plan.init.iter().any(|init| init.sidecar && init.name == name)
+    };
+    let proxy = init_statuses.iter().filter(|status| is_sidecar(&status.name));
     let unready: Vec<_> =
         proxy.chain(&containers).filter(|status| !status.ready).map(|status| status.name.as_str()).collect();
     let ready = unready.is_empty() && phase == "Running";
@@ -78,7 +85,10 @@ pub(super) fn status(plan: &PodPlan, view: &View, previous: &[PodCondition], now
     ]
     .map(|(kind, is_true, why)| condition(kind, is_true, why, previous, plan.generation, now));
 
-    let (reason, message) = view.blocked.clone().unzip();
+    let overdue = view
+        .overdue
+        .then(|| ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline".to_owned()));
+    let (reason, message) = overdue.or_else(|| view.blocked.clone()).unzip();
     PodStatus {
         phase: Some(phase.to_owned()),
         reason: reason.map(str::to_owned),
@@ -91,16 +101,30 @@ pub(super) fn status(plan: &PodPlan, view: &View, previous: &[PodCondition], now
         pod_ip: view.pod_ip.map(|ip| ip.to_string()),
         pod_ips: view.pod_ip.map(|ip| vec![PodIP { ip: ip.to_string() }]),
         start_time: Some(Time(view.started)),
-        qos_class: Some("BestEffort".to_owned()),
+        qos_class: plan.quality.clone(),
         observed_generation: plan.generation,
         ..PodStatus::default()
     }
 }
 
+/// Whether the next container may start: an init container has done its work, a sidecar is up.
+pub(super) fn is_initialized(plan: &ContainerPlan, record: &Record) -> bool {
+    match &record.phase {
+        Phase::Ended(ended) => plan.sidecar || ended.exit_code == 0,
+        Phase::Running { .. } => plan.sidecar && record.started,
+        // Between two runs a sidecar does not hold up what has begun.
+        Phase::Waiting { .. } => plan.sidecar && record.last.is_some(),
+    }
+}
+
 fn phase(plan: &PodPlan, view: &View) -> &'static str {
+    if view.overdue {
+        return "Failed";
+    }
     let (init, records) = view.parts(plan);
     let failed = |record: &Record| matches!(&record.phase, Phase::Ended(ended) if ended.exit_code != 0);
-    if plan.restart == RestartPolicy::Never && init.iter().any(failed) {
+    let mut ordinary = plan.init.iter().zip(init).filter(|(plan, _)| !plan.sidecar);
+    if plan.restart == RestartPolicy::Never && ordinary.any(|(_, record)| failed(record)) {
         return "Failed";
     }
     let ended: Vec<_> = records

@@ -1,7 +1,9 @@
 //! The files of a container: its own root directory, and the volumes that its pod mounts into it.
 //!
 //! A volume is a directory of the pod; a mount is a link to it from the container's root, so that containers of one pod share it.
-//! ConfigMaps, Secrets, the downward API and tokens are written when a container starts; a later change is seen by the next start.
+//! ConfigMaps, Secrets, the downward API and tokens are written when a container starts, and looked at again every [`REFRESH`]: a
+//! changed entry replaces its file at once, one that is gone takes its file with it, a token is renewed when a fifth of its time is
+//! left.
 //! Volumes that need more than this machine's directory of the pod (hostPath, claims, CSI) are refused with the reason.
 
 use std::collections::BTreeMap;
@@ -9,6 +11,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{
@@ -29,6 +32,9 @@ const VOLUMES: &str = ".volumes";
 const TOKENS: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// How long a pod's token holds, seconds.
 const TOKEN_SECONDS: i64 = 24 * 3600;
+
+/// How often volumes are brought up to date.
+pub(super) const REFRESH: Duration = Duration::from_secs(10);
 
 /// Why a container has no files.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +109,32 @@ impl Volumes<'_> {
         Ok(root)
     }
 
+    /// Brings what is mounted up to date. What cannot be read stays as it was.
+    pub(super) async fn refresh(&self) {
+        let containers = || self.pod.all();
+        for volume in &self.pod.volumes {
+            let directory = self.directory.join(VOLUMES).join(&volume.name);
+            let is_mounted = containers().any(|one| one.mounts.iter().any(|mount| mount.name == volume.name));
+            if !is_mounted || !directory.is_dir() {
+                continue;
+            }
+            if let Err(error) = self.fill(volume, &directory).await {
+                tracing::debug!(pod = %self.pod.display_name(), %error, "a volume stays as it is");
+            }
+        }
+        for container in containers().filter(|_| self.pod.token) {
+            let place = Files::new(&self.directory.join(&container.name), "/").outside(TOKENS).join("token");
+            let own = !container.mounts.iter().any(|mount| mount.mount_path.starts_with(TOKENS));
+            if own
+                && is_due(&place, TOKEN_SECONDS)
+                && let Ok(token) = self.token(None, TOKEN_SECONDS).await
+                && let Err(error) = write(&place, token.as_bytes())
+            {
+                tracing::warn!(pod = %self.pod.display_name(), %error, "cannot renew a token");
+            }
+        }
+    }
+
     fn mount(&self, root: &Path, mount: &VolumeMount, volume: &Path) -> Result<()> {
         let sub = mount.sub_path.as_deref().unwrap_or_default();
         // The path below the volume, kept within it.
@@ -130,10 +162,13 @@ impl Volumes<'_> {
         let refuse = |kind| Err(VolumeError::Kind { name: volume.name.clone(), kind });
         if let Some(source) = &volume.config_map {
             let optional = source.optional == Some(true);
-            self.config_map(volume, &source.name, optional, source.items.as_deref(), directory).await
+            let written = self.config_map(volume, &source.name, optional, source.items.as_deref(), directory).await?;
+            keep_only(directory, &written)
         } else if let Some(source) = &volume.secret {
             let name = source.secret_name.as_deref().unwrap_or_default();
-            self.secret(volume, name, source.optional == Some(true), source.items.as_deref(), directory).await
+            let optional = source.optional == Some(true);
+            let written = self.secret(volume, name, optional, source.items.as_deref(), directory).await?;
+            keep_only(directory, &written)
         } else if let Some(source) = &volume.downward_api {
             self.downward(volume, source.items.as_deref(), directory)
         } else if let Some(source) = &volume.projected {
@@ -161,14 +196,18 @@ impl Volumes<'_> {
                 let name = items.first().map_or("ca.crt", |item| item.path.as_str());
                 return write_below(directory, name, self.root_certificate.as_bytes());
             }
-            self.config_map(volume, &source.name, optional, source.items.as_deref(), directory).await
+            self.config_map(volume, &source.name, optional, source.items.as_deref(), directory).await.map(drop)
         } else if let Some(source) = &part.secret {
             let optional = source.optional == Some(true);
-            self.secret(volume, &source.name, optional, source.items.as_deref(), directory).await
+            self.secret(volume, &source.name, optional, source.items.as_deref(), directory).await.map(drop)
         } else if let Some(source) = &part.downward_api {
             self.downward(volume, source.items.as_deref(), directory)
         } else if let Some(source) = &part.service_account_token {
             let seconds = source.expiration_seconds.unwrap_or(TOKEN_SECONDS);
+            let place = Files::new(directory, "/").outside(&source.path);
+            if place.exists() && !is_due(&place, seconds) {
+                return Ok(());
+            }
             let token = self.token(source.audience.as_deref(), seconds).await?;
             write_below(directory, &source.path, token.as_bytes())
         } else {
@@ -183,7 +222,7 @@ impl Volumes<'_> {
         optional: bool,
         items: Option<&[KeyToPath]>,
         directory: &Path,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.pod.network.namespace);
         let found = api.get_opt(name).await.map_err(|source| api_error(volume, source))?;
         let data = found.map(|object| {
@@ -200,7 +239,7 @@ impl Volumes<'_> {
         optional: bool,
         items: Option<&[KeyToPath]>,
         directory: &Path,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.pod.network.namespace);
         let found = api.get_opt(name).await.map_err(|source| api_error(volume, source))?;
         let data = found.map(|object| object.data.unwrap_or_default().into_iter().map(|(key, v)| (key, v.0)).collect());
@@ -216,8 +255,10 @@ impl Volumes<'_> {
             let value = match field {
                 "metadata.labels" => Some(all(&self.pod.network.labels)),
                 "metadata.annotations" => Some(all(&self.pod.annotations)),
-                // Limits of containers: there are none.
-                "" => Some("0".to_owned()),
+                "" => item.resource_field_ref.as_ref().and_then(|selector| {
+                    let of = selector.container_name.as_deref().unwrap_or_default();
+                    self.pod.all().find(|container| container.name == of)?.resources.field(selector)
+                }),
                 field => field_of(self.pod, self.attachment, self.host_ip, field),
             };
             let unknown = || VolumeError::Field { volume: volume.name.clone(), field: field.to_owned() };
@@ -256,12 +297,21 @@ impl Volumes<'_> {
     }
 }
 
+/// Whether a token that was written to a file and holds so many seconds is to be renewed.
+fn is_due(place: &Path, seconds: i64) -> bool {
+    let written = fs::metadata(place).and_then(|about| about.modified()).ok();
+    let age = written.and_then(|written| written.elapsed().ok());
+    let life = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    age.is_some_and(|age| age >= life.mul_f64(0.8))
+}
+
 fn api_error(volume: &Volume, source: kube::Error) -> VolumeError {
     VolumeError::Api { volume: volume.name.clone(), source: Box::new(source) }
 }
 
 type Data = BTreeMap<String, Vec<u8>>;
 
+/// Writes the entries of an object that are wanted; the paths of their files.
 fn write_data(
     volume: &Volume,
     (kind, name): (&'static str, &str),
@@ -269,24 +319,46 @@ fn write_data(
     items: Option<&[KeyToPath]>,
     data: Option<Data>,
     directory: &Path,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let Some(data) = data else {
         if optional {
-            return Ok(());
+            return Ok(Vec::new());
         }
         return Err(VolumeError::Missing { volume: volume.name.clone(), kind, name: name.to_owned() });
     };
+    let mut written = Vec::new();
     let Some(items) = items.filter(|items| !items.is_empty()) else {
-        return data.iter().try_for_each(|(key, content)| write_below(directory, key, content));
+        for (key, content) in data {
+            write_below(directory, &key, &content)?;
+            written.push(key);
+        }
+        return Ok(written);
     };
     for item in items {
         match data.get(&item.key) {
-            Some(content) => write_below(directory, &item.path, content)?,
+            Some(content) => {
+                write_below(directory, &item.path, content)?;
+                written.push(item.path.clone());
+            }
             None if optional => {}
             None => {
                 let (name, key) = (name.to_owned(), item.key.clone());
                 return Err(VolumeError::MissingKey { volume: volume.name.clone(), kind, name, key });
             }
+        }
+    }
+    Ok(written)
+}
+
+/// Removes the files of entries that are there no more.
+fn keep_only(directory: &Path, written: &[String]) -> Result<()> {
+    let entries = fs::read_dir(directory).map_err(at(directory))?;
+    for entry in entries {
+        let entry = entry.map_err(at(directory))?;
+        let name = entry.file_name();
+        let wanted = |path: &String| Path::new(path.trim_start_matches('/')).iter().next() == Some(name.as_os_str());
+        if !written.iter().any(wanted) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            fs::remove_file(entry.path()).map_err(at(&entry.path()))?;
         }
     }
     Ok(())
@@ -302,7 +374,15 @@ fn write_below(directory: &Path, path: &str, content: &[u8]) -> Result<()> {
 }
 
 fn write(place: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(place).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    // Whoever reads it sees the one or the other, never a part.
+    let mut name = place.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let fresh = place.with_file_name(name);
     let mut options = fs::OpenOptions::new();
-    let file = options.create(true).write(true).truncate(true).mode(0o600).open(place);
-    file.and_then(|mut file| io::Write::write_all(&mut file, content)).map_err(at(place))
+    let file = options.create(true).write(true).truncate(true).mode(0o600).open(&fresh);
+    file.and_then(|mut file| io::Write::write_all(&mut file, content)).map_err(at(&fresh))?;
+    fs::rename(&fresh, place).map_err(at(place))
 }

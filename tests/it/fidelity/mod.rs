@@ -7,6 +7,8 @@
 //! With `MESH_FIDELITY_KUBECONFIG` the requests go to the cluster that it names first, and the recorded answers are compared with
 //! what it says; `MESH_FIDELITY_RECORD=1` writes them anew.
 
+mod transcripts;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -200,6 +200,18 @@ pub const DISRUPTION_BUDGET: Printer = Printer {
     },
 };
 
+/// Its selector is a map of labels.
+pub const REPLICATION_CONTROLLER: Printer = Printer {
+    columns: REPLICA_SET.columns,
+    row: |o, now| {
+        let mut row = (REPLICA_SET.row)(o, now);
+        if let Some(last) = row.last_mut() {
+            *last = labels(o.pointer("/spec/selector"));
+        }
+        row
+    },
+};
+
 pub const POD_TEMPLATE: Printer = Printer {
     columns: &[text("Containers"), text("Images"), text("Pod Labels")],
     row: |o, _| {

@@ -89,9 +89,6 @@ impl Entry {
         }
         if !self.apply {
             shown.push_str(&format!(" using {}", self.api_version));
-            if !self.time.is_empty() {
-                shown.push_str(&format!(" at {}", self.time));
-            }
         }
         shown
     }
@@ -103,7 +100,7 @@ fn entries(object: &Value) -> Vec<Entry> {
 
 fn shape(call: &Call) -> Shape<'_> {
     match (call.resource.builtin, call.version()) {
-        (Some(builtin), _) => Shape::builtin(builtin.kind),
+        (Some(builtin), _) => Shape::builtin(builtin.fields()),
         (None, Ok(version)) => version.schema.as_deref().map_or(Shape::Unknown, Shape::Custom),
         (None, Err(_)) => Shape::Unknown,
     }

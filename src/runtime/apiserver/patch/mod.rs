@@ -10,6 +10,7 @@ use serde_json::Value;
 pub(super) use self::shape::{ListRule, Shape};
 
 use super::failure::{Cause, Failure};
+use super::kinds::Builtin;
 use super::verbs::{Call, parse_json, parse_yaml};
 use super::{fields, limits};
 
@@ -112,7 +113,7 @@ pub(super) fn apply(call: &Call, patch: &Patch, live: &Value) -> Result<Value, F
         }
         Patch::Merge(patch) => json_patch::merge(&mut next, patch),
         Patch::Strategic(patch) => {
-            let kind = call.resource.builtin.map(|builtin| builtin.kind).unwrap_or_default();
+            let kind = call.resource.builtin.and_then(Builtin::fields);
             strategic::merge(&mut next, patch, &Shape::builtin(kind))?;
         }
         Patch::Apply { .. } => {

@@ -97,19 +97,15 @@ impl Checker {
     }
 
     fn object(&mut self, map: &mut Map<String, Value>, kind: &'static Type) -> Result<(), WrongType> {
-        map.retain(|name, value| {
-            if value.is_null() {
-                return false;
-            }
-            let known = kind.field(name).is_some();
-            if !known && self.unknown.len() < self.limit {
-                let dot = if self.shown.is_empty() { "" } else { "." };
-                self.unknown.push(format!("{}{dot}{name}", self.shown));
-            }
-            known
-        });
-        for (name, value) in map {
-            let Some(field) = kind.field(name) else { continue };
+        map.retain(|_, value| !value.is_null());
+        for (name, value) in map.iter_mut() {
+            let Some(field) = kind.field(name) else {
+                if self.unknown.len() < self.limit {
+                    let dot = if self.shown.is_empty() { "" } else { "." };
+                    self.unknown.push(format!("{}{dot}{name}", self.shown));
+                }
+                continue;
+            };
             let outer = std::mem::replace(&mut self.owner, kind.short_name());
             self.path.push(name.clone());
             let dot = if self.shown.is_empty() { "" } else { "." };
@@ -117,6 +113,7 @@ impl Checker {
             self.path.pop();
             self.owner = outer;
         }
+        map.retain(|name, _| kind.field(name).is_some());
         Ok(())
     }
 

@@ -5,9 +5,11 @@
 //! what kinds and the fields most written are for; a field without a text is explained by its name and its type.
 //!
 //! A line without indentation names a type (`atomic` after it where an object of the type is replaced as a whole); the lines below
-//! are its fields: `name type`, `!` after the name of a field that is required. After the type: `in:A|B` its values, `default:x`
-//! what it is when it is not said, `here` for an object that is there even where nothing is in it, `map:k,k`, `set`, `atomic` or
-//! `granular` for server-side apply, `patch:strategy:key` for strategic merge. A type that is no object has one line, `= type`.
+//! are its fields: `name type`, `!` after the name of a field that is required. After the type: `#7` its number in protobuf (`#1.4`
+//! where it is in a message whose fields are its own in JSON, `*` where a zero is a value and not the absence of one), `in:A|B` its
+//! values, `default:x` what it is when it is not said, `here` for an object that is there even where nothing is in it, `map:k,k`,
+//! `set`, `atomic` or `granular` for server-side apply, `patch:strategy:key` for strategic merge. A type that is no object has one
+//! line, `= type`.
 
 mod check;
 #[cfg(test)]
@@ -86,6 +88,11 @@ impl Shape {
         }
         Layer::One(Form::parse(self.text).unwrap_or(Form::Any))
     }
+
+    /// An object of the type of that name.
+    pub(super) fn named(type_name: &'static str) -> Self {
+        Self { text: type_name }
+    }
 }
 
 /// How server-side apply merges a list or a map.
@@ -110,6 +117,10 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
     pub(super) required: bool,
+    /// Its number in protobuf; empty where it is not sent.
+    pub(super) number: &'static str,
+    /// Whether a zero or an empty message is a value there.
+    pub(super) pointer: bool,
     /// Its values, separated by `|`.
     pub(super) choices: Option<&'static str>,
     pub(super) default: Option<&'static str>,
@@ -174,6 +185,8 @@ fn parse_field(line: &'static str) -> Option<Field> {
         name: name.trim_end_matches('!'),
         shape,
         required: name.ends_with('!'),
+        number: "",
+        pointer: false,
         choices: None,
         default: None,
         always_there: false,
@@ -181,6 +194,11 @@ fn parse_field(line: &'static str) -> Option<Field> {
         patch: None,
     };
     for word in words {
+        if let Some(number) = word.strip_prefix('#') {
+            field.number = number.trim_end_matches('*');
+            field.pointer = number.ends_with('*');
+            continue;
+        }
         match word.split_once(':') {
             None if word == "here" => field.always_there = true,
             None if word == "set" => field.merge = Merge::Set,

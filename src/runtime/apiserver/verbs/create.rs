@@ -193,7 +193,9 @@ fn prepare(call: &Call, object: &mut Value) -> Result<(), Failure> {
             object["spec"] = json!({"finalizers": ["kubernetes"]});
             object["status"] = json!({"phase": "Active"});
         }
-        Some("Pod") => object["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"}),
+        Some("PersistentVolumeClaim") => object["status"] = json!({"phase": "Pending"}),
+        Some("PersistentVolume") => object["status"] = json!({"phase": "Available"}),
+        Some("Pod") => object["status"] = json!({"phase": "Pending", "qosClass": defaults::quality(&object["spec"])}),
         Some("Service") => object["status"] = json!({"loadBalancer": {}}),
         _ => {}
     }
