@@ -1448,7 +1448,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__proxy)
-            opts="-f -R -n -h -V --local --filename --recursive --watch --labels --namespace --bind --workers --http10 --json-log --xds-address --xds-ca --token-file --pod --pod-ip --router --inbound --outbound --outbound-token-file --status-address --application --admin-address --help --version"
+            opts="-f -R -n -h -V --local --filename --recursive --watch --labels --namespace --bind --workers --http10 --json-log --xds-address --xds-ca --token-file --pod --pod-ip --router --inbound --outbound --outbound-token-file --status-address --application --admin-address --linger --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1523,6 +1523,10 @@ _mesh() {
                     return 0
                     ;;
                 --admin-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --linger)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -5,7 +5,7 @@
 //! generations are each replica's own. One that does not answer is named; with none that does the command fails and says what is
 //! missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -14,11 +14,14 @@ use serde_json::Value;
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::ui::Ui;
 use crate::control::{MONITORING_PORT, PROXIES_PATH, Proxies};
-use crate::inject::DEFAULT_REVISION;
+use crate::inject::{DEFAULT_REVISION, SIDECAR};
 use crate::kube::{self, Connection, ObjectRef, Selection};
 
 /// What the pods of control planes are labelled with.
 const LABEL: &str = "app=istiod";
+
+/// What injection labels pods with.
+const IN_THE_MESH: &str = "security.istio.io/tlsMode=istio";
 
 /// How many are asked at one time.
 const AT_ONCE: usize = 8;
@@ -120,6 +123,51 @@ pub async fn ask(connection: &Connection, place: &Where) -> CliResult<Answers> {
             Ok(answers)
         }
     }
+}
+
+/// The pods, as `NAME.NAMESPACE`, whose proxy has served and is connected to none of those that answered; none where one may not
+/// look at pods, and in the built-in runtime, whose proxies are its own.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn absent(connection: &Connection, answers: &Answers) -> CliResult<Vec<String>> {
+    if answers.planes.iter().any(|plane| plane.pod.is_none()) {
+        return Ok(Vec::new());
+    }
+    let pods = match kube::list(connection, "v1", "Pod", Selection { namespace: None, labels: IN_THE_MESH }).await {
+        Ok(pods) => pods,
+        Err(kube::Error::Forbidden { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let connected: BTreeSet<&str> = answers
+        .planes
+        .iter()
+        .flat_map(|plane| &plane.told.proxies)
+        .filter_map(|proxy| proxy.node.split('~').nth(2))
+        .collect();
+    let mut absent: Vec<String> = pods.iter().filter(|pod| serves(pod)).filter_map(id).collect();
+    absent.retain(|pod| !connected.contains(pod.as_str()));
+    absent.sort();
+    Ok(absent)
+}
+
+fn id(pod: &Value) -> Option<String> {
+    let name = pod.pointer("/metadata/name")?.as_str()?;
+    Some(format!("{name}.{}", pod.pointer("/metadata/namespace")?.as_str()?))
+}
+
+/// Whether a proxy of ours stands before the pod and has been ready: one that starts or fails has nothing that could be old.
+fn serves(pod: &Value) -> bool {
+    let within = |lists: [&str; 2]| {
+        let lists = lists.into_iter().filter_map(|list| pod.pointer(list)?.as_array());
+        lists.flatten().find(|container| container["name"] == SIDECAR)
+    };
+    let ours = within(["/spec/initContainers", "/spec/containers"])
+        .and_then(|container| container["args"].as_array())
+        .is_some_and(|args| args.iter().any(|argument| argument == "--xds-address"));
+    let ready = within(["/status/initContainerStatuses", "/status/containerStatuses"])
+        .is_some_and(|status| status["ready"] == true);
+    ours && ready && pod.pointer("/metadata/deletionTimestamp").is_none()
 }
 
 async fn one(connection: &Connection, pod: &Value) -> CliResult<Plane> {
@@ -290,6 +338,18 @@ mod tests {
         assert_eq!(distribution.progress(&answers), Progress::Done(1, 1));
         answers.silent.push("the control plane Pod istio-system/b is not ready: Pending".to_owned());
         assert!(matches!(distribution.progress(&answers), Progress::Waiting(_)));
+    }
+
+    #[test]
+    fn a_proxy_that_has_served_is_missed_and_one_that_starts_or_is_not_ours_is_not() {
+        let pod = |argument: &str, ready: bool| {
+            json!({"metadata": {"name": "web", "namespace": "shop"},
+                "spec": {"initContainers": [{"name": "istio-proxy", "args": ["proxy", argument, "istiod:15012"]}]},
+                "status": {"initContainerStatuses": [{"name": "istio-proxy", "ready": ready}]}})
+        };
+        assert!(serves(&pod("--xds-address", true)));
+        assert!(!serves(&pod("--xds-address", false)) && !serves(&pod("sidecar", true)));
+        assert_eq!(id(&pod("sidecar", true)).as_deref(), Some("web.shop"));
     }
 
     #[test]

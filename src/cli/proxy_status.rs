@@ -25,6 +25,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// Every replica of the control plane is asked, through the API server.
 ///
 /// SYNCED: nothing is unacknowledged. STALE: something is on its way. REFUSED: the proxy refused something, and says why.
+/// ABSENT: the pod's proxy is connected to no control plane, and serves on with what it had.
 #[derive(Debug, clap::Args)]
 #[command(
     visible_alias = "ps",
@@ -98,7 +99,13 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
             if shown.is_none() {
                 answers.warn_of_silent(ui);
             }
-            let rows = rows(&answers, args.pod.as_deref())?;
+            let absent = match &source {
+                Origin::Cluster(connection, _) if args.revision.is_none() => {
+                    planes::absent(connection, &answers).await?
+                }
+                _ => Vec::new(),
+            };
+            let rows = rows(&answers, &absent, args.pod.as_deref())?;
             if shown.as_ref() != Some(&rows) {
                 if args.watch && ui.interactive() {
                     drawn = ui.redraw(&text(ui, &rows, args.wide), drawn);
@@ -162,11 +169,12 @@ fn only(answers: &mut Answers, revision: &str) -> CliResult {
     Err(CliError::message(Kind::Failed, error).hint(format!("there are {}", known.join(", "))))
 }
 
-fn rows(answers: &Answers, pod: Option<&str>) -> CliResult<Vec<Row>> {
+fn rows(answers: &Answers, absent: &[String], pod: Option<&str>) -> CliResult<Vec<Row>> {
     let mut rows: Vec<Row> = answers
         .planes
         .iter()
         .flat_map(|plane| plane.told.proxies.iter().map(|proxy| row(proxy.clone(), plane)))
+        .chain(absent.iter().map(|pod| absentee(pod)))
         .collect();
     rows.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
     let Some(pod) = pod else { return Ok(rows) };
@@ -175,6 +183,24 @@ fn rows(answers: &Answers, pod: Option<&str>) -> CliResult<Vec<Row>> {
         return Err(CliError::message(Kind::Failed, format!("no proxy of a pod {pod} is connected")));
     }
     Ok(rows)
+}
+
+/// A proxy that no control plane knows anything of.
+fn absentee(pod: &str) -> Row {
+    let (pod, namespace) = pod.rsplit_once('.').unwrap_or((pod, "-"));
+    Row {
+        pod: pod.to_owned(),
+        namespace: namespace.to_owned(),
+        role: "-".to_owned(),
+        status: "ABSENT",
+        generation: 0,
+        newest: 0,
+        subscriptions: 0,
+        identity: "-".to_owned(),
+        revision: "-".to_owned(),
+        control_plane: None,
+        refusal: None,
+    }
 }
 
 /// `role~IP~POD.NAMESPACE~DOMAIN` is how proxies announce themselves.
@@ -218,6 +244,7 @@ fn text(ui: &Ui, rows: &[Row], wide: bool) -> String {
         ui.paint(tone, row.status)
     };
     let generation = |row: &Row| match row.generation == row.newest {
+        true if row.newest == 0 => "-".to_owned(),
         true => row.generation.to_string(),
         false => format!("{} of {}", row.generation, row.newest),
     };
@@ -229,7 +256,11 @@ fn text(ui: &Ui, rows: &[Row], wide: bool) -> String {
             [pod, namespace, role, status(row), generation(row), row.subscriptions.to_string(), plane, identity]
         });
         table(["POD", "NAMESPACE", "ROLE", "STATUS", "GENERATION", "NAMES", "CONTROL PLANE", "IDENTITY"], rows)
-    } else if rows.iter().any(|row| Some(&row.revision) != rows.first().map(|first| &first.revision)) {
+    } else if rows
+        .iter()
+        .filter(|row| row.status != "ABSENT")
+        .any(|row| Some(&row.revision) != rows.first().map(|first| &first.revision))
+    {
         // An upgrade is under way: who has moved?
         let rows = rows.iter().map(|row| {
             let cells = [&row.pod, &row.namespace, &row.revision].map(Clone::clone);
@@ -300,7 +331,12 @@ mod tests {
             assert_eq!((row.pod.as_str(), row.namespace.as_str()), ("web-1", "shop"));
         }
         let answers = Answers { planes: vec![plane(status(6, None))], silent: Vec::new() };
-        assert!(verdict(&rows(&answers, Some("web-1.shop")).unwrap(), true).is_err());
-        assert!(rows(&answers, Some("other")).unwrap_err().to_string().contains("no proxy of a pod other"));
+        assert!(verdict(&rows(&answers, &[], Some("web-1.shop")).unwrap(), true).is_err());
+        assert!(
+            rows(&answers, &["db.shop".to_owned()], Some("other"))
+                .unwrap_err()
+                .to_string()
+                .contains("no proxy of a pod other")
+        );
     }
 }

@@ -16,6 +16,9 @@ use crate::kube::{self, Connection, ObjectRef};
 /// How often proxies are looked at.
 const PERIOD: Duration = Duration::from_millis(100);
 
+/// The same while some are not connected: every pod of the cluster is looked at for that.
+const ABSENT_PERIOD: Duration = Duration::from_secs(1);
+
 /// Wait until objects are ready, gone, or in force
 ///
 /// What is waited for:
@@ -180,7 +183,17 @@ async fn distributed(
     let progress = ui.progress("waiting");
     loop {
         let answers = planes::ask(connection, place).await?;
-        let waiting = match distribution.progress(&answers) {
+        let progressed = distribution.progress(&answers);
+        // A proxy that has lost its control plane has what it had.
+        let absent = match &progressed {
+            Progress::Done(..) => planes::absent(connection, &answers).await?,
+            Progress::Waiting(_) => Vec::new(),
+        };
+        let period = if absent.is_empty() { PERIOD } else { ABSENT_PERIOD };
+        let waiting = match progressed {
+            Progress::Done(..) if !absent.is_empty() => {
+                absent.iter().map(|pod| format!("{pod} is not connected")).collect()
+            }
             Progress::Done(proxies, planes) => {
                 drop(progress);
                 let proxies = input::count(proxies, "proxy");
@@ -200,7 +213,7 @@ async fn distributed(
             return Err(CliError::message(Kind::Failed, error).hint("`mesh proxy-status` shows how far each proxy is"));
         }
         progress.update(waiting.join(", "));
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(period).await;
     }
 }
 

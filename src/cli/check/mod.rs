@@ -346,6 +346,15 @@ async fn configuration(connection: &Connection, place: &Where, program: &str, fi
     }
     let proxies = || answers.planes.iter().flat_map(|plane| plane.told.proxies.iter().map(move |proxy| (plane, proxy)));
     let total = proxies().count();
+    match planes::absent(connection, &answers).await {
+        Ok(absent) if absent.is_empty() => {}
+        Ok(absent) => findings.failure(
+            "proxies",
+            format!("connected to no control plane: {}", names_of(&absent)),
+            format!("`{program} logs POD --proxy` says why; such a proxy serves on with what it had"),
+        ),
+        Err(error) => findings.unanswered("proxies", Err(error)),
+    }
     let refused = proxies().filter(|(_, proxy)| proxy.last_nack.is_some()).count();
     let behind = proxies().filter(|(plane, proxy)| proxy.generation < plane.told.generation).count();
     if refused > 0 {
