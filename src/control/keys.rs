@@ -312,7 +312,7 @@ mod tests {
         let (_wanted, wants) = watch::channel(BTreeSet::from([source]));
         let (sender, mut fetched) = mpsc::channel(1);
         let token = CancellationToken::new();
-        let keeping = tokio::spawn(keep(wants, sender, token.clone()));
+        let keeping = tokio::spawn(keep(wants, sender, None, token.clone()));
         let found = tokio::time::timeout(Duration::from_secs(2), fetched.recv()).await.ok().flatten();
         token.cancel();
         keeping.await.unwrap();
