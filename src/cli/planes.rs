@@ -30,7 +30,14 @@ const PERMISSION: &str = "asking takes `get` and `list` on pods, and `get` and `
 #[derive(Debug, Clone, clap::Args)]
 pub struct Where {
     /// Namespace of the control plane
-    #[arg(short = 'i', long, value_name = "NAME", default_value = "istio-system", help_heading = "Cluster")]
+    #[arg(
+        short = 'i',
+        long,
+        alias = "istioNamespace",
+        value_name = "NAME",
+        default_value = "istio-system",
+        help_heading = "Cluster"
+    )]
     pub istio_namespace: String,
 }
 

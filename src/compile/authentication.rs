@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::compile::selection::concerns;
+use crate::compile::selection::is_attached;
 use crate::compile::world::World;
 use crate::model::Workload;
 use crate::model::token::{ClaimHeader, KeySet, Place, TokenRule};
@@ -31,9 +31,8 @@ pub fn key_sources(world: &World) -> BTreeSet<KeySource> {
 pub fn token_rules(world: &World, workload: &Workload) -> Vec<TokenRule> {
     let applying = world.request_authentications.iter().filter(|object| {
         let spec = &object.spec;
-        spec.target_ref.is_none()
-            && spec.target_refs.is_empty()
-            && concerns(world, object, spec.selector.as_ref(), workload)
+        let targets = (spec.target_ref.as_ref(), spec.target_refs.as_slice());
+        is_attached(world, object, spec.selector.as_ref(), targets, workload)
     });
     let mut rules: Vec<TokenRule> = applying.flat_map(|object| rules(world, object)).collect();
     // Stable: of one issuer's rules the older object's come first.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::compile::selection::concerns;
+use crate::compile::selection::is_attached;
 use crate::compile::world::World;
 use crate::model::Workload;
 use crate::model::authz::{
@@ -19,13 +19,12 @@ const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 /// The policies of a workload, oldest first. `trust_domains` are the names of the mesh's own trust domain, its aliases included:
 /// a principal of one of them is one of each.
 ///
-/// A policy that is attached to something else than workloads by their labels is left out: only what it is attached to asks it.
+/// A policy that is attached to something else than labels or Gateways is left out: only what it is attached to asks it.
 pub fn authorization(world: &World, workload: &Workload, trust_domains: &[Arc<str>]) -> Vec<Policy> {
     let applying = world.authorization_policies.iter().filter(|object| {
         let spec = &object.spec;
-        spec.target_ref.is_none()
-            && spec.target_refs.is_empty()
-            && concerns(world, object, spec.selector.as_ref(), workload)
+        let targets = (spec.target_ref.as_ref(), spec.target_refs.as_slice());
+        is_attached(world, object, spec.selector.as_ref(), targets, workload)
     });
     applying.map(|object| policy(object, trust_domains)).collect()
 }

@@ -86,6 +86,7 @@ fn both_of(root: &RequestMatch, leaf: &RequestMatch) -> Option<RequestMatch> {
     source_labels.extend(root.source_labels.iter().filter(|label| !leaf.source_labels.contains(label)).cloned());
     // What must not be there must not be there for either of them.
     let without_headers = [&*leaf.without_headers, &*root.without_headers].concat();
+    let without_claims = [&*leaf.without_claims, &*root.without_claims].concat();
     Some(RequestMatch {
         path: narrower(root.path.as_ref(), leaf.path.as_ref())?,
         method: narrower(root.method.as_ref(), leaf.method.as_ref())?,
@@ -94,6 +95,8 @@ fn both_of(root: &RequestMatch, leaf: &RequestMatch) -> Option<RequestMatch> {
         query: named(&root.query, &leaf.query)?,
         headers: named(&root.headers, &leaf.headers)?,
         without_headers,
+        claims: named(&root.claims, &leaf.claims)?,
+        without_claims,
         port: same(root.port.as_ref(), leaf.port.as_ref())?,
         source_labels,
         source_namespace: same(root.source_namespace.as_ref(), leaf.source_namespace.as_ref())?,
@@ -109,7 +112,7 @@ fn same<T: Clone + PartialEq>(root: Option<&T>, leaf: Option<&T>) -> Option<Opti
     }
 }
 
-fn named(root: &[(Box<str>, StringMatch)], leaf: &[(Box<str>, StringMatch)]) -> Option<Vec<(Box<str>, StringMatch)>> {
+fn named<K: Clone + PartialEq>(root: &[(K, StringMatch)], leaf: &[(K, StringMatch)]) -> Option<Vec<(K, StringMatch)>> {
     let mut both = leaf.to_vec();
     for (name, condition) in root {
         match both.iter_mut().find(|(known, _)| known == name) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::identity::{SpiffeId, TrustDomain};
-use crate::model::{Endpoint, Health, Labels, Service, TunnelProtocol, Workload};
+use crate::model::{Endpoint, Health, Labels, Locality, Service, TunnelProtocol, Workload};
 
 /// The label of a pod whose proxy speaks mutual TLS.
 const TLS_MODE: (&str, &str) = ("security.istio.io/tlsMode", "istio");
@@ -32,6 +32,7 @@ pub fn workload(pod: &Value, trust_domain: &TrustDomain) -> Option<Workload> {
         addresses: text("/status/podIP").and_then(|address| address.parse().ok()).into_iter().collect(),
         protocol: if identity.is_some() { TunnelProtocol::MutualTls } else { TunnelProtocol::Plaintext },
         identity,
+        node: text("/spec/nodeName").unwrap_or_default().into(),
         ..Workload::new(uid, name.into(), namespace.into(), workload_name, labels)
     })
 }
@@ -93,8 +94,12 @@ pub fn endpoints(
         // Addresses of one endpoint are interchangeable; Kubernetes uses the first.
         let first = endpoint.get("addresses").and_then(Value::as_array).and_then(|addresses| addresses.first());
         let Some(address) = first.and_then(Value::as_str).and_then(|address| address.parse().ok()) else { continue };
-        let workload = pod
-            .unwrap_or_else(|| Arc::new(Workload::at(address, address.to_string().into(), service.namespace.clone())));
+        let workload = pod.unwrap_or_else(|| {
+            let text = |field: &str| endpoint.get(field).and_then(Value::as_str).unwrap_or_default();
+            let unknown = Workload::at(address, address.to_string().into(), service.namespace.clone());
+            let locality = Locality { zone: text("zone").into(), ..Locality::default() };
+            Arc::new(Workload { locality, node: text("nodeName").into(), ..unknown })
+        });
         let ports = ports.clone();
         found.push(Endpoint { address, name: None, ports, weight: 1, health, plaintext: Vec::new(), workload });
     }

@@ -13,7 +13,8 @@ use ipnet::IpNet;
 use crate::compile::world::{World, is_visible};
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::model::{
-    AppProtocol, Endpoint, Endpoints, Health, Labels, Resolution, Service, ServicePort, TunnelProtocol, Workload,
+    AppProtocol, Endpoint, Endpoints, Health, Labels, Locality, Resolution, Service, ServicePort, TrafficDistribution,
+    TunnelProtocol, Workload,
 };
 use crate::resources::service_entry::{Location, Resolution as Written, ServicePort as Port};
 use crate::resources::workload_entry::WorkloadAddress;
@@ -108,8 +109,13 @@ fn service(entry: &Object<ServiceEntry>, host: &Arc<str>) -> Service {
             Written::DnsRoundRobin => Resolution::FirstAnswer,
             Written::Static | Written::Dns => Resolution::Endpoints,
         },
+        distribution: annotation(entry).map(TrafficDistribution::parse).unwrap_or_default(),
         provenance: entry.provenance(),
     }
+}
+
+fn annotation(entry: &Object<ServiceEntry>) -> Option<&str> {
+    entry.meta.annotations.get("networking.istio.io/traffic-distribution").map(String::as_str)
 }
 
 /// The endpoints of one host: those of the entry, else, where DNS knows them, the host itself.
@@ -202,6 +208,9 @@ fn endpoint(
         listed.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
     let written = listed.address.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut workload = outside(entry, &written, &labels);
+    if let Some(place) = listed.locality.as_deref().filter(|place| !place.is_empty()) {
+        workload.locality = Locality::parse(place);
+    }
     if internal && labels.get(TLS_MODE.0).is_some_and(|mode| &**mode == TLS_MODE.1) {
         let account = listed.service_account.as_deref().filter(|account| !account.is_empty()).unwrap_or("default");
         workload.identity = SpiffeId::new(trust_domain, &entry.meta.namespace, account).ok();

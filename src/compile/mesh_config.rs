@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::compile::authorization;
-use crate::model::OutboundMode;
+use crate::compile::{authorization, locality};
 use crate::model::authz::{CheckedBody, HttpCheck, Provider, ProviderProtocol, Text};
+use crate::model::{LocalityPolicy, OutboundMode};
+use crate::resources::destination_rule::LocalityLb;
+use crate::resources::field::decode;
 use crate::resources::values;
 use crate::yaml;
 
@@ -34,6 +36,8 @@ pub struct MeshConfig {
     pub access_log: Option<bool>,
     /// Whether connections to gateways begin with a PROXY protocol header.
     pub proxy_protocol: bool,
+    /// `localityLbSetting`, where it is there: which endpoints come first because of where they are, if that makes a difference.
+    pub locality_setting: Option<Option<LocalityPolicy>>,
     /// Whom CUSTOM policies may ask.
     pub providers: Vec<Provider>,
     /// What is not in force, and why.
@@ -83,6 +87,12 @@ impl MeshConfig {
             proxy_protocol: value.get("defaultConfig").is_some_and(demands_proxy_protocol),
             ..Self::default()
         };
+        if let Some(setting) = value.get("localityLbSetting").filter(|setting| !setting.is_null()) {
+            match decode::<LocalityLb>(setting) {
+                Ok(setting) => config.locality_setting = Some(locality::read(&setting)),
+                Err(findings) => config.refused.push(format!("localityLbSetting: {findings}")),
+            }
+        }
         for (index, entry) in
             value.get("extensionProviders").and_then(Value::as_array).into_iter().flatten().enumerate()
         {
@@ -95,6 +105,12 @@ impl MeshConfig {
             }
         }
         Ok(config)
+    }
+
+    /// Which endpoints come first because of where they are, where nobody else says so: the nearest, unless it says otherwise.
+    pub fn locality(&self) -> Option<LocalityPolicy> {
+        let nearest = LocalityPolicy::Nearest { failover: Vec::new() };
+        self.locality_setting.clone().unwrap_or(Some(nearest))
     }
 
     /// The provider of a name.

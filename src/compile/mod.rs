@@ -21,6 +21,7 @@ pub mod gateway_api;
 mod handling;
 mod inbound;
 mod listeners;
+mod locality;
 mod mesh_config;
 mod names;
 mod objects;

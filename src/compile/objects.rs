@@ -12,7 +12,7 @@ use crate::compile::endpoints::{endpoints, slice_service, workload};
 use crate::compile::mesh_config::MeshConfig;
 use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
-use crate::model::{AppProtocol, Endpoints, Labels, Resolution, Service, ServicePort, Workload};
+use crate::model::{AppProtocol, Endpoints, Labels, Resolution, Service, ServicePort, TrafficDistribution, Workload};
 use crate::resources::{Findings, Object, Provenance, Resource, SourcePosition};
 use crate::yaml::{Document, Path};
 
@@ -35,6 +35,8 @@ pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> O
         let protocol = AppProtocol::of_port(text(port, "appProtocol").as_deref(), &name, number);
         (text(port, "protocol").as_deref() != Some("UDP")).then(|| ServicePort { number, name: name.into(), protocol })
     });
+    let annotation = value.pointer("/metadata/annotations/networking.istio.io~1traffic-distribution");
+    let distribution = spec.get("trafficDistribution").or(annotation).and_then(Value::as_str);
     let single = text(spec, "clusterIP");
     let addresses = items("clusterIPs").iter().filter_map(Value::as_str).chain(single.as_deref());
     let mut addresses: Vec<IpAddr> = addresses.filter_map(|address| address.parse().ok()).collect();
@@ -48,6 +50,7 @@ pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> O
         addresses,
         ports: ports.collect(),
         resolution: Resolution::Endpoints,
+        distribution: distribution.map(TrafficDistribution::parse).unwrap_or_default(),
     })
 }
 

@@ -1,13 +1,15 @@
 //! The traffic policy of a service, from the DestinationRules that apply to it.
 
 use crate::compile::gateway_api;
+use crate::compile::locality;
+use crate::compile::mesh_config::MeshConfig;
 use crate::compile::origination::{self, Secrets};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::policy::PortPolicies;
 use crate::model::pool::MAX_HASH_TABLE;
 use crate::model::{
     Balancer, ClusterPolicy, CookieKey, HashKey, HashPolicy, HashTable, Http2Use, Keepalive, OutlierPolicy, PoolLimits,
-    ProxyProtocol, RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls,
+    ProxyProtocol, RetryBudget, Service, Share, Subset, TrafficPolicy, UpstreamTls, Warmup,
 };
 use crate::resources::destination_rule::{
     self, ClientTls, ConnectionPool, ConsistentHash, H2UpgradePolicy, HttpCookie, LoadBalancer, OutlierDetection,
@@ -26,21 +28,17 @@ use crate::resources::{DestinationRule, Object, Provenance};
 pub fn traffic_policy(world: &World, scope: &Scope, service: &Service, reads_secrets: bool) -> TrafficPolicy {
     let secrets = reads_secrets.then_some((world, scope));
     let merged = applicable(world, scope, service);
-    let Some(first) = merged.first() else {
-        let mut policy = TrafficPolicy { host: service.host.clone(), ..TrafficPolicy::default() };
-        policy.provenance = secure(world, service, &mut policy.policies);
-        return policy;
-    };
     let top = merged.iter().find_map(|object| object.spec.traffic_policy.as_ref());
-    let own = Levels { top, subset: None, secrets };
+    let ground = Ground { service, mesh: &world.mesh, secrets };
+    let own = Levels { top, subset: None, ground };
     let mut subsets: Vec<Subset> = Vec::new();
     for object in &merged {
         for (index, subset) in object.spec.subsets.iter().enumerate() {
             if subsets.iter().any(|known| *known.name == *subset.name) {
                 continue;
             }
-            let levels = Levels { top, subset: subset.traffic_policy.as_ref(), secrets };
-            let mut policies = levels.for_ports(service);
+            let levels = Levels { top, subset: subset.traffic_policy.as_ref(), ground };
+            let mut policies = levels.for_ports();
             secure(world, service, &mut policies);
             subsets.push(Subset {
                 name: subset.name.as_str().into(),
@@ -50,9 +48,10 @@ pub fn traffic_policy(world: &World, scope: &Scope, service: &Service, reads_sec
             });
         }
     }
-    let mut policies = own.for_ports(service);
-    secure(world, service, &mut policies);
-    TrafficPolicy { host: service.host.clone(), provenance: Some(first.provenance()), policies, subsets }
+    let mut policies = own.for_ports();
+    let secured = secure(world, service, &mut policies);
+    let provenance = merged.first().map(|first| first.provenance()).or(secured);
+    TrafficPolicy { host: service.host.clone(), provenance, policies, subsets }
 }
 
 /// Has the Gateway API's policies say what is spoken to the ports for which no DestinationRule does; the first that has a say.
@@ -119,14 +118,22 @@ struct Blocks<'a> {
 struct Levels<'a> {
     top: Option<&'a destination_rule::TrafficPolicy>,
     subset: Option<&'a destination_rule::TrafficPolicy>,
+    ground: Ground<'a>,
+}
+
+/// What holds whatever a rule says.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    service: &'a Service,
+    mesh: &'a MeshConfig,
     secrets: Secrets<'a>,
 }
 
 impl<'a> Levels<'a> {
-    fn for_ports(self, service: &Service) -> PortPolicies {
-        let default = cluster_policy(self.blocks(None), self.secrets);
-        let ports = service.ports.iter().filter_map(|port| {
-            let policy = cluster_policy(self.blocks(Some(port.number)), self.secrets);
+    fn for_ports(self) -> PortPolicies {
+        let default = cluster_policy(self.blocks(None), self.ground);
+        let ports = self.ground.service.ports.iter().filter_map(|port| {
+            let policy = cluster_policy(self.blocks(Some(port.number)), self.ground);
             (policy != default).then_some((port.number, policy))
         });
         PortPolicies { ports: ports.collect(), default }
@@ -161,19 +168,26 @@ impl<'a> Levels<'a> {
     }
 }
 
-fn cluster_policy(blocks: Blocks<'_>, secrets: Secrets<'_>) -> ClusterPolicy {
+fn cluster_policy(blocks: Blocks<'_>, ground: Ground<'_>) -> ClusterPolicy {
     let balancer = match blocks.load_balancer.and_then(|settings| settings.simple) {
         Some(SimpleBalancer::RoundRobin) => Balancer::RoundRobin,
         Some(SimpleBalancer::Random) => Balancer::Random,
         Some(SimpleBalancer::Passthrough) => Balancer::Passthrough,
         _ => Balancer::LeastRequest,
     };
-    let tls = blocks.tls.map_or(UpstreamTls::Auto, |settings| origination::upstream_tls(settings, secrets));
+    let tls = blocks.tls.map_or(UpstreamTls::Auto, |settings| origination::upstream_tls(settings, ground.secrets));
     let default = ClusterPolicy::default();
     let connect = blocks.pool.and_then(|pool| pool.tcp.as_ref()?.connect_timeout).map(|timeout| timeout.get());
     ClusterPolicy {
         balancer,
         hash: blocks.load_balancer.and_then(|settings| settings.consistent_hash.as_ref()).and_then(hash),
+        locality: locality::policy(
+            blocks.load_balancer.and_then(|settings| settings.locality_lb_setting.as_ref()),
+            ground.service,
+            ground.mesh,
+            blocks.outlier.is_some(),
+        ),
+        warmup: blocks.load_balancer.and_then(warmup),
         limits: limits(blocks.pool, blocks.retry_budget),
         http2: http2(blocks.pool),
         outlier: blocks.outlier.map(outlier),
@@ -183,6 +197,22 @@ fn cluster_policy(blocks: Blocks<'_>, secrets: Secrets<'_>) -> ClusterPolicy {
             Some(ProxyProtocolVersion::V1) | None => ProxyProtocol::V1,
         }),
         connect_timeout: connect.filter(|timeout| !timeout.is_zero()).unwrap_or(default.connect_timeout),
+    }
+}
+
+/// Defaults of Envoy, which are Istio's: from a tenth of the share on, evenly.
+fn warmup(settings: &LoadBalancer) -> Option<Warmup> {
+    let evenly = |duration: values::Duration| Warmup { duration: duration.get(), least: 1_000, aggression: 1_000 };
+    match (&settings.warmup, settings.warmup_duration_secs) {
+        (Some(warmup), _) => Some(Warmup {
+            least: warmup.minimum_percent.map_or(1_000, |percent| Share::of_hundred(percent).millionths() / 100),
+            // Beyond a million it makes no difference any more; not a number is none.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+            aggression: warmup.aggression.map_or(1_000, |aggression| (aggression * 1000.0).clamp(1.0, 1e9) as u32),
+            ..evenly(warmup.duration)
+        }),
+        (None, Some(duration)) => Some(evenly(duration)),
+        (None, None) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The routes of a service, from the VirtualService that wins its host.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::compile::gateway_api;
@@ -7,9 +8,11 @@ use crate::compile::names::{qualify, service_of};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::compile::{delegate, handling, streams};
 use crate::model::matching::WholeMatch;
+use crate::model::route::ClaimWay;
 use crate::model::{
     Action, ClusterName, Handling, HttpRule, InvalidRegex, RequestMatch, Routes, Service, StringMatch, WeightedCluster,
 };
+use crate::resources::authorization_values::routed_claim;
 use crate::resources::values::{self, GatewayRef};
 use crate::resources::virtual_service::{Destination, HttpDestination, HttpMatch, HttpRoute};
 use crate::resources::{Object, VirtualService};
@@ -186,6 +189,10 @@ fn matches(
 
 fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: &Path) -> RequestMatch {
     let mut unsupported: Vec<Arc<str>> = object.never_matching(path).map(|hit| hit.path.to_string().into()).collect();
+    // Validation refuses a key that names no claim; should it come in another way, the match must not hold.
+    let named = conditions.headers.keys().chain(conditions.without_headers.keys());
+    let nameless = named.filter(|key| matches!(routed_claim(key), Some(Err(_))));
+    unsupported.extend(nameless.map(|key| path.key("headers").key(key.as_str()).to_string().into()));
     let mut convert = |field: &str, value: &values::StringMatch, ignoring_case: bool| {
         string_match(value, ignoring_case).unwrap_or_else(|_| {
             // Validation refuses what does not compile; should it come in another way, the match must not hold.
@@ -200,22 +207,29 @@ fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: 
     let authority = conditions.authority.as_ref().map(|value| convert("authority", value, false));
     let parameters = conditions.query_params.iter();
     let query = parameters.map(|(name, value)| (name.as_str().into(), convert("queryParams", value, false))).collect();
-    let mut headers = |field: &str, wanted: &std::collections::BTreeMap<String, values::StringMatch>| {
-        let converted = wanted
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase().into_boxed_str(), convert(field, value, false)));
-        converted.collect::<Vec<_>>()
+    let mut named = |field: &str, wanted: &BTreeMap<String, values::StringMatch>| {
+        let (mut headers, mut claims): (Vec<(Box<str>, _)>, Vec<(ClaimWay, _)>) = Default::default();
+        for (name, value) in wanted {
+            let value = convert(field, value, false);
+            match routed_claim(name) {
+                None | Some(Err(_)) => headers.push((name.to_ascii_lowercase().into(), value)),
+                Some(Ok(way)) => claims.push((way.into_iter().map(String::into_boxed_str).collect(), value)),
+            }
+        }
+        (headers, claims)
     };
-    let with = headers("headers", &conditions.headers);
-    let without = headers("withoutHeaders", &conditions.without_headers);
+    let (headers, claims) = named("headers", &conditions.headers);
+    let (without_headers, without_claims) = named("withoutHeaders", &conditions.without_headers);
     RequestMatch {
         path: uri,
         method,
         scheme,
         authority,
         query,
-        headers: with,
-        without_headers: without,
+        headers,
+        without_headers,
+        claims,
+        without_claims,
         port: conditions.port.map(|port| port.get()),
         source_labels: conditions.source_labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
         source_namespace: conditions.source_namespace.as_deref().filter(|named| !named.is_empty()).map(Into::into),

@@ -58,6 +58,7 @@ fn decided(routes: &Routes, namespace: &str, port: u16, path: &str, headers: &[(
         scheme: "http",
         authority: b"web",
         headers: &map,
+        claims: None,
         port,
         source_labels: &labels,
         source_namespace: namespace,
@@ -366,6 +367,7 @@ fn modes(text: &str, namespace: &str) -> (MtlsMode, MtlsMode) {
         canonical_name: "web".into(),
         canonical_revision: "latest".into(),
         locality: Default::default(),
+        node: Default::default(),
         protocol: Default::default(),
     };
     let policy = inbound_policy(&world(text), workload.into(), Vec::<InboundService>::new(), &[]);

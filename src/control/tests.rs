@@ -9,7 +9,7 @@ use tonic::Code;
 use super::source::{Item, Key, Kind, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 use super::*;
 use crate::compile;
-use crate::model::{Action, Health, Labels, Locality, MtlsMode};
+use crate::model::{Action, Health, Labels, MtlsMode};
 use crate::proxy::directory::{Directory, Resolution, Target};
 use crate::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory, over};
 use crate::resources::Object;
@@ -42,7 +42,7 @@ fn pod(address: [u8; 4], version: &str) -> Item {
         workload_name: format!("web-{version}").into(),
         has_proxy: true,
         proxy_protocol: false,
-        locality: Locality::default(),
+        node: "".into(),
     })
 }
 

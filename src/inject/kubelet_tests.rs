@@ -145,6 +145,12 @@ fn a_gateway_proves_itself_and_listens_for_everybody() {
     assert_eq!(names(&proxy["volumeMounts"]), ["istio-token", "istiod-ca-cert"]);
     assert_eq!(names(&pod["spec"]["volumes"]), ["istio-token", "istiod-ca-cert"]);
     assert!(pod["spec"].get("initContainers").is_none());
+    let mut own = json!({
+        "metadata": {"name": "gw", "annotations": {"inject.istio.io/templates": "gateway", "sidecar.istio.io/proxyImage": "mine/proxy:2"}},
+        "spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]},
+    });
+    inject(&mut own, &Settings::default()).unwrap();
+    assert_eq!(own["spec"]["containers"][0]["image"], "mine/proxy:2");
 }
 
 #[test]

@@ -150,9 +150,10 @@ fn add(pod: &mut Value, settings: &Settings) -> Result<Outcome, InjectError> {
 
     let mut added = Added::default();
     if gateway {
+        let image = annotation::text(pod, PROXY_IMAGE).unwrap_or(&settings.image).to_owned();
         let containers = pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten().filter(|container| is_named(container, SIDECAR)) {
-            complete_gateway(container, settings);
+            complete_gateway(container, settings, &image);
         }
         added.containers.push(SIDECAR);
     } else {
@@ -423,10 +424,10 @@ fn add_volumes(pod: &mut Value) -> Option<Vec<&'static str>> {
 }
 
 /// A gateway's deployment names its container and leaves the rest to injection.
-fn complete_gateway(container: &mut Value, settings: &Settings) {
+fn complete_gateway(container: &mut Value, settings: &Settings, image: &str) {
     let Some(fields) = container.as_object_mut() else { return };
     if matches!(fields.get("image").and_then(Value::as_str), None | Some("auto")) {
-        fields.insert("image".to_owned(), Value::String(settings.image.clone()));
+        fields.insert("image".to_owned(), json!(image));
     }
     fields.entry("args").or_insert_with(|| arguments(settings, true));
     fields.entry("readinessProbe").or_insert_with(|| probe(if settings.host == Host::Kubelet { 2 } else { 15 }, 4));

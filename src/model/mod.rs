@@ -14,6 +14,7 @@ pub mod authz;
 pub mod handling;
 pub mod inbound;
 pub mod listener;
+pub mod locality;
 pub mod matching;
 pub mod policy;
 pub mod pool;
@@ -33,14 +34,17 @@ pub use inbound::{InboundPolicy, InboundService, MtlsMode};
 pub use listener::{
     ClientCertificates, HostPattern, Listener, ListenerProtocol, PrivateKeyPem, ServerTls, Termination, VirtualHost,
 };
+pub use locality::{Distribution, LocalityPattern, LocalityPolicy};
 pub use matching::{HeaderLookup, InvalidRegex, StringMatch};
 pub use policy::{
     Authorities, Balancer, ClusterPolicy, Http2Use, Origination, OwnCertificate, ProxyProtocol, Subset, TrafficPolicy,
     UpstreamTls,
 };
-pub use pool::{CookieKey, HashKey, HashPolicy, HashTable, Keepalive, OutlierPolicy, PoolLimits, RetryBudget};
+pub use pool::{CookieKey, HashKey, HashPolicy, HashTable, Keepalive, OutlierPolicy, PoolLimits, RetryBudget, Warmup};
 pub use route::{Action, Decision, HttpRule, RequestFacts, RequestMatch, Routes, WeightedCluster};
-pub use service::{AppProtocol, ClusterName, Endpoint, Endpoints, Health, Resolution, Service, ServicePort};
+pub use service::{
+    AppProtocol, ClusterName, Endpoint, Endpoints, Health, Resolution, Service, ServicePort, TrafficDistribution,
+};
 pub use settings::{OutboundMode, Settings};
 pub use stream::{StreamDecision, StreamFacts, StreamMatch, StreamRule};
 pub use workload::{Labels, Locality, TunnelProtocol, Workload};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::listener::PrivateKeyPem;
-use crate::model::pool::{HashPolicy, OutlierPolicy, PoolLimits};
+use crate::model::locality::LocalityPolicy;
+use crate::model::pool::{HashPolicy, OutlierPolicy, PoolLimits, Warmup};
 use crate::model::workload::Workload;
 use crate::resources::Provenance;
 
@@ -108,6 +109,10 @@ pub struct ClusterPolicy {
     pub balancer: Balancer,
     /// Which endpoint a request with a key goes to; goes before the balancer.
     pub hash: Option<HashPolicy>,
+    /// Which endpoints come first because of where they are; `None`: it makes no difference.
+    pub locality: Option<LocalityPolicy>,
+    /// How new endpoints come to their share; `None`: they have it at once.
+    pub warmup: Option<Warmup>,
     /// How much may be used.
     pub limits: PoolLimits,
     /// Whether requests are sent as HTTP/2.
@@ -127,6 +132,8 @@ impl Default for ClusterPolicy {
         Self {
             balancer: Balancer::default(),
             hash: None,
+            locality: None,
+            warmup: None,
             limits: PoolLimits::default(),
             http2: Http2Use::default(),
             outlier: None,

@@ -109,6 +109,30 @@ impl OutlierPolicy {
     }
 }
 
+/// How the share of a new endpoint grows (Envoy's slow start).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Warmup {
+    /// How long that takes.
+    pub duration: Duration,
+    /// The share to begin with, in hundredths of a per cent.
+    pub least: u32,
+    /// How fast it grows, in thousandths: 1000 is evenly, more is faster at the beginning.
+    pub aggression: u32,
+}
+
+impl Warmup {
+    /// The share of an endpoint of this age, from 0 to 1.
+    pub fn share(&self, age: Duration) -> f64 {
+        if age >= self.duration {
+            return 1.0;
+        }
+        // Envoy counts the first second as a whole one.
+        let passed = age.as_secs_f64().max(1.0) / self.duration.as_secs_f64();
+        let grown = passed.min(1.0).powf(1000.0 / f64::from(self.aggression.max(1)));
+        grown.max(f64::from(self.least) / 10_000.0).min(1.0)
+    }
+}
+
 /// The same endpoint for the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashPolicy {
@@ -174,6 +198,23 @@ mod tests {
         assert!(OutlierPolicy { most_ejected: 100, ..policy }.may_eject(2, 3));
         let half = OutlierPolicy { least_healthy: 50, ..OutlierPolicy::default() };
         assert!(half.panics(1, 3) && !half.panics(2, 3));
+    }
+
+    #[test]
+    fn a_new_endpoints_share_grows() {
+        let evenly = Warmup { duration: Duration::from_secs(10), least: 1_000, aggression: 1_000 };
+        for (warmup, seconds, expected) in [
+            (evenly, 0.0, 0.1),
+            (evenly, 5.0, 0.5),
+            (evenly, 10.0, 1.0),
+            (evenly, 99.0, 1.0),
+            (Warmup { least: 6_000, ..evenly }, 5.0, 0.6),
+            (Warmup { aggression: 2_000, ..evenly }, 2.5, 0.5),
+            (Warmup { duration: Duration::from_millis(1), ..evenly }, 0.0, 1.0),
+        ] {
+            let share = warmup.share(Duration::from_secs_f64(seconds));
+            assert!((share - expected).abs() < 1e-9, "{warmup:?} after {seconds} s: {share}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::model::authz::Claims;
 use crate::model::handling::{DirectResponse, Handling, HeaderEdits, Redirect};
 use crate::model::matching::{HeaderLookup, StringMatch};
 use crate::model::service::ClusterName;
@@ -69,6 +70,9 @@ impl WeightedCluster {
     }
 }
 
+/// The way to a claim of a token, from the outside in.
+pub type ClaimWay = Arc<[Box<str>]>;
+
 /// Conditions of a rule, all of which must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestMatch {
@@ -86,6 +90,10 @@ pub struct RequestMatch {
     pub headers: Vec<(Box<str>, StringMatch)>,
     /// On headers that must not be there with such a value: (lower-case name, match).
     pub without_headers: Vec<(Box<str>, StringMatch)>,
+    /// On claims of the request's token, one value of which must match: (the way to the claim, match).
+    pub claims: Vec<(ClaimWay, StringMatch)>,
+    /// On claims no value of which may match.
+    pub without_claims: Vec<(ClaimWay, StringMatch)>,
     /// The port that the request was sent to.
     pub port: Option<u16>,
     /// Labels that the caller's workload must have.
@@ -111,6 +119,8 @@ pub struct RequestFacts<'a, H> {
     pub authority: &'a [u8],
     /// Headers.
     pub headers: &'a H,
+    /// What the request's token says, where one was verified.
+    pub claims: Option<&'a Claims>,
     /// The port that the request was sent to.
     pub port: u16,
     /// Labels of the caller's workload, which the proxy stands beside.
@@ -178,6 +188,9 @@ fn holds<H: HeaderLookup>(conditions: &RequestMatch, request: &RequestFacts<'_, 
     let header = |(name, expected): &(Box<str>, StringMatch)| {
         request.headers.value(name).is_some_and(|value| expected.matches(&value))
     };
+    let claim = |(way, expected): &(ClaimWay, StringMatch)| {
+        request.claims.is_some_and(|claims| claims.texts(way).iter().any(|value| expected.matches(value.as_bytes())))
+    };
     conditions.unsupported.is_empty()
         && conditions.port.is_none_or(|port| port == request.port)
         && conditions.method.as_ref().is_none_or(|method| method.matches(request.method))
@@ -189,6 +202,8 @@ fn holds<H: HeaderLookup>(conditions: &RequestMatch, request: &RequestFacts<'_, 
         })
         && conditions.headers.iter().all(header)
         && !conditions.without_headers.iter().any(header)
+        && conditions.claims.iter().all(claim)
+        && !conditions.without_claims.iter().any(claim)
         && conditions.source_namespace.as_deref().is_none_or(|namespace| namespace == request.source_namespace)
         && conditions.source_labels.iter().all(|(key, value)| request.source_labels.get(key) == Some(value))
 }

@@ -47,6 +47,7 @@ fn subset_for(routes: &Routes, path: &str, headers: &[(&str, &[u8])], draw: u64)
         scheme: "http",
         authority: b"reviews:9080",
         headers: &map,
+        claims: None,
         port: 9080,
         source_labels: &labels,
         source_namespace: "default",

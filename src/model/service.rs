@@ -73,6 +73,29 @@ pub enum Resolution {
     Original,
 }
 
+/// Which endpoints the service's owner wants to be near (Kubernetes' `trafficDistribution`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum TrafficDistribution {
+    /// Any.
+    #[default]
+    Any,
+    /// Those of the client's zone (`PreferClose`, `PreferSameZone`).
+    SameZone,
+    /// Those of the client's machine, then of its zone.
+    SameNode,
+}
+
+impl TrafficDistribution {
+    /// Reads `spec.trafficDistribution`, or the annotation `networking.istio.io/traffic-distribution`. What is unknown is `Any`.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "PreferClose" | "PreferSameZone" => Self::SameZone,
+            "PreferSameNode" => Self::SameNode,
+            _ => Self::Any,
+        }
+    }
+}
+
 /// A service as the mesh knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -88,6 +111,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// Where its endpoints come from.
     pub resolution: Resolution,
+    /// Which of them come first, where nothing else says so.
+    pub distribution: TrafficDistribution,
     /// The object it comes from.
     pub provenance: Provenance,
 }

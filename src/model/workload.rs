@@ -10,7 +10,7 @@ use crate::identity::SpiffeId;
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 
 /// Where a workload runs, from the coarse to the fine; empty where unknown.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Locality {
     /// Region (`topology.kubernetes.io/region`).
     pub region: Arc<str>,
@@ -18,6 +18,36 @@ pub struct Locality {
     pub zone: Arc<str>,
     /// Sub-zone (`topology.istio.io/subzone`).
     pub subzone: Arc<str>,
+}
+
+impl Locality {
+    /// Reads `region/zone/subzone`, of which parts at the end may be missing.
+    pub fn parse(text: &str) -> Self {
+        let mut parts = text.splitn(3, '/').map(Arc::from);
+        let mut next = || parts.next().unwrap_or_default();
+        Self { region: next(), zone: next(), subzone: next() }
+    }
+
+    /// What a workload's own labels say: Istio's `istio-locality` (with dots where it has no slashes, which labels cannot hold), else
+    /// Kubernetes' topology.
+    pub fn of_labels(labels: &Labels) -> Self {
+        let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
+        match labels.get("istio-locality").filter(|place| !place.is_empty()) {
+            Some(place) if place.contains('/') => Self::parse(place),
+            Some(place) => Self::parse(&place.replace('.', "/")),
+            None => Self {
+                region: label("topology.kubernetes.io/region"),
+                zone: label("topology.kubernetes.io/zone"),
+                subzone: label("topology.istio.io/subzone"),
+            },
+        }
+    }
+
+    /// The same, with `other` where it says nothing at all.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        if self == Self::default() { other.clone() } else { self }
+    }
 }
 
 /// How a workload's address is to be spoken to.
@@ -53,6 +83,8 @@ pub struct Workload {
     pub canonical_revision: Arc<str>,
     /// Where it runs.
     pub locality: Locality,
+    /// The machine that it runs on; empty where unknown.
+    pub node: Arc<str>,
     /// How it is spoken to.
     pub protocol: TunnelProtocol,
 }
@@ -73,8 +105,9 @@ impl Workload {
             canonical_revision: label(["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"])
                 .unwrap_or_else(|| "latest".into()),
             workload_name,
+            locality: Locality::of_labels(&labels),
+            node: Arc::default(),
             labels,
-            locality: Locality::default(),
             protocol: TunnelProtocol::Plaintext,
         }
     }

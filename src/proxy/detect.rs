@@ -174,6 +174,29 @@ fn client_hello(acceptor: &mut Acceptor, bytes: &[u8], fed: &mut usize) -> Resul
     }
 }
 
+/// What has to hold of any bytes: that a ClientHello in them is found alike, whether they come at once or one by one. For `fuzz/`
+/// and tests.
+///
+/// # Panics
+/// Where it does not hold.
+pub fn is_found_alike_in_pieces(bytes: &[u8]) {
+    let bytes = bytes.get(..limits::MAX_CLIENT_HELLO).unwrap_or(bytes);
+    let in_pieces = |piece: usize| {
+        let (mut acceptor, mut fed) = (Acceptor::default(), 0);
+        for end in (0..bytes.len()).step_by(piece).chain([bytes.len()]) {
+            match client_hello(&mut acceptor, bytes.get(..end).unwrap_or_default(), &mut fed) {
+                Ok(None) => {}
+                done => return done,
+            }
+        }
+        Ok(None)
+    };
+    let whole = in_pieces(bytes.len().max(1));
+    for piece in [1, 7] {
+        assert_eq!(in_pieces(piece), whole, "in pieces of {piece}");
+    }
+}
+
 /// Whether the bytes begin like an HTTP/1 request: a method, then a space. `None` while that is open.
 pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
     const LONGEST_METHOD: usize = 16;

@@ -2,15 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use crate::identity::SpiffeId;
 use crate::model::{
     AppProtocol, ClusterName, ClusterPolicy, Endpoint, Health, Labels, Locality, Resolution, Service, ServicePort,
-    TunnelProtocol, Workload,
+    TrafficDistribution, TunnelProtocol, Workload,
 };
 use crate::proxy::directory::{Cluster, UpstreamEndpoint};
-use crate::proxy::upstream::Originator;
+use crate::proxy::upstream::{Groups, Originator};
 use crate::resources::Provenance;
 
 /// A workload called `NAME-VERSION`, with mutual TLS where it has an identity.
@@ -28,6 +27,7 @@ pub fn workload(name: &str, version: &str, identity: Option<SpiffeId>) -> Arc<Wo
         canonical_name: name.into(),
         canonical_revision: version.into(),
         locality: Locality::default(),
+        node: Arc::default(),
     })
 }
 
@@ -39,6 +39,7 @@ pub fn service(name: &str) -> Arc<Service> {
         namespace: "default".into(),
         addresses: Vec::new(),
         resolution: Resolution::Endpoints,
+        distribution: TrafficDistribution::Any,
         ports: vec![ServicePort { number: 9080, name: "http".into(), protocol: AppProtocol::Http }],
         provenance: Provenance::new("Service", "default", name),
     })
@@ -67,16 +68,15 @@ pub fn cluster(
             state: Arc::default(),
         })
     };
+    let (endpoints, groups) = Groups::divide(addresses.iter().map(endpoint).collect(), &policy, None, None);
     Arc::new(Cluster {
         name: ClusterName { host: service.host.clone(), port: 9080, subset: None },
         origin: Originator::of(&policy, &service.host),
         service,
         policy,
         policy_provenance: None,
-        endpoints: addresses.iter().map(endpoint).collect(),
-        cursor: AtomicUsize::new(0),
+        endpoints,
+        groups,
         state: Arc::default(),
-        weights: None,
-        table: None,
     })
 }

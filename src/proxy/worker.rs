@@ -140,6 +140,12 @@ impl Worker {
         Self { number, buffers: BufferPool::default(), scratch: RefCell::default(), random: Cell::new(seed) }
     }
 
+    /// One whose draws are always the same.
+    #[cfg(test)]
+    pub(super) fn seeded(seed: u64) -> Self {
+        Self { random: Cell::new(seed), ..Self::new(0) }
+    }
+
     /// A uniformly distributed number (SplitMix64). Good for draws and request ids, not for secrets.
     pub fn draw(&self) -> u64 {
         let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -327,6 +327,24 @@ impl FromStr for Attribute {
     }
 }
 
+/// What a key of a VirtualService's `headers` begins with that names a claim of the request's token.
+const ROUTED: &str = "@request.auth.claims";
+
+/// The way to the claim that a key of a VirtualService's `headers` or `withoutHeaders` names instead of a header, as in
+/// `@request.auth.claims.realm.roles` or `@request.auth.claims[realm][roles]`; `None` where it names a header.
+///
+/// # Errors
+/// What is wrong with a key that begins like one and names no claim.
+pub fn routed_claim(key: &str) -> Option<Result<Vec<String>, String>> {
+    let rest = key.split_at_checked(ROUTED.len()).filter(|(start, _)| start.eq_ignore_ascii_case(ROUTED))?.1;
+    let dotted = || {
+        let words: Vec<String> = rest.strip_prefix('.')?.split('.').map(str::to_owned).collect();
+        words.iter().all(|word| !word.is_empty()).then_some(words)
+    };
+    let wrong = || format!("names no claim, as `{ROUTED}.iss` or `{ROUTED}[iss]` would: {:?}", shortened(key));
+    Some(bracketed(rest).or_else(dotted).ok_or_else(wrong))
+}
+
 /// The words of `[a][b]`; none if it is not written so.
 fn bracketed(text: &str) -> Option<Vec<String>> {
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;

@@ -32,7 +32,6 @@ pub fn render() -> String {
                 When::Not(values) => format!(", other than {}", values.join(", ")),
                 When::Contains(character) => format!(", containing `{character}`"),
                 When::UnknownVariable => ", with a variable that is not known".to_owned(),
-                When::KeyStarts(prefix) => format!(", keys that begin with `{prefix}`"),
             };
             let consequence = match row.consequence {
                 Consequence::Warning => "",

@@ -44,8 +44,6 @@ pub enum When {
     Set,
     /// All but these; of a list, all that has others.
     Not(&'static [&'static str]),
-    /// Entries whose key starts like this.
-    KeyStarts(&'static str),
     /// Values of headers with a variable that is not known.
     UnknownVariable,
     /// Values with this character.
@@ -77,12 +75,20 @@ pub(super) const fn refuse(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Refused, instead }
 }
 
+/// Targets of a policy that are no Gateways of the Gateway API: those that Istio's waypoints serve.
+const fn of_gateways(path: &'static str, instead: &'static str) -> Row {
+    Row { path, when: When::Not(&["Gateway"]), consequence: Consequence::Refused, instead }
+}
+
 /// What of a policy of a DestinationRule is in force, wherever in it the policy stands.
 macro_rules! policy_fields {
     ($policy:literal) => {
         [
             concat!($policy, ".loadBalancer.simple"),
             concat!($policy, ".loadBalancer.consistentHash"),
+            concat!($policy, ".loadBalancer.localityLbSetting"),
+            concat!($policy, ".loadBalancer.warmup"),
+            concat!($policy, ".loadBalancer.warmupDurationSecs"),
             concat!($policy, ".connectionPool.tcp.maxConnections"),
             concat!($policy, ".connectionPool.tcp.connectTimeout"),
             concat!($policy, ".connectionPool.tcp.tcpKeepalive"),
@@ -116,7 +122,7 @@ macro_rules! policy_fields {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES_IN_FORCE: [[&str; 30]; 4] = [
+const POLICIES_IN_FORCE: [[&str; 33]; 4] = [
     policy_fields!("spec.trafficPolicy"),
     policy_fields!("spec.trafficPolicy.portLevelSettings[]"),
     policy_fields!("spec.subsets[].trafficPolicy"),
@@ -222,6 +228,12 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
         "RequestAuthentication",
         &[
             "spec.selector",
+            "spec.targetRef.group",
+            "spec.targetRef.name",
+            "spec.targetRef.namespace",
+            "spec.targetRefs[].group",
+            "spec.targetRefs[].name",
+            "spec.targetRefs[].namespace",
             "spec.jwtRules[].issuer",
             "spec.jwtRules[].audiences",
             "spec.jwtRules[].jwksUri",
@@ -237,7 +249,21 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.jwtRules[].presence",
         ],
     ),
-    ("AuthorizationPolicy", &["spec.selector", "spec.rules", "spec.action", "spec.provider"]),
+    (
+        "AuthorizationPolicy",
+        &[
+            "spec.selector",
+            "spec.targetRef.group",
+            "spec.targetRef.name",
+            "spec.targetRef.namespace",
+            "spec.targetRefs[].group",
+            "spec.targetRefs[].name",
+            "spec.targetRefs[].namespace",
+            "spec.rules",
+            "spec.action",
+            "spec.provider",
+        ],
+    ),
     (
         "ServiceEntry",
         &[
@@ -251,12 +277,16 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.endpoints[].labels",
             "spec.endpoints[].weight",
             "spec.endpoints[].serviceAccount",
+            "spec.endpoints[].locality",
             "spec.workloadSelector",
             "spec.exportTo",
         ],
     ),
     ("Sidecar", &["spec.workloadSelector", "spec.egress[].hosts", "spec.outboundTrafficPolicy.mode"]),
-    ("WorkloadEntry", &["spec.address", "spec.ports", "spec.labels", "spec.weight", "spec.serviceAccount"]),
+    (
+        "WorkloadEntry",
+        &["spec.address", "spec.ports", "spec.labels", "spec.weight", "spec.locality", "spec.serviceAccount"],
+    ),
     ("WorkloadGroup", &[]),
     ("EnvoyFilter", &[]),
     ("ProxyConfig", &[]),
@@ -279,8 +309,6 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("BackendTLSPolicy.gateway.networking.k8s.io", &[]),
 ];
 
-const NO_CONDITION: &str = "the match never holds";
-
 /// The fields that are not in force, by kind.
 pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
@@ -298,22 +326,10 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
             variables("spec.http[].route[].headers.response.add{}"),
             warn(
                 "spec.http[].retries.retryRemoteLocalities",
-                "every locality is tried, as endpoints are chosen without regard to localities",
+                "another locality is tried once every endpoint of the nearer one was",
             ),
             warn("spec.http[].match[].name", "the name appears nowhere"),
             warn("spec.http[].match[].statPrefix", "the prefix appears nowhere"),
-            Row {
-                path: "spec.http[].match[].headers{}",
-                when: When::KeyStarts("@request.auth.claims"),
-                consequence: Consequence::NeverMatches,
-                instead: NO_CONDITION,
-            },
-            Row {
-                path: "spec.http[].match[].withoutHeaders{}",
-                when: When::KeyStarts("@request.auth.claims"),
-                consequence: Consequence::NeverMatches,
-                instead: NO_CONDITION,
-            },
         ],
     ),
     ("DestinationRule", POLICIES.as_flattened()),
@@ -360,16 +376,16 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "RequestAuthentication",
         &[
-            refuse("spec.targetRef", "tokens would not be checked: select workloads by their labels"),
-            refuse("spec.targetRefs", "tokens would not be checked: select workloads by their labels"),
+            of_gateways("spec.targetRef.kind", "tokens would not be checked: select workloads by their labels"),
+            of_gateways("spec.targetRefs[].kind", "tokens would not be checked: select workloads by their labels"),
             warn("spec.jwtRules[].timeout", "fetching the keys may take 5 s"),
         ],
     ),
     (
         "AuthorizationPolicy",
         &[
-            refuse("spec.targetRef", "nothing would ask the policy: select workloads by their labels"),
-            refuse("spec.targetRefs", "nothing would ask the policy: select workloads by their labels"),
+            of_gateways("spec.targetRef.kind", "nothing would ask the policy: select workloads by their labels"),
+            of_gateways("spec.targetRefs[].kind", "nothing would ask the policy: select workloads by their labels"),
         ],
     ),
     (
@@ -388,7 +404,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
                 instead: "nothing is sent to Unix sockets",
             },
             warn("spec.endpoints[].network", "networks do not count: the address is connected to"),
-            warn("spec.endpoints[].locality", "localities do not count"),
             warn("spec.subjectAltNames", "servers are checked for the names that a DestinationRule gives"),
         ],
     ),
@@ -417,7 +432,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
                 instead: "nothing is sent to Unix sockets",
             },
             warn("spec.network", "networks do not count: the address is connected to"),
-            warn("spec.locality", "localities do not count"),
         ],
     ),
     ("WorkloadGroup", &[warn("kind", "workloads do not register with it")]),
@@ -471,28 +485,10 @@ macro_rules! policy_rows {
                 instead: "endpoints' own reports do not count",
             },
             Row {
-                path: concat!($policy, ".loadBalancer.localityLbSetting"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "localities do not count",
-            },
-            Row {
                 path: concat!($policy, ".loadBalancer.zoneAwareLbSetting"),
                 when: When::Set,
                 consequence: Consequence::Warning,
                 instead: "zones do not count",
-            },
-            Row {
-                path: concat!($policy, ".loadBalancer.warmup"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "new endpoints get their full share at once",
-            },
-            Row {
-                path: concat!($policy, ".loadBalancer.warmupDurationSecs"),
-                when: When::Set,
-                consequence: Consequence::Warning,
-                instead: "new endpoints get their full share at once",
             },
             Row {
                 path: concat!($policy, ".connectionPool.http.maxConcurrentStreams"),
@@ -529,7 +525,7 @@ macro_rules! policy_rows {
 }
 
 /// The policies of a DestinationRule.
-const POLICIES: [[Row; 11]; 4] = [
+const POLICIES: [[Row; 8]; 4] = [
     policy_rows!("spec.trafficPolicy"),
     policy_rows!("spec.trafficPolicy.portLevelSettings[]"),
     policy_rows!("spec.subsets[].trafficPolicy"),
@@ -607,13 +603,13 @@ fn find(row: &Row, pattern: &str, value: &Value, path: &mut Vec<Segment>, hits: 
             find(row, rest.strip_prefix('.').unwrap_or(rest), entry, path, hits);
             path.pop();
         }
-    } else if applies(row.when, value, path) {
+    } else if applies(row.when, value) {
         let path = path.iter().cloned().collect();
         hits.push(Hit { path, consequence: row.consequence, instead: row.instead });
     }
 }
 
-fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
+fn applies(when: When, value: &Value) -> bool {
     match when {
         When::Set => !is_default(value),
         When::Not(in_force) => {
@@ -627,7 +623,6 @@ fn applies(when: When, value: &Value, path: &[Segment]) -> bool {
         }
         When::Contains(character) => value.as_str().is_some_and(|text| text.contains(character)),
         When::UnknownVariable => value.as_str().is_some_and(header_text::has_unknown),
-        When::KeyStarts(prefix) => matches!(path.last(), Some(Segment::Key(key)) if key.starts_with(prefix)),
     }
 }
 

@@ -14,9 +14,10 @@ use crate::analyze::message::place;
 use crate::analyze::shadow::{Shadow, shadows};
 use crate::analyze::snapshot::Snapshot;
 use crate::compile::{Scope, World, routes};
+use crate::model::authz::Claims;
 use crate::model::matching::{HeaderLookup, StringMatch};
 use crate::model::route::{Decision, HttpRule, RequestFacts, RequestMatch, Routes, decide};
-use crate::model::{AppProtocol, Resolution, Service, ServicePort};
+use crate::model::{AppProtocol, Resolution, Service, ServicePort, TrafficDistribution};
 use crate::resources::{Object, Provenance, VirtualService};
 
 /// A word that nobody writes.
@@ -70,6 +71,7 @@ fn compiled(object: &Object<VirtualService>) -> Option<Routes> {
         addresses: Vec::new(),
         ports: vec![ServicePort { number: PORT, name: "http".into(), protocol: AppProtocol::Http }],
         resolution: Resolution::Endpoints,
+        distribution: TrafficDistribution::Any,
         provenance: Provenance::new("Service", Arc::clone(&namespace), "any"),
     };
     let mut world = World::new("cluster.local", "istio-system");
@@ -111,6 +113,7 @@ fn taker(routes: &Routes, rule: &HttpRule, conditions: &RequestMatch) -> Option<
             scheme: request.scheme,
             authority: &request.authority,
             headers: &request.headers,
+            claims: Some(&request.claims),
             port: conditions.port.unwrap_or(PORT),
             source_labels: &request.labels,
             source_namespace: &request.namespace,
@@ -126,6 +129,7 @@ fn taker(routes: &Routes, rule: &HttpRule, conditions: &RequestMatch) -> Option<
         // That a header is not there is true of this request, and need not be of all that the conditions take.
         let absent = matched.is_some_and(|matched| {
             matched.without_headers.iter().any(|header| !conditions.without_headers.contains(header))
+                || matched.without_claims.iter().any(|claim| !conditions.without_claims.contains(claim))
         });
         if absent {
             return None;
@@ -144,6 +148,7 @@ struct Request {
     scheme: &'static str,
     authority: Vec<u8>,
     headers: Headers,
+    claims: Claims,
     labels: BTreeMap<Arc<str>, Arc<str>>,
     namespace: String,
 }
@@ -169,6 +174,7 @@ fn requests(routes: &Routes, conditions: &RequestMatch) -> Option<Vec<Request>> 
     for (name, wanted) in &conditions.headers {
         headers.insert(name.to_string(), example(wanted)?);
     }
+    let claims = claims(conditions)?;
     let mut query: Vec<Vec<u8>> = Vec::new();
     for (name, wanted) in &conditions.query {
         query.push([name.as_bytes(), b"=", &example(wanted)?].concat());
@@ -205,12 +211,29 @@ fn requests(routes: &Routes, conditions: &RequestMatch) -> Option<Vec<Request>> 
                 scheme,
                 authority: text(&conditions.authority, "")?,
                 headers: Headers(headers.clone()),
+                claims: claims.clone(),
                 labels: conditions.source_labels.iter().cloned().collect(),
                 namespace: conditions.source_namespace.as_deref().unwrap_or(ANYTHING).to_owned(),
             });
         }
     }
     Some(found)
+}
+
+/// A token with the claims that are asked for.
+fn claims(conditions: &RequestMatch) -> Option<Claims> {
+    let mut all = serde_json::Map::new();
+    for (way, wanted) in &conditions.claims {
+        let (last, before) = way.split_last()?;
+        let mut place = &mut all;
+        for name in before {
+            let inner = place.entry(name.to_string()).or_insert_with(|| serde_json::Map::new().into());
+            // What is asked to be a text as well leads nowhere.
+            place = inner.as_object_mut()?;
+        }
+        place.insert(last.to_string(), String::from_utf8(example(wanted)?).ok()?.into());
+    }
+    Some(Claims { all, space_delimited: Vec::new() })
 }
 
 /// A value that the match takes, and that stands for all of them; none where there is no such value.

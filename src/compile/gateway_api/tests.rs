@@ -68,6 +68,7 @@ fn asked(routes: &Routes, path: &str, headers: &[(&str, &str)]) -> String {
         scheme: "http",
         authority: b"example.com",
         headers: &map,
+        claims: None,
         port: 80,
         source_labels: &labels,
         source_namespace: "shop",

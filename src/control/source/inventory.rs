@@ -613,7 +613,7 @@ impl Inventory {
         Workload {
             addresses: pod.addresses.clone(),
             identity: identity.ok().filter(|_| pod.has_proxy),
-            locality: pod.locality.clone(),
+            node: pod.node.clone(),
             protocol: if pod.has_proxy { TunnelProtocol::MutualTls } else { TunnelProtocol::Plaintext },
             ..Workload::new(uid, name, namespace, pod.workload_name.clone(), pod.labels.clone())
         }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::compile::{MeshConfig, TlsSecret};
-use crate::model::{Health, Labels, Locality, Service};
+use crate::model::{Health, Labels, Service};
 use crate::resources::gateway_api::{
     self, BackendTLSPolicy, GRPCRoute, GatewayClass, HTTPRoute, ListenerSet, ReferenceGrant, TCPRoute, TLSRoute,
     UDPRoute,
@@ -185,8 +185,8 @@ pub struct PodItem {
     pub has_proxy: bool,
     /// Whether it demands a PROXY protocol header of connections to its gateway.
     pub proxy_protocol: bool,
-    /// Where it runs.
-    pub locality: Locality,
+    /// The machine that it runs on; empty until it has one.
+    pub node: Arc<str>,
 }
 
 /// One address of a slice.

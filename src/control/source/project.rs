@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 
 use crate::compile;
-use crate::model::{Health, Labels, Locality};
+use crate::model::{Health, Labels};
 
 use super::{Item, Key, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 
@@ -75,12 +75,6 @@ pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
     });
     let annotation = |name: &str| meta.annotations.as_ref()?.get(name).map(String::as_str);
     let has_proxy = labels.get(TLS_MODE).is_some_and(|mode| &**mode == "istio") || annotation(SIDECAR_STATUS).is_some();
-    let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
-    let locality = Locality {
-        region: label("topology.kubernetes.io/region"),
-        zone: label("topology.kubernetes.io/zone"),
-        subzone: label("topology.istio.io/subzone"),
-    };
     let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
     Some(Item::Pod(PodItem {
         addresses,
@@ -88,7 +82,7 @@ pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
         workload_name: workload_name.into(),
         has_proxy,
         proxy_protocol: annotation(PROXY_CONFIG).is_some_and(compile::annotation_demands_proxy_protocol),
-        locality,
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into(),
         labels,
     }))
 }

@@ -477,6 +477,9 @@ fn conditions(conditions: &RequestMatch) -> String {
     for (before, list) in listed {
         words.extend(list.iter().map(|(name, expected)| format!("{before}{name}={}", value(expected))));
     }
+    for (before, list) in [("", &conditions.claims), ("without ", &conditions.without_claims)] {
+        words.extend(list.iter().map(|(way, expected)| format!("{before}claim {}={}", way.join("."), value(expected))));
+    }
     words.extend(conditions.port.map(|port| format!("port={port}")));
     words.extend(conditions.source_namespace.as_deref().map(|namespace| format!("from namespace {namespace}")));
     words.extend(conditions.source_labels.iter().map(|(key, value)| format!("from {key}={value}")));

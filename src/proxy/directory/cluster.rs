@@ -7,16 +7,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
 
 use crate::model::{
     Action, ClusterName, ClusterPolicy, Endpoint, Health, HttpRule, Routes, Service, TrafficPolicy, WeightedCluster,
+    Workload,
 };
 use crate::proxy::directory::EndpointHealth;
-use crate::proxy::upstream::{Originator, Table, Weights};
+use crate::proxy::upstream::{Groups, Originator};
 use crate::resources::Provenance;
 
 /// What is counted per endpoint by every worker, whatever snapshot it looks at.
@@ -65,16 +66,12 @@ pub struct Cluster {
     pub policy: ClusterPolicy,
     /// The DestinationRule that says so; `None` where there is none.
     pub policy_provenance: Option<Provenance>,
-    /// Those that take requests, each once; its weight is in [`Endpoint::weight`].
+    /// Those that take requests, each once, the nearest first; its weight is in [`Endpoint::weight`].
     pub endpoints: Box<[Arc<UpstreamEndpoint>]>,
-    /// Where round robin goes on. It carries over from the cluster that this one replaces.
-    pub cursor: AtomicUsize,
     /// Kept per name while anything refers to it.
     pub state: Arc<ClusterState>,
-    /// Shares of the endpoints, where their weights differ.
-    pub weights: Option<Weights>,
-    /// Which endpoint a key means, where the policy asks for it.
-    pub table: Option<Table>,
+    /// How they are divided by where they are.
+    pub groups: Groups,
     /// TLS with its endpoints, where they are no part of the mesh. It carries over as long as the policy about it is the same.
     pub origin: Option<Arc<Originator>>,
 }
@@ -83,13 +80,14 @@ impl Cluster {
     /// Assembles a cluster from what is known of its service.
     ///
     /// `previous` is the cluster that this one may replace; what is unchanged is shared with it, and it is returned itself
-    /// when nothing changed. The answer is `None` when the service does not have the port, or its policy not the subset.
+    /// when nothing changed. `own` is the workload that calls, as far as it is known. The answer is `None` when the service does not have the port, or its policy not the subset.
     pub fn assemble(
         name: &ClusterName,
         service: &Arc<Service>,
         policy: &TrafficPolicy,
         endpoints: &[Arc<Endpoint>],
         states: &mut EndpointStates,
+        own: Option<&Workload>,
         previous: Option<&Arc<Self>>,
     ) -> Option<Arc<Self>> {
         service.port(name.port)?;
@@ -103,7 +101,7 @@ impl Cluster {
         };
         let known: HashMap<SocketAddr, &Arc<UpstreamEndpoint>> =
             previous.iter().flat_map(|cluster| &cluster.endpoints).map(|known| (known.address, known)).collect();
-        let assembled: Box<[Arc<UpstreamEndpoint>]> = endpoints
+        let assembled: Vec<Arc<UpstreamEndpoint>> = endpoints
             .iter()
             .filter(|endpoint| endpoint.health == Health::Healthy)
             .filter(|endpoint| subset.is_none_or(|subset| subset.contains(&endpoint.workload)))
@@ -118,29 +116,27 @@ impl Cluster {
             })
             .collect();
         let policy = policies.for_port(name.port);
+        let (assembled, groups) = Groups::divide(assembled, policy, own, previous.map(|previous| &previous.groups));
         if let Some(previous) = previous
             && previous.policy == *policy
             && previous.policy_provenance.as_ref() == provenance
             && previous.service == *service
             && previous.endpoints.len() == assembled.len()
+            && previous.groups.is_same(&groups)
             && previous.endpoints.iter().zip(&assembled).all(|(a, b)| Arc::ptr_eq(a, b))
         {
             return Some(previous.clone());
         }
-        let named =
-            || assembled.iter().map(|known| (known.address.to_string(), known.endpoint.weight)).collect::<Vec<_>>();
         let kept =
             previous.filter(|previous| previous.policy.tls == policy.tls).map(|previous| previous.origin.clone());
         Some(Arc::new(Self {
             origin: kept.unwrap_or_else(|| Originator::of(policy, &name.host)),
-            weights: Weights::of(assembled.iter().map(|known| known.endpoint.weight)),
-            table: policy.hash.as_ref().map(|hash| Table::build(hash.table, &named())),
+            groups,
             name: name.clone(),
             service: service.clone(),
             policy: policy.clone(),
             policy_provenance: provenance.cloned(),
             endpoints: assembled,
-            cursor: AtomicUsize::new(previous.map_or(0, |previous| previous.cursor.load(Ordering::Relaxed))),
             state: previous.map_or_else(|| states.of_cluster(name), |previous| previous.state.clone()),
         }))
     }

@@ -54,14 +54,17 @@ impl Directory {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Replaces the settings, ports and routes of a gateway, in an order in which no request finds a part missing: routes that only the
-    /// listeners before name stay until the next replacement, because workers take up listeners one after the other.
+    /// Replaces what a gateway is told about itself, what it demands, its ports and its routes, in an order in which no request
+    /// finds a part missing: routes that only the listeners before name stay until the next replacement, because workers take up
+    /// listeners one after the other.
     pub(in crate::proxy) fn replace_gateway(
         &self,
         settings: Settings,
         listeners: Vec<Listener>,
         routes: Vec<(Arc<str>, Arc<RoutesInForce>)>,
+        policy: Option<Arc<InboundPolicy>>,
     ) {
+        self.shared.inbound.store(policy);
         let held = self.shared.gateway_routes.load_full();
         let listed = self.shared.listeners.borrow().clone();
         let named = listed.iter().flat_map(|listener| &listener.virtual_hosts).map(|host| &host.routes);
@@ -87,6 +90,7 @@ mod tests {
             &fixtures::policy(REVIEWS, &["v1", "v2"]),
             &fixtures::endpoints(REVIEWS, &[(11, "v1"), (12, "v2")]).endpoints,
             &mut EndpointStates::default(),
+            None,
             None,
         );
         let routes = Arc::new(fixtures::routes("reviews", &[(REVIEWS, "v2", 1)]));

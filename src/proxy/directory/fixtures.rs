@@ -41,6 +41,7 @@ pub(in crate::proxy) fn workload(name: &str, address: IpAddr, version: &str) -> 
         canonical_name: name.into(),
         canonical_revision: version.into(),
         locality: Locality::default(),
+        node: Default::default(),
         protocol: TunnelProtocol::MutualTls,
     }
 }
@@ -67,6 +68,7 @@ pub(in crate::proxy) fn record(scope: &str, host: &str) -> ServiceRecord {
             namespace: "shop".into(),
             addresses: vec![Ipv4Addr::new(10, 96, 3, 7).into()],
             resolution: Resolution::Endpoints,
+            distribution: Default::default(),
             ports: vec![ServicePort { number: 9080, name: "http".into(), protocol: AppProtocol::Http }],
             provenance: Provenance::new("Service", "shop", name),
         },

@@ -47,6 +47,11 @@ impl Default for EndpointHealth {
 }
 
 impl EndpointHealth {
+    /// How long the endpoint has been known.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// Whether it is left out at the moment.
     pub fn is_ejected(&self) -> bool {
         match self.until.load(Ordering::Relaxed) {

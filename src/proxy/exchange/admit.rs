@@ -25,16 +25,16 @@ impl Exchange<'_> {
         };
         let shared = &self.local.shared;
         let Some(own) = self.own.clone() else {
-            // A gateway that is made of files has no policy; one that waits for its own serves nobody.
+            // One that is given is there from the start; who waits for its own serves nobody.
             let is_ready = *shared.directory.ready().borrow();
             return if is_ready { Ok(()) } else { Err(Box::new(Reply::no_policy())) };
         };
-        let claims = self.authenticate(&own)?;
+        self.claims = self.authenticate(&own)?;
         if own.authorization.is_empty() {
             return Ok(());
         }
         let shared = &self.local.shared;
-        let said = self.decided(&own, port, claims.as_ref());
+        let said = self.decided(&own, port);
         if said.audited {
             shared.registry.count(Counter::RequestsAudited);
         }
@@ -95,20 +95,20 @@ impl Exchange<'_> {
         if !own.authorization.iter().any(|policy| matches!(policy.action, PolicyAction::Custom(_))) {
             return None;
         }
-        let asked: Vec<_> = self.with_facts(port, None, |facts| {
+        let asked: Vec<_> = self.with_facts(port, |facts| {
             let asked = authz::custom(&own.authorization, facts);
             asked.into_iter().map(|(provider, policy)| (provider.clone(), policy.to_string())).collect()
         });
         (!asked.is_empty()).then(|| (own.clone(), asked))
     }
 
-    fn decided(&self, own: &InboundPolicy, port: u16, token: Option<&Claims>) -> rbac::Said {
+    fn decided(&self, own: &InboundPolicy, port: u16) -> rbac::Said {
         let explain = self.local.shared.directory.settings().access_log;
-        self.with_facts(port, token, |facts| rbac::decide(own, facts, explain))
+        self.with_facts(port, |facts| rbac::decide(own, facts, explain))
     }
 
-    /// Tells what is known of the request.
-    fn with_facts<T>(&self, port: u16, token: Option<&Claims>, tell: impl FnOnce(&Facts<'_>) -> T) -> T {
+    /// Tells what is known of the request; of its token, once that was verified.
+    fn with_facts<T>(&self, port: u16, tell: impl FnOnce(&Facts<'_>) -> T) -> T {
         let bytes = self.conn.head();
         let target = &self.scratch.target;
         let headers = Headers { head: &self.scratch.request, bytes };
@@ -131,7 +131,7 @@ impl Exchange<'_> {
                 port: target.port,
                 path: target.path(),
                 headers: &headers,
-                token,
+                token: self.claims.as_ref(),
             }),
         };
         tell(&facts)

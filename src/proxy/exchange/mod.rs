@@ -27,6 +27,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::identity::SpiffeId;
+use crate::model::authz::Claims;
 use crate::model::{HostPattern, InboundPolicy};
 use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
@@ -202,6 +203,7 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
             because: String::new(),
             started: Instant::now(),
             own: local.shared.directory.inbound(),
+            claims: None,
         };
         let next = exchange.run(refusal).await;
         local.worker.scratch.borrow_mut().push(scratch);
@@ -242,6 +244,8 @@ struct Exchange<'a> {
     because: String,
     started: Instant,
     own: Option<Arc<InboundPolicy>>,
+    /// What the request's token says, once it was verified.
+    claims: Option<Claims>,
 }
 
 /// The version that a client speaks, as logs and headers name it.

@@ -204,6 +204,7 @@ impl Exchange<'_> {
             scheme: self.facts.scheme(),
             authority: &self.scratch.target.authority,
             headers: &headers,
+            claims: self.claims.as_ref(),
             port,
             source_labels: own.map_or(peer::NO_LABELS, |own| &own.labels),
             source_namespace: own.map_or(&*self.local.shared.namespace, |own| &own.namespace),

@@ -173,6 +173,25 @@ fn ends(source: (IpAddr, u16), destination: (IpAddr, u16)) -> Ends {
     Ends { source: address(source), destination: address(destination) }
 }
 
+/// What has to hold of any bytes: that more of them never change an answer, and that what was read is written so that it is read
+/// again. For `fuzz/` and tests.
+///
+/// # Panics
+/// Where it does not hold.
+pub fn is_read_alike_in_pieces(bytes: &[u8]) {
+    let whole = parse(bytes);
+    for end in 0..bytes.len().min(limits::MAX_PROXY_HEADER + 1) {
+        let part = parse(bytes.get(..end).unwrap_or_default());
+        assert!(part == Ok(None) || part == whole, "the first {end} bytes: {part:?}, and all: {whole:?}");
+    }
+    let Ok(Some(Header { ends: Some(ends), .. })) = whole else { return };
+    for version in [ProxyProtocol::V1, ProxyProtocol::V2] {
+        let mut written = Vec::new();
+        write(version, Some(&ends), &mut written);
+        assert_eq!(parse(&written), Ok(Some(Header { length: written.len(), ends: Some(ends) })));
+    }
+}
+
 /// Appends a header to `output`; without `ends`, one that says that the connection is our own.
 pub fn write(version: ProxyProtocol, ends: Option<&Ends>, output: &mut Vec<u8>) {
     let ends = ends.map(same_family);

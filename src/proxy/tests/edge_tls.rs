@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -26,10 +26,14 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a root"))
     }
 
-    /// Certificate and key for a name, as PEM.
+    /// Certificate and key for a name, or for a URI, as PEM.
     pub fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        let names = if name.contains("://") { Vec::new() } else { vec![name.to_owned()] };
+        let mut params = CertificateParams::new(names).expect("parameters");
+        if name.contains("://") {
+            params.subject_alt_names.push(SanType::URI(name.try_into().expect("a URI")));
+        }
         (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
     }
 
@@ -52,6 +56,15 @@ impl Authority {
     }
 
     pub fn client(&self, own: Option<&Self>, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+        self.client_with(own.map(|authority| authority.issue("client")), alpn)
+    }
+
+    /// A client that this authority itself vouches for under a name.
+    fn client_named(&self, name: &str) -> Arc<ClientConfig> {
+        self.client_with(Some(self.issue(name)), &[])
+    }
+
+    fn client_with(&self, own: Option<(String, String)>, alpn: &[&[u8]]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).expect("a root");
         let builder = ClientConfig::builder_with_provider(tls::provider())
@@ -60,8 +73,7 @@ impl Authority {
             .with_root_certificates(roots);
         let mut config = match own {
             None => builder.with_no_client_auth(),
-            Some(authority) => {
-                let (chain, key) = authority.issue("client");
+            Some((chain, key)) => {
                 let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
                 builder.with_client_auth_cert(chain.expect("a chain"), key).expect("a client")
@@ -191,4 +203,34 @@ async fn plaintext_is_sent_to_https_where_that_is_asked_for() {
     assert!(response.starts_with("HTTP/1.1 301"), "{response}");
     assert_eq!(header(&response, "location"), Some("https://a.example.com/a?b=c"));
     assert!(app.requests.lock().is_empty());
+}
+
+/// T15: what a client's certificate says at the edge is no principal of the mesh, so that a policy about principals allows nobody
+/// there, and an exception for some of them is one for none.
+#[tokio::test]
+async fn t15_a_certificate_shown_at_the_edge_makes_no_principal() {
+    let (authority, app) = (Authority::new(), App::named("hello").await);
+    let who = "spiffe://cluster.local/ns/shop/sa/web";
+    let settings = "{mode: MUTUAL, credentialName: web}";
+    let gateway = format!("{GATEWAY}{}", server(0, "web.example.com", settings));
+    for (policy, expected) in [
+        ("{rules: [{from: [{source: {principals: ['*']}}]}]}", "403"),
+        ("{rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}]}]}", "403"),
+        ("{rules: [{from: [{source: {namespaces: [shop]}}]}]}", "403"),
+        ("{rules: [{from: [{source: {notPrincipals: [cluster.local/ns/bank/sa/x]}}]}]}", "403"),
+        ("{action: DENY, rules: [{from: [{source: {notPrincipals: [cluster.local/ns/shop/sa/web]}}]}]}", "403"),
+        ("{action: DENY, rules: [{from: [{source: {notNamespaces: [shop]}}]}]}", "403"),
+        ("{rules: [{to: [{operation: {hosts: [web.example.com]}}]}]}", "200"),
+    ] {
+        let policy = format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+            metadata: {{name: p, namespace: default}}\nspec: {policy}\n"
+        );
+        let secret = authority.secret("web", "web.example.com", true);
+        let config = format!("{gateway}{}{secret}{policy}", to_web());
+        let (_running, address) = edge(&[("web", app.address)], &config).await;
+        let client = authority.client_named(who);
+        let answer = ask(&client, address, "web.example.com", "web.example.com").await.expect("an answer");
+        assert_eq!(answer.split(' ').nth(1), Some(expected), "{policy}: {answer}");
+    }
 }

@@ -7,6 +7,7 @@ mod edge_tls;
 mod edges;
 mod ext_authz;
 mod external;
+mod fuzz;
 mod handling;
 pub(in crate::proxy) mod harness;
 mod http;

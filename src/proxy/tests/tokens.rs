@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::harness::{App, Peer, any_port, header, settings, start};
+use super::harness::{App, Peer, any_port, edge, header, settings, start};
 use crate::compile::{World, inbound_policy};
 use crate::model::token::testing::{Signer, ed25519};
 use crate::model::{InboundPolicy, OutboundMode};
@@ -173,4 +173,88 @@ async fn a_policy_asks_who_signed_in_and_with_which_claims() {
     let answers = ask(policy(&signer, &json!({}), Some(spec)), &requests).await;
     let statuses: Vec<&str> = answers.iter().map(|(answer, _)| status(answer)).collect();
     assert_eq!(statuses, ["200", "200", "403", "403", "403", "200", "403", "403"]);
+}
+
+/// A gateway's configuration: whom it believes, and rules each of which leads to a service of its own, the last one to `rest`.
+fn by_claims(signer: &Signer, matches: &[Value]) -> String {
+    let authentication = json!({"apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
+        "metadata": {"name": "p", "namespace": "default"},
+        "spec": {"jwtRules": [{"issuer": "https://issuer", "jwks": json!({"keys": [signer.jwk]}).to_string()}]}});
+    let to = |host: &str| json!([{"destination": {"host": host}}]);
+    let mut rules: Vec<Value> =
+        matches.iter().map(|conditions| json!({"match": [conditions], "route": to("chosen")})).collect();
+    rules.push(json!({"route": to("rest")}));
+    let service = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": "rules", "namespace": "default"},
+        "spec": {"hosts": ["*"], "gateways": ["front"], "http": rules}});
+    format!("{authentication}\n---\n{service}\n")
+}
+
+#[tokio::test]
+async fn a_gateway_routes_by_what_a_verified_token_says_and_by_nothing_else() {
+    let (signer, stranger) = (ed25519(), ed25519());
+    let (chosen, rest) = (App::named("chosen").await, App::named("rest").await);
+    let claims = json!({"iss": "https://issuer", "sub": "ann", "groups": ["users", "admins"], "scope": "read write",
+        "realm": {"roles": ["op-1"], "a.b": "dot"}, "level": 7, "vip": true, "Case": "Kept"});
+    let token = format!("Authorization: Bearer {}\r\n", signer.token(&claims));
+    let with = |key: &str, value: Value| json!({"headers": {key: value}});
+    let without = |key: &str, value: Value| json!({"withoutHeaders": {key: value}});
+    for (conditions, expected) in [
+        (with("@request.auth.claims.sub", json!({"exact": "ann"})), "chosen"),
+        (with("@Request.Auth.Claims.sub", json!({"exact": "ann"})), "chosen"),
+        (with("@request.auth.claims[sub]", json!({"prefix": "an"})), "chosen"),
+        (with("@request.auth.claims.sub", json!({"exact": "an"})), "rest"),
+        (with("@request.auth.claims.sub", json!({"regex": "a.n"})), "chosen"),
+        (with("@request.auth.claims.sub", json!({"regex": "a"})), "rest"),
+        (with("@request.auth.claims.groups", json!({"exact": "admins"})), "chosen"),
+        (with("@request.auth.claims.groups", json!({"exact": "users,admins"})), "rest"),
+        (with("@request.auth.claims.scope", json!({"exact": "write"})), "chosen"),
+        (with("@request.auth.claims.realm.roles", json!({"prefix": "op-"})), "chosen"),
+        (with("@request.auth.claims[realm][roles]", json!({"exact": "op-1"})), "chosen"),
+        (with("@request.auth.claims[realm][a.b]", json!({"exact": "dot"})), "chosen"),
+        (with("@request.auth.claims.realm", json!({})), "rest"),
+        (with("@request.auth.claims.level", json!({"exact": "7"})), "chosen"),
+        (with("@request.auth.claims.vip", json!({"exact": "true"})), "chosen"),
+        (with("@request.auth.claims.sub", json!({})), "chosen"),
+        (with("@request.auth.claims.nothing", json!({})), "rest"),
+        (with("@request.auth.claims.Case", json!({"exact": "Kept"})), "chosen"),
+        (with("@request.auth.claims.case", json!({"exact": "Kept"})), "rest"),
+        (without("@request.auth.claims.groups", json!({"exact": "guests"})), "chosen"),
+        (without("@request.auth.claims.groups", json!({"exact": "users"})), "rest"),
+        (without("@request.auth.claims.nothing", json!({})), "chosen"),
+        (json!({"headers": {"@request.auth.claims.sub": {"exact": "ann"}, "x-a": {"exact": "1"}}}), "rest"),
+    ] {
+        let apps = [("chosen", chosen.address), ("rest", rest.address)];
+        let (_running, address) = edge(&apps, &by_claims(&signer, std::slice::from_ref(&conditions))).await;
+        let answer = Peer::connect(address).await.ask(&get("/", &token)).await;
+        assert!(answer.ends_with(expected), "{conditions}: {answer}");
+    }
+    let apps = [("chosen", chosen.address), ("rest", rest.address)];
+    let wanted = with("@request.auth.claims.sub", json!({"exact": "ann"}));
+    let (_running, address) = edge(&apps, &by_claims(&signer, &[wanted])).await;
+    let forged = format!("Authorization: Bearer {}\r\n", stranger.token(&claims));
+    for (lines, expected) in [
+        ("", "rest"),
+        (forged.as_str(), "401"),
+        // No header can have such a name; one that a lenient proxy took for it proves nothing either.
+        ("@request.auth.claims.sub: ann\r\n", "400"),
+        ("request.auth.claims.sub: ann\r\n", "rest"),
+    ] {
+        let answer = Peer::connect(address).await.ask(&get("/", lines)).await;
+        assert!(answer.ends_with(expected) || status(&answer) == expected, "{lines}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_of_files_asks_the_policies_of_its_files() {
+    let (signer, app) = (ed25519(), App::named("chosen").await);
+    let policy =
+        object("AuthorizationPolicy", json!({"rules": [{"from": [{"source": {"requestPrincipals": ["*"]}}]}]}));
+    let config = format!("{}---\n{policy}\n", by_claims(&signer, &[json!({"uri": {"prefix": "/"}})]));
+    let (_running, address) = edge(&[("chosen", app.address)], &config).await;
+    let token = signer.token(&json!({"iss": "https://issuer", "sub": "ann"}));
+    for (lines, expected) in [(format!("Authorization: Bearer {token}\r\n"), "200"), (String::new(), "403")] {
+        let answer = Peer::connect(address).await.ask(&get("/", &lines)).await;
+        assert_eq!(status(&answer), expected, "{answer}");
+    }
 }

@@ -5,6 +5,7 @@
 
 mod balance;
 mod connect;
+mod groups;
 mod hash;
 mod names;
 mod originate;
@@ -23,6 +24,7 @@ use crate::proxy::proxy_protocol::Ends;
 
 pub use balance::{Weights, pick, report};
 pub use connect::{ConnectError, connect, reason as handshake_reason};
+pub use groups::{Group, Groups};
 pub use hash::{Table, hash};
 pub use names::Names;
 pub use originate::Originator;

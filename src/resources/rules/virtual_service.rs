@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::resources::authorization_values::routed_claim;
 use crate::resources::field::{Cx, Field};
 use crate::resources::hosts::{HostSet, overlaps};
 use crate::resources::suggest;
@@ -56,9 +57,6 @@ pub const GRPC_STATUSES: [&str; 17] = [
 ];
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
-
-/// How a match on a JWT's claim is spelled, in the place of a header.
-const CLAIM: &str = "@request.auth.claims";
 
 pub(in crate::resources) fn virtual_service(service: &VirtualService, cx: &mut Cx) {
     let for_mesh = service.gateways.is_empty() || service.gateways.contains(&GatewayRef::Mesh);
@@ -129,7 +127,7 @@ fn claims_at_sidecars(service: &VirtualService, cx: &mut Cx) {
         for (index, conditions) in route.matches.iter().enumerate() {
             for (field, headers) in [("headers", &conditions.headers), ("withoutHeaders", &conditions.without_headers)]
             {
-                for key in headers.keys().filter(|key| key.starts_with(CLAIM)) {
+                for key in headers.keys().filter(|key| routed_claim(key).is_some()) {
                     let path = |cx: &mut Cx| {
                         cx.at(field, |cx| {
                             cx.error_at(key, "matches a JWT's claim, which only gateways can: set gateways");
@@ -284,8 +282,12 @@ fn authority_once(route: &HttpRoute, cx: &mut Cx) {
 
 pub(in crate::resources) fn http_match(conditions: &HttpMatch, cx: &mut Cx) {
     for (field, headers) in [("headers", &conditions.headers), ("withoutHeaders", &conditions.without_headers)] {
-        for name in headers.keys().filter(|name| !name.starts_with(CLAIM)) {
-            cx.at(field, |cx| header_name(name, cx));
+        for name in headers.keys() {
+            cx.at(field, |cx| match routed_claim(name) {
+                None => header_name(name, cx),
+                Some(Err(wrong)) => cx.error_at(name, wrong),
+                Some(Ok(_)) => {}
+            });
         }
     }
     super::labels(&conditions.source_labels, "sourceLabels", cx);

@@ -5,6 +5,7 @@
 
 mod authz;
 mod handling;
+mod locality;
 mod origination;
 mod policy;
 mod pool;

@@ -116,6 +116,8 @@ impl From<&ClusterPolicy> for v1::ClusterPolicy {
             hash: policy.hash.as_ref().map(Into::into),
             limits: Some((&policy.limits).into()),
             outlier: policy.outlier.as_ref().map(Into::into),
+            locality: policy.locality.as_ref().map(Into::into),
+            warmup: policy.warmup.as_ref().map(Into::into),
             proxy_protocol: match policy.proxy_protocol {
                 None => v1::ProxyProtocol::Unspecified,
                 Some(ProxyProtocol::V1) => v1::ProxyProtocol::V1,
@@ -178,8 +180,11 @@ impl TryFrom<v1::ClusterPolicy> for ClusterPolicy {
             Ok(v1::ProxyProtocol::V2) => Some(ProxyProtocol::V2),
             Err(_) => return Err(ConvertError::new("proxy_protocol", Problem::UnknownValue(message.proxy_protocol))),
         };
+        let locality = message.locality.map(TryInto::try_into).transpose();
         Ok(Self {
             balancer,
+            locality: locality.map_err(|error: ConvertError| error.within("locality"))?,
+            warmup: message.warmup.map(Into::into),
             http2,
             proxy_protocol,
             hash,

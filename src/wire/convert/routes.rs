@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::model::matching::WholeMatch;
+use crate::model::route::ClaimWay;
 use crate::model::{
     Action, ClusterName, HttpRule, RequestMatch, Routes, StreamMatch, StreamRule, StringMatch, WeightedCluster,
 };
@@ -184,6 +185,8 @@ impl From<&RequestMatch> for v1::RequestMatch {
             scheme: conditions.scheme.as_ref().map(Into::into),
             authority: conditions.authority.as_ref().map(Into::into),
             query: conditions.query.iter().map(header_message).collect(),
+            claims: conditions.claims.iter().map(claim_message).collect(),
+            without_claims: conditions.without_claims.iter().map(claim_message).collect(),
         }
     }
 }
@@ -205,6 +208,8 @@ impl TryFrom<v1::RequestMatch> for RequestMatch {
             })?,
             headers: list("headers", message.headers, header)?,
             without_headers: list("without_headers", message.without_headers, header)?,
+            claims: list("claims", message.claims, claim)?,
+            without_claims: list("without_claims", message.without_claims, claim)?,
             port: match message.port {
                 0 => None,
                 number => Some(port("port", number)?),
@@ -225,6 +230,18 @@ fn header(message: v1::HeaderMatch) -> Result<(Box<str>, StringMatch), ConvertEr
         return Err(ConvertError::new("name", Problem::Text(message.name, "lower-case header name")));
     }
     Ok((message.name.into(), required("value", message.value, TryInto::try_into)?))
+}
+
+fn claim_message((way, value): &(ClaimWay, StringMatch)) -> v1::ClaimMatch {
+    v1::ClaimMatch { claim: way.iter().map(ToString::to_string).collect(), value: Some(value.into()) }
+}
+
+fn claim(message: v1::ClaimMatch) -> Result<(ClaimWay, StringMatch), ConvertError> {
+    if message.claim.is_empty() {
+        return Err(ConvertError::new("claim", Problem::Empty));
+    }
+    let way = message.claim.into_iter().map(String::into_boxed_str).collect();
+    Ok((way, required("value", message.value, TryInto::try_into)?))
 }
 
 impl From<&StringMatch> for v1::StringMatch {

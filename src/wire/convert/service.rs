@@ -35,6 +35,7 @@ impl From<&ServiceRecord> for v1::Service {
             routes: record.routes.to_string(),
             traffic_policy: record.traffic_policy.to_string(),
             endpoints: record.endpoints.iter().map(ToString::to_string).collect(),
+            distribution: v1::TrafficDistribution::from(service.distribution).into(),
             resolution: match service.resolution {
                 Resolution::Endpoints => v1::Resolution::Endpoints,
                 Resolution::FirstAnswer => v1::Resolution::FirstAnswer,
@@ -57,6 +58,8 @@ impl TryFrom<v1::Service> for ServiceRecord {
                 return Err(ConvertError::new("resolution", Problem::UnknownValue(message.resolution)));
             }
         };
+        let distribution = v1::TrafficDistribution::try_from(message.distribution)
+            .map_err(|_| ConvertError::new("distribution", Problem::UnknownValue(message.distribution)))?;
         Ok(Self {
             service: Service {
                 host: non_empty("host", message.host)?,
@@ -65,6 +68,7 @@ impl TryFrom<v1::Service> for ServiceRecord {
                 addresses: list("addresses", message.addresses, |bytes| address(&bytes))?,
                 ports: list("ports", message.ports, ServicePort::try_from)?,
                 resolution,
+                distribution: distribution.into(),
                 provenance: required("provenance", message.provenance, TryInto::try_into)?,
             },
             routes: non_empty("routes", message.routes)?,
@@ -208,6 +212,7 @@ impl From<&Workload> for v1::Workload {
             zone: workload.locality.zone.to_string(),
             subzone: workload.locality.subzone.to_string(),
             protocol: protocol.into(),
+            node: workload.node.to_string(),
         }
     }
 }
@@ -242,6 +247,7 @@ impl TryFrom<v1::Workload> for Workload {
                 zone: message.zone.into(),
                 subzone: message.subzone.into(),
             },
+            node: message.node.into(),
             protocol,
         })
     }

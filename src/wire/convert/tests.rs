@@ -13,6 +13,7 @@ use crate::model::authz::{
 };
 use crate::model::matching::WholeMatch;
 use crate::model::policy::PortPolicies;
+use crate::model::route::ClaimWay;
 use crate::model::token::{ClaimHeader, KeySet, Place, TokenRule};
 use crate::model::*;
 
@@ -44,15 +45,16 @@ prop_compose! {
     fn workload()(
         uid in text(), name in text(), namespace in text(), addresses in vec(some_address(), 0..3),
         identity in option::of(Just("spiffe://cluster.local/ns/shop/sa/web")), labels in btree_map(text(), text(), 0..3),
-        names in (text(), text(), text()), place in (maybe_empty(), maybe_empty(), maybe_empty()), mutual in any::<bool>(),
+        names in (text(), text(), text()), place in (maybe_empty(), maybe_empty(), maybe_empty(), maybe_empty()), mutual in any::<bool>(),
     ) -> Workload {
         let (workload_name, canonical_name, canonical_revision) = names;
-        let (region, zone, subzone) = place;
+        let (region, zone, subzone, node) = place;
         Workload {
             uid, name, namespace, addresses,
             identity: identity.map(|identity| identity.parse().unwrap()),
             labels, workload_name, canonical_name, canonical_revision,
             locality: Locality { region, zone, subzone },
+            node,
             protocol: if mutual { TunnelProtocol::MutualTls } else { TunnelProtocol::Plaintext },
         }
     }
@@ -89,7 +91,8 @@ prop_compose! {
         let ports: Vec<ServicePort> =
             ports.into_iter().map(|(number, name, protocol)| ServicePort { number, name, protocol }).collect();
         let resolution = if ports.is_empty() { Resolution::Original } else { Resolution::FirstAnswer };
-        let service = Service { host, name, namespace, addresses, ports, resolution, provenance };
+        let distribution = if ports.len() > 1 { TrafficDistribution::SameNode } else { TrafficDistribution::SameZone };
+        let service = Service { host, name, namespace, addresses, ports, resolution, distribution, provenance };
         ServiceRecord { service, routes, traffic_policy, endpoints }
     }
 }
@@ -111,17 +114,23 @@ fn header_matches() -> impl Strategy<Value = Vec<(Box<str>, StringMatch)>> {
     vec(("[a-z-]{1,6}".prop_map(Box::from), string_match()), 0..3)
 }
 
+fn claim_matches() -> impl Strategy<Value = Vec<(ClaimWay, StringMatch)>> {
+    let way = vec("[a-z]{0,3}".prop_map(Box::<str>::from), 1..3).prop_map(ClaimWay::from);
+    vec((way, string_match()), 0..2)
+}
+
 prop_compose! {
     fn request_match()(
         path in option::of(string_match()), method in option::of(string_match()),
         headers in header_matches(), without_headers in header_matches(),
         port in option::of(1u16..), source_labels in label_pairs(), source_namespace in option::of(text()),
         unsupported in vec(text(), 0..2), others in (option::of(string_match()), option::of(string_match()), header_matches()),
+        (claims, without_claims) in (claim_matches(), claim_matches()),
     ) -> RequestMatch {
         let (scheme, authority, query) = others;
         RequestMatch {
-            path, method, scheme, authority, query, headers, without_headers, port, source_labels, source_namespace,
-            unsupported,
+            path, method, scheme, authority, query, headers, without_headers, claims, without_claims, port, source_labels,
+            source_namespace, unsupported,
         }
     }
 }
@@ -341,6 +350,16 @@ fn outlier_policy() -> impl Strategy<Value = OutlierPolicy> {
     )
 }
 
+fn locality_policy() -> impl Strategy<Value = LocalityPolicy> {
+    let pattern = || "[a-z]{1,3}(/[a-z*]{1,3}){0,2}".prop_map(|text| LocalityPattern::new(&text));
+    let distribution = (pattern(), vec((pattern(), 0u32..100), 0..3)).prop_map(|(from, to)| Distribution { from, to });
+    prop_oneof![
+        vec((text(), text()), 0..3).prop_map(|failover| LocalityPolicy::Nearest { failover }),
+        vec((text(), option::of(maybe_empty())), 0..3).prop_map(LocalityPolicy::Labels),
+        vec(distribution, 0..3).prop_map(LocalityPolicy::Distribute),
+    ]
+}
+
 fn hash_policy() -> impl Strategy<Value = HashPolicy> {
     let cookie = (boxed(), option::of(duration()), boxed())
         .prop_map(|(name, ttl, attributes)| HashKey::Cookie(CookieKey { name, ttl, attributes }));
@@ -357,15 +376,20 @@ prop_compose! {
         milliseconds in 1u32.., limits in pool_limits(), outlier in option::of(outlier_policy()),
         hash in option::of(hash_policy()),
         http2 in prop::sample::select(vec![Http2Use::AsDeclared, Http2Use::Upgrade, Http2Use::AsClient]),
+        locality in option::of(locality_policy()), warmup in option::of((duration(), 0u32..=10_000, any::<u32>())),
         proxy_protocol in prop::sample::select(vec![None, Some(ProxyProtocol::V1), Some(ProxyProtocol::V2)]),
     ) -> ClusterPolicy {
         let connect_timeout = Duration::from_millis(milliseconds.into());
-        ClusterPolicy { balancer, hash, limits, http2, outlier, tls, proxy_protocol, connect_timeout }
+        let warmup = warmup.map(|(duration, least, aggression)| Warmup { duration, least, aggression });
+        ClusterPolicy { balancer, hash, locality, warmup, limits, http2, outlier, tls, proxy_protocol, connect_timeout }
     }
 }
 
 prop_compose! {
-    fn port_policies()(default in cluster_policy(), ports in vec((1u16.., cluster_policy()), 0..3)) -> PortPolicies {
+    fn port_policies()(
+        // Boxed: together they are too much for a test's stack.
+        default in cluster_policy().boxed(), ports in vec((1u16.., cluster_policy().boxed()), 0..3),
+    ) -> PortPolicies {
         PortPolicies { default, ports }
     }
 }
@@ -586,8 +610,8 @@ proptest! {
 
     #[test]
     fn models_come_back_as_they_were_sent(
-        record in service_record(), endpoints in vec(endpoint(), 0..3), routes in routes(), policy in traffic_policy(),
-        inbound in inbound_policy(), listener in listener(), settings in settings(),
+        record in service_record(), endpoints in vec(endpoint(), 0..3), routes in routes().boxed(), policy in traffic_policy().boxed(),
+        inbound in inbound_policy().boxed(), listener in listener().boxed(), settings in settings(),
     ) {
         let endpoints = Endpoints { host: "host".into(), endpoints };
         prop_assert_eq!(ServiceRecord::try_from(through_bytes(v1::Service::from(&record))).unwrap(), record);

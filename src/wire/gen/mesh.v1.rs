@@ -75,6 +75,9 @@ pub struct Workload {
     pub subzone: ::prost::alloc::string::String,
     #[prost(enumeration = "TunnelProtocol", tag = "13")]
     pub protocol: i32,
+    /// Name of the machine; empty where unknown.
+    #[prost(string, tag = "14")]
+    pub node: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Service {
@@ -99,6 +102,8 @@ pub struct Service {
     pub endpoints: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(enumeration = "Resolution", tag = "10")]
     pub resolution: i32,
+    #[prost(enumeration = "TrafficDistribution", tag = "11")]
+    pub distribution: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServicePort {
@@ -424,6 +429,18 @@ pub struct RequestMatch {
     pub authority: ::core::option::Option<StringMatch>,
     #[prost(message, repeated, tag = "11")]
     pub query: ::prost::alloc::vec::Vec<HeaderMatch>,
+    #[prost(message, repeated, tag = "12")]
+    pub claims: ::prost::alloc::vec::Vec<ClaimMatch>,
+    #[prost(message, repeated, tag = "13")]
+    pub without_claims: ::prost::alloc::vec::Vec<ClaimMatch>,
+}
+/// A claim of the request's token, by the way to it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimMatch {
+    #[prost(string, repeated, tag = "1")]
+    pub claim: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<StringMatch>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeaderMatch {
@@ -490,14 +507,14 @@ pub struct PortPolicies {
     #[prost(message, repeated, tag = "2")]
     pub ports: ::prost::alloc::vec::Vec<PortPolicy>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PortPolicy {
     #[prost(uint32, tag = "1")]
     pub port: u32,
     #[prost(message, optional, tag = "2")]
     pub policy: ::core::option::Option<ClusterPolicy>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClusterPolicy {
     #[prost(enumeration = "Balancer", tag = "1")]
     pub balancer: i32,
@@ -522,6 +539,86 @@ pub struct ClusterPolicy {
     /// Unspecified: none.
     #[prost(enumeration = "ProxyProtocol", tag = "10")]
     pub proxy_protocol: i32,
+    /// Absent: places make no difference.
+    #[prost(message, optional, tag = "11")]
+    pub locality: ::core::option::Option<LocalityPolicy>,
+    /// Absent: new endpoints have their share at once.
+    #[prost(message, optional, tag = "12")]
+    pub warmup: ::core::option::Option<Warmup>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LocalityPolicy {
+    #[prost(oneof = "locality_policy::Kind", tags = "1, 2, 3")]
+    pub kind: ::core::option::Option<locality_policy::Kind>,
+}
+/// Nested message and enum types in `LocalityPolicy`.
+pub mod locality_policy {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "1")]
+        Nearest(super::NearestFirst),
+        #[prost(message, tag = "2")]
+        Labels(super::LabelsFirst),
+        #[prost(message, tag = "3")]
+        Distribute(super::Distributions),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NearestFirst {
+    #[prost(message, repeated, tag = "1")]
+    pub failover: ::prost::alloc::vec::Vec<RegionFailover>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RegionFailover {
+    #[prost(string, tag = "1")]
+    pub from: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub to: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LabelsFirst {
+    #[prost(message, repeated, tag = "1")]
+    pub labels: ::prost::alloc::vec::Vec<PlaceLabel>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlaceLabel {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// Absent: the client's own.
+    #[prost(string, optional, tag = "2")]
+    pub value: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Distributions {
+    #[prost(message, repeated, tag = "1")]
+    pub distributions: ::prost::alloc::vec::Vec<Distribution>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Distribution {
+    /// `region/zone/subzone` with `*`; parts at the end may be missing.
+    #[prost(string, tag = "1")]
+    pub from: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub to: ::prost::alloc::vec::Vec<LocalityShare>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LocalityShare {
+    #[prost(string, tag = "1")]
+    pub place: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub share: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Warmup {
+    /// In nanoseconds.
+    #[prost(uint64, tag = "1")]
+    pub duration: u64,
+    /// Hundredths of a per cent.
+    #[prost(uint32, tag = "2")]
+    pub least: u32,
+    /// Thousandths.
+    #[prost(uint32, tag = "3")]
+    pub aggression: u32,
 }
 /// Keys are sent to gateways alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1069,6 +1166,36 @@ impl AppProtocol {
             "APP_PROTOCOL_TLS" => Some(Self::Tls),
             "APP_PROTOCOL_TCP" => Some(Self::Tcp),
             "APP_PROTOCOL_DETECT" => Some(Self::Detect),
+            _ => None,
+        }
+    }
+}
+/// Which endpoints the service's owner wants to be near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TrafficDistribution {
+    Any = 0,
+    SameZone = 1,
+    SameNode = 2,
+}
+impl TrafficDistribution {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Any => "TRAFFIC_DISTRIBUTION_ANY",
+            Self::SameZone => "TRAFFIC_DISTRIBUTION_SAME_ZONE",
+            Self::SameNode => "TRAFFIC_DISTRIBUTION_SAME_NODE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TRAFFIC_DISTRIBUTION_ANY" => Some(Self::Any),
+            "TRAFFIC_DISTRIBUTION_SAME_ZONE" => Some(Self::SameZone),
+            "TRAFFIC_DISTRIBUTION_SAME_NODE" => Some(Self::SameNode),
             _ => None,
         }
     }

@@ -63,7 +63,9 @@ impl Holdings {
         let record = self.record(host)?.clone();
         let policy = self.policy(&record)?;
         let endpoints = self.endpoints(&record);
-        let cluster = Cluster::assemble(name, &record.service, &policy, &endpoints, &mut self.states, None)?;
+        let own = self.shared.inbound.load_full();
+        let own = own.as_ref().map(|own| &*own.workload);
+        let cluster = Cluster::assemble(name, &record.service, &policy, &endpoints, &mut self.states, own, None)?;
         self.hosts.entry(host.clone()).or_default().clusters.insert(key, cluster.clone());
         Some(cluster)
     }
@@ -87,10 +89,12 @@ impl Holdings {
         let found = self.record(host).cloned().and_then(|record| Some((self.policy(&record)?, record)));
         let Some((policy, record)) = found else { return };
         let endpoints = self.endpoints(&record);
+        let own = self.shared.inbound.load_full();
+        let own = own.as_ref().map(|own| &*own.workload);
         let states = &mut self.states;
         let after = before.into_iter().filter_map(|(key, cluster)| {
             let assembled =
-                Cluster::assemble(&cluster.name, &record.service, &policy, &endpoints, states, Some(&cluster))?;
+                Cluster::assemble(&cluster.name, &record.service, &policy, &endpoints, states, own, Some(&cluster))?;
             Some((key, assembled))
         });
         let after = after.collect();

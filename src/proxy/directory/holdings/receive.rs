@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::model::{Listener, Routes, Settings};
+use crate::model::{InboundPolicy, Listener, Routes, Settings};
 use crate::wire::ResourceType;
 
 use super::super::cluster::cluster_names;
@@ -26,6 +26,14 @@ impl Holdings {
             }
             Resource::InboundPolicy(policy) => {
                 self.inbound = Slot::Held { version, value: () };
+                let place = |policy: &InboundPolicy| {
+                    let own = &policy.workload;
+                    (own.locality.clone(), own.node.clone(), own.labels.clone())
+                };
+                // Which endpoints are near depends on it.
+                if self.shared.inbound.load().as_deref().map(place) != Some(place(&policy)) {
+                    self.dirty.hosts.extend(self.hosts.keys().cloned());
+                }
                 self.shared.inbound.store(Some(Arc::new(policy)));
                 self.shared.update_ready();
             }
