@@ -29,7 +29,6 @@ mod runtime_refusals;
 mod samples;
 mod source;
 mod streams;
-mod tables;
 mod tools;
 mod tour;
 mod workloads;
