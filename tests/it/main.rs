@@ -29,6 +29,7 @@ mod runtime_refusals;
 mod samples;
 mod source;
 mod streams;
+mod tables;
 mod tools;
 mod tour;
 mod workloads;
