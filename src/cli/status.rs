@@ -54,10 +54,11 @@ fn text(status: &RuntimeStatus) -> String {
     );
     if !status.pods.is_empty() {
         let rows = status.pods.iter().map(|pod| {
-            [pod.namespace.clone(), pod.name.clone(), pod.ready.clone(), pod.proxy.clone(), pod.certificate.clone()]
+            let certificate = pod.certificate.trim_end_matches(" left").to_owned();
+            [pod.namespace.clone(), pod.name.clone(), pod.ready.clone(), pod.proxy.clone(), certificate]
         });
         text.push('\n');
-        text.push_str(&ui::table(["NAMESPACE", "POD", "READY", "CONFIGURATION", "CERTIFICATE"], rows));
+        text.push_str(&ui::table(["NAMESPACE", "POD", "READY", "CONFIG", "CERT FOR"], rows));
     }
     if !status.traffic.is_empty() {
         text.push('\n');

@@ -30,6 +30,7 @@ mod runtime_refusals;
 mod samples;
 mod source;
 mod streams;
+mod tables;
 mod tools;
 mod tour;
 mod workloads;

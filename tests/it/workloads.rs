@@ -123,16 +123,16 @@ metadata: {name: served}
 spec:
   restartPolicy: Never
   initContainers:
-  - {name: first, image: busybox, command: [sh, -c, "echo first > /work/log"], volumeMounts: [{name: work, mountPath: /work}]}
+  - {name: first, image: busybox, command: [sh, -c, "echo first > /data/log"], volumeMounts: [{name: work, mountPath: /data}]}
   - name: beside
     image: busybox
     restartPolicy: Always
-    command: [sh, -c, "echo beside >> /work/log; touch /work/up; sleep 1000"]
-    startupProbe: {exec: {command: [cat, /work/up]}, periodSeconds: 1}
-    volumeMounts: [{name: work, mountPath: /work}]
-  - {name: last, image: busybox, command: [sh, -c, "echo last >> /work/log"], volumeMounts: [{name: work, mountPath: /work}]}
+    command: [sh, -c, "echo beside >> /data/log; touch /data/up; sleep 1000"]
+    startupProbe: {exec: {command: [cat, /data/up]}, periodSeconds: 1}
+    volumeMounts: [{name: work, mountPath: /data}]
+  - {name: last, image: busybox, command: [sh, -c, "echo last >> /data/log"], volumeMounts: [{name: work, mountPath: /data}]}
   containers:
-  - {name: main, image: busybox, command: [sh, -c, "cat /work/log"], volumeMounts: [{name: work, mountPath: /work}]}
+  - {name: main, image: busybox, command: [sh, -c, "cat /data/log"], volumeMounts: [{name: work, mountPath: /data}]}
   volumes: [{name: work, emptyDir: {}}]
 ---
 apiVersion: v1

@@ -40,7 +40,7 @@ impl Resources {
         let divisor = selector.divisor.as_ref().map_or(Some(1.0), |divisor| parse(&divisor.0));
         let divisor = divisor.filter(|divisor| *divisor > 0.0).unwrap_or(1.0);
         // A hair below a whole number is that number: fractions of ten are no binary fractions.
-        Some(format!("{:.0}", (amount / divisor - 1e-9).ceil().max(0.0)))
+        Some(format!("{:.0}", (amount / divisor - 1e-9).ceil().max(0.0).abs()))
     }
 }
 
