@@ -27,9 +27,9 @@ pub(super) enum Shape {
     /// Anything.
     Tree,
     /// A list of these.
-    List(&'static Shape),
+    List(&'static Self),
     /// A mapping with names of its own to these.
-    Entries(&'static Shape),
+    Entries(&'static Self),
     /// A mapping with these fields.
     Record(&'static Record),
     /// What a kind of the mesh's has as well.
