@@ -343,6 +343,7 @@ fn gateway_objects(plan: &Plan, gateway: &GatewayPlan<'_>, shared: &Value) -> Re
         "env": if env.is_empty() { Value::Null } else { Value::Array(env) },
         "replicas": if autoscale { Value::Null } else { json!(1) },
         "resources": own.map_or(Value::Null, |values| tree(values.resources.as_ref())),
+        "image": shared["image"],
         "pullPolicy": plan.pull_policy(gateway.gateway.k8s.as_ref()).as_str(),
         "pullSecrets": shared["pullSecrets"],
         "podSecurity": shared["podSecurity"],

@@ -101,7 +101,7 @@ fn what_cannot_be_read_at_all_is_said_by_name() {
     assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
     assert!(said(&at("pipe")).contains("a pipe that nobody writes to"));
     fs::write(at("secret.yaml"), SERVICE).unwrap();
-    fs::set_permissions(at("secret.yaml"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(at("secret.yaml"), fs::Permissions::from_mode(0o0)).unwrap();
     if fs::read(at("secret.yaml")).is_err() {
         assert!(said(&at("secret.yaml")).contains("secret.yaml"));
     }

@@ -244,12 +244,12 @@ async fn the_environment_is_the_pod_s_own_and_nothing_else() {
 #[tokio::test]
 async fn an_unknown_image_waits_and_names_what_would_run() {
     let world = World::start();
-    world.create("db", one_container("docker.io/library/nginx:1")).await;
+    world.create("db", one_container("docker.io/library/postgres:16")).await;
     let status = world.status("db", "waits", |status| status.container_statuses.is_some()).await;
     let waiting = status.container_statuses.unwrap()[0].state.clone().unwrap().waiting.unwrap();
     assert_eq!(waiting.reason.as_deref(), Some("ImageNotKnown"));
     let message = waiting.message.unwrap();
-    assert!(message.contains("nginx") && message.contains("examples-bookinfo-reviews-v1"), "{message}");
+    assert!(message.contains("postgres") && message.contains("examples-bookinfo-reviews-v1"), "{message}");
     assert_eq!(status.phase.as_deref(), Some("Pending"));
 }
 

@@ -142,7 +142,7 @@ mod tests {
         let shown = String::from_utf8(out).unwrap();
         assert_eq!(
             shown,
-            "Aggregated Function Time : count 4 avg 0.00445 +/- 0.005068 min 0.0005 max 0.013 sum 0.0178\n\
+            "Aggregated Function Time : count 4 avg 0.00445 +/- 0.005073 min 0.0005 max 0.013 sum 0.0178\n\
              # range, mid point, percentile, count\n\
              >= 0.0005 <= 0.001 , 0.00075 , 50.00, 2\n\
              > 0.003 <= 0.004 , 0.0035 , 75.00, 1\n\
