@@ -1188,7 +1188,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__logs)
-            opts="-c -n -h -V --container --proxy --tail --previous --namespace --kubeconfig --context --runtime --data-dir --help --version"
+            opts="-c -f -n -h -V --container --proxy --tail --follow --previous --namespace --kubeconfig --context --runtime --data-dir --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

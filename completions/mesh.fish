@@ -1100,6 +1100,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand logs" -l kubeconfig -d 'Kubeco
 complete -c mesh -n "__fish_mesh_using_subcommand logs" -l context -d 'Context of the kubeconfig' -r
 complete -c mesh -n "__fish_mesh_using_subcommand logs" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand logs" -l proxy -d 'The proxy: its access log'
+complete -c mesh -n "__fish_mesh_using_subcommand logs" -s f -l follow -d 'Go on until interrupted, or until every container has ended'
 complete -c mesh -n "__fish_mesh_using_subcommand logs" -l previous -d 'Of the run before this one'
 complete -c mesh -n "__fish_mesh_using_subcommand logs" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand logs" -s h -l help -d 'Print help'

@@ -309,8 +309,9 @@ fn show(ui: &Ui, rows: &[Row]) {
     }
     let pods = rows.iter().flat_map(|row| {
         row.pods.iter().map(|pod| {
-            let workload = pod.workload.clone().unwrap_or_else(|| "-".to_owned());
-            [row.namespace.clone(), pod.pod.clone(), workload, pod.sidecar.clone()]
+            // The pod's name begins with its workload's.
+            let kind = pod.workload.as_deref().and_then(|workload| workload.split('/').next()).unwrap_or("-");
+            [row.namespace.clone(), pod.pod.clone(), kind.to_owned(), pod.sidecar.clone()]
         })
     });
     ui.line("");

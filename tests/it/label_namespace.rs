@@ -33,7 +33,7 @@ fn labelling_shows_what_changes_and_which_pods_do_not_run_as_they_would_be_start
     assert!(applied.status.success(), "{}", stderr(&applied));
     let rehearsed = eventually("the pods are there", || {
         let output = runtime.mesh(&["label-namespace", "shop", "--dry-run"]);
-        (stdout(&output).contains("Deployment/web") && stdout(&output).contains("alone")).then_some(output)
+        (stdout(&output).contains(" Deployment ") && stdout(&output).contains("alone")).then_some(output)
     });
     let said = stdout(&rehearsed);
     let rows: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();

@@ -125,7 +125,7 @@ fn the_other_manifests_of_bookinfo_are_understood() {
 #[test]
 fn an_image_that_is_not_built_in_says_what_to_do() {
     let runtime = Runtime::start(&[]);
-    let Some(_) = runtime.kubectl_ok(&["create", "deployment", "web", "--image=nginx:1.27"], None) else { return };
+    let Some(_) = runtime.kubectl_ok(&["create", "deployment", "web", "--image=postgres:16"], None) else { return };
     let described = eventually("the pod says why it waits", || {
         let described = runtime.kubectl_ok(&["describe", "pods", "-l", "app=web"], None)?;
         described.contains("not built in").then_some(described)

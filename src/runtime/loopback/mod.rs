@@ -19,4 +19,4 @@ pub use ingress::{Ingress, privileged_twin};
 pub use network::{HostedProxy, LoopbackNetwork, LoopbackOptions};
 
 /// What this network is and cannot do, for those who choose it.
-pub const LIMITS: &str = "loopback (via http_proxy; no isolation between pods of one user)";
+pub const LIMITS: &str = "loopback (via http_proxy; pods are not isolated)";

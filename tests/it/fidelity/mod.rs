@@ -154,6 +154,8 @@ fn normal(value: &Value, field: &str) -> Value {
         Value::Array(items) => {
             let mut items: Vec<Value> = items.iter().map(|item| normal(item, "")).collect();
             if field == "managedFields" {
+                // Controllers write when they come to it.
+                items.retain(|entry| entry["manager"] != "kube-controller-manager");
                 // Ordered by times, which fall into one second or two.
                 items.sort_by_key(|entry| {
                     [&entry["manager"], &entry["operation"], &entry["subresource"]].map(ToString::to_string)
