@@ -16,6 +16,9 @@ use crate::kube::{self, Connection, ObjectRef, Selection};
 const INJECTION: &str = "istio-injection";
 const REVISION: &str = "istio.io/rev";
 
+/// What stands for a namespace without a label of the mesh.
+const NO_LABEL: &str = "-";
+
 /// Namespaces whose pods keep the cluster and the mesh themselves running.
 const REFUSED: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "istio-system"];
 
@@ -145,7 +148,12 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
                     wish.labels().iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
                 let change = json!({"metadata": {"labels": change}});
                 kube::merge(&connection, &namespace(&row.namespace), &change, args.dry_run).await?;
-                row.result = if args.dry_run { "would be labelled" } else { "labelled" };
+                row.result = match (args.dry_run, row.after == NO_LABEL) {
+                    (true, true) => "would be unlabelled",
+                    (true, false) => "would be labelled",
+                    (false, true) => "unlabelled",
+                    (false, false) => "labelled",
+                };
             }
             row.pods = pods(&connection, row, &asks, &revision).await?;
         }
@@ -230,7 +238,7 @@ fn change(name: &str, labels: &BTreeMap<String, String>, wish: &Wish, overwrite:
             .iter()
             .filter_map(|key| labels.get(*key).map(|value| format!("{key}={value}")))
             .collect();
-        if said.is_empty() { "-".to_owned() } else { said.join(",") }
+        if said.is_empty() { NO_LABEL.to_owned() } else { said.join(",") }
     };
     let before = said(labels);
     let mut wanted = labels.clone();
@@ -241,7 +249,7 @@ fn change(name: &str, labels: &BTreeMap<String, String>, wish: &Wish, overwrite:
         };
     }
     let after = said(&wanted);
-    let conflicts = before != after && before != "-" && *wish != Wish::Nothing;
+    let conflicts = before != after && before != NO_LABEL && *wish != Wish::Nothing;
     if conflicts && !overwrite {
         let error = format!("namespace {name} says {before} already; nothing was done");
         return Err(CliError::message(Kind::Failed, error).hint(format!("--overwrite replaces it by {after}")));

@@ -321,7 +321,7 @@ async fn pods(
         let behind = behind.filter(|pod| pod.pointer("/metadata/deletionTimestamp").is_none()).count();
         match behind {
             0 => findings
-                .good("pods", format!("namespace {name}: {} as it would be started now", count(pods.len(), "pod"))),
+                .good("pods", format!("namespace {name}: {}, none of an older revision", count(pods.len(), "pod"))),
             _ => findings.warning(
                 "pods",
                 format!("namespace {name}: {behind} of {} not as they would be started now", count(pods.len(), "pod")),
