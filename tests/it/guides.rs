@@ -83,8 +83,12 @@ impl Guide {
 
     /// What fortio's sidecar answers to the guides' `pilot-agent request GET`.
     fn stats(&self, path: &str) -> String {
-        let exec = ["exec", "deploy/fortio", "-c", "istio-proxy", "--", "pilot-agent", "request", "GET", path];
-        stdout(&Command::new(MESH).args(exec).output().unwrap())
+        let data = self.runtime.path("");
+        let exec = ["exec", "deploy/fortio", "-c", "istio-proxy", "--data-dir", &data, "--"];
+        let asked = ["pilot-agent", "request", "GET", path];
+        let output = Command::new(MESH).args(exec).args(asked).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
     }
 
     /// Asks httpbin from fortio's pod until the answer has the status.
