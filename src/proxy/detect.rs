@@ -31,7 +31,7 @@ use crate::proxy::filter::rbac;
 use crate::proxy::http1::Buffer;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
-use crate::proxy::stream::{Replayed, Stream};
+use crate::proxy::stream::{Stream, Underlay};
 use crate::proxy::tcp::carry::{self, Course, Open};
 use crate::proxy::timer::Deadline;
 use crate::proxy::upstream;
@@ -347,7 +347,8 @@ pub(super) fn connection_facts(facts: &Facts, port: u16) -> authz::Facts<'_> {
 pub(super) async fn terminate(local: &Local, tcp: TcpStream, buffer: Buffer) -> Result<(Stream, MeshPeer), String> {
     let credentials = local.shared.directory.credentials().ok_or("this proxy has no certificate yet")?;
     let acceptor = TlsAcceptor::from(credentials.server_tls.clone());
-    let shaking = tokio::time::timeout(local.shared.limits.handshake, acceptor.accept(Replayed::new(buffer, tcp)));
+    let underlay = Underlay::new(buffer, tcp, local.worker.clone());
+    let shaking = tokio::time::timeout(local.shared.limits.handshake, acceptor.accept(underlay));
     let stream = shaking
         .await
         .map_err(|_| "the TLS handshake took too long")?

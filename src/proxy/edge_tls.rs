@@ -19,7 +19,7 @@ use crate::proxy::exchange::{self, Facts};
 use crate::proxy::http1::Buffer;
 use crate::proxy::http2;
 use crate::proxy::local::Local;
-use crate::proxy::stream::{Replayed, Stream};
+use crate::proxy::stream::{Stream, Underlay};
 use crate::proxy::tcp::carry;
 use crate::proxy::upstream;
 use crate::telemetry::Counter;
@@ -117,7 +117,7 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, mut buffer: Buffer, po
         Ok(config) => config.clone(),
         Err(reason) => return refuse(&facts, reason),
     };
-    let accepting = TlsAcceptor::from(config).accept(Replayed::new(buffer, tcp));
+    let accepting = TlsAcceptor::from(config).accept(Underlay::new(buffer, tcp, local.worker.clone()));
     let stream = match tokio::time::timeout(local.shared.limits.handshake, accepting).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return refuse(&facts, &upstream::handshake_reason(&error)),

@@ -18,7 +18,7 @@ use crate::proxy::connection::Conn;
 use crate::proxy::directory::{Cluster, CredentialsError, Directory, OpenConnection, Tally};
 use crate::proxy::http1::Buffer;
 use crate::proxy::proxy_protocol;
-use crate::proxy::stream::Stream;
+use crate::proxy::stream::{Stream, Underlay};
 use crate::proxy::upstream::{Hop, server_name};
 use crate::proxy::worker::Worker;
 use crate::tls::PeerError;
@@ -119,7 +119,8 @@ async fn connect_uncounted(
     let Some((config, name)) = tls else {
         return Ok(Conn::new(Stream::Plain(tcp), Buffer::default(), worker.clone()));
     };
-    let shaking = tokio::time::timeout(handshake, TlsConnector::from(config).connect(name, tcp));
+    let underlay = Underlay::new(Buffer::default(), tcp, worker.clone());
+    let shaking = tokio::time::timeout(handshake, TlsConnector::from(config).connect(name, underlay));
     let stream =
         shaking.await.map_err(|_| ConnectError::Timeout(hop.address, handshake))?.map_err(|error| {
             match hop.origin {
