@@ -16,7 +16,7 @@ use mesh::compile;
 use mesh::control::source::{Event, Item, Key, Kind, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 use mesh::control::{ControlPlane, Options, Source};
 use mesh::identity::{Authority, SpiffeId, TrustDomain};
-use mesh::model::{Health, OutboundMode};
+use mesh::model::{GatewayTopology, Health, OutboundMode};
 use mesh::proxy::directory::{Directory, Resolution};
 use mesh::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory};
 use mesh::resources::Object;
@@ -116,7 +116,7 @@ fn items() -> Vec<(Key, Item)> {
                         .into(),
                     workload_name: name.as_str().into(),
                     has_proxy: true,
-                    proxy_protocol: false,
+                    topology: GatewayTopology::default(),
                     node: "".into(),
                 };
                 items.push((Key::new(&namespace, pod), Item::Pod(item)));

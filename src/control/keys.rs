@@ -4,7 +4,7 @@
 //! fetching them anew fails. Users write the URLs, so that nothing behind them is trusted: no redirect is followed, an answer has a
 //! largest size and a longest time, and addresses that only this machine or its cloud answer on are not asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +28,6 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// … up to this.
 const LATEST: Duration = Duration::from_secs(10 * 60);
-
-/// How long one fetch may take, discovery included.
-const FETCH: Duration = Duration::from_secs(5);
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
@@ -76,13 +73,13 @@ enum FetchError {
     TooLong,
     #[error("its answer is no {0}")]
     Content(&'static str),
-    #[error("it did not answer within {} s", FETCH.as_secs())]
-    Timeout,
+    #[error("it did not answer within {0:?}")]
+    Timeout(Duration),
 }
 
-/// Keeps the keys of every source in `wanted` until `token` is cancelled, and tells those that changed.
+/// Keeps the keys of every source in `wanted`, each fetched within the time beside it, until `token` is cancelled, and tells those that changed.
 pub(super) async fn keep(
-    wanted: watch::Receiver<BTreeSet<KeySource>>,
+    wanted: watch::Receiver<BTreeMap<KeySource, Duration>>,
     fetched: mpsc::Sender<Fetched>,
     way_in: Option<ClusterProxy>,
     token: CancellationToken,
@@ -95,8 +92,6 @@ pub(super) async fn keep(
         };
         builder
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(FETCH)
-            .connect_timeout(FETCH)
             .dns_resolver(Arc::new(Guarded))
             .user_agent(concat!("mesh/", env!("CARGO_PKG_VERSION")))
     };
@@ -118,6 +113,8 @@ pub(super) async fn keep(
 
 /// What is known of a source.
 struct State {
+    /// How long one fetch may take, discovery included.
+    limit: Duration,
     due: Instant,
     failures: u32,
     is_running: bool,
@@ -126,7 +123,7 @@ struct State {
 
 struct Keeper {
     client: reqwest::Client,
-    wanted: watch::Receiver<BTreeSet<KeySource>>,
+    wanted: watch::Receiver<BTreeMap<KeySource, Duration>>,
     fetched: mpsc::Sender<Fetched>,
     sources: BTreeMap<KeySource, State>,
     running: JoinSet<(KeySource, Result<Arc<str>, FetchError>)>,
@@ -155,10 +152,10 @@ impl Keeper {
     /// Begins with what is new, and forgets what nobody wants.
     fn take_in(&mut self) {
         let wanted = self.wanted.borrow_and_update().clone();
-        self.sources.retain(|source, _| wanted.contains(source));
-        for source in wanted.into_iter().take(MAX_SOURCES) {
-            let fresh = || State { due: Instant::now(), failures: 0, is_running: false, told: None };
-            self.sources.entry(source).or_insert_with(fresh);
+        self.sources.retain(|source, _| wanted.contains_key(source));
+        for (source, limit) in wanted.into_iter().take(MAX_SOURCES) {
+            let fresh = || State { limit, due: Instant::now(), failures: 0, is_running: false, told: None };
+            self.sources.entry(source).or_insert_with(fresh).limit = limit;
         }
     }
 
@@ -169,10 +166,10 @@ impl Keeper {
                 continue;
             }
             state.is_running = true;
-            let (client, source) = (self.client.clone(), source.clone());
+            let (client, source, limit) = (self.client.clone(), source.clone(), state.limit);
             self.running.spawn(async move {
-                let outcome = tokio::time::timeout(FETCH, fetch(&client, &source)).await;
-                (source, outcome.unwrap_or(Err(FetchError::Timeout)))
+                let outcome = tokio::time::timeout(limit, fetch(&client, &source)).await;
+                (source, outcome.unwrap_or(Err(FetchError::Timeout(limit))))
             });
         }
     }
@@ -309,7 +306,11 @@ mod tests {
     }
 
     async fn first(source: KeySource) -> Option<Fetched> {
-        let (_wanted, wants) = watch::channel(BTreeSet::from([source]));
+        first_within(source, Duration::from_secs(5)).await
+    }
+
+    async fn first_within(source: KeySource, limit: Duration) -> Option<Fetched> {
+        let (_wanted, wants) = watch::channel(BTreeMap::from([(source, limit)]));
         let (sender, mut fetched) = mpsc::channel(1);
         let token = CancellationToken::new();
         let keeping = tokio::spawn(keep(wants, sender, None, token.clone()));
@@ -352,6 +353,18 @@ mod tests {
             let (told, keys) = first(source.clone()).await.expect("keys");
             assert_eq!((told, &*keys), (source, "{\"keys\": []}"));
         }
+    }
+
+    #[tokio::test]
+    async fn who_answers_later_than_the_rule_allows_has_told_nothing() {
+        let address = issuer(|_, _| {
+            std::thread::sleep(Duration::from_millis(300));
+            ok("{\"keys\": []}")
+        })
+        .await;
+        let source = KeySource::Uri(format!("http://{address}/keys").into());
+        assert_eq!(first_within(source.clone(), Duration::from_millis(50)).await, None);
+        assert!(first_within(source, Duration::from_secs(5)).await.is_some());
     }
 
     #[tokio::test]

@@ -46,6 +46,6 @@ pub use route::{Action, Decision, HttpRule, RequestFacts, RequestMatch, Routes, 
 pub use service::{
     AppProtocol, ClusterName, Endpoint, Endpoints, Health, Resolution, Service, ServicePort, TrafficDistribution,
 };
-pub use settings::{OutboundMode, Settings};
+pub use settings::{GatewayTopology, OutboundMode, Settings};
 pub use stream::{StreamDecision, StreamFacts, StreamMatch, StreamRule};
 pub use workload::{Labels, Locality, TunnelProtocol, Workload};

@@ -77,7 +77,8 @@ fn settings(world: &World, scope: &Scope) -> Settings {
         cluster: CLUSTER.into(),
         outbound_mode: OutboundMode::RegistryOnly,
         access_log: true,
-        proxy_protocol: world.mesh.proxy_protocol,
+        proxy_protocol: world.mesh.topology.proxy_protocol,
+        trusted_proxies: world.mesh.topology.trusted_proxies.unwrap_or(0),
         bundle: None,
     }
 }

@@ -247,6 +247,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.jwtRules[].outputPayloadToHeader",
             "spec.jwtRules[].forwardOriginalToken",
             "spec.jwtRules[].outputClaimToHeaders",
+            "spec.jwtRules[].timeout",
             "spec.jwtRules[].spaceDelimitedClaims",
             "spec.jwtRules[].presence",
         ],
@@ -385,7 +386,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             of_gateways("spec.targetRef.kind", "tokens would not be checked: select workloads by their labels"),
             of_gateways("spec.targetRefs[].kind", "tokens would not be checked: select workloads by their labels"),
-            warn("spec.jwtRules[].timeout", "fetching the keys may take 5 s"),
         ],
     ),
     (

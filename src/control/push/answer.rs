@@ -165,14 +165,16 @@ impl Snapshot {
 
     fn settings(&self, subject: &Subject) -> Encoded {
         let of_clients = subject.clients.egress.as_ref().and_then(|egress| egress.outbound_mode);
+        let own = self.pod(&subject.pod).map(|placed| placed.topology).unwrap_or_default();
+        let topology = own.or(self.world.mesh.topology);
         let settings = Settings {
             scope: subject.scope.as_str().into(),
             trust_domain: self.mesh.trust_domain.clone(),
             cluster: self.mesh.cluster.clone(),
             outbound_mode: of_clients.or(self.world.mesh.outbound_mode).unwrap_or(self.mesh.outbound_mode),
             access_log: self.world.mesh.access_log.unwrap_or(self.mesh.access_log),
-            proxy_protocol: self.world.mesh.proxy_protocol
-                || self.pod(&subject.pod).is_some_and(|placed| placed.proxy_protocol),
+            proxy_protocol: topology.proxy_protocol,
+            trusted_proxies: topology.trusted_proxies.unwrap_or(0),
             bundle: Some(self.mesh.bundle.clone()),
         };
         Encoded::new(&v1::Settings::from(&settings))

@@ -25,6 +25,7 @@ pub(in crate::proxy) fn settings(scope: &str) -> Settings {
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
         proxy_protocol: false,
+        trusted_proxies: 0,
         bundle: None,
     }
 }

@@ -235,6 +235,7 @@ fn initial_settings() -> Settings {
         outbound_mode: OutboundMode::RegistryOnly,
         access_log: true,
         proxy_protocol: false,
+        trusted_proxies: 0,
         bundle: None,
     }
 }

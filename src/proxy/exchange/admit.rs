@@ -114,8 +114,12 @@ impl Exchange<'_> {
         let headers = Headers { head: &self.scratch.request, bytes };
         let source_ip: Option<IpAddr> = self.facts.direct.map(|direct| direct.ip());
         let remote_ip = match self.facts.role {
-            // What a client says about itself counts for nothing at the edge.
-            Role::Gateway { .. } => self.facts.remote.map(|remote| remote.ip()),
+            // What a client says about itself counts for nothing at the edge; what proxies in front of it say does.
+            Role::Gateway { .. } => {
+                let proxies = self.local.shared.directory.settings().trusted_proxies;
+                let forwarded = if proxies > 0 { headers.value("x-forwarded-for") } else { None };
+                rbac::client(forwarded.as_deref(), proxies, self.facts.remote.map(|remote| remote.ip()))
+            }
             _ => headers.value("x-forwarded-for").map_or(source_ip, |value| rbac::remote(&value)),
         };
         let facts = Facts {

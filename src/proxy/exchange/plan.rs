@@ -8,7 +8,7 @@ use crate::model::{Action, Decision, Handling, HttpRule, OutboundMode, RequestFa
 use crate::proxy::directory::{Cluster, Resolution, RoutesInForce};
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::{Exchange, Role};
-use crate::proxy::filter::edge::{self, ClientCertificate};
+use crate::proxy::filter::edge::{self, Client, ClientCertificate, Stance};
 use crate::proxy::filter::{peer, proxy_authorization, request_id};
 use crate::proxy::http1::Name;
 use crate::proxy::http1::encode::add_line;
@@ -113,14 +113,20 @@ impl Exchange<'_> {
 
     fn edit(&mut self) {
         self.identify_peer();
+        let stance = self.facts.role.stance();
         let scratch = &mut *self.scratch;
         let bytes = self.conn.head();
         scratch.added.clear();
         let certificate =
             self.facts.peer.as_ref().map(|peer| ClientCertificate { uri: &peer.uri, hash: &peer.hash, by: &peer.own });
-        let client = self.facts.remote.map(|remote| remote.ip());
+        let client = Client {
+            address: self.facts.remote.map(|remote| remote.ip()),
+            scheme: self.facts.scheme(),
+            certificate,
+            is_believed: stance == Stance::Gateway && self.local.shared.directory.settings().trusted_proxies > 0,
+        };
         let (head, added) = (&mut scratch.request, &mut scratch.added);
-        edge::request(self.facts.role.stance(), self.facts.scheme(), client, certificate, head, bytes, added);
+        edge::request(stance, client, head, bytes, added);
         scratch.request_id = request_id::request(head, bytes, added, || self.local.worker.draw());
         if scratch.target.absolute {
             // The target is the one that counts; what the upstream gets as Host must say the same (RFC 9112 section 3.2.2).

@@ -24,7 +24,7 @@ const ASK: &str = "{action: CUSTOM, provider: {name: opa}, rules: [{to: [{operat
 fn guarded(app: SocketAddr, policies: &[&str], settings_of_provider: &str, provider: SocketAddr) -> Running {
     let text = format!("extensionProviders: [{{name: opa, {settings_of_provider}}}]");
     let config = MeshConfig::parse(&text).unwrap();
-    assert_eq!(config.refused, [""; 0]);
+    assert_eq!(config.refused, []);
     let policy = InboundPolicy { providers: config.providers, ..compiled(policies, app.port(), AppProtocol::Http) };
     let known = FixedDirectory {
         settings: settings(OutboundMode::AllowAny),

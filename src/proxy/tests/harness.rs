@@ -266,6 +266,7 @@ pub fn settings(outbound_mode: OutboundMode) -> Settings {
         outbound_mode,
         access_log: true,
         proxy_protocol: false,
+        trusted_proxies: 0,
         bundle: None,
     }
 }

@@ -27,6 +27,7 @@ impl From<&Settings> for v1::Settings {
             outbound_mode: outbound_mode.into(),
             access_log: settings.access_log,
             proxy_protocol: settings.proxy_protocol,
+            trusted_proxies: settings.trusted_proxies,
             trust_roots: settings.bundle.iter().flat_map(trust_roots).collect(),
         }
     }
@@ -50,6 +51,7 @@ impl TryFrom<v1::Settings> for Settings {
             outbound_mode,
             access_log: message.access_log,
             proxy_protocol: message.proxy_protocol,
+            trusted_proxies: message.trusted_proxies,
             bundle: bundle(message.trust_roots)?,
         })
     }

@@ -592,14 +592,15 @@ fn listener() -> impl Strategy<Value = Listener> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let mode = prop::sample::select(vec![OutboundMode::AllowAny, OutboundMode::RegistryOnly]);
-    (text(), text(), maybe_empty(), mode, any::<bool>(), any::<bool>()).prop_map(
-        |(scope, trust_domain, cluster, outbound_mode, access_log, proxy_protocol)| Settings {
+    (text(), text(), maybe_empty(), mode, any::<bool>(), any::<bool>(), any::<u32>()).prop_map(
+        |(scope, trust_domain, cluster, outbound_mode, access_log, proxy_protocol, trusted_proxies)| Settings {
             scope,
             trust_domain,
             cluster,
             outbound_mode,
             access_log,
             proxy_protocol,
+            trusted_proxies,
             bundle: None,
         },
     )
@@ -760,6 +761,7 @@ fn the_roots_of_every_trust_domain_arrive() {
         outbound_mode: OutboundMode::AllowAny,
         access_log: false,
         proxy_protocol: false,
+        trusted_proxies: 0,
         bundle: Some(bundle("a.org").union(&bundle("b.org"))),
     };
     let message = v1::Settings::from(&settings);

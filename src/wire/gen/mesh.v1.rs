@@ -32,6 +32,9 @@ pub struct Settings {
     /// Connections to a gateway's ports begin with a PROXY protocol header.
     #[prost(bool, tag = "7")]
     pub proxy_protocol: bool,
+    /// How many entries at the end of X-Forwarded-For a gateway believes.
+    #[prost(uint32, tag = "8")]
+    pub trusted_proxies: u32,
 }
 /// The roots that may vouch for identities of a trust domain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
