@@ -84,17 +84,7 @@ pub(super) async fn keep(
     way_in: Option<ClusterProxy>,
     token: CancellationToken,
 ) {
-    let client = || {
-        let builder = reqwest::Client::builder().no_proxy();
-        let builder = match way_in.clone() {
-            Some(way_in) => builder.proxy(reqwest::Proxy::custom(move |url| way_in.of(url.host_str()?))),
-            None => builder,
-        };
-        builder
-            .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Arc::new(Guarded))
-            .user_agent(concat!("mesh/", env!("CARGO_PKG_VERSION")))
-    };
+    let client = || careful(way_in.clone());
     let built = client().build().or_else(|error| {
         // An image without root certificates: what is served over plain HTTP can be fetched all the same.
         tracing::warn!(%error, "no root certificates are there: keys are not fetched over HTTPS; add them to the image");
@@ -109,6 +99,19 @@ pub(super) async fn keep(
     };
     let keeper = Keeper { client, wanted, fetched, sources: BTreeMap::new(), running: JoinSet::new() };
     let _stopped = token.run_until_cancelled(keeper.keep()).await;
+}
+
+/// Whoever it asks, it asks nobody else in their place, and nobody who is not to be asked.
+fn careful(way_in: Option<ClusterProxy>) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().no_proxy();
+    let builder = match way_in {
+        Some(way_in) => builder.proxy(reqwest::Proxy::custom(move |url| way_in.of(url.host_str()?))),
+        None => builder,
+    };
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(Arc::new(Guarded))
+        .user_agent(concat!("mesh/", env!("CARGO_PKG_VERSION")))
 }
 
 /// What is known of a source.
@@ -355,7 +358,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn who_answers_later_than_the_rule_allows_has_told_nothing() {
         let address = issuer(|_, _| {
             std::thread::sleep(Duration::from_millis(300));
@@ -381,7 +384,7 @@ mod tests {
         })
         .await;
         for path in ["/redirect", "/large", "/page", "/list", "/other"] {
-            let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+            let client = careful(None).build().unwrap();
             let source = KeySource::Uri(format!("http://{address}{path}").into());
             assert!(fetch(&client, &source).await.is_err(), "{path}");
         }
@@ -389,7 +392,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_clouds_metadata_is_not_asked() {
-        let client = reqwest::Client::new();
+        // A name that leads there is no way around it.
+        let found = Guarded.resolve("169.254.169.254".parse().unwrap()).await;
+        assert!(found.is_err_and(|error| error.to_string().contains("169.254.169.254")));
+        let client = careful(None).build().unwrap();
         for uri in [
             "http://169.254.169.254/keys",
             "http://[fe80::1]/",

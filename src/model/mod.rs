@@ -30,7 +30,7 @@ pub use handling::{
     Redirect, RedirectFacts, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution,
     TryFailure,
 };
-pub use inbound::{InboundPolicy, InboundService, MtlsMode};
+pub use inbound::{InboundPolicy, InboundService, IngressPort, Loopback, MtlsMode};
 pub use listener::{
     ClientCertificates, HostPattern, Listener, ListenerProtocol, PrivateKeyPem, ServerTls, Termination, TlsDemands,
     TlsVersions, VirtualHost,

@@ -14,6 +14,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, ready};
@@ -24,7 +25,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::{AppProtocol, InboundPolicy, MtlsMode, authz};
+use crate::model::{AppProtocol, InboundPolicy, Loopback, MtlsMode, authz};
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
 use crate::proxy::filter::rbac;
@@ -211,8 +212,8 @@ pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// Serves a connection to the workload.
-pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app: std::net::SocketAddr) {
+/// Serves a connection to the workload, whose application is at `app` unless its Sidecar says otherwise.
+pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app: SocketAddr, loopback: Loopback) {
     let ends = (tcp.local_addr().ok(), tcp.peer_addr().ok());
     let mut facts = Facts {
         role: Role::Inbound { port, app },
@@ -229,10 +230,11 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         refuse(local, &facts, "not_ready", "this proxy does not know its policy yet", None);
         return;
     };
+    let app = policy.application(port, app, loopback);
+    facts.role = Role::Inbound { port, app };
     let (mode, provenance) = policy.mtls(port);
-    let opaque =
-        policy.service(port).is_some_and(|service| matches!(service.protocol, AppProtocol::Tcp | AppProtocol::Tls));
-    let declared = policy.service(port).map_or(AppProtocol::Detect, |service| service.protocol);
+    let declared = policy.protocol(port);
+    let opaque = matches!(declared, AppProtocol::Tcp | AppProtocol::Tls);
     let course = Course::Application(app);
     let mut buffer = Buffer::default();
     let found = if mode == MtlsMode::Disable && opaque {

@@ -17,7 +17,7 @@ use crate::identity::{Authority, IdentityError};
 use crate::wire::proto::istio::v1::auth::istio_certificate_service_server::IstioCertificateService;
 use crate::wire::proto::istio::v1::auth::{IstioCertificateRequest, IstioCertificateResponse};
 
-pub(super) use quota::Quota;
+pub(in crate::control) use quota::Quota;
 pub use roots::distribute_roots;
 pub use secret::{SecretError, from_secret};
 

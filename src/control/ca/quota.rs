@@ -22,7 +22,7 @@ const CALLERS: usize = 16_384;
 
 /// What is left to each caller.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Quota(Arc<Mutex<HashMap<SpiffeId, Share>>>);
+pub(in crate::control) struct Quota(Arc<Mutex<HashMap<SpiffeId, Share>>>);
 
 /// When a caller's share is whole again; now, or earlier, where nothing of it is used.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ struct Share(Instant);
 
 impl Quota {
     /// Takes one of a caller's certificates; `Err` with how long it has to wait for the next.
-    pub(super) fn take(&self, caller: &SpiffeId, now: Instant) -> Result<(), Duration> {
+    pub(in crate::control) fn take(&self, caller: &SpiffeId, now: Instant) -> Result<(), Duration> {
         let mut shares = self.0.lock();
         if shares.len() >= CALLERS && !shares.contains_key(caller) {
             shares.retain(|_, share| share.0 > now);

@@ -233,6 +233,7 @@ impl Inventory {
             Item::Sidecar(object) => {
                 if put(&mut Arc::make_mut(&mut self.world).sidecars, object) {
                     affected.touch_scopes();
+                    self.touch_demands(Kind::Sidecar, &key, affected);
                 }
             }
             Item::Gateway(object) => {
@@ -397,6 +398,7 @@ impl Inventory {
             Kind::Sidecar => {
                 if take(&mut Arc::make_mut(&mut self.world).sidecars, key) {
                     affected.touch_scopes();
+                    self.touch_demands(kind, key, affected);
                 }
             }
             Kind::Gateway => {

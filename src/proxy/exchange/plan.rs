@@ -12,7 +12,7 @@ use crate::proxy::filter::edge::{self, Client, ClientCertificate, Stance};
 use crate::proxy::filter::{peer, proxy_authorization, request_id};
 use crate::proxy::http1::Name;
 use crate::proxy::http1::encode::add_line;
-use crate::proxy::http1::head::Headers;
+use crate::proxy::http1::head::{Edited, Headers};
 
 /// Where a request goes, and because of which rule.
 pub(super) struct Plan {
@@ -202,7 +202,7 @@ impl Exchange<'_> {
     fn decide(&self, routes: &Arc<RoutesInForce>, port: u16) -> Result<Plan, Box<Reply>> {
         let bytes = self.conn.head();
         let own = self.own.as_ref().map(|own| &own.workload);
-        let headers = Headers { head: &self.scratch.request, bytes };
+        let headers = Edited { headers: Headers { head: &self.scratch.request, bytes }, added: &self.scratch.added };
         let facts = RequestFacts {
             method: self.scratch.request.method.of(bytes),
             path: self.scratch.target.path(),

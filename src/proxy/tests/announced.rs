@@ -254,6 +254,7 @@ async fn a_gateway_behind_trusted_proxies_believes_as_many_entries_and_no_more()
     let policy = "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: default}\n\
         spec: {rules: [{from: [{source: {remoteIpBlocks: [203.0.113.0/24]}}]}]}\n---\n";
     for (proxies, forwarded, allowed) in [
+        // Nobody is believed: the client is who has connected.
         (0, "203.0.113.7", false),
         (1, "203.0.113.7", true),
         (1, "203.0.113.7, 10.0.0.9", false),

@@ -283,6 +283,7 @@ pub fn inbound(
         tokens: Vec::new(),
         authorization: Vec::new(),
         providers: Vec::new(),
+        ingress: Vec::new(),
         workload: testing::workload(name, "v1", id),
         default_mtls: (mode, Some(Provenance::new("PeerAuthentication", "default", "strictness"))),
         port_mtls: Vec::new(),

@@ -531,12 +531,17 @@ fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
         });
     let default_mtls = (mtls(), option::of(provenance()));
     let port_mtls = vec((1u16.., mtls(), provenance()), 0..3);
-    let policies = (vec(authorization(), 0..2), vec(provider(), 0..2));
+    let endpoint = prop::sample::select(vec![None, Some("127.0.0.1:80"), Some("[::1]:80"), Some("0.0.0.0:1")]);
+    let ingress = (provenance(), 1u16.., protocol(), endpoint).prop_map(|(provenance, port, protocol, endpoint)| {
+        IngressPort { provenance, port, protocol, endpoint: endpoint.map(|text| text.parse().unwrap()) }
+    });
+    let policies = (vec(authorization(), 0..2), vec(provider(), 0..2), vec(ingress, 0..2));
     (workload(), default_mtls, port_mtls, vec(service, 0..3), policies, option::of(token_rule())).prop_map(
-        |(workload, default_mtls, port_mtls, services, (authorization, providers), tokens)| InboundPolicy {
+        |(workload, default_mtls, port_mtls, services, (authorization, providers, ingress), tokens)| InboundPolicy {
             tokens: tokens.into_iter().collect(),
             authorization,
             providers,
+            ingress,
             workload: Arc::new(workload),
             default_mtls,
             port_mtls,
