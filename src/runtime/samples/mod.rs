@@ -14,6 +14,7 @@ mod bookinfo;
 mod client;
 mod context;
 mod echo;
+mod echo_basic;
 mod ext_authz;
 mod helloworld;
 mod httpbin;

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Port};
 use super::context::AppContext;
-use super::{client, reply, tcp};
+use super::echo::Echo;
+use super::{client, echo_basic, reply, tcp};
 use crate::serve::{self, Body, Limits, Tls};
 
 const CONNECTION_LIMIT: usize = 512;
@@ -60,9 +61,9 @@ pub async fn serve(
     if matches!(app, App::TcpEcho | App::Silent(_)) {
         return tcp::serve(app, declared, &context.environment, stop).await;
     }
-    let ports = app
-        .listens(declared, &context.environment.arguments)
-        .map_err(|problem| ServeError::Arguments { app, problem })?;
+    let lines = app == App::Echo(Echo::GatewayApi) && echo_basic::speaks_lines(&context);
+    let ports =
+        app.listens(declared, &context.environment).map_err(|problem| ServeError::Arguments { app, problem })?;
     if ports.is_empty() {
         stop.cancelled().await;
         return Ok(());
@@ -73,7 +74,12 @@ pub async fn serve(
         let address = SocketAddr::new(context.environment.listen_ip, number);
         let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Bind { app, address, source })?;
         log_line(&format!("{app} listens on {address}{}", if tls.is_some() { " with TLS" } else { "" }));
-        servers.spawn(serve_on(listener, tls.into(), app, Arc::clone(&context), stop.clone()));
+        let context = Arc::clone(&context);
+        if lines {
+            servers.spawn(echo_basic::serve_lines(listener, tls, context, stop.clone()));
+        } else {
+            servers.spawn(serve_on(listener, tls.into(), app, context, stop.clone()));
+        }
     }
     while servers.join_next().await.is_some() {}
     Ok(())
