@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::{StreamExt, TryStreamExt};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -130,7 +131,11 @@ fn with_trailers(mut response: Response<Body>) -> Response<Body> {
             trailers.insert(name, value);
         }
     }
-    response.map(|body| body.with_trailers(async { Some(Ok(trailers)) }).boxed_unsync())
+    // Of a body whose length is known the server ends the stream with its last byte.
+    response.map(|body| {
+        let end = futures_util::stream::once(async { Ok(Frame::trailers(trailers)) });
+        StreamBody::new(body.into_data_stream().map_ok(Frame::data).chain(end)).boxed_unsync()
+    })
 }
 
 /// One line to the container's log. A log that nobody reads any more is no reason to stop serving.

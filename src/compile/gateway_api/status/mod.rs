@@ -215,15 +215,11 @@ fn gateway_status(world: &World, gateway: &Object<Gateway>, listeners: &[&Value]
     status
 }
 
-/// Where a Gateway is reached: where a load balancer serves it, else the name of its Service.
+/// Where a Gateway is reached: where a load balancer serves it. One that nobody outside can use yet is none.
 fn addresses(world: &World, host: &str) -> Vec<Value> {
-    let address = |value: &str| {
+    let address = |value: &Arc<str>| {
         let sort = if value.parse::<IpAddr>().is_ok() { "IPAddress" } else { "Hostname" };
         json!({"type": sort, "value": value})
     };
-    match world.published.get(host) {
-        Some(published) => published.iter().take(ADDRESSES).map(|value| address(value)).collect(),
-        None if world.services.contains_key(host) => vec![address(host)],
-        None => Vec::new(),
-    }
+    world.published.get(host).into_iter().flat_map(|published| published.iter()).take(ADDRESSES).map(address).collect()
 }

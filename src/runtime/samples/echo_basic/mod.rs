@@ -21,6 +21,7 @@ pub(super) use self::lines::serve as serve_lines;
 use super::app::{Port, tls_of_files};
 use super::context::{AppContext, Environment};
 use super::echo::{fields, host, protocol, query, target, text_of};
+use super::server::log_line;
 use super::websocket::{self, Socket};
 use super::{httpbin, reply};
 use crate::serve::{self, Body, Connection};
@@ -135,6 +136,10 @@ async fn pause(request: &Request<Bytes>, parameter: &str) {
 
 /// JSON of what came.
 async fn said(port: u16, context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
+    let connection = request.extensions().get::<Connection>();
+    let peer = connection.map(|connection| connection.peer.to_string()).unwrap_or_default();
+    // Tests look for it.
+    log_line(&format!("Echoing back request made to {} to client ({peer})", target(request)));
     pause(request, "delay").await;
     let headers: Map<String, Value> = fields(request.headers()).map(|(name, values)| (name, json!(values))).collect();
     let mut body = json!({
@@ -146,7 +151,6 @@ async fn said(port: u16, context: &AppContext, request: &Request<Bytes>) -> Resp
         "httpPort": port.to_string(),
     });
     about(context, &mut body);
-    let connection = request.extensions().get::<Connection>();
     if let Some((connection, session)) = connection.and_then(|known| Some((known, known.session.as_ref()?))) {
         body["tls"] = json!({
             "version": session.version,
