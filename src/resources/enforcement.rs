@@ -327,11 +327,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("ListenerSet.gateway.networking.k8s.io", gateway_api::LISTENER_SET),
     ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::BACKEND_TLS),
     ("ReferenceGrant.gateway.networking.k8s.io", gateway_api::REFERENCE_GRANT),
-    ("TLSRoute.gateway.networking.k8s.io", &[]),
-    ("TCPRoute.gateway.networking.k8s.io", &[]),
     ("UDPRoute.gateway.networking.k8s.io", &[]),
-    ("ListenerSet.gateway.networking.k8s.io", &[]),
-    ("BackendTLSPolicy.gateway.networking.k8s.io", &[]),
 ];
 
 /// The fields that are not in force, by kind.
