@@ -354,6 +354,9 @@ fn service(object: &mut Value, old: Option<&Value>) {
     for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
         default(port, "protocol", || "TCP".into());
         let number = port["port"].clone();
+        if let Some(port) = port.as_object_mut() {
+            port.retain(|field, value| field != "targetPort" || (*value != 0 && *value != ""));
+        }
         default(port, "targetPort", || number);
     }
 }

@@ -55,6 +55,12 @@ impl Cause {
         }
     }
 
+    /// `field: Not found: value`.
+    #[must_use]
+    pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
+        Self { reason: "FieldValueNotFound".to_owned(), message: format!("Not found: {value}"), field: field.into() }
+    }
+
     /// `field: Forbidden: why`.
     #[must_use]
     pub fn forbidden(field: impl Into<String>, why: &str) -> Self {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::app::{App, Port};
 use super::context::AppContext;
 use super::{client, reply, tcp};
+use crate::net;
 use crate::serve::{self, Body, Limits, Tls};
 
 const CONNECTION_LIMIT: usize = 512;
@@ -71,7 +72,11 @@ pub async fn serve(
     let mut servers = JoinSet::new();
     for Port { number, tls } in ports {
         let address = SocketAddr::new(context.environment.listen_ip, number);
-        let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Bind { app, address, source })?;
+        let listener = TcpListener::bind(net::socket_of(address)).await.map_err(|source| ServeError::Bind {
+            app,
+            address,
+            source,
+        })?;
         log_line(&format!("{app} listens on {address}{}", if tls.is_some() { " with TLS" } else { "" }));
         servers.spawn(serve_on(listener, tls.into(), app, Arc::clone(&context), stop.clone()));
     }
