@@ -284,13 +284,12 @@ async fn an_api_server_that_is_away_for_a_while_changes_nothing_and_what_was_mis
     mesh.modify_rules(1).await;
     assert!(matches!(mesh.directory.resolve("web").await, Resolution::Known(_)));
     until("the rule is in force", || mesh.rules() == Some(1)).await;
-    let generation = mesh.plane.generation();
     mesh.faults.is_away.store(true, Ordering::SeqCst);
     mesh.modify_rules(4).await;
     let seen = mesh.faults.watches.load(Ordering::SeqCst);
     // Long enough for every watch to have noticed.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!((mesh.rules(), mesh.plane.generation()), (Some(1), generation));
+    assert_eq!(mesh.rules(), Some(1));
     mesh.faults.is_away.store(false, Ordering::SeqCst);
     until("what was missed is in force", || mesh.rules() == Some(4)).await;
     assert!(mesh.faults.watches.load(Ordering::SeqCst) > seen, "watches are opened again");
