@@ -67,6 +67,13 @@ impl Cause {
         Self { reason: "FieldValueForbidden".to_owned(), message: format!("Forbidden: {why}"), field: field.into() }
     }
 
+    /// The same about a value that is shown as one of Kubernetes' own structures: the cause was made with null for it.
+    #[must_use]
+    pub fn of_structure(mut self, shown: &str) -> Self {
+        self.message = self.message.replacen("null", shown, 1);
+        self
+    }
+
     fn line(&self) -> String {
         format!("{}: {}", self.field, self.message)
     }

@@ -162,7 +162,13 @@ pub(super) const RESTARTS: &[&str] = &["Always", "OnFailure", "Never"];
 
 /// What a pod or a template of pods says, at `path`.
 pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let volumes = volumes(spec, path, causes);
+    spec_with(&[], spec, path, causes);
+}
+
+/// The same, where each pod has a volume of its own for each of `claims` besides.
+pub(super) fn spec_with(claims: &[Value], spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut volumes = volumes(spec, path, causes);
+    volumes.extend(claims.iter().map(|claim| string(claim, "/metadata/name")));
     let containers = list(spec, "/containers");
     if containers.is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));

@@ -89,8 +89,11 @@ fn port_places(ports: &[Value], kind: &str, causes: &mut Vec<Cause>) {
         let here = format!("spec.ports[{index}]");
         let (number, protocol) = (port["port"].as_i64().unwrap_or_default(), string(port, "/protocol"));
         if !places.insert((protocol, number)) {
-            let shown = json!({"Name": "", "Protocol": protocol, "AppProtocol": null, "Port": number, "TargetPort": 0, "NodePort": 0});
-            causes.push(Cause::duplicate(here.as_str(), &shown));
+            let shown = format!(
+                "{{\"Name\":\"\",\"Protocol\":\"{protocol}\",\"AppProtocol\":null,\"Port\":{number},\"TargetPort\":0,\
+                 \"NodePort\":0}}"
+            );
+            causes.push(Cause::duplicate(here.as_str(), &Value::Null).of_structure(&shown));
         }
         if kind == "ClusterIP" && port["nodePort"].as_i64().is_some_and(|port| port != 0) {
             let why = "may not be used when `type` is 'ClusterIP'";

@@ -1,6 +1,6 @@
 //! What makes pods: Deployments, ReplicaSets, StatefulSets, DaemonSets, Jobs and CronJobs.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::columns::{list, string};
 use super::super::failure::Cause;
@@ -8,7 +8,6 @@ use super::rules::{self, Field, Rule};
 use super::{label_keys, pod};
 
 const SET: &[Field] = &[
-    ("replicas", Rule::Natural),
     ("minReadySeconds", Rule::Natural),
     ("revisionHistoryLimit", Rule::Natural),
     ("progressDeadlineSeconds", Rule::Natural),
@@ -37,6 +36,7 @@ pub(super) fn set(kind: &str, object: &Value, old: Option<&Value>, causes: &mut 
     if kind == "StatefulSet" {
         stateful(spec, causes);
     }
+    rules::check(spec, "spec", &[("replicas", Rule::Natural)], causes);
     let fits = selector(kind, &spec["selector"], causes);
     let template = &spec["template"];
     if let Some(expressions) = fits
@@ -46,7 +46,8 @@ pub(super) fn set(kind: &str, object: &Value, old: Option<&Value>, causes: &mut 
         causes.push(Cause::invalid("spec.template.metadata.labels", &template["metadata"]["labels"], why));
     }
     template_metadata(&template["metadata"], "spec.template.metadata", causes);
-    pod::spec(&template["spec"], "spec.template.spec", causes);
+    let claims = list(spec, "/volumeClaimTemplates");
+    pod::spec_with(claims, &template["spec"], "spec.template.spec", causes);
     if pod::RESTARTS.contains(&string(template, "/spec/restartPolicy")) {
         pod::restart(&template["spec"], "spec.template.spec", &["Always"], causes);
     }
@@ -150,8 +151,8 @@ fn selector<'a>(kind: &str, selector: &'a Value, causes: &mut Vec<Cause>) -> Opt
 }
 
 /// A strategy as Kubernetes shows it in refusals.
-fn shown(strategy: &Value) -> Value {
-    json!({"Type": strategy["type"], "RollingUpdate": null})
+fn shown(strategy: &Value) -> String {
+    format!("{{\"Type\":{},\"RollingUpdate\":null}}", strategy["type"])
 }
 
 fn strategy(spec: &Value, causes: &mut Vec<Cause>) {
@@ -172,7 +173,7 @@ fn strategy(spec: &Value, causes: &mut Vec<Cause>) {
         }
         _ => {
             let known = ["Recreate", "RollingUpdate"].map(str::to_owned);
-            causes.push(Cause::unsupported("spec.strategy", &shown(strategy), &known));
+            causes.push(Cause::unsupported("spec.strategy", &Value::Null, &known).of_structure(&shown(strategy)));
         }
     }
 }
@@ -180,7 +181,8 @@ fn strategy(spec: &Value, causes: &mut Vec<Cause>) {
 fn update_strategy(spec: &Value, causes: &mut Vec<Cause>) {
     if !["RollingUpdate", "OnDelete"].contains(&string(spec, "/updateStrategy/type")) {
         let known = ["RollingUpdate", "OnDelete"].map(str::to_owned);
-        causes.push(Cause::unsupported("spec.updateStrategy", &shown(&spec["updateStrategy"]), &known));
+        let cause = Cause::unsupported("spec.updateStrategy", &Value::Null, &known);
+        causes.push(cause.of_structure(&shown(&spec["updateStrategy"])));
     }
 }
 
@@ -191,7 +193,8 @@ fn stateful(spec: &Value, causes: &mut Vec<Cause>) {
     }
     if !["RollingUpdate", "OnDelete"].contains(&string(spec, "/updateStrategy/type")) {
         let why = "must be 'RollingUpdate' or 'OnDelete'";
-        causes.push(Cause::invalid("spec.updateStrategy", &shown(&spec["updateStrategy"]), why));
+        let cause = Cause::invalid("spec.updateStrategy", &Value::Null, why);
+        causes.push(cause.of_structure(&shown(&spec["updateStrategy"])));
     }
 }
 
