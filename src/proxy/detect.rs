@@ -25,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::model::{AppProtocol, InboundPolicy, MtlsMode, Side, authz};
+use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
 use crate::proxy::filter::rbac;
@@ -213,7 +214,7 @@ pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
 
 /// Serves a connection to the workload.
 pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app: std::net::SocketAddr) {
-    let ends = (tcp.local_addr().ok(), tcp.peer_addr().ok());
+    let ends = (tcp.local_addr().ok().map(net::address_of), tcp.peer_addr().ok());
     let mut facts = Facts {
         role: Role::Inbound { port, app },
         local: ends.0,
