@@ -53,7 +53,7 @@ fn service(namespace: &str, name: &str) -> (Key, Item) {
         "spec": {"ports": [{"name": "http", "port": 80}]},
     });
     let service = Arc::new(compile::service(&value, "cluster.local", None).unwrap());
-    (Key::new(namespace, name), Item::Service(ServiceItem { service, created: None }))
+    (Key::new(namespace, name), Item::Service(ServiceItem { service, published: Arc::default(), created: None }))
 }
 
 fn slice(namespace: &str, name: &str, pods: &[(&str, [u8; 4])]) -> (Key, Item) {

@@ -337,11 +337,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
     ("ListenerSet.gateway.networking.k8s.io", gateway_api::LISTENER_SET),
     ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::BACKEND_TLS),
     ("ReferenceGrant.gateway.networking.k8s.io", gateway_api::REFERENCE_GRANT),
-    ("TLSRoute.gateway.networking.k8s.io", &[]),
-    ("TCPRoute.gateway.networking.k8s.io", &[]),
     ("UDPRoute.gateway.networking.k8s.io", &[]),
-    ("ListenerSet.gateway.networking.k8s.io", &[]),
-    ("BackendTLSPolicy.gateway.networking.k8s.io", &[]),
 ];
 
 /// The fields that are not in force, by kind.
@@ -374,7 +370,7 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             Row {
                 path: "spec.servers[].tls.mode",
-                when: When::Not(&["PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"]),
+                when: When::Not(&["PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"]),
                 consequence: Consequence::Refused,
                 instead: "the port would not be secured this way",
             },

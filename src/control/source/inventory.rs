@@ -357,7 +357,9 @@ impl Inventory {
             Kind::Service => {
                 if let Some(gone) = self.services.remove(key) {
                     Arc::make_mut(&mut self.created).remove(&gone.service.host);
-                    Arc::make_mut(&mut self.world).services.remove(&gone.service.host);
+                    let world = Arc::make_mut(&mut self.world);
+                    world.services.remove(&gone.service.host);
+                    world.published.remove(&gone.service.host);
                     self.touch_service(&gone.service, affected);
                     self.assemble(key, Some(&gone.service.host), affected);
                 }
@@ -533,7 +535,12 @@ impl Inventory {
             return;
         }
         let host = item.service.host.clone();
-        Arc::make_mut(&mut self.world).services.insert(host.clone(), item.service.clone());
+        let world = Arc::make_mut(&mut self.world);
+        world.services.insert(host.clone(), item.service.clone());
+        match item.published.is_empty() {
+            true => world.published.remove(&host),
+            false => world.published.insert(host.clone(), item.published.clone()),
+        };
         let created = Arc::make_mut(&mut self.created);
         match item.created {
             Some(time) => created.insert(host.clone(), time),

@@ -169,6 +169,8 @@ impl Kind {
 pub struct ServiceItem {
     /// The service.
     pub service: Arc<Service>,
+    /// Addresses and names at which a load balancer serves it.
+    pub published: Arc<[Arc<str>]>,
     /// When the API server took it in.
     pub created: Option<Timestamp>,
 }

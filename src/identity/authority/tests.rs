@@ -293,7 +293,7 @@ fn a_request_signed_by_another_key_is_refused() {
     let own = key.public_key_info();
     let at = forged.windows(own.len()).position(|window| window == own).unwrap();
     forged[at..at + own.len()].copy_from_slice(&victim);
-    let text = pem::encode(&CertificateDer::from(forged))
+    let text = pem::certificate_pem(&CertificateDer::from(forged))
         .replace("BEGIN CERTIFICATE", "BEGIN CERTIFICATE REQUEST")
         .replace("END CERTIFICATE", "END CERTIFICATE REQUEST");
     let error = authority.sign_workload(&text, &reviews(), DAY).unwrap_err().to_string();
