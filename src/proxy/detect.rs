@@ -231,7 +231,10 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         refuse(local, &facts, "not_ready", "this proxy does not know its policy yet", None);
         return;
     };
-    let app = policy.application(port, app, loopback);
+    let app = match loopback {
+        Loopback::Own => net::socket_of(policy.application(port, app, loopback)),
+        Loopback::Shared => policy.application(port, app, loopback),
+    };
     facts.role = Role::Inbound { port, app };
     let (mode, provenance) = policy.mtls(port);
     let declared = policy.protocol(port);
