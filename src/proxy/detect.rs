@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::{AppProtocol, InboundPolicy, MtlsMode, authz};
+use crate::model::{AppProtocol, InboundPolicy, MtlsMode, Side, authz};
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
 use crate::proxy::filter::rbac;
@@ -379,6 +379,7 @@ fn fingerprint(certificate: &[u8]) -> String {
 pub(super) fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, rule: Option<&dyn std::fmt::Display>) {
     log(
         local,
+        facts.role.side(),
         &AccessRecord {
             flags: "-",
             details,
@@ -393,8 +394,9 @@ pub(super) fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, 
     );
 }
 
-pub(super) fn log(local: &Local, record: &AccessRecord<'_>) {
-    if !local.shared.directory.settings().access_log {
+/// Writes a line, where the side's traffic is logged.
+pub(super) fn log(local: &Local, side: Side, record: &AccessRecord<'_>) {
+    if !local.shared.directory.settings().reporting(side).log {
         return;
     }
     if let Some(log) = local.log.borrow_mut().as_mut() {
