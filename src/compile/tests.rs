@@ -220,7 +220,7 @@ fn a_policys_blocks_override_each_other_one_by_one() {
     let v2 = policy.subset("v2").unwrap();
     assert_eq!(
         (v2.policies.default.balancer, v2.policies.default.tls.clone()),
-        (Balancer::RoundRobin, UpstreamTls::IstioMutual)
+        (Balancer::RoundRobin, UpstreamTls::IstioMutual(None))
     );
     assert_eq!(v2.provenance.to_string(), "DestinationRule shop/web subsets[1] (mesh.yaml:7:1)");
     assert!(policy.subset("v3").is_none());

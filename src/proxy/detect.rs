@@ -25,13 +25,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::model::{AppProtocol, InboundPolicy, MtlsMode, Side, authz};
+use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
 use crate::proxy::filter::rbac;
 use crate::proxy::http1::Buffer;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
-use crate::proxy::stream::{Replayed, Stream};
+use crate::proxy::stream::{Stream, Underlay};
 use crate::proxy::tcp::carry::{self, Course, Open};
 use crate::proxy::timer::Deadline;
 use crate::proxy::upstream;
@@ -213,7 +214,7 @@ pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
 
 /// Serves a connection to the workload.
 pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app: std::net::SocketAddr) {
-    let ends = (tcp.local_addr().ok(), tcp.peer_addr().ok());
+    let ends = (tcp.local_addr().ok().map(net::address_of), tcp.peer_addr().ok());
     let mut facts = Facts {
         role: Role::Inbound { port, app },
         local: ends.0,
@@ -271,7 +272,7 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         _ => false,
     };
     let mut conn = if terminates {
-        match Box::pin(terminate(local, &policy, tcp, buffer)).await {
+        match Box::pin(terminate(local, tcp, buffer)).await {
             Ok((stream, peer)) => {
                 facts.peer = Some(peer);
                 Conn::new(stream, Buffer::default(), local.worker.clone())
@@ -343,15 +344,12 @@ pub(super) fn connection_facts(facts: &Facts, port: u16) -> authz::Facts<'_> {
     }
 }
 
-async fn terminate(
-    local: &Local,
-    policy: &InboundPolicy,
-    tcp: TcpStream,
-    buffer: Buffer,
-) -> Result<(Stream, MeshPeer), String> {
+/// Terminates mesh TLS: shows the proxy's certificate, and demands one of the mesh. Answers who the client is, or why it is nobody.
+pub(super) async fn terminate(local: &Local, tcp: TcpStream, buffer: Buffer) -> Result<(Stream, MeshPeer), String> {
     let credentials = local.shared.directory.credentials().ok_or("this proxy has no certificate yet")?;
     let acceptor = TlsAcceptor::from(credentials.server_tls.clone());
-    let shaking = tokio::time::timeout(local.shared.limits.handshake, acceptor.accept(Replayed::new(buffer, tcp)));
+    let underlay = Underlay::new(buffer, tcp, local.worker.clone());
+    let shaking = tokio::time::timeout(local.shared.limits.handshake, acceptor.accept(underlay));
     let stream = shaking
         .await
         .map_err(|_| "the TLS handshake took too long")?
@@ -362,7 +360,7 @@ async fn terminate(
     let peer = MeshPeer {
         uri: identity.as_str().into(),
         hash: fingerprint(certificate).into(),
-        own: policy.workload.identity.as_ref().map(|own| own.as_str().into()).unwrap_or_default(),
+        own: credentials.svid.id.as_str().into(),
         party: local.peers.identify(&identity, None),
         identity,
     };

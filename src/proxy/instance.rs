@@ -8,14 +8,14 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::net::{APPLICATION_SOURCE, BindError};
+use crate::net::{self, APPLICATION_SOURCE, BindError};
 use crate::proxy::admin::{Subject, Way};
 use crate::proxy::directory::Directory;
 use crate::proxy::filter::peer::Peers;
@@ -119,6 +119,8 @@ pub struct Proxy {
     phase: watch::Sender<Phase>,
     /// Closed when every worker has let go.
     alive: mpsc::Receiver<()>,
+    /// Since when it is there.
+    since: Instant,
 }
 
 impl Proxy {
@@ -165,7 +167,15 @@ impl Proxy {
                 move |worker: &Rc<Worker>| worker::spawn(part.run(worker.clone()))
             })
             .map_err(|source| ProxyError::Start { name, source })?;
-        Ok(Self { shared, addresses: opened.addresses, ways: opened.ways.into(), bound, phase, alive })
+        Ok(Self {
+            shared,
+            addresses: opened.addresses,
+            ways: opened.ways.into(),
+            bound,
+            phase,
+            alive,
+            since: Instant::now(),
+        })
     }
 
     /// Name of the pod.
@@ -199,6 +209,7 @@ impl Proxy {
             directory: self.shared.directory.clone(),
             registry: self.shared.registry.clone(),
             ways: self.ways.clone(),
+            since: self.since,
             bound: self.bound.clone(),
         }
     }
@@ -277,7 +288,7 @@ impl Opening {
                 return Ok(());
             }
         };
-        if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
+        if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()).map(net::address_of) {
             self.addresses.push(address);
             self.ways.extend(match &origin {
                 Origin::Inbound(_, app) => Some(Way::Inbound { address, app: *app }),

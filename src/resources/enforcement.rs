@@ -360,7 +360,7 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             Row {
                 path: "spec.servers[].tls.mode",
-                when: When::Not(&["PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"]),
+                when: When::Not(&["PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"]),
                 consequence: Consequence::Refused,
                 instead: "the port would not be secured this way",
             },

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::{AppProtocol, ListenerProtocol, OutboundMode, Resolution};
+use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::detect::{self, First, Found};
 use crate::proxy::directory::{Resolution as Answer, Target};
@@ -136,7 +137,7 @@ async fn serve(local: &Rc<Local>, mut tcp: TcpStream, origin: Origin) {
     }
     let facts = |role: Role, tcp: &TcpStream| Facts {
         role,
-        local: tcp.local_addr().ok(),
+        local: tcp.local_addr().ok().map(net::address_of),
         remote: tcp.peer_addr().ok(),
         direct: tcp.peer_addr().ok(),
         peer: None,

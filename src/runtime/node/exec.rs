@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::network::{PodAttachment, PodNetwork, PodSpecLite};
 use super::spawn::{Process, Spawner};
+use crate::net;
 use crate::proxy::admin;
 use crate::runtime::apiserver::{Duplex, ExecOptions, Execution, PodStreams};
 use crate::runtime::tools;
@@ -184,7 +185,7 @@ impl PodStreams for RunningPods {
             let mut failure = io::Error::other(format!("pod {name} has no address"));
             // As from within the pod: the app first, then what the pod shows to others.
             for ip in [app, own] {
-                match timeout(CONNECT, TcpStream::connect(SocketAddr::new(ip, port))).await {
+                match timeout(CONNECT, TcpStream::connect(net::socket_of(SocketAddr::new(ip, port)))).await {
                     Ok(Ok(stream)) => return Ok(Box::new(stream) as Box<dyn Duplex>),
                     Ok(Err(error)) => failure = error,
                     Err(late) => failure = late.into(),
@@ -200,7 +201,8 @@ impl PodStreams for RunningPods {
 fn administered(network: Arc<dyn PodNetwork>, uid: String) -> Box<dyn Duplex> {
     let (ours, theirs) = tokio::io::duplex(ADMIN_BUFFER);
     let service = serve::handler(move |request: http::Request<hyper::body::Incoming>| {
-        let answer = network.ask_proxy(&uid, request.method(), request.uri().path());
+        let answer =
+            network.ask_proxy(&uid, request.method(), request.uri().path_and_query().map_or("/", |path| path.as_str()));
         async move {
             answer.map_or_else(
                 || {
@@ -259,8 +261,7 @@ fn proxy(network: &dyn PodNetwork, uid: &str, command: &[String]) -> Execution {
     let (code, out, err) = match asked {
         Some((Some(method), path)) => {
             let path = format!("/{}", path.trim_start_matches('/'));
-            let path = path.split('?').next().unwrap_or_default();
-            match network.ask_proxy(uid, &method, path) {
+            match network.ask_proxy(uid, &method, &path) {
                 Some(answer) => {
                     let failed = answer.status.is_client_error() || answer.status.is_server_error();
                     (i32::from(failed), answer.body, String::new())

@@ -21,6 +21,7 @@ use super::app::{App, Port};
 use super::context::AppContext;
 use super::echo::Echo;
 use super::{client, echo_basic, reply, tcp};
+use crate::net;
 use crate::serve::{self, Body, Limits, Tls};
 
 const CONNECTION_LIMIT: usize = 512;
@@ -73,7 +74,11 @@ pub async fn serve(
     let mut servers = JoinSet::new();
     for Port { number, tls } in ports {
         let address = SocketAddr::new(context.environment.listen_ip, number);
-        let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Bind { app, address, source })?;
+        let listener = TcpListener::bind(net::socket_of(address)).await.map_err(|source| ServeError::Bind {
+            app,
+            address,
+            source,
+        })?;
         log_line(&format!("{app} listens on {address}{}", if tls.is_some() { " with TLS" } else { "" }));
         let context = Arc::clone(&context);
         if lines {

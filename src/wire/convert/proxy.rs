@@ -218,6 +218,7 @@ impl From<&ServerTls> for v1::ServerTls {
             ClientCertificates::None => (v1::ClientCertificates::None, String::new()),
             ClientCertificates::Optional(pem) => (v1::ClientCertificates::Optional, pem.to_string()),
             ClientCertificates::Required(pem) => (v1::ClientCertificates::Required, pem.to_string()),
+            ClientCertificates::Mesh => (v1::ClientCertificates::Mesh, String::new()),
         };
         Self {
             hosts: tls.hosts.iter().map(ToString::to_string).collect(),
@@ -253,6 +254,7 @@ impl TryFrom<v1::ServerTls> for ServerTls {
             Ok(v1::ClientCertificates::None) => ClientCertificates::None,
             Ok(v1::ClientCertificates::Optional) => ClientCertificates::Optional(authorities(message.authorities)?),
             Ok(v1::ClientCertificates::Required) => ClientCertificates::Required(authorities(message.authorities)?),
+            Ok(v1::ClientCertificates::Mesh) => ClientCertificates::Mesh,
             Ok(v1::ClientCertificates::Unspecified) | Err(_) => {
                 return Err(ConvertError::new("clients", Problem::UnknownValue(message.clients)));
             }

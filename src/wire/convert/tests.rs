@@ -293,7 +293,7 @@ fn upstream_tls() -> impl Strategy<Value = UpstreamTls> {
     prop_oneof![
         Just(UpstreamTls::Auto),
         Just(UpstreamTls::Disable),
-        Just(UpstreamTls::IstioMutual),
+        option::of(text()).prop_map(UpstreamTls::IstioMutual),
         origination,
         text().prop_map(UpstreamTls::Unavailable)
     ]
@@ -555,7 +555,8 @@ fn server_tls() -> impl Strategy<Value = ServerTls> {
     let clients = prop_oneof![
         Just(ClientCertificates::None),
         text().prop_map(ClientCertificates::Optional),
-        text().prop_map(ClientCertificates::Required)
+        text().prop_map(ClientCertificates::Required),
+        Just(ClientCertificates::Mesh)
     ];
     let termination = prop::sample::select(vec![Termination::Http, Termination::Tcp, Termination::Passthrough]);
     (host_patterns(), termination, certificate, clients, provenance()).prop_map(

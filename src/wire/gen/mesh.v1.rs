@@ -614,6 +614,9 @@ pub struct ClusterPolicy {
     /// Absent: new endpoints have their share at once.
     #[prost(message, optional, tag = "12")]
     pub warmup: ::core::option::Option<Warmup>,
+    /// With UPSTREAM_TLS_ISTIO_MUTUAL: the server name that is asked for; empty: the cluster's.
+    #[prost(string, tag = "13")]
+    pub mutual_server_name: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LocalityPolicy {
@@ -1127,7 +1130,7 @@ pub struct ServerTls {
     pub key: ::prost::alloc::string::String,
     #[prost(enumeration = "ClientCertificates", tag = "4")]
     pub clients: i32,
-    /// PEM, for the last two of ClientCertificates.
+    /// PEM, for CLIENT_CERTIFICATES_OPTIONAL and CLIENT_CERTIFICATES_REQUIRED.
     #[prost(string, tag = "5")]
     pub authorities: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "6")]
@@ -1780,6 +1783,8 @@ pub enum ClientCertificates {
     None = 1,
     Optional = 2,
     Required = 3,
+    /// Mesh identities, on both sides.
+    Mesh = 4,
 }
 impl ClientCertificates {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1792,6 +1797,7 @@ impl ClientCertificates {
             Self::None => "CLIENT_CERTIFICATES_NONE",
             Self::Optional => "CLIENT_CERTIFICATES_OPTIONAL",
             Self::Required => "CLIENT_CERTIFICATES_REQUIRED",
+            Self::Mesh => "CLIENT_CERTIFICATES_MESH",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1801,6 +1807,7 @@ impl ClientCertificates {
             "CLIENT_CERTIFICATES_NONE" => Some(Self::None),
             "CLIENT_CERTIFICATES_OPTIONAL" => Some(Self::Optional),
             "CLIENT_CERTIFICATES_REQUIRED" => Some(Self::Required),
+            "CLIENT_CERTIFICATES_MESH" => Some(Self::Mesh),
             _ => None,
         }
     }
