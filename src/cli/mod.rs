@@ -119,9 +119,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let program = arguments.first().map_or_else(|| "mesh".into(), |name| Path::new(name).display().to_string());
     let ui = Ui::new(program);
-    let command = match parse(istioctl::translate(arguments)) {
+    let command = match parse(istioctl::translate(arguments.clone())) {
         Ok(command) => command,
-        Err(code) => return code,
+        Err(error) => return refuse(&ui, &arguments, &error),
     };
     match run(&ui, command) {
         Ok(code) => code,
@@ -135,19 +135,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn parse(arguments: Vec<OsString>) -> Result<Command, ExitCode> {
+fn parse(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     let parsed = Cli::command()
         .bin_name(env!("CARGO_PKG_NAME"))
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map(|cli| cli.command).map_err(|error| {
+    parsed.map(|cli| cli.command)
+}
+
+/// Says why a command line is not understood, or prints what it asked for.
+fn refuse(ui: &Ui, arguments: &[OsString], error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind as E;
+    let unknown = matches!(error.kind(), E::InvalidSubcommand | E::UnknownArgument);
+    match istioctl::instead(arguments).filter(|_| unknown) {
+        Some(instead) => ui.error(instead),
         // Printing fails when nobody reads any more, and then nobody needs to know.
-        let _ = error.print();
-        match error.exit_code() {
-            0 => ExitCode::SUCCESS,
-            _ => ExitCode::from(Kind::Usage.exit_code()),
-        }
-    })
+        None => drop(error.print()),
+    }
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(Kind::Usage.exit_code()),
+    }
 }
 
 fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {

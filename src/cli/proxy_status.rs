@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::planes::{self, Answers, Plane, Where};
+use crate::cli::pods;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Format, Tone, Ui, table};
 use crate::control::{PROXIES_PATH, ProxyStatus};
-use crate::kube::Connection;
+use crate::kube::{Connection, ObjectRef};
 
 /// How often `--watch` looks.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
   mesh proxy-status --exit-code"
 )]
 pub struct Args {
-    /// One pod: its name, or NAME.NAMESPACE
+    /// A pod: NAME, NAME.NAMESPACE, or KIND/NAME of a workload
     #[arg(value_name = "POD")]
     pod: Option<String>,
     /// Show identities and control planes too
@@ -89,6 +90,14 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
             Some(address) => Origin::Address(address.trim_end_matches('/').to_owned()),
             None => Origin::Cluster(args.target.connect(ui).await?, args.place.clone()),
         };
+        let pods = match (&args.pod, &source) {
+            (Some(word), Origin::Cluster(connection, _)) if word.contains('/') => {
+                let pods = pods::named(connection, word, &connection.namespace).await?;
+                let full = |pod: ObjectRef| format!("{}.{}", pod.name, pod.namespace.unwrap_or_default());
+                Some(pods.into_iter().map(full).collect())
+            }
+            (pod, _) => pod.clone().map(|pod| vec![pod]),
+        };
         let mut shown: Option<Vec<Row>> = None;
         let mut drawn = 0;
         loop {
@@ -105,7 +114,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
                 }
                 _ => Vec::new(),
             };
-            let rows = rows(&answers, &absent, args.pod.as_deref())?;
+            let rows = rows(&answers, &absent, pods.as_deref())?;
             if shown.as_ref() != Some(&rows) {
                 if args.watch && ui.interactive() {
                     drawn = ui.redraw(&text(ui, &rows, args.wide), drawn);
@@ -169,7 +178,7 @@ fn only(answers: &mut Answers, revision: &str) -> CliResult {
     Err(CliError::message(Kind::Failed, error).hint(format!("there are {}", known.join(", "))))
 }
 
-fn rows(answers: &Answers, absent: &[String], pod: Option<&str>) -> CliResult<Vec<Row>> {
+fn rows(answers: &Answers, absent: &[String], pods: Option<&[String]>) -> CliResult<Vec<Row>> {
     let mut rows: Vec<Row> = answers
         .planes
         .iter()
@@ -177,10 +186,10 @@ fn rows(answers: &Answers, absent: &[String], pod: Option<&str>) -> CliResult<Ve
         .chain(absent.iter().map(|pod| absentee(pod)))
         .collect();
     rows.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
-    let Some(pod) = pod else { return Ok(rows) };
-    rows.retain(|row| row.pod == pod || format!("{}.{}", row.pod, row.namespace) == pod);
+    let Some(pods) = pods else { return Ok(rows) };
+    rows.retain(|row| pods.contains(&row.pod) || pods.contains(&format!("{}.{}", row.pod, row.namespace)));
     if rows.is_empty() {
-        return Err(CliError::message(Kind::Failed, format!("no proxy of a pod {pod} is connected")));
+        return Err(CliError::message(Kind::Failed, format!("no proxy of a pod {} is connected", pods.join(", "))));
     }
     Ok(rows)
 }
@@ -331,9 +340,9 @@ mod tests {
             assert_eq!((row.pod.as_str(), row.namespace.as_str()), ("web-1", "shop"));
         }
         let answers = Answers { planes: vec![plane(status(6, None))], silent: Vec::new() };
-        assert!(verdict(&rows(&answers, &[], Some("web-1.shop")).unwrap(), true).is_err());
+        assert!(verdict(&rows(&answers, &[], Some(&["web-1.shop".to_owned()])).unwrap(), true).is_err());
         assert!(
-            rows(&answers, &["db.shop".to_owned()], Some("other"))
+            rows(&answers, &["db.shop".to_owned()], Some(&["other".to_owned()]))
                 .unwrap_err()
                 .to_string()
                 .contains("no proxy of a pod other")

@@ -19,6 +19,8 @@ use nix::{
 };
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::privileged::socket_of;
+
 /// Connections that may wait to be accepted, per socket; the kernel's `net.core.somaxconn` caps it.
 const BACKLOG: i32 = 1024;
 
@@ -157,7 +159,7 @@ fn bound(address: SocketAddr, shared: bool) -> Result<Socket, BindError> {
             socket.set_reuse_port(true)?;
         }
         socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
+        socket.bind(&socket_of(address).into())?;
         Ok(socket)
     };
     attempt().map_err(|error| explain(address, error))

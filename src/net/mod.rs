@@ -8,6 +8,7 @@
 //!   join another process's ([`bind_group`]);
 //! - in a namespace that it made for a pod every TCP connection reaches the one redirect listener, and what is not TCP over IPv4
 //!   reaches nobody; in a pod of a cluster every TCP connection, in and out, reaches the proxy, unless it was exempted by name;
+//! - a pod's port below 1024 is reached as such, whether or not the system allows it ([`socket_of`]);
 //! - the kernel is spoken to directly: no `ip`, `nft` or `iptables` program is run, and no privilege
 //!   is needed but over the namespace itself.
 //!
@@ -25,6 +26,7 @@ mod listen;
 mod namespace;
 mod netlink;
 mod nft;
+mod privileged;
 mod redirect;
 mod route;
 mod sys;
@@ -37,6 +39,7 @@ pub use listen::{
     BindError, bind, bind_first_free, bind_group, is_loopback_usable, may_listen, set_nodelay, socket_from,
 };
 pub use namespace::{Unsupported, isolate, namespaces_supported};
+pub use privileged::{address_of, socket_of};
 pub use redirect::{APPLICATION_SOURCE, Extent, Redirect};
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::net::{APPLICATION_SOURCE, BindError};
+use crate::net::{self, APPLICATION_SOURCE, BindError};
 use crate::proxy::admin::{Subject, Way};
 use crate::proxy::directory::Directory;
 use crate::proxy::filter::peer::Peers;
@@ -288,7 +288,7 @@ impl Opening {
                 return Ok(());
             }
         };
-        if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
+        if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()).map(net::address_of) {
             self.addresses.push(address);
             self.ways.extend(match &origin {
                 Origin::Inbound(_, app) => Some(Way::Inbound { address, app: *app }),

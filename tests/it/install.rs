@@ -239,6 +239,48 @@ async fn what_an_installer_that_was_killed_holds_is_waited_for() {
     assert!(told.contains(&"waiting Lease istio-system/mesh-install".to_owned()), "{told:#?}");
 }
 
+/// Installs until `events` things were told, and is cut off there as `kill -9` cuts it off; whether it was done before that.
+async fn cut_off(connection: &Connection, plan: &Plan, events: usize) -> bool {
+    let (mut told, reached) = (0, tokio::sync::Notify::new());
+    let options = options();
+    let mut tell = |_: Event<'_>| {
+        told += 1;
+        if told == events {
+            reached.notify_one();
+        }
+    };
+    let done = tokio::select! {
+        biased;
+        () = reached.notified() => false,
+        outcome = install::install(connection, plan, &options, &mut tell) => { outcome.unwrap(); true }
+    };
+    // What it held is waited for, which another test sees.
+    let lock = object("coordination.k8s.io/v1", "Lease", "istio-system", "mesh-install");
+    kube::delete(connection, &lock).await.unwrap();
+    done
+}
+
+#[tokio::test]
+async fn an_installation_that_was_cut_off_anywhere_is_finished_by_the_next() {
+    let cluster = cluster();
+    let connection = &cluster.connection;
+    // Forwards, and then to a profile that has less, so that things are removed too.
+    for profile in ["demo", "minimal"] {
+        let plan = plan(profile, &[]);
+        let mut events = 1;
+        while !cut_off(connection, &plan, events).await {
+            events += 7;
+        }
+        assert!(events > 14, "it was cut off at several moments");
+        let last = installed(connection, &plan).await;
+        assert_eq!((last.created, last.configured, last.pruned), (0, 0, 0), "{profile}");
+        let verdicts = install::verify(connection, "default", Platform::Kubernetes).await.unwrap();
+        assert!(verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Good), "{profile}: {verdicts:?}");
+    }
+    let egress = object("apps/v1", "Deployment", "istio-system", "istio-egressgateway");
+    assert_eq!(kube::get(connection, &egress).await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn a_rehearsal_changes_nothing() {
     let cluster = cluster();

@@ -237,7 +237,7 @@ fn show<T: Serialize>(ui: &Ui, output: Format, held: Vec<T>, rows: fn(&[T]) -> V
         return ui.structured(output, &held);
     }
     if held.is_empty() {
-        ui.note("the proxy holds nothing like that");
+        ui.note("the proxy holds nothing like that; it asks for what its workload calls, when it calls");
         return Ok(());
     }
     ui.text(&rows_of_text(&rows(&held)));

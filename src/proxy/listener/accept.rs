@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::model::{AppProtocol, ListenerProtocol, OutboundMode, Resolution};
+use crate::model::{AppProtocol, ListenerProtocol, Loopback, OutboundMode, Resolution};
+use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::detect::{self, First, Found};
 use crate::proxy::directory::{Resolution as Answer, Target};
@@ -136,7 +137,7 @@ async fn serve(local: &Rc<Local>, mut tcp: TcpStream, origin: Origin) {
     }
     let facts = |role: Role, tcp: &TcpStream| Facts {
         role,
-        local: tcp.local_addr().ok(),
+        local: tcp.local_addr().ok().map(net::address_of),
         remote: tcp.peer_addr().ok(),
         direct: tcp.peer_addr().ok(),
         peer: None,
@@ -145,10 +146,10 @@ async fn serve(local: &Rc<Local>, mut tcp: TcpStream, origin: Origin) {
         admitted: None,
     };
     let role = match origin {
-        Origin::Inbound(port, app) => return detect::serve_inbound(local, tcp, port, app).await,
+        Origin::Inbound(port, app) => return detect::serve_inbound(local, tcp, port, app, Loopback::Own).await,
         Origin::InboundRedirected(original) => {
             let Ok(Some(original)) = original(&tcp) else { return };
-            return detect::serve_inbound(local, tcp, original.port(), original).await;
+            return detect::serve_inbound(local, tcp, original.port(), original, Loopback::Shared).await;
         }
         Origin::OutboundRedirected(original) => {
             let Ok(Some(original)) = original(&tcp) else { return };

@@ -132,9 +132,10 @@ async fn connect_uncounted(
 }
 
 async fn open(hop: &Hop) -> io::Result<TcpStream> {
+    let address = net::socket_of(hop.address);
     match hop.source {
-        None => TcpStream::connect(hop.address).await,
-        Some(source) => TcpSocket::from_std_stream(net::socket_from(source)?).connect(hop.address).await,
+        None => TcpStream::connect(address).await,
+        Some(source) => TcpSocket::from_std_stream(net::socket_from(source)?).connect(address).await,
     }
 }
 

@@ -15,6 +15,12 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
         return Ok(());
     };
     match builtin.kind {
+        "Namespace" => {
+            let name = string(object, "/metadata/name").to_owned();
+            if !name.is_empty() {
+                object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+            }
+        }
         "Pod" => {
             pod(&mut object["spec"]);
             pod_itself(&mut object["spec"]);
@@ -29,26 +35,13 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
             default(spec, "replicas", || 1.into());
             default(spec, "revisionHistoryLimit", || 10.into());
             default(spec, "progressDeadlineSeconds", || 600.into());
-            default(spec, "strategy", || json!({}));
-            let strategy = &mut spec["strategy"];
-            default(strategy, "type", || "RollingUpdate".into());
-            if strategy["type"] == "RollingUpdate" {
-                default(strategy, "rollingUpdate", || json!({}));
-                default(&mut strategy["rollingUpdate"], "maxSurge", || "25%".into());
-                default(&mut strategy["rollingUpdate"], "maxUnavailable", || "25%".into());
-            }
+            rolling(spec, "strategy", &[("maxSurge", "25%".into()), ("maxUnavailable", "25%".into())]);
             template(spec);
         }
         "ReplicaSet" => {
             drop_zeros(object, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"]);
             let spec = &mut object["spec"];
             default(spec, "replicas", || 1.into());
-            let labels = spec.pointer("/template/metadata/labels").cloned();
-            if spec["selector"].is_null()
-                && let Some(labels) = labels
-            {
-                spec["selector"] = json!({"matchLabels": labels});
-            }
             template(spec);
         }
         "StatefulSet" => {
@@ -56,17 +49,13 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
             default(spec, "replicas", || 1.into());
             default(spec, "revisionHistoryLimit", || 10.into());
             default(spec, "podManagementPolicy", || "OrderedReady".into());
-            default(spec, "updateStrategy", || json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}));
+            rolling(spec, "updateStrategy", &[("partition", 0.into())]);
             template(spec);
         }
         "DaemonSet" => {
             let spec = &mut object["spec"];
             default(spec, "revisionHistoryLimit", || 10.into());
-            default(
-                spec,
-                "updateStrategy",
-                || json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}),
-            );
+            rolling(spec, "updateStrategy", &[("maxSurge", 0.into()), ("maxUnavailable", 1.into())]);
             template(spec);
             // Of an API that is no more; clients still show it.
             let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
@@ -181,7 +170,9 @@ fn job(object: &mut Value, old: Option<&Value>) {
         default(spec, "selector", || old["spec"]["selector"].clone());
     } else if spec["manualSelector"] != true {
         let (uid_label, uid) = &own[0];
-        spec["selector"] = json!({"matchLabels": {*uid_label: uid}});
+        default(spec, "selector", || json!({}));
+        default(&mut spec["selector"], "matchLabels", || json!({}));
+        spec["selector"]["matchLabels"][*uid_label] = uid.as_str().into();
         default(spec, "template", || json!({}));
         default(&mut spec["template"], "metadata", || json!({}));
         default(&mut spec["template"]["metadata"], "labels", || json!({}));
@@ -213,6 +204,19 @@ fn default(object: &mut Value, field: &str, value: impl FnOnce() -> Value) {
         && map.get(field).is_none_or(Value::is_null)
     {
         map.insert(field.to_owned(), value());
+    }
+}
+
+/// How pods are replaced: one after another, unless something else is said.
+fn rolling(spec: &mut Value, field: &str, parts: &[(&str, Value)]) {
+    default(spec, field, || json!({}));
+    let strategy = &mut spec[field];
+    default(strategy, "type", || "RollingUpdate".into());
+    if strategy["type"] == "RollingUpdate" {
+        default(strategy, "rollingUpdate", || json!({}));
+        for (part, value) in parts {
+            default(&mut strategy["rollingUpdate"], part, || value.clone());
+        }
     }
 }
 
@@ -354,6 +358,9 @@ fn service(object: &mut Value, old: Option<&Value>) {
     for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
         default(port, "protocol", || "TCP".into());
         let number = port["port"].clone();
+        if let Some(port) = port.as_object_mut() {
+            port.retain(|field, value| field != "targetPort" || (*value != 0 && *value != ""));
+        }
         default(port, "targetPort", || number);
     }
 }

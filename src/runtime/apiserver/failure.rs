@@ -55,10 +55,23 @@ impl Cause {
         }
     }
 
+    /// `field: Not found: value`.
+    #[must_use]
+    pub fn not_found(field: impl Into<String>, value: &Value) -> Self {
+        Self { reason: "FieldValueNotFound".to_owned(), message: format!("Not found: {value}"), field: field.into() }
+    }
+
     /// `field: Forbidden: why`.
     #[must_use]
     pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
         Self { reason: "FieldValueForbidden".to_owned(), message: format!("Forbidden: {why}"), field: field.into() }
+    }
+
+    /// The same about a value that is shown as one of Kubernetes' own structures: the cause was made with null for it.
+    #[must_use]
+    pub fn of_structure(mut self, shown: &str) -> Self {
+        self.message = self.message.replacen("null", shown, 1);
+        self
     }
 
     fn line(&self) -> String {

@@ -1,7 +1,7 @@
 //! OpenAPI v3 documents, one per group and version: what kubectl explains, and where it reads that the server validates fields.
 //!
-//! Built-in kinds come from the table of [`types`], custom ones from their definitions. There is no OpenAPI v2, which no client needs
-//! that knows v3.
+//! Built-in kinds come from the table of [`types`], custom ones from their definitions. OpenAPI v2, which no client reads that knows
+//! v3, is a document without definitions: kubectl asks for it before it says that there is no such kind.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,16 @@ use super::store::Key;
 use super::types::{self, Field, Form, Layer, Merge, Shape, Type};
 use crate::serve::Body;
 
-/// Answers a path below `/openapi/v3`.
+/// The type under which clients ask for OpenAPI v2, the name of which is not one that HTTP allows.
+const V2: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// A document of OpenAPI v2 that defines nothing: the field `swagger`, the first, is `2.0`.
+const EMPTY: &[u8] = b"\x0a\x032.0";
+
+/// Answers a path below `/openapi/v3`, and `/openapi/v2`.
 pub(super) fn answer(server: &Inner, kinds: &Registry, path: &str) -> Option<Response<Body>> {
+    if path == "/openapi/v2" {
+        return Some(response::bytes(StatusCode::OK, V2, EMPTY));
+    }
     let rest = path.strip_prefix("/openapi/v3")?;
     let value = match rest.trim_matches('/') {
         "" => index(kinds),

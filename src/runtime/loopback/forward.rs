@@ -32,6 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::names::{NameError, Names, Place};
+use crate::net;
 use crate::runtime::node::network::PodSpecLite;
 use crate::serve::{self, Body};
 
@@ -283,7 +284,7 @@ async fn connect(caller: &Caller, names: &Names, host: &str, port: u16) -> Resul
         (IpAddr::V4(_), _) => TcpSocket::new_v4().map_err(refused)?,
         (IpAddr::V6(_), _) => TcpSocket::new_v6().map_err(refused)?,
     };
-    let stream = match timeout(CONNECT_TIME, socket.connect(address)).await {
+    let stream = match timeout(CONNECT_TIME, socket.connect(net::socket_of(address))).await {
         Ok(connected) => connected.map_err(refused)?,
         Err(late) => return Err(refused(late.into())),
     };

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::network::{PodAttachment, PodNetwork, PodSpecLite};
 use super::spawn::{Process, Spawner};
+use crate::net;
 use crate::proxy::admin;
 use crate::runtime::apiserver::{Duplex, ExecOptions, Execution, PodStreams};
 use crate::runtime::tools;
@@ -184,7 +185,7 @@ impl PodStreams for RunningPods {
             let mut failure = io::Error::other(format!("pod {name} has no address"));
             // As from within the pod: the app first, then what the pod shows to others.
             for ip in [app, own] {
-                match timeout(CONNECT, TcpStream::connect(SocketAddr::new(ip, port))).await {
+                match timeout(CONNECT, TcpStream::connect(net::socket_of(SocketAddr::new(ip, port)))).await {
                     Ok(Ok(stream)) => return Ok(Box::new(stream) as Box<dyn Duplex>),
                     Ok(Err(error)) => failure = error,
                     Err(late) => failure = late.into(),

@@ -48,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::exec::RunningPods;
 pub(in crate::runtime) use self::placement::Placement;
+pub(in crate::runtime) use self::resources::parse as quantity;
 
 use self::events::{Events, Note};
 use self::logs::{LogStore, make_private};

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::exec::ContainerPlace;
+use crate::net;
 
 /// Bytes of a response that are read to find its status line.
 const RESPONSE_LIMIT: usize = 8 * 1024;
@@ -88,7 +89,8 @@ impl Check {
             Self::Exec { command } => return at.place.succeeds(command).await,
         };
         let address = SocketAddr::new(at.ip, port);
-        let mut stream = TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}"))?;
+        let mut stream =
+            TcpStream::connect(net::socket_of(address)).await.map_err(|error| format!("{address}: {error}"))?;
         let Self::Http { path, headers, .. } = self else { return Ok(()) };
         let broken = |error: std::io::Error| format!("http://{address}{path}: {error}");
         stream.write_all(request(address, path, headers).as_bytes()).await.map_err(broken)?;

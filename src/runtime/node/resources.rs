@@ -45,7 +45,7 @@ impl Resources {
 }
 
 /// A quantity as Kubernetes writes it: a number with a decimal or binary suffix, or an exponent.
-fn parse(quantity: &str) -> Option<f64> {
+pub(in crate::runtime) fn parse(quantity: &str) -> Option<f64> {
     const SUFFIXES: [(&str, f64); 15] = [
         ("Ki", 1024.0),
         ("Mi", 1_048_576.0),

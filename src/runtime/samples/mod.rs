@@ -14,6 +14,7 @@ mod bookinfo;
 mod client;
 mod context;
 mod echo;
+mod echo_basic;
 mod ext_authz;
 mod helloworld;
 mod httpbin;
@@ -30,6 +31,7 @@ mod websocket;
 mod tests;
 
 pub(in crate::runtime) use bookinfo::form::RESERVED;
+pub(in crate::runtime) use httpbin::capitalised;
 
 pub use app::{App, ReviewsVersion};
 pub use client::{Client, ClientError, Fetched, Outgoing, ProxyAddress};

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::app::App;
 use super::context::Environment;
 use super::server::{ServeError, log_line};
+use crate::net;
 
 /// Connections at one time, of all ports.
 const CONNECTIONS: usize = 512;
@@ -38,7 +39,11 @@ pub(super) async fn serve(
     let mut servers = JoinSet::new();
     for port in ports {
         let address = SocketAddr::new(environment.listen_ip, port);
-        let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Bind { app, address, source })?;
+        let listener = TcpListener::bind(net::socket_of(address)).await.map_err(|source| ServeError::Bind {
+            app,
+            address,
+            source,
+        })?;
         log_line(&format!("{app} listens on {address}"));
         servers.spawn(accept(listener, app, Arc::from(word), Arc::clone(&permits)));
     }

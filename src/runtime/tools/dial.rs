@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::net;
 use crate::runtime::loopback::REFUSAL;
 
 /// Longest head of a proxy's answer to CONNECT.
@@ -153,7 +154,7 @@ fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, DialErro
         .collect();
     let mut why = None;
     for address in &addresses {
-        match TcpStream::connect_timeout(address, limit) {
+        match TcpStream::connect_timeout(&net::socket_of(*address), limit) {
             Ok(stream) => {
                 // A delay more or less is all that is at stake.
                 let _ = stream.set_nodelay(true);

@@ -7,6 +7,7 @@
 //! The commands take the options that scripts use; an option that is not known is refused with the exit code of the original.
 
 mod arithmetic;
+mod client;
 mod curl;
 mod dial;
 mod files;
@@ -75,6 +76,7 @@ static TOOLS: &[Tool] = &[
     tool(&["curl"], curl::run),
     tool(&["wget"], curl::wget),
     tool(&["fortio"], fortio::run),
+    tool(&["client"], client::run),
     tool(&["sh", "bash", "ash", "dash"], shell::run),
     tool(&["nc", "ncat", "netcat"], net::nc),
     tool(&["test", "["], test::run),

@@ -2,7 +2,7 @@
 //!
 //! `requests.yaml` is what is asked, in order; `answers.json` is what kube-apiserver 1.36 answered. The same requests go to the
 //! built-in API server, and what it answers is compared: status codes and bodies, without what is different each time (uids,
-//! versions, times, addresses).
+//! versions, times, addresses). `refusals.yaml` and `refusals.json` are the same for objects that contradict themselves.
 //!
 //! With `MESH_FIDELITY_KUBECONFIG` the requests go to the cluster that it names first, and the recorded answers are compared with
 //! what it says; `MESH_FIDELITY_RECORD=1` writes them anew.
@@ -205,12 +205,12 @@ fn differences(expected: &[Value], given: &[Value]) -> Vec<String> {
     found
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_api_server_answers_as_kubernetes_does() {
+/// Sends the requests of a file to the built-in API server and compares what it says with what is recorded beside the file.
+async fn compare(name: &str) {
     let here = repository("tests/it/fidelity");
-    let steps = std::fs::read(here.join("requests.yaml")).unwrap();
+    let steps = std::fs::read(here.join(format!("{name}.yaml"))).unwrap();
     let steps: Vec<Value> = serde_yaml::from_slice(&steps).unwrap();
-    let path = here.join("answers.json");
+    let path = here.join(format!("{}.json", if name == "requests" { "answers" } else { name }));
     if let Ok(kubeconfig) = std::env::var("MESH_FIDELITY_KUBECONFIG") {
         let real = Server::of(&kubeconfig).answers(&steps).await;
         if std::env::var_os("MESH_FIDELITY_RECORD").is_some() {
@@ -226,4 +226,14 @@ async fn the_api_server_answers_as_kubernetes_does() {
     let ours = Server::of(&runtime.path("kubeconfig")).answers(&steps).await;
     let differences = differences(&recorded, &ours);
     assert!(differences.is_empty(), "{} of {}:\n{}", differences.len(), steps.len(), differences.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_answers_as_kubernetes_does() {
+    compare("requests").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_contradicts_itself_is_refused_in_kubernetes_words() {
+    compare("refusals").await;
 }
