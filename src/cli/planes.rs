@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_nobody_watches_is_not_waited_for_and_a_silent_replica_is() {
-        let object = json!({"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry",
+        let object = json!({"apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin",
             "metadata": {"name": "all", "resourceVersion": "5"}});
         let mut distribution = Distribution::of([&object]);
         let mut answers = answers(vec![plane("a", 3, None, &[3])]);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::compile::telemetry::MeshTelemetry;
 use crate::compile::{authorization, locality};
 use crate::model::authz::{CheckedBody, HttpCheck, Provider, ProviderProtocol, Text};
 use crate::model::{LocalityPolicy, OutboundMode};
@@ -24,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 const STATUS_ON_ERROR: u16 = 403;
 
 /// What is in force of a MeshConfig. What it does not say is `None`, or empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MeshConfig {
     /// The mesh's trust domain.
     pub trust_domain: Option<Arc<str>>,
@@ -38,6 +39,8 @@ pub struct MeshConfig {
     pub proxy_protocol: bool,
     /// `localityLbSetting`, where it is there: which endpoints come first because of where they are, if that makes a difference.
     pub locality_setting: Option<Option<LocalityPolicy>>,
+    /// What it says of logs and traces.
+    pub telemetry: MeshTelemetry,
     /// Whom CUSTOM policies may ask.
     pub providers: Vec<Provider>,
     /// What is not in force, and why.
@@ -85,6 +88,7 @@ impl MeshConfig {
             },
             access_log: value.get("accessLogFile").and_then(Value::as_str).map(|file| !file.is_empty()),
             proxy_protocol: value.get("defaultConfig").is_some_and(demands_proxy_protocol),
+            telemetry: MeshTelemetry::read(&value),
             ..Self::default()
         };
         if let Some(setting) = value.get("localityLbSetting").filter(|setting| !setting.is_null()) {
@@ -96,6 +100,14 @@ impl MeshConfig {
         for (index, entry) in
             value.get("extensionProviders").and_then(Value::as_array).into_iter().flatten().enumerate()
         {
+            match config.telemetry.provider(text_at(entry, "name").unwrap_or_default(), entry) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(reason) => {
+                    config.refused.push(format!("extensionProviders[{index}]: {reason}"));
+                    continue;
+                }
+            }
             match provider(entry) {
                 Ok(Some(provider)) if config.providers.iter().any(|known| known.name == provider.name) => {
                     config.refused.push(format!("extensionProviders[{index}]: {} is there twice", provider.name));
@@ -131,16 +143,16 @@ fn demands_proxy_protocol(config: &Value) -> bool {
     config.pointer("/gatewayTopology/proxyProtocol").is_some_and(Value::is_object)
 }
 
-fn text_at<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
+pub(super) fn text_at<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
     value.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
-fn texts_at<'v>(value: &'v Value, field: &str) -> Vec<&'v str> {
+pub(super) fn texts_at<'v>(value: &'v Value, field: &str) -> Vec<&'v str> {
     value.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// A whole number, which Protobuf's JSON also takes as a text, as Istio's guides write it.
-fn number(value: &Value) -> Option<u64> {
+pub(super) fn number(value: &Value) -> Option<u64> {
     match value {
         Value::String(text) => text.parse().ok(),
         other => other.as_u64(),

@@ -31,6 +31,7 @@ mod routes;
 mod selection;
 mod sidecar;
 mod streams;
+mod telemetry;
 mod world;
 
 #[cfg(test)]
@@ -50,4 +51,5 @@ pub use objects::{AUTHORITIES_ENTRY, secret_entry, service};
 pub use policy::traffic_policy;
 pub use routes::routes;
 pub use sidecar::{Egress, destinations, scope};
+pub use telemetry::{MeshTelemetry, reporting};
 pub use world::{Scope, TlsSecret, Visibility, World, oldest_first, put_in_order, take_out};

@@ -145,6 +145,7 @@ impl World {
             add(document, &mut world.peer_authentications)?;
             add(document, &mut world.request_authentications)?;
             add(document, &mut world.authorization_policies)?;
+            add(document, &mut world.telemetries)?;
             add(document, &mut world.gateway_classes)?;
             add(document, &mut world.edge_gateways)?;
             add(document, &mut world.http_routes)?;
@@ -163,6 +164,7 @@ impl World {
         oldest_first(&mut world.gateways);
         oldest_first(&mut world.peer_authentications);
         oldest_first(&mut world.request_authentications);
+        oldest_first(&mut world.telemetries);
         oldest_first(&mut world.authorization_policies);
         oldest_first(&mut world.gateway_classes);
         oldest_first(&mut world.edge_gateways);

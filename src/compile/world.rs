@@ -17,7 +17,8 @@ use crate::resources::gateway_api::{
 use crate::resources::request_authentication::RequestAuthentication;
 use crate::resources::values::ExportTo;
 use crate::resources::{
-    DestinationRule, Gateway, Object, PeerAuthentication, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
+    DestinationRule, Gateway, Object, PeerAuthentication, ServiceEntry, Sidecar, Telemetry, VirtualService,
+    WorkloadEntry,
 };
 
 /// The clients that see the same configuration.
@@ -64,6 +65,8 @@ pub struct World {
     pub request_authentications: Vec<Arc<Object<RequestAuthentication>>>,
     /// Oldest first.
     pub authorization_policies: Vec<Arc<Object<AuthorizationPolicy>>>,
+    /// Oldest first.
+    pub telemetries: Vec<Arc<Object<Telemetry>>>,
     /// The Gateway API's classes; oldest first.
     pub gateway_classes: Vec<Arc<Object<GatewayClass>>>,
     /// The Gateway API's gateways; oldest first.
@@ -133,6 +136,7 @@ impl World {
             peer_authentications: Vec::new(),
             request_authentications: Vec::new(),
             authorization_policies: Vec::new(),
+            telemetries: Vec::new(),
             gateway_classes: Vec::new(),
             edge_gateways: Vec::new(),
             http_routes: Vec::new(),

@@ -22,6 +22,7 @@ pub mod route;
 pub mod service;
 pub mod settings;
 pub mod stream;
+pub mod telemetry;
 pub mod token;
 pub mod workload;
 
@@ -48,4 +49,5 @@ pub use service::{
 };
 pub use settings::{OutboundMode, Settings};
 pub use stream::{StreamDecision, StreamFacts, StreamMatch, StreamRule};
+pub use telemetry::{Collector, CollectorProtocol, Reporting, Side, TagValue, Tracing};
 pub use workload::{Labels, Locality, TunnelProtocol, Workload};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::identity::TrustBundle;
+use crate::model::{Reporting, Side};
 
 /// What happens to a request for a host that the mesh does not know (`outboundTrafficPolicy`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -25,10 +26,22 @@ pub struct Settings {
     pub cluster: Arc<str>,
     /// What happens to requests for unknown hosts.
     pub outbound_mode: OutboundMode,
-    /// Whether requests are logged.
-    pub access_log: bool,
+    /// What is told about requests that the workload makes, and about those through a gateway.
+    pub client: Reporting,
+    /// What is told about requests that the workload gets.
+    pub server: Reporting,
     /// Whether connections to a gateway's ports begin with a PROXY protocol header (`gatewayTopology.proxyProtocol`).
     pub proxy_protocol: bool,
     /// The roots that the mesh believes, where the control plane says; several while one replaces another.
     pub bundle: Option<TrustBundle>,
+}
+
+impl Settings {
+    /// What is told about traffic on a side.
+    pub fn reporting(&self, side: Side) -> &Reporting {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
 }

@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::{AppProtocol, InboundPolicy, MtlsMode, authz};
+use crate::model::{AppProtocol, InboundPolicy, MtlsMode, Side, authz};
 use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
@@ -380,6 +380,7 @@ fn fingerprint(certificate: &[u8]) -> String {
 pub(super) fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, rule: Option<&dyn std::fmt::Display>) {
     log(
         local,
+        facts.role.side(),
         &AccessRecord {
             flags: "-",
             details,
@@ -394,8 +395,9 @@ pub(super) fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, 
     );
 }
 
-pub(super) fn log(local: &Local, record: &AccessRecord<'_>) {
-    if !local.shared.directory.settings().access_log {
+/// Writes a line, where the side's traffic is logged.
+pub(super) fn log(local: &Local, side: Side, record: &AccessRecord<'_>) {
+    if !local.shared.directory.settings().reporting(side).log {
         return;
     }
     if let Some(log) = local.log.borrow_mut().as_mut() {

@@ -24,6 +24,7 @@ use crate::proxy::http2::Links;
 use crate::proxy::limits::Limits;
 use crate::proxy::listener::{self, Acceptor, Bind, GatewayAddresses, Origin, Ports};
 use crate::proxy::local::{Local, Seats, Shared};
+use crate::proxy::trace::Spans;
 use crate::proxy::upstream::{Names, Pool};
 use crate::proxy::worker::{self, Worker, Workers};
 use crate::telemetry::{AccessLog, LogHandle, Registry};
@@ -322,6 +323,7 @@ impl Part {
             links: Links::default(),
             names: Names::default(),
             stats: Stats::default(),
+            spans: Spans::default(),
             peers: Peers::default(),
             listeners: RefCell::new(Arc::from([])),
             edge_tls: RefCell::default(),
@@ -358,6 +360,8 @@ impl Part {
             // Each takes what waits in its queue, and ends.
             while sockets.join_next().await.is_some() {}
             acceptor.finish().await;
+            // What is left when the time is up is lost.
+            local.spans.flush(&local).await;
         };
         tokio::select! {
             () = emptied => {}

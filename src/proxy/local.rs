@@ -17,6 +17,7 @@ use crate::proxy::filter::peer::Peers;
 use crate::proxy::filter::stats::Stats;
 use crate::proxy::http2::Links;
 use crate::proxy::limits::Limits;
+use crate::proxy::trace::Spans;
 use crate::proxy::upstream::{Names, Pool};
 use crate::proxy::worker::Worker;
 use crate::telemetry::{AccessLog, LogHandle, Registry};
@@ -73,6 +74,8 @@ pub struct Local {
     pub names: Names,
     /// Cells found before.
     pub stats: Stats,
+    /// Spans on their way to a collector.
+    pub spans: Spans,
     /// Peers known before.
     pub peers: Peers,
     /// The ports of a gateway, as they are in force on this worker.

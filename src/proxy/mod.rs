@@ -9,6 +9,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 pub mod admin;
+mod call;
 pub mod connection;
 pub mod detect;
 pub mod directory;
@@ -31,6 +32,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod timer;
+pub mod trace;
 pub mod transfer;
 pub mod upstream;
 pub mod worker;

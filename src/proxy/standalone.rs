@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, Scope, World};
-use crate::model::{ClusterName, InboundPolicy, Labels, Listener, OutboundMode, Routes, Settings, Workload};
+use crate::model::{ClusterName, InboundPolicy, Labels, Listener, OutboundMode, Reporting, Routes, Settings, Workload};
 use crate::proxy::directory::{Cluster, Directory, EndpointStates, FixedDirectory, RoutesInForce, cluster_names};
 
 const NAME: &str = "gateway";
@@ -76,7 +76,8 @@ fn settings(world: &World, scope: &Scope) -> Settings {
         trust_domain: TRUST_DOMAIN.into(),
         cluster: CLUSTER.into(),
         outbound_mode: OutboundMode::RegistryOnly,
-        access_log: true,
+        client: Reporting { log: true, tracing: None },
+        server: Reporting { log: true, tracing: None },
         proxy_protocol: world.mesh.proxy_protocol,
         bundle: None,
     }

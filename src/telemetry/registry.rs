@@ -130,10 +130,12 @@ pub enum Counter {
     TokensRefused,
     /// Connections without the PROXY protocol header that they have to begin with.
     ProxyHeadersRefused,
+    /// Spans that no collector got.
+    SpansDropped,
 }
 
 /// (counter, metric name, help), in the order of the enum.
-const COUNTERS: [(Counter, &str, &str); 14] = [
+const COUNTERS: [(Counter, &str, &str); 15] = [
     (Counter::ConnectionsAccepted, "mesh_connections_accepted_total", "Connections accepted."),
     (Counter::ConnectionsOverLimit, "mesh_connections_over_limit_total", "Connections closed at the limit."),
     (Counter::PlaintextRefused, "mesh_plaintext_refused_total", "Plaintext refused by STRICT mutual TLS."),
@@ -156,6 +158,7 @@ const COUNTERS: [(Counter, &str, &str); 14] = [
         "mesh_proxy_protocol_refused_total",
         "Connections refused for want of a sound PROXY protocol header.",
     ),
+    (Counter::SpansDropped, "mesh_spans_dropped_total", "Spans that no collector got."),
 ];
 
 /// The metrics of one proxy. Cheap to clone.

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
     "mesh/v1/mesh.proto",
     "istio/v1/auth/ca.proto",
     "envoy/service/auth/v3/external_auth.proto",
     "envoy/service/discovery/v3/discovery.proto",
+    "opentelemetry/proto/trace/v1/trace.proto",
 ];
 
 fn source(directory: &str) -> PathBuf {

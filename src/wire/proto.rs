@@ -44,3 +44,15 @@ pub mod istio {
         }
     }
 }
+
+/// OpenTelemetry's messages.
+pub mod opentelemetry {
+    /// What a collector of spans is told.
+    pub mod trace {
+        /// Version 1.
+        #[allow(missing_docs, clippy::all, clippy::pedantic, rust_2018_idioms, rustdoc::all)]
+        pub mod v1 {
+            include!("gen/opentelemetry.proto.trace.v1.rs");
+        }
+    }
+}

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::compile::{self, GatewayWorkload, Scope};
-use crate::model::{Endpoint, Endpoints, Listener, Service, Settings, TunnelProtocol, VirtualHost, Workload};
+use crate::model::{
+    Endpoint, Endpoints, Listener, Reporting, Service, Settings, Side, TunnelProtocol, VirtualHost, Workload,
+};
 use crate::wire::name::{EndpointsName, RoutesName, SELF, ServiceName, TrafficPolicyName, WILDCARD};
 use crate::wire::proto::mesh::v1;
 use crate::wire::{Encoded, MAX_ENDPOINTS_PER_CHUNK, ResourceType, ServiceRecord, name};
@@ -165,12 +167,19 @@ impl Snapshot {
 
     fn settings(&self, subject: &Subject) -> Encoded {
         let of_clients = subject.clients.egress.as_ref().and_then(|egress| egress.outbound_mode);
+        let logs = self.world.mesh.access_log.unwrap_or(self.mesh.access_log);
+        let workload = self.pod(&subject.pod).map(|placed| &*placed.workload);
+        let reporting = |side| match workload {
+            Some(workload) => compile::reporting(&self.world, workload, side, logs),
+            None => Reporting { log: logs, tracing: None },
+        };
         let settings = Settings {
             scope: subject.scope.as_str().into(),
             trust_domain: self.mesh.trust_domain.clone(),
             cluster: self.mesh.cluster.clone(),
             outbound_mode: of_clients.or(self.world.mesh.outbound_mode).unwrap_or(self.mesh.outbound_mode),
-            access_log: self.world.mesh.access_log.unwrap_or(self.mesh.access_log),
+            client: reporting(Side::Client),
+            server: reporting(Side::Server),
             proxy_protocol: self.world.mesh.proxy_protocol
                 || self.pod(&subject.pod).is_some_and(|placed| placed.proxy_protocol),
             bundle: Some(self.mesh.bundle.clone()),

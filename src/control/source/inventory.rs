@@ -181,6 +181,7 @@ impl Inventory {
             Kind::PeerAuthentication => of(&self.world.peer_authentications),
             Kind::RequestAuthentication => of(&self.world.request_authentications),
             Kind::AuthorizationPolicy => of(&self.world.authorization_policies),
+            Kind::Telemetry => of(&self.world.telemetries),
             Kind::ServiceEntry => of(&self.world.service_entries),
             Kind::WorkloadEntry => of(&self.world.workload_entries),
             Kind::Secret => self.world.secrets.keys().map(|(namespace, name)| Key::new(namespace, name)).collect(),
@@ -240,6 +241,11 @@ impl Inventory {
             Item::PeerAuthentication(object) => {
                 if put(&mut Arc::make_mut(&mut self.world).peer_authentications, object) {
                     self.touch_demands(Kind::PeerAuthentication, &key, affected);
+                }
+            }
+            Item::Telemetry(object) => {
+                if put(&mut Arc::make_mut(&mut self.world).telemetries, object) {
+                    affected.touch_type(ResourceType::Settings);
                 }
             }
             Item::RequestAuthentication(object) => {
@@ -399,6 +405,11 @@ impl Inventory {
             Kind::Gateway => {
                 if take(&mut Arc::make_mut(&mut self.world).gateways, key) {
                     affected.touch_gateways();
+                }
+            }
+            Kind::Telemetry => {
+                if take(&mut Arc::make_mut(&mut self.world).telemetries, key) {
+                    affected.touch_type(ResourceType::Settings);
                 }
             }
             Kind::RequestAuthentication => {

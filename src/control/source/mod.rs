@@ -25,7 +25,7 @@ use crate::resources::gateway_api::{
 };
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, ServiceEntry,
-    Sidecar, VirtualService, WorkloadEntry,
+    Sidecar, Telemetry, VirtualService, WorkloadEntry,
 };
 
 pub use affected::Affected;
@@ -78,6 +78,8 @@ pub enum Kind {
     RequestAuthentication,
     /// Istio AuthorizationPolicy.
     AuthorizationPolicy,
+    /// Istio Telemetry.
+    Telemetry,
     /// Kubernetes Secret that holds something for TLS.
     Secret,
     /// Kubernetes Namespace.
@@ -114,7 +116,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -125,6 +127,7 @@ impl Kind {
         Self::PeerAuthentication,
         Self::RequestAuthentication,
         Self::AuthorizationPolicy,
+        Self::Telemetry,
         Self::Secret,
         Self::Namespace,
         Self::GatewayClass,
@@ -234,6 +237,8 @@ pub enum Item {
     RequestAuthentication(Arc<Object<RequestAuthentication>>),
     /// An AuthorizationPolicy.
     AuthorizationPolicy(Arc<Object<AuthorizationPolicy>>),
+    /// A Telemetry.
+    Telemetry(Arc<Object<Telemetry>>),
     /// What a Secret holds for TLS.
     Secret(Arc<TlsSecret>),
     /// The labels of a Namespace.
@@ -282,6 +287,7 @@ impl Item {
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
             Self::RequestAuthentication(_) => Kind::RequestAuthentication,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
+            Self::Telemetry(_) => Kind::Telemetry,
             Self::Secret(_) => Kind::Secret,
             Self::Namespace(_) => Kind::Namespace,
             Self::GatewayClass(_) => Kind::GatewayClass,

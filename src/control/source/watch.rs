@@ -22,7 +22,7 @@ use crate::resources::gateway_api::{
 };
 use crate::resources::{
     AuthorizationPolicy, DestinationRule, Gateway, Object, PeerAuthentication, RequestAuthentication, Resource,
-    ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
+    ServiceEntry, Sidecar, Telemetry, VirtualService, WorkloadEntry,
 };
 
 use super::{Event, Item, Key, Kind, project};
@@ -50,6 +50,7 @@ pub(in crate::control) fn watch(
     spawn.mesh::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication);
     spawn.mesh::<RequestAuthentication>(Kind::RequestAuthentication, Item::RequestAuthentication);
     spawn.mesh::<AuthorizationPolicy>(Kind::AuthorizationPolicy, Item::AuthorizationPolicy);
+    spawn.mesh::<Telemetry>(Kind::Telemetry, Item::Telemetry);
     spawn.core(Kind::Namespace, project::namespace);
     spawn.mesh::<GatewayClass>(Kind::GatewayClass, Item::GatewayClass);
     spawn.mesh::<gateway_api::Gateway>(Kind::EdgeGateway, Item::EdgeGateway);

@@ -108,7 +108,7 @@ async fn the_meshs_settings_take_force_and_are_taken_back() {
     let config = Arc::new(MeshConfig::parse(text).unwrap());
     mesh.tell(Event::Apply(key.clone(), Item::MeshConfig(config))).await;
     until("the settings are there", || directory.settings().outbound_mode == OutboundMode::RegistryOnly).await;
-    assert!(directory.settings().access_log);
+    assert!(directory.settings().server.log);
     until("the provider is there", || {
         directory.inbound().is_some_and(|inbound| inbound.providers.iter().any(|provider| provider.port == 9191))
     })

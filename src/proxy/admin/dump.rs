@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{Subject, Way};
 use crate::identity;
 use crate::model::{
-    Action, ClientCertificates, ClusterPolicy, Handling, HttpRule, InboundPolicy, Listener, MtlsMode, OutboundMode,
-    RequestMatch, RetryPolicy, StringMatch, UpstreamTls,
+    Action, ClientCertificates, ClusterPolicy, Collector, Handling, HttpRule, InboundPolicy, Listener, MtlsMode,
+    OutboundMode, RequestMatch, RetryPolicy, StringMatch, Tracing, UpstreamTls,
 };
 use crate::proxy::directory::{Cluster, Directory, Resolution, RoutesInForce};
 use crate::resources::Provenance;
@@ -55,8 +55,12 @@ pub struct Settings {
     pub cluster: String,
     /// `ALLOW_ANY` or `REGISTRY_ONLY`.
     pub outbound_mode: String,
-    /// Whether requests are logged.
-    pub access_log: bool,
+    /// Whether requests that the workload makes, or that come through a gateway, are logged.
+    pub client_access_log: bool,
+    /// Whether requests that the workload gets are logged.
+    pub server_access_log: bool,
+    /// Where spans go: `PROVIDER at HOST:PORT, of N % of the requests`; empty where nothing is traced.
+    pub tracing: String,
 }
 
 /// One way in.
@@ -255,7 +259,15 @@ pub(super) fn dump(subject: &Subject) -> Dump {
             trust_domain: settings.trust_domain.to_string(),
             cluster: settings.cluster.to_string(),
             outbound_mode: outbound_mode(settings.outbound_mode).to_owned(),
-            access_log: settings.access_log,
+            client_access_log: settings.client.log,
+            server_access_log: settings.server.log,
+            tracing: settings
+                .client
+                .tracing
+                .as_ref()
+                .or(settings.server.tracing.as_ref())
+                .map(|tracing| traced(tracing))
+                .unwrap_or_default(),
         },
         connected: directory.connected(),
         ready: *directory.ready().borrow(),
@@ -265,6 +277,12 @@ pub(super) fn dump(subject: &Subject) -> Dump {
         certificates: certificates(directory, &gateway),
         policies: inbound.map(policies).unwrap_or_default(),
     }
+}
+
+fn traced(tracing: &Tracing) -> String {
+    let Collector { name, host, port, .. } = &tracing.collector;
+    let percent = f64::from(tracing.sampling.millionths()) / 10_000.0;
+    format!("{name} at {host}:{port}, of {percent} % of the requests")
 }
 
 fn outbound_mode(mode: OutboundMode) -> &'static str {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::model::policy::PortPolicies;
 use crate::model::{
     Action, AppProtocol, ClusterName, Endpoint, Endpoints, Handling, Health, HttpRule, InboundPolicy, Locality,
-    MtlsMode, OutboundMode, Resolution, Routes, Service, ServicePort, Settings, Subset, TrafficPolicy, TunnelProtocol,
-    WeightedCluster, Workload,
+    MtlsMode, OutboundMode, Reporting, Resolution, Routes, Service, ServicePort, Settings, Subset, TrafficPolicy,
+    TunnelProtocol, WeightedCluster, Workload,
 };
 use crate::resources::Provenance;
 use crate::wire::ServiceRecord;
@@ -23,7 +23,8 @@ pub(in crate::proxy) fn settings(scope: &str) -> Settings {
         trust_domain: "cluster.local".into(),
         cluster: "Kubernetes".into(),
         outbound_mode: OutboundMode::AllowAny,
-        access_log: false,
+        client: Reporting::default(),
+        server: Reporting::default(),
         proxy_protocol: false,
         bundle: None,
     }

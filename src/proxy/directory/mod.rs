@@ -17,7 +17,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, watch};
 
 use crate::identity::TrustBundle;
-use crate::model::{InboundPolicy, Listener, OutboundMode, Service, Settings};
+use crate::model::{InboundPolicy, Listener, OutboundMode, Reporting, Service, Settings};
 use crate::wire;
 
 mod cluster;
@@ -233,7 +233,8 @@ fn initial_settings() -> Settings {
         trust_domain: "".into(),
         cluster: "".into(),
         outbound_mode: OutboundMode::RegistryOnly,
-        access_log: true,
+        client: Reporting { log: true, tracing: None },
+        server: Reporting { log: true, tracing: None },
         proxy_protocol: false,
         bundle: None,
     }

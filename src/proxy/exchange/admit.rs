@@ -103,7 +103,7 @@ impl Exchange<'_> {
     }
 
     fn decided(&self, own: &InboundPolicy, port: u16) -> rbac::Said {
-        let explain = self.local.shared.directory.settings().access_log;
+        let explain = self.local.shared.directory.settings().reporting(self.facts.role.side()).log;
         self.with_facts(port, |facts| rbac::decide(own, facts, explain))
     }
 

@@ -6,23 +6,20 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 
+use crate::model::InboundPolicy;
 use crate::model::authz::{CheckedBody, Provider, ProviderProtocol};
-use crate::model::{ClusterName, InboundPolicy};
-use crate::proxy::directory::{Cluster, Resolution};
+use crate::proxy::call::{self, Answered};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::exchange::admit::Inquiry;
-use crate::proxy::exchange::call::Call;
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::wait::client_gone;
 use crate::proxy::filter::ext_authz::{self, Answer, Asked};
 use crate::proxy::http1::body::{Body, Step};
 use crate::proxy::http1::head::Headers;
-use crate::proxy::http1::{Framing, Head, Name, Refusal};
+use crate::proxy::http1::{Framing, Name, Refusal};
 use crate::proxy::local::Local;
-use crate::proxy::timer::Deadline;
 use crate::telemetry::Counter;
 
 /// The longest body of an answer that is read, in bytes.
@@ -161,52 +158,15 @@ impl Exchange<'_> {
 }
 
 async fn ask(local: &Rc<Local>, provider: &Provider, method: &[u8], question: &[u8]) -> Result<Answer, String> {
-    let cluster = cluster(local, provider).await?;
     let is_grpc = provider.protocol == ProviderProtocol::Grpc;
-    let mut fresh_only = false;
-    loop {
-        let mut call = Call::begin(local, &cluster, is_grpc, fresh_only).await.map_err(|error| error.to_string())?;
-        call.conn.output().extend_from_slice(question);
-        let sent = call.conn.send(&mut Deadline::default(), local.shared.limits.write_stall).await;
-        let mut head = Head::default();
-        let read = match sent {
-            Ok(()) => call.head(method, &mut head).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let length = match read {
-            Ok(length) => length,
-            // It was closed while it waited for the next question.
-            Err(_) if call.reused && !fresh_only => {
-                fresh_only = true;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let bytes = call.conn.window().get(..length).unwrap_or_default().to_vec();
-        call.conn.pass(length);
-        let body = call.body(head.framing, MAX_ANSWER).await.map_err(|error| error.to_string())?;
-        let answer = match &provider.protocol {
-            ProviderProtocol::Grpc => ext_authz::grpc_answer(head.status, &body),
-            ProviderProtocol::Http(check) => ext_authz::http_answer(check, &head, &bytes, body.into()),
-        };
-        call.give_back(local, &head);
-        return answer.map_err(|error| error.to_string());
-    }
-}
-
-/// The cluster of a provider's service. Rules about where requests to the service go are not asked.
-async fn cluster(local: &Rc<Local>, provider: &Provider) -> Result<Arc<Cluster>, String> {
-    let target = match Box::pin(local.shared.directory.resolve(&provider.host)).await {
-        Resolution::Known(target) => target,
-        Resolution::Unknown => return Err(format!("there is no service {}", provider.host)),
-        Resolution::Unavailable(reason) => {
-            return Err(format!("it is not known yet where {} is: {}", provider.host, reason.detail()));
-        }
+    let cluster = call::cluster(local, &provider.host, provider.port).await.map_err(|error| error.to_string())?;
+    let asked = call::ask(local, &cluster, is_grpc, method, question, MAX_ANSWER).await;
+    let Answered { head, bytes, body } = asked.map_err(|error| error.to_string())?;
+    let answer = match &provider.protocol {
+        ProviderProtocol::Grpc => ext_authz::grpc_answer(head.status, &body),
+        ProviderProtocol::Http(check) => ext_authz::http_answer(check, &head, &bytes, body.into()),
     };
-    let name = ClusterName { host: target.service.host.clone(), port: provider.port, subset: None };
-    let at_port = || target.routes.clusters().find(|cluster| cluster.name.port == provider.port);
-    let found = target.routes.cluster(&name).or_else(at_port).cloned();
-    found.ok_or_else(|| format!("{} has no port {}", provider.host, provider.port))
+    answer.map_err(|error| error.to_string())
 }
 
 /// What a window has of a body, at most so many bytes without what frames them, and whether that is all of it.

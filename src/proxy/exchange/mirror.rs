@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::proxy::call::Call;
 use crate::proxy::directory::Cluster;
 use crate::proxy::exchange::Exchange;
-use crate::proxy::exchange::call::Call;
 use crate::proxy::exchange::forward::sends_http2;
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::http1::{Head, RequestLine, write_request};

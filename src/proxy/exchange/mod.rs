@@ -5,7 +5,6 @@
 
 mod admit;
 mod affinity;
-mod call;
 mod consult;
 mod forward;
 mod handle;
@@ -14,10 +13,12 @@ mod mirror;
 mod plan;
 mod reply;
 mod retry;
+mod tell;
 mod times;
 mod variables;
 mod wait;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::identity::SpiffeId;
 use crate::model::authz::Claims;
-use crate::model::{HostPattern, InboundPolicy};
+use crate::model::{ClusterName, HostPattern, InboundPolicy, Side, Tracing};
 use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
 use crate::proxy::filter::request_id::RequestId;
@@ -39,6 +40,7 @@ use crate::proxy::limits;
 use crate::proxy::local::Local;
 use crate::proxy::proxy_protocol::Ends;
 use crate::proxy::timer::Deadline;
+use crate::proxy::trace::SpanContext;
 use crate::proxy::upstream::Hop;
 use crate::telemetry::{AccessRecord, Counter, Party};
 
@@ -79,6 +81,14 @@ impl Role {
             Self::Inbound { .. } => Stance::Inbound,
             Self::OutboundName { .. } | Self::OutboundAddress { .. } => Stance::Outbound,
             Self::Gateway { .. } => Stance::Gateway,
+        }
+    }
+
+    /// On which side of the workload's traffic they are.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Inbound { .. } => Side::Server,
+            Self::OutboundName { .. } | Self::OutboundAddress { .. } | Self::Gateway { .. } => Side::Client,
         }
     }
 }
@@ -204,6 +214,7 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
             started: Instant::now(),
             own: local.shared.directory.inbound(),
             claims: None,
+            trace: None,
         };
         let next = exchange.run(refusal).await;
         local.worker.scratch.borrow_mut().push(scratch);
@@ -246,6 +257,8 @@ struct Exchange<'a> {
     own: Option<Arc<InboundPolicy>>,
     /// What the request's token says, once it was verified.
     claims: Option<Claims>,
+    /// Of which trace it is, where there are any.
+    trace: Option<(Arc<Tracing>, SpanContext)>,
 }
 
 /// The version that a client speaks, as logs and headers name it.
@@ -270,6 +283,23 @@ struct Outcome<'o> {
     received: u64,
     sent: u64,
     sent_head: usize,
+}
+
+/// A cluster by the name that Envoy gives it.
+enum ClusterText<'p> {
+    Known(&'p ClusterName),
+    Inbound(u16),
+    Passthrough,
+}
+
+impl fmt::Display for ClusterText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(name) => name.fmt(f),
+            Self::Inbound(port) => write!(f, "inbound|{port}||"),
+            Self::Passthrough => f.write_str("PassthroughCluster"),
+        }
+    }
 }
 
 /// Flags together with those of an injected delay and of used-up tries, in Envoy's order.
@@ -370,8 +400,19 @@ impl Exchange<'_> {
             response_bytes: outcome.sent_head as u64 + outcome.sent,
         };
         self.local.stats.count(&counted, &shared.registry, self.local.worker.number);
-        if settings.access_log {
+        if settings.reporting(self.facts.role.side()).log {
             self.log(outcome, duration);
+        }
+        self.tell(outcome, duration, &settings);
+    }
+
+    /// The cluster that a request is sent to, as logs and traces name it.
+    fn cluster_of<'p>(&self, plan: &'p Plan) -> Option<ClusterText<'p>> {
+        match (&plan.goal, &self.facts.role) {
+            (Goal::Cluster(cluster), _) => Some(ClusterText::Known(&cluster.name)),
+            (Goal::Address(_), Role::Inbound { port, .. }) => Some(ClusterText::Inbound(*port)),
+            (Goal::Address(_), _) => Some(ClusterText::Passthrough),
+            (Goal::Answer, _) => None,
         }
     }
 
@@ -381,16 +422,7 @@ impl Exchange<'_> {
         let bytes = self.conn.head();
         let (request, target) = (&self.scratch.request, &self.scratch.target);
         let generated = self.scratch.request_id.as_bytes();
-        let inbound_cluster;
-        let cluster: Option<&dyn std::fmt::Display> = match (outcome.plan.map(|plan| &plan.goal), &self.facts.role) {
-            (Some(Goal::Cluster(cluster)), _) => Some(&cluster.name),
-            (Some(Goal::Address(_)), Role::Inbound { port, .. }) => {
-                inbound_cluster = format!("inbound|{port}||");
-                Some(&inbound_cluster)
-            }
-            (Some(Goal::Address(_)), _) => Some(&"PassthroughCluster"),
-            (Some(Goal::Answer) | None, _) => None,
-        };
+        let cluster = outcome.plan.and_then(|plan| self.cluster_of(plan));
         let rule = outcome.plan.and_then(Plan::rule);
         let written = |name| request.get(name, bytes).unwrap_or_default();
         log.log(&AccessRecord {
@@ -414,7 +446,7 @@ impl Exchange<'_> {
             },
             authority: &target.authority,
             upstream_host: outcome.hop.map(|hop| hop.address),
-            upstream_cluster: cluster,
+            upstream_cluster: cluster.as_ref().map(|cluster| cluster as &dyn std::fmt::Display),
             upstream_local: outcome.upstream_local,
             downstream_local: self.facts.local,
             downstream_remote: self.facts.remote,

@@ -13,6 +13,7 @@ use crate::proxy::filter::{peer, proxy_authorization, request_id};
 use crate::proxy::http1::Name;
 use crate::proxy::http1::encode::add_line;
 use crate::proxy::http1::head::Headers;
+use crate::proxy::trace::SpanContext;
 
 /// Where a request goes, and because of which rule.
 pub(super) struct Plan {
@@ -122,6 +123,14 @@ impl Exchange<'_> {
         let (head, added) = (&mut scratch.request, &mut scratch.added);
         edge::request(self.facts.role.stance(), self.facts.scheme(), client, certificate, head, bytes, added);
         scratch.request_id = request_id::request(head, bytes, added, || self.local.worker.draw());
+        let settings = self.local.shared.directory.settings();
+        self.trace = settings.reporting(self.facts.role.side()).tracing.as_ref().map(|tracing| {
+            let context = SpanContext::begin(tracing, head, bytes, || self.local.worker.draw());
+            if tracing.propagates {
+                context.propagate(&tracing.collector.protocol, head, bytes, added);
+            }
+            (tracing.clone(), context)
+        });
         if scratch.target.absolute {
             // The target is the one that counts; what the upstream gets as Host must say the same (RFC 9112 section 3.2.2).
             head.remove(Name::Host);

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::net::TcpListener;
 
 use super::authz::compiled;
-use super::harness::{App, Peer, Running, any_port, header, settings, soon, start, target};
+use super::harness::{App, Peer, Running, any_port, grpc_server, header, settings, soon, start, target};
 use crate::compile::MeshConfig;
 use crate::model::{AppProtocol, InboundPolicy, OutboundMode};
 use crate::proxy::Bind;
@@ -192,41 +191,15 @@ async fn a_provider_sees_as_much_of_the_body_as_its_settings_say() {
 
 /// A provider that speaks gRPC: it refuses `/secret`, and takes note of what it is asked.
 async fn grpc_provider() -> (SocketAddr, Arc<Mutex<Vec<proto::CheckRequest>>>) {
-    let listener = TcpListener::bind(any_port()).await.unwrap();
-    let address = listener.local_addr().unwrap();
     let asked: Arc<Mutex<Vec<proto::CheckRequest>>> = Arc::default();
     let seen = asked.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let seen = seen.clone();
-            tokio::spawn(async move {
-                let mut connection = h2::server::handshake(stream).await.unwrap();
-                while let Some(Ok((request, mut respond))) = connection.accept().await {
-                    assert_eq!(request.uri().path(), "/envoy.service.auth.v3.Authorization/Check");
-                    assert_eq!(request.headers()["content-type"], "application/grpc");
-                    let seen = seen.clone();
-                    tokio::spawn(async move {
-                        let mut body = request.into_body();
-                        let mut message = Vec::new();
-                        while let Some(Ok(data)) = body.data().await {
-                            let _ = body.flow_control().release_capacity(data.len());
-                            message.extend_from_slice(&data);
-                        }
-                        let question = proto::CheckRequest::decode(&message[5..]).unwrap();
-                        let answer = decided(&question).encode_to_vec();
-                        seen.lock().push(question);
-                        let response = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
-                        let mut send = respond.send_response(response, false).unwrap();
-                        let framed = [&[0][..], &(answer.len() as u32).to_be_bytes(), &answer].concat();
-                        send.send_data(framed.into(), false).unwrap();
-                        let mut trailers = http::HeaderMap::new();
-                        trailers.insert("grpc-status", "0".parse().unwrap());
-                        send.send_trailers(trailers).unwrap();
-                    });
-                }
-            });
-        }
-    });
+    let address = grpc_server("/envoy.service.auth.v3.Authorization/Check", move |message| {
+        let question = proto::CheckRequest::decode(message).unwrap();
+        let answer = decided(&question).encode_to_vec();
+        seen.lock().push(question);
+        answer
+    })
+    .await;
     (address, asked)
 }
 

@@ -15,7 +15,7 @@ use crate::compile::World;
 use crate::identity::{Authority, KeyPair, SpiffeId, Svid, TrustDomain};
 use crate::model::{
     Action, AppProtocol, ClusterName, ClusterPolicy, Handling, HttpRule, InboundPolicy, InboundService, Labels,
-    MtlsMode, OutboundMode, Routes, Settings, WeightedCluster,
+    MtlsMode, OutboundMode, Reporting, Routes, Settings, WeightedCluster,
 };
 use crate::proxy::directory::{Cluster, Credentials, Directory, FixedDirectory, RoutesInForce, Target};
 use crate::proxy::standalone::Standalone;
@@ -209,6 +209,43 @@ impl Peer {
     }
 }
 
+/// A gRPC server with one unary method, which answers messages as `answer` says.
+pub async fn grpc_server(path: &'static str, answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind(any_port()).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    assert_eq!(request.uri().path(), path);
+                    assert_eq!(request.headers()["content-type"], "application/grpc");
+                    let answer = answer.clone();
+                    tokio::spawn(async move {
+                        let mut body = request.into_body();
+                        let mut message = Vec::new();
+                        while let Some(Ok(data)) = body.data().await {
+                            let _ = body.flow_control().release_capacity(data.len());
+                            message.extend_from_slice(&data);
+                        }
+                        let answer = answer(&message[5..]);
+                        let response = http::Response::builder().header("content-type", "application/grpc");
+                        let mut send = respond.send_response(response.body(()).expect("a head"), false).expect("sent");
+                        let length = u32::try_from(answer.len()).expect("short");
+                        let framed = [&[0][..], &length.to_be_bytes(), &answer].concat();
+                        send.send_data(framed.into(), false).expect("sent");
+                        let trailers = [(http::HeaderName::from_static("grpc-status"), "0".parse().expect("a value"))];
+                        send.send_trailers(trailers.into_iter().collect()).expect("sent");
+                    });
+                }
+            });
+        }
+    });
+    address
+}
+
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
@@ -264,7 +301,8 @@ pub fn settings(outbound_mode: OutboundMode) -> Settings {
         trust_domain: "cluster.local".into(),
         cluster: "Kubernetes".into(),
         outbound_mode,
-        access_log: true,
+        client: Reporting { log: true, tracing: None },
+        server: Reporting { log: true, tracing: None },
         proxy_protocol: false,
         bundle: None,
     }
@@ -389,6 +427,11 @@ impl Running {
 
     pub async fn connect(&self) -> Peer {
         Peer::connect(self.address()).await
+    }
+
+    /// Ends it in order. Whether it did in time.
+    pub async fn drain(self) -> bool {
+        self.proxy.drain(SOON).await
     }
 }
 

@@ -17,4 +17,5 @@ mod policies;
 mod representation;
 mod streams;
 mod tokens;
+mod traces;
 mod upstreams;

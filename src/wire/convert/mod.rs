@@ -13,6 +13,7 @@ mod provider;
 mod proxy;
 mod routes;
 mod service;
+mod telemetry;
 mod token;
 
 use std::collections::BTreeMap;

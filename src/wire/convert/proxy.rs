@@ -11,6 +11,7 @@ use crate::model::{
 };
 use crate::resources::Provenance;
 use crate::wire::convert::service::app_protocol;
+use crate::wire::convert::telemetry::reporting;
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, port, required};
 use crate::wire::proto::mesh::v1;
 
@@ -25,8 +26,9 @@ impl From<&Settings> for v1::Settings {
             trust_domain: settings.trust_domain.to_string(),
             cluster: settings.cluster.to_string(),
             outbound_mode: outbound_mode.into(),
-            access_log: settings.access_log,
             proxy_protocol: settings.proxy_protocol,
+            client: Some((&settings.client).into()),
+            server: Some((&settings.server).into()),
             trust_roots: settings.bundle.iter().flat_map(trust_roots).collect(),
         }
     }
@@ -48,7 +50,8 @@ impl TryFrom<v1::Settings> for Settings {
             trust_domain: non_empty("trust_domain", message.trust_domain)?,
             cluster: message.cluster.into(),
             outbound_mode,
-            access_log: message.access_log,
+            client: reporting("client", message.client)?,
+            server: reporting("server", message.server)?,
             proxy_protocol: message.proxy_protocol,
             bundle: bundle(message.trust_roots)?,
         })

@@ -592,15 +592,54 @@ fn listener() -> impl Strategy<Value = Listener> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let mode = prop::sample::select(vec![OutboundMode::AllowAny, OutboundMode::RegistryOnly]);
-    (text(), text(), maybe_empty(), mode, any::<bool>(), any::<bool>()).prop_map(
-        |(scope, trust_domain, cluster, outbound_mode, access_log, proxy_protocol)| Settings {
+    (text(), text(), maybe_empty(), mode, reporting(), reporting(), any::<bool>()).prop_map(
+        |(scope, trust_domain, cluster, outbound_mode, client, server, proxy_protocol)| Settings {
             scope,
             trust_domain,
             cluster,
             outbound_mode,
-            access_log,
+            client,
+            server,
             proxy_protocol,
             bundle: None,
+        },
+    )
+}
+
+fn reporting() -> impl Strategy<Value = Reporting> {
+    (any::<bool>(), prop::option::of(tracing().prop_map(Arc::new)))
+        .prop_map(|(log, tracing)| Reporting { log, tracing })
+}
+
+fn tracing() -> impl Strategy<Value = Tracing> {
+    let lines = prop::collection::vec((text(), maybe_empty()), 0..3);
+    let protocol = prop_oneof![
+        Just(CollectorProtocol::OtlpGrpc),
+        text().prop_map(|path| CollectorProtocol::Zipkin { path }),
+        (text(), lines, 1..100_000_u64).prop_map(|(path, headers, milliseconds)| CollectorProtocol::OtlpHttp {
+            path,
+            headers,
+            timeout: Duration::from_millis(milliseconds),
+        }),
+    ];
+    let default = || prop::option::of(text());
+    let value = prop_oneof![
+        maybe_empty().prop_map(TagValue::Literal),
+        (text(), default()).prop_map(|(name, default)| TagValue::Header(name, default)),
+        (text(), default()).prop_map(|(name, default)| TagValue::Environment(name, default)),
+    ];
+    let collector = (maybe_empty(), text(), 1..=u16::MAX, protocol)
+        .prop_map(|(name, host, port, protocol)| Collector { name, host, port, protocol });
+    let tags = prop::collection::vec((text(), value), 0..3);
+    (collector, 0..=1_000_000_u32, any::<[bool; 3]>(), any::<u32>(), tags).prop_map(
+        |(collector, sampling, [reports, propagates, istio_tags], max_path_bytes, tags)| Tracing {
+            collector,
+            sampling: Share::of_million(sampling),
+            reports,
+            propagates,
+            istio_tags,
+            max_path_bytes,
+            tags,
         },
     )
 }
@@ -758,7 +797,8 @@ fn the_roots_of_every_trust_domain_arrive() {
         trust_domain: "a.org".into(),
         cluster: "c".into(),
         outbound_mode: OutboundMode::AllowAny,
-        access_log: false,
+        client: Reporting::default(),
+        server: Reporting::default(),
         proxy_protocol: false,
         bundle: Some(bundle("a.org").union(&bundle("b.org"))),
     };

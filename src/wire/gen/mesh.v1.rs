@@ -25,13 +25,82 @@ pub struct Settings {
     pub cluster: ::prost::alloc::string::String,
     #[prost(enumeration = "OutboundMode", tag = "4")]
     pub outbound_mode: i32,
-    #[prost(bool, tag = "5")]
-    pub access_log: bool,
     #[prost(message, repeated, tag = "6")]
     pub trust_roots: ::prost::alloc::vec::Vec<TrustRoots>,
     /// Connections to a gateway's ports begin with a PROXY protocol header.
     #[prost(bool, tag = "7")]
     pub proxy_protocol: bool,
+    /// Of requests that the workload makes, and of those through a gateway.
+    #[prost(message, optional, tag = "8")]
+    pub client: ::core::option::Option<Reporting>,
+    /// Of requests that the workload gets.
+    #[prost(message, optional, tag = "9")]
+    pub server: ::core::option::Option<Reporting>,
+}
+/// What is told about traffic on one side of a workload.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Reporting {
+    #[prost(bool, tag = "1")]
+    pub log: bool,
+    /// Absent: nothing is traced.
+    #[prost(message, optional, tag = "2")]
+    pub tracing: ::core::option::Option<Tracing>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Tracing {
+    /// Name of the provider.
+    #[prost(string, tag = "1")]
+    pub provider: ::prost::alloc::string::String,
+    /// Host and port of its service.
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub port: u32,
+    #[prost(enumeration = "SpanProtocol", tag = "4")]
+    pub protocol: i32,
+    /// Of requests over HTTP.
+    #[prost(string, tag = "5")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "6")]
+    pub headers: ::prost::alloc::vec::Vec<HeaderLine>,
+    #[prost(uint32, tag = "7")]
+    pub timeout_ms: u32,
+    /// Millionths.
+    #[prost(uint32, tag = "8")]
+    pub sampling: u32,
+    #[prost(bool, tag = "9")]
+    pub reports: bool,
+    #[prost(bool, tag = "10")]
+    pub propagates: bool,
+    #[prost(bool, tag = "11")]
+    pub istio_tags: bool,
+    #[prost(uint32, tag = "12")]
+    pub max_path_bytes: u32,
+    #[prost(message, repeated, tag = "13")]
+    pub tags: ::prost::alloc::vec::Vec<SpanTag>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SpanTag {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Where that is not there.
+    #[prost(string, optional, tag = "5")]
+    pub default_value: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(oneof = "span_tag::Value", tags = "2, 3, 4")]
+    pub value: ::core::option::Option<span_tag::Value>,
+}
+/// Nested message and enum types in `SpanTag`.
+pub mod span_tag {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Value {
+        #[prost(string, tag = "2")]
+        Literal(::prost::alloc::string::String),
+        /// Names of a header of the request, and of a variable of the proxy's environment.
+        #[prost(string, tag = "3")]
+        Header(::prost::alloc::string::String),
+        #[prost(string, tag = "4")]
+        Environment(::prost::alloc::string::String),
+    }
 }
 /// The roots that may vouch for identities of a trust domain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1081,6 +1150,38 @@ pub struct VirtualHost {
     pub host: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub routes: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SpanProtocol {
+    Unspecified = 0,
+    OtlpGrpc = 1,
+    OtlpHttp = 2,
+    Zipkin = 3,
+}
+impl SpanProtocol {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SPAN_PROTOCOL_UNSPECIFIED",
+            Self::OtlpGrpc => "SPAN_PROTOCOL_OTLP_GRPC",
+            Self::OtlpHttp => "SPAN_PROTOCOL_OTLP_HTTP",
+            Self::Zipkin => "SPAN_PROTOCOL_ZIPKIN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SPAN_PROTOCOL_UNSPECIFIED" => Some(Self::Unspecified),
+            "SPAN_PROTOCOL_OTLP_GRPC" => Some(Self::OtlpGrpc),
+            "SPAN_PROTOCOL_OTLP_HTTP" => Some(Self::OtlpHttp),
+            "SPAN_PROTOCOL_ZIPKIN" => Some(Self::Zipkin),
+            _ => None,
+        }
+    }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -1,21 +1,23 @@
-//! Requests of the proxy's own to a cluster, beside the one that it carries: copies, and questions to providers.
+//! Requests of the proxy's own to a cluster, beside those that it carries: copies, questions to providers, spans.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::model::ClusterName;
 use crate::proxy::connection::Conn;
-use crate::proxy::directory::Cluster;
+use crate::proxy::directory::{Cluster, Resolution};
 use crate::proxy::http1::body::{Body, Step};
 use crate::proxy::http1::{Buffer, Framing, Head, HeadEnd, find_head, parse_response};
 use crate::proxy::http2;
 use crate::proxy::local::Local;
 use crate::proxy::stream::Stream;
+use crate::proxy::timer::Deadline;
 use crate::proxy::upstream::{self, Active, ConnectError, Hop};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub enum CallError {
     /// There is nobody to send it to.
     #[error("no endpoint of {0} takes requests")]
     NoEndpoint(String),
@@ -31,10 +33,75 @@ pub(super) enum CallError {
     /// The connection broke, or what came is no response.
     #[error("the connection to {0} ended before there was an answer")]
     Ended(std::net::SocketAddr),
+    /// The mesh has no such service, or does not know it yet.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// A whole answer.
+pub struct Answered {
+    /// Its head.
+    pub head: Head,
+    /// The bytes of the head.
+    pub bytes: Vec<u8>,
+    /// Its body, as far as it was to be read.
+    pub body: Vec<u8>,
+}
+
+/// The cluster of a service's port. Rules about where requests to the service go are not asked.
+pub async fn cluster(local: &Rc<Local>, host: &str, port: u16) -> Result<Arc<Cluster>, CallError> {
+    let unknown = |reason: String| Err(CallError::Unknown(reason));
+    let target = match Box::pin(local.shared.directory.resolve(host)).await {
+        Resolution::Known(target) => target,
+        Resolution::Unknown => return unknown(format!("there is no service {host}")),
+        Resolution::Unavailable(reason) => {
+            return unknown(format!("it is not known yet where {host} is: {}", reason.detail()));
+        }
+    };
+    let name = ClusterName { host: target.service.host.clone(), port, subset: None };
+    let at_port = || target.routes.clusters().find(|cluster| cluster.name.port == port);
+    let found = target.routes.cluster(&name).or_else(at_port).cloned();
+    found.ok_or_else(|| CallError::Unknown(format!("{host} has no port {port}")))
+}
+
+/// Sends a whole request and reads the answer, of its body at most so many bytes. Where a connection was closed while it waited for
+/// the next request, another one is made.
+pub async fn ask(
+    local: &Rc<Local>,
+    cluster: &Arc<Cluster>,
+    http2: bool,
+    method: &[u8],
+    request: &[u8],
+    most: usize,
+) -> Result<Answered, CallError> {
+    let mut fresh_only = false;
+    loop {
+        let mut call = Call::begin(local, cluster, http2, fresh_only).await?;
+        call.conn.output().extend_from_slice(request);
+        let sent = call.conn.send(&mut Deadline::default(), local.shared.limits.write_stall).await;
+        let mut head = Head::default();
+        let read = match sent {
+            Ok(()) => call.head(method, &mut head).await,
+            Err(_) => Err(CallError::Ended(call.hop.address)),
+        };
+        let length = match read {
+            Ok(length) => length,
+            Err(_) if call.reused && !fresh_only => {
+                fresh_only = true;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let bytes = call.conn.window().get(..length).unwrap_or_default().to_vec();
+        call.conn.pass(length);
+        let body = call.body(head.framing, most).await?;
+        call.give_back(local, &head);
+        return Ok(Answered { head, bytes, body });
+    }
 }
 
 /// A connection to one of a cluster's endpoints, which carries one request at a time.
-pub(super) struct Call {
+pub struct Call {
     pub conn: Conn,
     hop: Hop,
     cluster: Arc<Cluster>,
@@ -153,7 +220,7 @@ async fn read_head(conn: &mut Conn) -> Option<usize> {
 }
 
 /// Reads more; `None` where there is no more, or no room for it.
-pub(super) async fn fill(conn: &mut Conn) -> Option<()> {
+pub async fn fill(conn: &mut Conn) -> Option<()> {
     if !conn.has_room() {
         conn.grow();
         if !conn.has_room() {
