@@ -14,7 +14,16 @@ use super::websocket;
 const POSTS: usize = 64;
 
 /// Variables that apps repeat as they are.
-const SHOWN: &[&str] = &["NAMESPACE", "INGRESS_NAME", "SERVICE_NAME", "POD_IP", "INSTANCE_IP", "ECHO_TEXT"];
+const SHOWN: &[&str] = &[
+    "NAMESPACE",
+    "INGRESS_NAME",
+    "SERVICE_NAME",
+    "POD_IP",
+    "INSTANCE_IP",
+    "ECHO_TEXT",
+    "PODINFO_UI_COLOR",
+    "PODINFO_UI_MESSAGE",
+];
 
 /// The environment variables an app reads, parsed once at its start.
 #[derive(Debug, Clone)]

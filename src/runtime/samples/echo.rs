@@ -2,6 +2,8 @@
 //!
 //! One table of ports and one function per form of answer. What the originals can do beyond it (uploads, load, shells) is not there.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, SERVER};
 use http::{Request, Response, StatusCode, Version};
@@ -33,6 +35,8 @@ pub enum Echo {
     Nginx,
     /// `fortio`'s server: the body comes back.
     Fortio,
+    /// `stefanprodan/podinfo`: JSON about the pod.
+    Podinfo,
 }
 
 impl Echo {
@@ -48,6 +52,7 @@ impl Echo {
             Self::Agnhost => "agnhost",
             Self::Nginx => "nginx",
             Self::Fortio => "fortio",
+            Self::Podinfo => "podinfo",
         }
     }
 
@@ -60,6 +65,7 @@ impl Echo {
             Self::Whoami | Self::Nginx => &[80],
             Self::Text => &[5678],
             Self::Fortio => &[8080, 8079],
+            Self::Podinfo => &[9898, 9797],
         }
     }
 
@@ -70,6 +76,7 @@ impl Echo {
             Self::Whoami => &["port"],
             Self::Text => &["listen"],
             Self::Agnhost | Self::Fortio => &["http-port"],
+            Self::Podinfo => &["port", "port-metrics"],
             Self::GatewayApi | Self::Health | Self::HelloApp(_) | Self::Nginx => &[],
         };
         let named = flags.iter().flat_map(|flag| flag_values(arguments, flag).map(move |value| (flag, value)));
@@ -107,6 +114,7 @@ pub(super) async fn handle(echo: Echo, port: u16, context: &AppContext, request:
         Echo::Agnhost => agnhost(context, &request),
         Echo::Nginx => nginx(&request),
         Echo::Fortio => fortio(context, &request),
+        Echo::Podinfo => podinfo(context, &request).await,
     };
     whole.map(serve::full)
 }
@@ -184,6 +192,49 @@ async fn gateway_api(port: u16, context: &AppContext, request: &Request<Bytes>) 
         }
     }
     response
+}
+
+/// JSON about the pod. `/status/CODE` answers with that code, `/delay/SECONDS` later, `/echo` with what came.
+async fn podinfo(context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
+    const VERSION: &str = "6.14.1";
+    let path = request.uri().path();
+    let (word, rest) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
+    match word {
+        "healthz" | "readyz" => reply::pretty(&json!({"status": "OK"})),
+        "version" => reply::pretty(&json!({"version": VERSION, "commit": "unknown"})),
+        "headers" => {
+            let all: Map<String, Value> =
+                fields(request.headers()).map(|(name, values)| (name, json!(values))).collect();
+            reply::pretty(&all.into())
+        }
+        "status" => {
+            let code = rest.parse().unwrap_or(StatusCode::BAD_REQUEST);
+            let mut response = reply::pretty(&json!({"status": code.as_u16()}));
+            *response.status_mut() = code;
+            response
+        }
+        "delay" => {
+            let seconds = rest.parse::<u64>().unwrap_or(0);
+            tokio::time::sleep(Duration::from_secs(seconds).min(super::httpbin::DELAY_LIMIT)).await;
+            reply::pretty(&json!({"delay": seconds}))
+        }
+        "echo" => {
+            let mut response = Response::new(request.body().clone());
+            *response.status_mut() = StatusCode::ACCEPTED;
+            response
+        }
+        "" | "api" => reply::pretty(&json!({
+            "hostname": context.environment.pod_name,
+            "version": VERSION,
+            "revision": "unknown",
+            "color": context.shown("PODINFO_UI_COLOR"),
+            "message": match context.shown("PODINFO_UI_MESSAGE") {
+                "" => format!("greetings from podinfo v{VERSION}"),
+                message => message.to_owned(),
+            },
+        })),
+        _ => reply::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+    }
 }
 
 fn istio(port: u16, context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {

@@ -75,6 +75,7 @@ static TOOLS: &[Tool] = &[
     tool(&["curl"], curl::run),
     tool(&["wget"], curl::wget),
     tool(&["fortio"], fortio::run),
+    tool(&["podcli"], curl::podcli),
     tool(&["sh", "bash", "ash", "dash"], shell::run),
     tool(&["nc", "ncat", "netcat"], net::nc),
     tool(&["test", "["], test::run),
