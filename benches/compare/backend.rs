@@ -7,6 +7,8 @@ use http::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::bytes::FLOOD;
+
 /// Bytes of a response's body.
 pub const BODY: usize = 1024;
 
@@ -16,6 +18,8 @@ pub enum Speaks {
     Http1,
     /// HTTP/2 without TLS, known beforehand.
     Http2,
+    /// Bytes: without end, or those that came, as the first of them says.
+    Bytes,
 }
 
 /// One application.
@@ -39,6 +43,7 @@ impl Backend {
                     match speaks {
                         Speaks::Http1 => tokio::spawn(answer(stream, name)),
                         Speaks::Http2 => tokio::spawn(answer_http2(stream, name)),
+                        Speaks::Bytes => tokio::spawn(answer_bytes(stream)),
                     };
                 }
             });
@@ -59,6 +64,25 @@ async fn answer(mut stream: TcpStream, name: &str) {
                 return;
             }
         }
+    }
+}
+
+async fn answer_bytes(mut stream: TcpStream) {
+    match stream.read_u8().await {
+        Ok(FLOOD) => {
+            let block = vec![b'x'; 256 * 1024];
+            while stream.write_all(&block).await.is_ok() {}
+        }
+        Ok(first) => {
+            let mut buffer = vec![first];
+            while stream.write_all(&buffer).await.is_ok() {
+                buffer.clear();
+                if !matches!(stream.read_buf(&mut buffer).await, Ok(1..)) {
+                    return;
+                }
+            }
+        }
+        Err(_) => {}
     }
 }
 

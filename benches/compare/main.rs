@@ -7,6 +7,7 @@
 //! log per request, mutual TLS with the same cipher suite.
 
 mod backend;
+mod bytes;
 mod gateway;
 mod load;
 mod pair;
@@ -32,6 +33,9 @@ const MOST_REPEATS: usize = 3;
 /// How long a process is left alone before its idle memory is read.
 const SETTLE: Duration = Duration::from_secs(25);
 
+/// Connections that are held open.
+const CONNECTIONS: usize = 5_000;
+
 /// Services in the mesh that the sidecar does not call.
 const SERVICES: [usize; 3] = [10, 1_000, 10_000];
 
@@ -44,6 +48,10 @@ enum Kind {
     Pair(Speaks),
     /// New connections to a sidecar, with mutual TLS and a request each.
     Handshakes,
+    /// As many bytes through a pair as go.
+    Bulk,
+    /// Connections through a pair that stay and carry nothing.
+    Connections,
     /// Nothing at all.
     Idle,
     /// Memory of mesh's sidecar in meshes of different sizes.
@@ -51,7 +59,7 @@ enum Kind {
 }
 
 /// (kind, name, title).
-const SCENARIOS: [(Kind, &str, &str); 7] = [
+const SCENARIOS: [(Kind, &str, &str); 9] = [
     (
         Kind::Gateway(Speaks::Http1),
         "gateway",
@@ -65,6 +73,8 @@ const SCENARIOS: [(Kind, &str, &str); 7] = [
     ),
     (Kind::Pair(Speaks::Http2), "pair-http2", "the same pair, HTTP/2 all the way"),
     (Kind::Handshakes, "handshakes", "a connection with mutual TLS to the called sidecar for every request"),
+    (Kind::Bulk, "tcp", "bytes through the pair, mutual TLS, 4 connections"),
+    (Kind::Connections, "connections", "5,000 connections through the pair, mutual TLS, which carry nothing"),
     (Kind::Idle, "idle", "memory of one sidecar that has served some requests and is idle; one worker"),
     (Kind::Services, "services", "memory of the caller's sidecar, by services in the mesh that it does not call"),
 ];
@@ -171,6 +181,29 @@ async fn scenario(kind: Kind, options: &Options) -> Result<Vec<Row>, String> {
             }
             Ok(rows)
         }
+        Kind::Bulk => {
+            let app = Backend::start("app", Speaks::Bytes).await?;
+            let (peers, _plane) = pairs(options, &app, Speaks::Bytes).await?;
+            let mut rows = Vec::new();
+            for round in 1..=options.rounds {
+                for peer in &peers {
+                    rows.push(bulk(peer, round, options.time).await?);
+                }
+            }
+            Ok(rows)
+        }
+        Kind::Connections => {
+            let app = Backend::start("app", Speaks::Bytes).await?;
+            let (peers, _plane) = pairs(options, &app, Speaks::Bytes).await?;
+            let mut rows = Vec::new();
+            for peer in peers.iter().filter(|peer| !peer.processes.is_empty()) {
+                let (cpu, resident) = (peer.cpu(), peer.resident());
+                let open = bytes::open(&peer.target, CONNECTIONS).await;
+                let open = open.map_err(|error| format!("{}: {error}; it said: {}", peer.name, peer.complaint()))?;
+                rows.push(Row::connections(peer.name, peer.cpu() - cpu, resident, peer.resident(), open.len()));
+            }
+            Ok(rows)
+        }
         Kind::Idle => {
             let app = Backend::start("app", Speaks::Http1).await?;
             let (peers, _plane) = pairs(options, &app, Speaks::Http1).await?;
@@ -195,9 +228,27 @@ async fn scenario(kind: Kind, options: &Options) -> Result<Vec<Row>, String> {
 
 fn work(speaks: Speaks) -> Work {
     match speaks {
-        Speaks::Http1 => Work::Http1,
         Speaks::Http2 => Work::Http2,
+        Speaks::Http1 | Speaks::Bytes => Work::Http1,
     }
+}
+
+/// As many bytes as a peer carries.
+async fn bulk(peer: &Peer, round: usize, time: Duration) -> Result<Row, String> {
+    for _ in 0..MOST_REPEATS {
+        let (stolen, before, begin) = (report::Stolen::begin(), peer.cpu(), std::time::Instant::now());
+        let carried = bytes::flood(&peer.target, time).await;
+        let carried = carried.map_err(|error| format!("{}: {error}; it said: {}", peer.name, peer.complaint()))?;
+        let (cpu, elapsed) = (peer.cpu() - before, begin.elapsed());
+        if stolen.share() > MOST_STOLEN {
+            eprintln!("round {round}: {} again, the machine lost {:.0} %", peer.name, stolen.share() * 100.0);
+            continue;
+        }
+        let row = Row::bulk(peer.name, round, cpu, peer.resident(), elapsed, carried);
+        eprintln!("round {round}: {row}");
+        return Ok(row);
+    }
+    Err("the machine is too busy with others to measure on".to_owned())
 }
 
 /// Every pair of sidecars, each of which has shown that it does the work.

@@ -10,11 +10,15 @@ use ::mesh::identity::{KeyPair, SpiffeId, Svid, TrustBundle, TrustDomain};
 use serde_json::{Value, json};
 
 use crate::backend::Speaks;
+use crate::bytes;
 use crate::gateway::{HAPROXY, envoy_arguments, haproxy_arguments};
 use crate::load::{Connection, Target, once_http2, shake};
 use crate::peers::{Peer, Server};
 use crate::plane::{Called, FORBIDDEN, Plane, READY, TOKEN, identity, said};
 use crate::process::{Process, envoy, free, haproxy};
+
+/// How long an answer to plaintext is waited for, which must not come.
+const PLAIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What the called service is asked for by.
 const HOST: &str = "web.shop.svc.cluster.local";
@@ -119,15 +123,17 @@ fn envoy_context(plane: &Plane, own: &str, peer: &str, alpn: Speaks) -> Value {
             "trusted_ca": {"filename": text(&plane.file("root.pem"))},
             "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"exact": identity(peer)}}]
         },
-        "alpn_protocols": if alpn == Speaks::Http2 { ["h2"] } else { ["http/1.1"] }
+        "alpn_protocols": match alpn {
+            Speaks::Http1 => json!(["http/1.1"]),
+            Speaks::Http2 => json!(["h2"]),
+            Speaks::Bytes => json!([]),
+        }
     })
 }
 
 const ENVOY: &str = "type.googleapis.com/envoy.extensions";
 
 fn envoy_config(listener: SocketAddr, chain: Value, filters: Value, cluster: Value) -> Value {
-    let address =
-        |address: SocketAddr| json!({"socket_address": {"address": "127.0.0.1", "port_value": address.port()}});
     let mut chain = chain;
     chain["filters"] = json!([{
         "name": "envoy.filters.network.http_connection_manager",
@@ -146,15 +152,45 @@ fn envoy_config(listener: SocketAddr, chain: Value, filters: Value, cluster: Val
             ]}]}
         }
     }]);
+    envoy_resources(listener, chain, cluster)
+}
+
+fn envoy_resources(listener: SocketAddr, chain: Value, cluster: Value) -> Value {
+    let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": listener.port()}});
     json!({"static_resources": {
-        "listeners": [{"name": "web", "address": address(listener), "filter_chains": [chain]}],
+        "listeners": [{"name": "web", "address": address, "filter_chains": [chain]}],
         "clusters": [cluster]
     }})
+}
+
+/// The same for bytes; `admitted`: of whose connections alone.
+fn envoy_bytes(listener: SocketAddr, mut chain: Value, admitted: Option<&str>, cluster: Value) -> Value {
+    let mut filters = Vec::new();
+    if let Some(admitted) = admitted {
+        filters.push(json!({"name": "envoy.filters.network.rbac", "typed_config": {
+            "@type": format!("{ENVOY}.filters.network.rbac.v3.RBAC"),
+            "stat_prefix": "rbac",
+            "rules": {"action": "ALLOW", "policies": {"web": {
+                "permissions": [{"any": true}],
+                "principals": [{"authenticated": {"principal_name": {"exact": admitted}}}]
+            }}}
+        }}));
+    }
+    filters.push(json!({"name": "envoy.filters.network.tcp_proxy", "typed_config": {
+        "@type": format!("{ENVOY}.filters.network.tcp_proxy.v3.TcpProxy"),
+        "stat_prefix": "web",
+        "cluster": "web",
+        "access_log": [{"name": "envoy.access_loggers.stdout",
+            "typed_config": {"@type": format!("{ENVOY}.access_loggers.stream.v3.StdoutAccessLog")}}]
+    }}));
+    chain["filters"] = filters.into();
+    envoy_resources(listener, chain, cluster)
 }
 
 fn envoy_cluster(to: SocketAddr, speaks: Speaks) -> Value {
     let mut cluster = json!({
         "name": "web", "connect_timeout": "10s", "lb_policy": "LEAST_REQUEST",
+        "circuit_breakers": {"thresholds": [{"max_connections": 100_000, "max_pending_requests": 100_000}]},
         "load_assignment": {"cluster_name": "web", "endpoints": [{"lb_endpoints": [{"endpoint":
             {"address": {"socket_address": {"address": "127.0.0.1", "port_value": to.port()}}}}]}]}
     });
@@ -178,7 +214,10 @@ fn envoy_client(plane: &Plane, near: SocketAddr, far: SocketAddr, speaks: Speaks
         "sni": "web",
         "common_tls_context": envoy_context(plane, "client", "server", speaks)
     }});
-    envoy_config(near, json!({}), json!([envoy_router()]), cluster)
+    match speaks {
+        Speaks::Bytes => envoy_bytes(near, json!({}), None, cluster),
+        Speaks::Http1 | Speaks::Http2 => envoy_config(near, json!({}), json!([envoy_router()]), cluster),
+    }
 }
 
 fn envoy_server(plane: &Plane, far: SocketAddr, app: SocketAddr, speaks: Speaks) -> Value {
@@ -187,6 +226,9 @@ fn envoy_server(plane: &Plane, far: SocketAddr, app: SocketAddr, speaks: Speaks)
         "require_client_certificate": true,
         "common_tls_context": envoy_context(plane, "server", "client", speaks)
     }}});
+    if speaks == Speaks::Bytes {
+        return envoy_bytes(far, chain, Some(&identity("client")), envoy_cluster(app, speaks));
+    }
     let rbac = json!({"name": "envoy.filters.http.rbac", "typed_config": {
         "@type": format!("{ENVOY}.filters.http.rbac.v3.RBAC"),
         "rules": {"action": "ALLOW", "policies": {"web": {
@@ -199,6 +241,12 @@ fn envoy_server(plane: &Plane, far: SocketAddr, app: SocketAddr, speaks: Speaks)
 
 fn haproxy_client(plane: &Plane, near: SocketAddr, far: SocketAddr, speaks: Speaks) -> String {
     let (pem, ca) = (text(&plane.file("client.pem")), text(&plane.file("root.pem")));
+    if speaks == Speaks::Bytes {
+        return format!(
+            "{HAPROXY}  mode tcp\n  option tcplog\nfrontend outbound\n  bind {near}\n  default_backend web\nbackend web\n  \
+            server s {far} ssl crt {pem} ca-file {ca} verify required verifyhost web sni str(web) ssl-min-ver TLSv1.3\n"
+        );
+    }
     let alpn = if speaks == Speaks::Http2 { "h2" } else { "http/1.1" };
     format!(
         "{HAPROXY}frontend outbound\n  bind {near}\n  unique-id-format %[uuid()]\n  unique-id-header x-request-id\n  \
@@ -209,6 +257,14 @@ fn haproxy_client(plane: &Plane, near: SocketAddr, far: SocketAddr, speaks: Spea
 
 fn haproxy_server(plane: &Plane, far: SocketAddr, app: SocketAddr, speaks: Speaks) -> String {
     let (pem, ca) = (text(&plane.file("server.pem")), text(&plane.file("root.pem")));
+    if speaks == Speaks::Bytes {
+        return format!(
+            "{HAPROXY}  mode tcp\n  option tcplog\nfrontend inbound\n  \
+            bind {far} ssl crt {pem} ca-file {ca} verify required ssl-min-ver TLSv1.3\n  \
+            tcp-request session reject unless {{ ssl_c_s_dn(cn) -m str client }}\n  \
+            default_backend app\nbackend app\n  server s {app}\n"
+        );
+    }
     let (alpn, proto) = if speaks == Speaks::Http2 { ("h2", " proto h2") } else { ("http/1.1", "") };
     format!(
         "{HAPROXY}frontend inbound\n  \
@@ -219,9 +275,33 @@ fn haproxy_server(plane: &Plane, far: SocketAddr, app: SocketAddr, speaks: Speak
     )
 }
 
+/// Whether a pair carries bytes, of the mesh's clients alone, and logs each connection.
+async fn check_bytes(peer: &Peer, server: &Server) -> Result<(), String> {
+    let deadline = Instant::now() + READY;
+    let echoed = || async { bytes::echo(&mut bytes::connect(&peer.target).await?).await };
+    while let Err(error) = echoed().await {
+        if Instant::now() > deadline {
+            return Err(format!("{error}; {}", peer.complaint()));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    for _ in 0..10 {
+        echoed().await?;
+    }
+    let plain = Target { address: server.address, host: HOST.to_owned(), lines: String::new() };
+    let answer = tokio::time::timeout(PLAIN, async { bytes::echo(&mut bytes::connect(&plain).await?).await }).await;
+    if matches!(answer, Ok(Ok(()))) {
+        return Err("the called side takes plaintext".to_owned());
+    }
+    peer.has_logged(11).await
+}
+
 /// Whether a pair does the work.
 pub async fn check(peer: &Peer, speaks: Speaks) -> Result<(), String> {
     let Some(server) = &peer.server else { return Ok(()) };
+    if speaks == Speaks::Bytes {
+        return check_bytes(peer, server).await;
+    }
     let status = |path: &'static str| async move {
         match speaks {
             Speaks::Http1 => {
@@ -229,6 +309,7 @@ pub async fn check(peer: &Peer, speaks: Speaks) -> Result<(), String> {
                 head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(head)
             }
             Speaks::Http2 => once_http2(&peer.target, path).await,
+            Speaks::Bytes => Err("bytes have no status".to_owned()),
         }
     };
     let deadline = Instant::now() + READY;

@@ -17,7 +17,7 @@ use mesh::compile;
 use mesh::control::source::{Event, Item, Key, Kind, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 use mesh::control::{ControlPlane, Options, ServerOptions, Source};
 use mesh::identity::{Authority, TrustDomain};
-use mesh::model::{Health, OutboundMode};
+use mesh::model::{GatewayTopology, Health, OutboundMode};
 use mesh::resources::Object;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, SanType};
 use serde_json::{Value, json};
@@ -160,7 +160,7 @@ fn pod(name: &str, address: [u8; 4]) -> (Key, Item) {
         labels: [("app".into(), name.into()), ("version".into(), "v1".into())].into(),
         workload_name: name.into(),
         has_proxy: true,
-        proxy_protocol: false,
+        topology: GatewayTopology::default(),
         node: "".into(),
     };
     (Key::new(NAMESPACE, name), Item::Pod(item))
@@ -187,17 +187,23 @@ fn service(name: &str, port: &str, target: u16, pods: &[(String, [u8; 4])]) -> R
 }
 
 fn items(called: Called, others: usize) -> Result<Vec<(Key, Item)>, String> {
-    let port = if called.speaks == Speaks::Http2 { "http2" } else { "http" };
+    let port = match called.speaks {
+        Speaks::Http1 => "http",
+        Speaks::Http2 => "http2",
+        Speaks::Bytes => "tcp",
+    };
     let mut items = vec![pod("client", [127, 0, 0, 2]), pod("server", [127, 0, 0, 1])];
     items.extend(service("web", port, called.sidecar.port(), &[("server".to_owned(), [127, 0, 0, 1])])?);
     let strict = json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
         "metadata": {"name": "default", "namespace": NAMESPACE}, "spec": {"mtls": {"mode": "STRICT"}}});
     let strict = Object::from_value(&strict).map_err(said)?;
     items.push((Key::new(NAMESPACE, "default"), Item::PeerAuthentication(Arc::new(strict))));
+    let mut rule = json!({"from": [{"source": {"principals": [identity("client").trim_start_matches("spiffe://")]}}]});
+    if called.speaks != Speaks::Bytes {
+        rule["to"] = json!([{"operation": {"notPaths": [format!("{FORBIDDEN}*")]}}]);
+    }
     let allowed = json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
-        "metadata": {"name": "web", "namespace": NAMESPACE}, "spec": {"rules": [{
-            "from": [{"source": {"principals": [identity("client").trim_start_matches("spiffe://")]}}],
-            "to": [{"operation": {"notPaths": [format!("{FORBIDDEN}*")]}}]}]}});
+        "metadata": {"name": "web", "namespace": NAMESPACE}, "spec": {"rules": [rule]}});
     let allowed = Object::from_value(&allowed).map_err(said)?;
     items.push((Key::new(NAMESPACE, "web"), Item::AuthorizationPolicy(Arc::new(allowed))));
     for number in 0..others {

@@ -20,6 +20,18 @@ pub struct Row {
     throughput: f64,
     saturated: Option<Latency>,
     steady: Option<Latency>,
+    /// Of what it is the measurement.
+    unit: Unit,
+}
+
+/// What CPU time and throughput are told per.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Request,
+    Mebibyte,
+    Connection,
+    /// Nothing: memory alone.
+    None,
 }
 
 /// Percentiles 50, 99 and 99.9, in milliseconds.
@@ -55,21 +67,65 @@ impl Row {
             throughput: saturated.requests as f64 / time.as_secs_f64(),
             saturated: Some(Latency::of(saturated)),
             steady: steady.map(Latency::of),
+            unit: Unit::Request,
+        }
+    }
+
+    /// Of so many mebibytes that were carried.
+    pub fn bulk(
+        name: &'static str,
+        round: usize,
+        cpu: Duration,
+        resident: (u64, u64),
+        time: Duration,
+        carried: u64,
+    ) -> Self {
+        Self {
+            cpu: cpu.as_secs_f64() * 1e6 / carried.max(1) as f64,
+            round,
+            throughput: carried as f64 / time.as_secs_f64(),
+            unit: Unit::Mebibyte,
+            ..Self::memory(name, resident, 1)
+        }
+    }
+
+    /// Of so many connections: CPU for making each, and what the processes grew by, before and after, for all of them.
+    pub fn connections(name: &'static str, cpu: Duration, before: (u64, u64), after: (u64, u64), count: usize) -> Self {
+        let grown = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
+        Self {
+            cpu: cpu.as_secs_f64() * 1e6 / count.max(1) as f64,
+            throughput: grown.1 as f64 / 1024.0 / count.max(1) as f64,
+            unit: Unit::Connection,
+            ..Self::memory(name, grown, 1)
         }
     }
 
     /// Memory alone, of one of so many processes.
     pub fn memory(name: &'static str, resident: (u64, u64), processes: usize) -> Self {
         let resident = mebibytes(resident, processes);
-        Self { name, round: 1, cpu: f64::NAN, resident, throughput: f64::NAN, saturated: None, steady: None }
+        Self {
+            name,
+            round: 1,
+            cpu: f64::NAN,
+            resident,
+            throughput: f64::NAN,
+            saturated: None,
+            steady: None,
+            unit: Unit::None,
+        }
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (each, rate) = match self.unit {
+            Unit::Request | Unit::None => ("request", "requests/s"),
+            Unit::Mebibyte => ("MiB", "MiB/s"),
+            Unit::Connection => ("connection", "KiB each"),
+        };
         write!(
             f,
-            "{:8} {:7.1} us/request {:6.1} MiB {:8.0} requests/s",
+            "{:8} {:7.1} us/{each} {:6.1} MiB {:8.0} {rate}",
             self.name, self.cpu, self.resident.0, self.throughput
         )
     }
@@ -123,10 +179,22 @@ fn summaries(rows: &[Row]) -> Vec<Summary> {
 /// Medians by peer, and the ratios within each round.
 pub fn print(title: &str, rows: &[Row]) {
     println!("\n{title}");
-    if rows.iter().all(|row| row.saturated.is_none()) {
+    if rows.iter().all(|row| row.unit == Unit::None) {
         println!("{:8} {:>9} {:>10}", "", "RSS", "anonymous");
         for Summary { name, resident, .. } in summaries(rows) {
             println!("{name:8} {:>5.1} MiB {:>6.1} MiB", resident.0, resident.1);
+        }
+        return;
+    }
+    let ratio = |ratio: f64| if ratio.is_nan() { "-".to_owned() } else { format!("{ratio:.2}") };
+    let unit = rows.first().map_or(Unit::None, |row| row.unit);
+    if let Unit::Mebibyte | Unit::Connection = unit {
+        let (each, rate) = if unit == Unit::Mebibyte { ("CPU/MiB", "MiB/s") } else { ("CPU/conn.", "KiB/conn.") };
+        println!("{:8} {each:>10} {:>6} {:>8} {:>9} {rate:>9}", "", "/envoy", "/haproxy", "RSS");
+        for row in summaries(rows) {
+            let [envoy, haproxy] = row.ratios.map(ratio);
+            let (name, cpu, resident, throughput) = (row.name, row.cpu, row.resident.0, row.throughput);
+            println!("{name:8} {cpu:>7.1} us {envoy:>6} {haproxy:>8} {resident:>5.1} MiB {throughput:>9.1}");
         }
         return;
     }
@@ -134,7 +202,6 @@ pub fn print(title: &str, rows: &[Row]) {
         "{:8} {:>9} {:>6} {:>8} {:>9} {:>17} {:>17}",
         "", "CPU/req.", "/envoy", "/haproxy", "RSS", "busy p50/99/99.9", "1000/s 50/99/99.9"
     );
-    let ratio = |ratio: f64| if ratio.is_nan() { "-".to_owned() } else { format!("{ratio:.2}") };
     let three = |[a, b, c]: [f64; 3]| if a.is_nan() { "-".to_owned() } else { format!("{a:.1}/{b:.1}/{c:.1}") };
     for row in summaries(rows) {
         println!(

@@ -57,11 +57,12 @@ impl<'w> Speaks<'w> {
         let terminated = |behind: Termination| {
             let tls = tls?;
             match tls.mode.unwrap_or(ServerTlsMode::Passthrough) {
-                ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
-                    Some(Self::Tls(behind, tls))
-                }
+                ServerTlsMode::Simple
+                | ServerTlsMode::Mutual
+                | ServerTlsMode::OptionalMutual
+                | ServerTlsMode::IstioMutual => Some(Self::Tls(behind, tls)),
                 ServerTlsMode::Passthrough => Some(Self::Tls(Termination::Passthrough, tls)),
-                ServerTlsMode::AutoPassthrough | ServerTlsMode::IstioMutual => None,
+                ServerTlsMode::AutoPassthrough => None,
             }
         };
         match server.port.protocol.to_ascii_uppercase().as_str() {
@@ -163,6 +164,7 @@ fn server_tls(
             Some(authorities) => (certificate, ClientCertificates::Optional(authorities)),
             None => (None, ClientCertificates::None),
         },
+        Some(ServerTlsMode::IstioMutual) => (None, ClientCertificates::Mesh),
         _ => (certificate, ClientCertificates::None),
     };
     let texts = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();

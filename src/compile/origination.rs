@@ -16,7 +16,7 @@ pub(super) type Secrets<'a> = Option<(&'a World, &'a Scope)>;
 pub(super) fn upstream_tls(settings: &ClientTls, secrets: Secrets<'_>) -> UpstreamTls {
     let mutual = match settings.mode {
         Some(ClientTlsMode::Disable) | None => return UpstreamTls::Disable,
-        Some(ClientTlsMode::IstioMutual) => return UpstreamTls::IstioMutual,
+        Some(ClientTlsMode::IstioMutual) => return UpstreamTls::IstioMutual(named(settings.sni.as_deref())),
         Some(ClientTlsMode::Simple) => false,
         Some(ClientTlsMode::Mutual) => true,
     };

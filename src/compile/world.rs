@@ -43,6 +43,8 @@ pub struct World {
     pub mesh: Arc<MeshConfig>,
     /// Services by fully qualified host.
     pub services: BTreeMap<Arc<str>, Arc<Service>>,
+    /// Where load balancers serve services, by fully qualified host: addresses and names.
+    pub published: BTreeMap<Arc<str>, Arc<[Arc<str>]>>,
     /// Endpoints by fully qualified host.
     pub endpoints: BTreeMap<Arc<str>, Arc<Endpoints>>,
     /// Services that ServiceEntries add, by host, oldest first; of one host several namespaces may each have their own.
@@ -125,6 +127,7 @@ impl World {
             root_namespace: root_namespace.into(),
             mesh: Arc::default(),
             services: BTreeMap::new(),
+            published: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             external: BTreeMap::new(),
             service_entries: Vec::new(),

@@ -60,12 +60,12 @@ impl TrustBundle {
 
     /// The roots that may vouch for `trust_domain` as PEM text.
     pub fn pem_of(&self, trust_domain: &TrustDomain) -> String {
-        self.roots(trust_domain).iter().map(|root| pem::encode(root)).collect()
+        self.roots(trust_domain).iter().map(|root| pem::certificate_pem(root)).collect()
     }
 
     /// All roots as PEM text, in the order of their domains.
     pub fn to_pem(&self) -> String {
-        self.0.values().flatten().map(|root| pem::encode(root)).collect()
+        self.0.values().flatten().map(|root| pem::certificate_pem(root)).collect()
     }
 }
 

@@ -27,7 +27,8 @@ fn what_is_no_authority_is_no_root() {
     let dir = tempfile::tempdir().unwrap();
     let authority = authority(&dir, "cluster.local");
     let (chain, _) = authority.sign_server(&["a.example".into()], &[], std::time::Duration::from_secs(60)).unwrap();
-    let error = TrustBundle::from_pem(authority.trust_domain(), &pem::encode(&chain[0])).unwrap_err().to_string();
+    let error =
+        TrustBundle::from_pem(authority.trust_domain(), &pem::certificate_pem(&chain[0])).unwrap_err().to_string();
     assert!(error.contains("CA:TRUE"), "{error}");
     assert!(TrustBundle::from_pem(authority.trust_domain(), "").is_err());
 }

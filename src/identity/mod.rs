@@ -27,6 +27,6 @@ pub(crate) use certificate::rfc3339;
 pub use certificate::{Validity, issuer_name, serial_number, spiffe_id, validity};
 pub use error::IdentityError;
 pub use key::KeyPair;
-pub use pem::first_certificate;
+pub use pem::{certificate_pem, first_certificate};
 pub use spiffe::{SpiffeId, TrustDomain};
 pub use svid::Svid;

@@ -27,7 +27,7 @@ pub fn first_certificate(text: &str) -> Option<CertificateDer<'static>> {
 }
 
 /// `certificate` as one PEM section that ends in a line feed.
-pub(super) fn encode(certificate: &CertificateDer<'_>) -> String {
+pub fn certificate_pem(certificate: &CertificateDer<'_>) -> String {
     let mut text = String::with_capacity(certificate.len() * 4 / 3 + 96);
     text.push_str("-----BEGIN CERTIFICATE-----\n");
     for line in certificate.chunks(BYTES_PER_LINE) {
@@ -46,7 +46,7 @@ mod tests {
     fn encoded_certificates_read_back_whatever_their_length() {
         for length in [1, 2, 3, 47, 48, 49, 95, 96, 97, 500] {
             let der: Vec<u8> = (0..length).map(|i| (i * 7 % 256) as u8).collect();
-            let text = encode(&CertificateDer::from(der.clone()));
+            let text = certificate_pem(&CertificateDer::from(der.clone()));
             assert!(text.lines().all(|line| line.len() <= 64), "{text}");
             assert_eq!(certificates(&text).unwrap(), [CertificateDer::from(der)]);
         }

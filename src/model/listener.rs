@@ -123,7 +123,7 @@ pub struct ServerTls {
     /// What becomes of the TLS.
     pub termination: Termination,
     /// Certificate chain and key, as PEM; `None` while the Secret is not there: nobody is served. Without meaning for what is
-    /// passed on.
+    /// passed on, and for clients of the mesh.
     pub certificate: Option<(Arc<str>, PrivateKeyPem)>,
     /// Whether clients show certificates.
     pub clients: ClientCertificates,
@@ -165,6 +165,8 @@ pub enum ClientCertificates {
     Optional(Arc<str>),
     /// They must show a good one.
     Required(Arc<str>),
+    /// They must prove a mesh identity, and are shown the proxy's own: `ISTIO_MUTUAL`.
+    Mesh,
 }
 
 /// A host of a listener and where its routes are found.

@@ -31,8 +31,9 @@ pub enum UpstreamTls {
     Auto,
     /// Plaintext, always.
     Disable,
-    /// Mutual TLS with mesh identities, always; an endpoint that has no identity is not talked to.
-    IstioMutual,
+    /// Mutual TLS with mesh identities, always; an endpoint that has no identity is not talked to. With the server name that is
+    /// asked for; `None`: the one that says which cluster it is.
+    IstioMutual(Option<Arc<str>>),
     /// TLS as servers outside the mesh speak it, always.
     Originate(Arc<Origination>),
     /// TLS that cannot be made, for this reason: nobody is talked to.

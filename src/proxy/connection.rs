@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
+use crate::proxy::directory::OpenConnection;
 use crate::proxy::http1::Buffer;
 use crate::proxy::stream::Stream;
 use crate::proxy::timer::Deadline;
@@ -36,6 +37,8 @@ pub struct Conn {
     /// Requests that it has carried.
     carried: u32,
     worker: Rc<Worker>,
+    /// Says to its cluster that it is there.
+    _counted: Option<OpenConnection>,
 }
 
 impl Conn {
@@ -55,7 +58,13 @@ impl Conn {
             since: Instant::now(),
             carried: 0,
             worker,
+            _counted: None,
         }
+    }
+
+    /// The cluster that counts it as one of its own.
+    pub fn count_as(&mut self, counted: OpenConnection) {
+        self._counted = Some(counted);
     }
 
     /// Since when it is there.

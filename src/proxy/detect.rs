@@ -14,6 +14,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, ready};
@@ -24,7 +25,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::{AppProtocol, InboundPolicy, MtlsMode, Side, authz};
+use crate::model::{AppProtocol, InboundPolicy, Loopback, MtlsMode, Side, authz};
 use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
@@ -32,7 +33,7 @@ use crate::proxy::filter::rbac;
 use crate::proxy::http1::Buffer;
 use crate::proxy::limits;
 use crate::proxy::local::Local;
-use crate::proxy::stream::{Replayed, Stream};
+use crate::proxy::stream::{Stream, Underlay};
 use crate::proxy::tcp::carry::{self, Course, Open};
 use crate::proxy::timer::Deadline;
 use crate::proxy::upstream;
@@ -212,8 +213,8 @@ pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// Serves a connection to the workload.
-pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app: std::net::SocketAddr) {
+/// Serves a connection to the workload, whose application is at `app` unless its Sidecar says otherwise.
+pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app: SocketAddr, loopback: Loopback) {
     let ends = (tcp.local_addr().ok().map(net::address_of), tcp.peer_addr().ok());
     let mut facts = Facts {
         role: Role::Inbound { port, app },
@@ -230,10 +231,14 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         refuse(local, &facts, "not_ready", "this proxy does not know its policy yet", None);
         return;
     };
+    let app = match loopback {
+        Loopback::Own => net::socket_of(policy.application(port, app, loopback)),
+        Loopback::Shared => policy.application(port, app, loopback),
+    };
+    facts.role = Role::Inbound { port, app };
     let (mode, provenance) = policy.mtls(port);
-    let opaque =
-        policy.service(port).is_some_and(|service| matches!(service.protocol, AppProtocol::Tcp | AppProtocol::Tls));
-    let declared = policy.service(port).map_or(AppProtocol::Detect, |service| service.protocol);
+    let declared = policy.protocol(port);
+    let opaque = matches!(declared, AppProtocol::Tcp | AppProtocol::Tls);
     let course = Course::Application(app);
     let mut buffer = Buffer::default();
     let found = if mode == MtlsMode::Disable && opaque {
@@ -272,7 +277,7 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         _ => false,
     };
     let mut conn = if terminates {
-        match Box::pin(terminate(local, &policy, tcp, buffer)).await {
+        match Box::pin(terminate(local, tcp, buffer)).await {
             Ok((stream, peer)) => {
                 facts.peer = Some(peer);
                 Conn::new(stream, Buffer::default(), local.worker.clone())
@@ -344,15 +349,12 @@ pub(super) fn connection_facts(facts: &Facts, port: u16) -> authz::Facts<'_> {
     }
 }
 
-async fn terminate(
-    local: &Local,
-    policy: &InboundPolicy,
-    tcp: TcpStream,
-    buffer: Buffer,
-) -> Result<(Stream, MeshPeer), String> {
+/// Terminates mesh TLS: shows the proxy's certificate, and demands one of the mesh. Answers who the client is, or why it is nobody.
+pub(super) async fn terminate(local: &Local, tcp: TcpStream, buffer: Buffer) -> Result<(Stream, MeshPeer), String> {
     let credentials = local.shared.directory.credentials().ok_or("this proxy has no certificate yet")?;
     let acceptor = TlsAcceptor::from(credentials.server_tls.clone());
-    let shaking = tokio::time::timeout(local.shared.limits.handshake, acceptor.accept(Replayed::new(buffer, tcp)));
+    let underlay = Underlay::new(buffer, tcp, local.worker.clone());
+    let shaking = tokio::time::timeout(local.shared.limits.handshake, acceptor.accept(underlay));
     let stream = shaking
         .await
         .map_err(|_| "the TLS handshake took too long")?
@@ -363,7 +365,7 @@ async fn terminate(
     let peer = MeshPeer {
         uri: identity.as_str().into(),
         hash: fingerprint(certificate).into(),
-        own: policy.workload.identity.as_ref().map(|own| own.as_str().into()).unwrap_or_default(),
+        own: credentials.svid.id.as_str().into(),
         party: local.peers.identify(&identity, None),
         identity,
     };

@@ -19,7 +19,7 @@ use crate::proxy::exchange::{self, Facts};
 use crate::proxy::http1::Buffer;
 use crate::proxy::http2;
 use crate::proxy::local::Local;
-use crate::proxy::stream::{Replayed, Stream};
+use crate::proxy::stream::{Stream, Underlay};
 use crate::proxy::tcp::carry;
 use crate::proxy::upstream;
 use crate::telemetry::Counter;
@@ -55,7 +55,8 @@ pub fn table(listeners: &[Listener], before: &Table) -> Table {
 impl Server {
     fn new(source: &ServerTls) -> Self {
         let clients = match &source.clients {
-            ClientCertificates::None => EdgeClients::Anonymous,
+            // With them it is the mesh's own TLS that is spoken, and no configuration of this server's.
+            ClientCertificates::None | ClientCertificates::Mesh => EdgeClients::Anonymous,
             ClientCertificates::Optional(authorities) => EdgeClients::Optional(authorities),
             ClientCertificates::Required(authorities) => EdgeClients::Required(authorities),
         };
@@ -70,7 +71,7 @@ impl Server {
             client_names: &source.demands.client_names,
         };
         let config = match &source.certificate {
-            None if source.termination == Termination::Passthrough => {
+            None if source.termination == Termination::Passthrough || source.clients == ClientCertificates::Mesh => {
                 return Self { hosts: source.hosts.clone().into(), source: source.clone(), config: Err(String::new()) };
             }
             None => Err(format!("the secret of {} is not there", source.provenance)),
@@ -101,18 +102,22 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, mut buffer: Buffer, po
     let server = {
         let table = local.edge_tls.borrow();
         let servers = table.iter().find(|(of, _)| *of == port).map_or(&[][..], |(_, servers)| servers.as_slice());
-        most_specific(servers.iter().map(|server| &*server.hosts), &name).and_then(|place| servers.get(place)).cloned()
+        let named = most_specific(servers.iter().map(|server| &*server.hosts), &name);
+        named.and_then(|place| servers.get(place)).or_else(|| of_the_mesh(servers, &name)).cloned()
     };
     let Some(server) = server else { return refuse(&facts, "no server of this port has this name") };
     if server.source.termination == Termination::Passthrough {
         let conn = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
         return carry::serve_gateway(local, conn, &facts, port, true).await;
     }
+    if server.source.clients == ClientCertificates::Mesh {
+        return serve_mesh(local, tcp, buffer, port, facts, &server).await;
+    }
     let config = match &server.config {
         Ok(config) => config.clone(),
         Err(reason) => return refuse(&facts, reason),
     };
-    let accepting = TlsAcceptor::from(config).accept(Replayed::new(buffer, tcp));
+    let accepting = TlsAcceptor::from(config).accept(Underlay::new(buffer, tcp, local.worker.clone()));
     let stream = match tokio::time::timeout(local.shared.limits.handshake, accepting).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return refuse(&facts, &upstream::handshake_reason(&error)),
@@ -130,4 +135,44 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, mut buffer: Buffer, po
     } else {
         exchange::serve(local, conn, facts).await;
     }
+}
+
+/// The server that a client of the mesh means who asks for a cluster's name and not for a host's: the first for such clients.
+fn of_the_mesh<'s>(servers: &'s [Rc<Server>], name: &str) -> Option<&'s Rc<Server>> {
+    let mut for_mesh = servers.iter().filter(|server| server.source.clients == ClientCertificates::Mesh);
+    for_mesh.next().filter(|_| name.starts_with(upstream::CLUSTER_NAME))
+}
+
+/// Serves a client of the mesh, who proves an identity: policies know it by that, and its host chooses among its rules.
+async fn serve_mesh(local: &Rc<Local>, tcp: TcpStream, buffer: Buffer, port: u16, mut facts: Facts, server: &Server) {
+    let refuse = |facts: &Facts, reason: &str| {
+        local.shared.registry.count(Counter::HandshakesFailed);
+        detect::refuse(local, facts, "tls_handshake_failed", reason, None);
+    };
+    let (stream, peer) = match Box::pin(detect::terminate(local, tcp, buffer)).await {
+        Ok(terminated) => terminated,
+        Err(reason) => return refuse(&facts, &reason),
+    };
+    let names = &server.source.demands.client_names;
+    if !names.is_empty() && !names.contains(&peer.uri) {
+        return refuse(&facts, &format!("{} is none of {}", peer.uri, names.join(", ")));
+    }
+    facts.peer = Some(peer);
+    let conn = Conn::new(stream, Buffer::default(), local.worker.clone());
+    if server.source.termination == Termination::Tcp {
+        return carry::serve_gateway(local, conn, &facts, port, true).await;
+    }
+    // Every server for such clients asks them for the same: which of them was meant, the request's host says.
+    let admitted = {
+        let table = local.edge_tls.borrow();
+        let servers = table.iter().find(|(of, _)| *of == port).map_or(&[][..], |(_, servers)| servers.as_slice());
+        let alike = servers.iter().filter(|other| {
+            other.source.clients == ClientCertificates::Mesh
+                && other.source.termination == Termination::Http
+                && other.source.demands == server.source.demands
+        });
+        alike.flat_map(|other| other.hosts.iter().cloned()).collect()
+    };
+    facts.admitted = Some(admitted);
+    exchange::serve(local, conn, facts).await;
 }

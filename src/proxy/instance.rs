@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
@@ -119,6 +119,8 @@ pub struct Proxy {
     phase: watch::Sender<Phase>,
     /// Closed when every worker has let go.
     alive: mpsc::Receiver<()>,
+    /// Since when it is there.
+    since: Instant,
 }
 
 impl Proxy {
@@ -165,7 +167,15 @@ impl Proxy {
                 move |worker: &Rc<Worker>| worker::spawn(part.run(worker.clone()))
             })
             .map_err(|source| ProxyError::Start { name, source })?;
-        Ok(Self { shared, addresses: opened.addresses, ways: opened.ways.into(), bound, phase, alive })
+        Ok(Self {
+            shared,
+            addresses: opened.addresses,
+            ways: opened.ways.into(),
+            bound,
+            phase,
+            alive,
+            since: Instant::now(),
+        })
     }
 
     /// Name of the pod.
@@ -199,6 +209,7 @@ impl Proxy {
             directory: self.shared.directory.clone(),
             registry: self.shared.registry.clone(),
             ways: self.ways.clone(),
+            since: self.since,
             bound: self.bound.clone(),
         }
     }

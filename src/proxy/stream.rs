@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -10,6 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::proxy::http1::Buffer;
 use crate::proxy::http2::{ClientStream, ServerStream};
+use crate::proxy::worker::Worker;
 
 /// One of the streams that a connection may be made of.
 #[derive(Debug)]
@@ -17,9 +19,9 @@ pub enum Stream {
     /// Bytes as they come.
     Plain(TcpStream),
     /// TLS that a client began with us.
-    Server(Box<tokio_rustls::server::TlsStream<Replayed>>),
+    Server(Box<tokio_rustls::server::TlsStream<Underlay>>),
     /// TLS that we began with a server.
-    Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    Client(Box<tokio_rustls::client::TlsStream<Underlay>>),
     /// A stream of HTTP/2 that a client began with us.
     Http2Server(Box<ServerStream>),
     /// A stream of HTTP/2 that we began with a server.
@@ -101,7 +103,7 @@ impl Stream {
         match self {
             Self::Plain(tcp) => tcp.local_addr().ok(),
             Self::Server(tls) => tls.get_ref().0.tcp.local_addr().ok(),
-            Self::Client(tls) => tls.get_ref().0.local_addr().ok(),
+            Self::Client(tls) => tls.get_ref().0.tcp.local_addr().ok(),
             Self::Http2Server(stream) => stream.local_address(),
             Self::Http2Client(stream) => stream.local_address(),
         }
@@ -133,36 +135,45 @@ impl Stream {
     }
 }
 
-/// A TCP connection of which some bytes have been read already, and are read again first.
+/// The TCP connection below TLS. It is read a block at a time: the TLS library asks for 4 KiB, and a record would take five system
+/// calls. The worker lends the block as long as something is in it.
 #[derive(Debug)]
-pub struct Replayed {
-    before: Buffer,
+pub struct Underlay {
+    ahead: Buffer,
     tcp: TcpStream,
+    worker: Rc<Worker>,
 }
 
-impl Replayed {
-    /// What was read, and where it was read from.
-    pub fn new(before: Buffer, tcp: TcpStream) -> Self {
-        Self { before, tcp }
+impl Underlay {
+    /// A connection of which `ahead` has been read.
+    pub fn new(ahead: Buffer, tcp: TcpStream, worker: Rc<Worker>) -> Self {
+        Self { ahead, tcp, worker }
+    }
+
+    /// Reads a block. What came, if anything, is ahead then.
+    fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.worker.buffers.lend(&mut self.ahead);
+        let mut room = ReadBuf::new(self.ahead.spare());
+        let read = Pin::new(&mut self.tcp).poll_read(cx, &mut room);
+        let count = room.filled().len();
+        self.ahead.advance(count);
+        read
     }
 }
 
-impl AsyncRead for Replayed {
+impl AsyncRead for Underlay {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.before.is_empty() {
-            return Pin::new(&mut self.tcp).poll_read(cx, room);
-        }
-        let count = self.before.filled().len().min(room.remaining());
-        room.put_slice(self.before.filled().get(..count).unwrap_or_default());
-        self.before.consume(count);
-        if self.before.is_empty() {
-            self.before = Buffer::default();
-        }
-        Poll::Ready(Ok(()))
+        let this = &mut *self;
+        let read = if this.ahead.is_empty() { this.poll_block(cx) } else { Poll::Ready(Ok(())) };
+        let count = this.ahead.filled().len().min(room.remaining());
+        room.put_slice(this.ahead.filled().get(..count).unwrap_or_default());
+        this.ahead.consume(count);
+        this.worker.buffers.take_back(&mut this.ahead);
+        read
     }
 }
 
-impl AsyncWrite for Replayed {
+impl AsyncWrite for Underlay {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.tcp).poll_write(cx, bytes)
     }

@@ -1,7 +1,11 @@
 //! CustomResourceDefinitions, generated from the kinds' declarations.
+//!
+//! What they are at present stands in `manifests/crds/`, for those who install them by other means; `cargo test --lib
+//! resources::crds -- --ignored regenerate` writes the files, and a test sees that they are current.
 
 use serde_json::{Value, json};
 
+use super::gateway_api;
 use super::kinds::{self, Kind, Scope};
 use super::registry::{self, Entry, Family, REGISTRY};
 
@@ -122,6 +126,11 @@ fn object_schema(entry: &Entry) -> Value {
     if entry.spec_required {
         schema["required"] = json!(["spec"]);
     }
+    if matches!(entry.family, Family::GatewayApi(_))
+        && let Some(kind) = kinds::find(entry.group, entry.kind)
+    {
+        gateway_api::cel::state(kind.plural, &mut schema);
+    }
     schema
 }
 
@@ -164,4 +173,41 @@ fn istio_status() -> Value {
             },
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::yaml;
+
+    fn files() -> [(PathBuf, String); 2] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/crds");
+        let text = |definitions: &[Value]| {
+            format!("# Generated: see src/resources/crds.rs.\n{}", yaml::to_string_all(definitions))
+        };
+        [
+            (directory.join("istio.yaml"), text(&crds().collect::<Vec<_>>())),
+            (directory.join("gateway-api.yaml"), text(&gateway_api_crds().collect::<Vec<_>>())),
+        ]
+    }
+
+    #[test]
+    fn the_files_are_current() {
+        for (path, text) in files() {
+            let written = std::fs::read_to_string(&path).unwrap_or_default();
+            let command = "cargo test --lib resources::crds -- --ignored regenerate";
+            assert!(written == text, "{} is out of date: run `{command}`", path.display());
+        }
+    }
+
+    #[test]
+    #[ignore = "writes into the source tree"]
+    fn regenerate() {
+        for (path, text) in files() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
 }

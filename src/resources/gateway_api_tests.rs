@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::tests::{Leaves, PORT, flatten, upstream};
+use super::tests::{Leaves, PORT, differing_rules, flatten, upstream};
 use super::*;
 
 /// What the older versions of a kind have otherwise, and ours have as the newest: (definition, version, field).
@@ -39,6 +39,10 @@ fn definitions_are_the_projects_own_field_by_field() {
             // An older version may show nothing but names.
             if theirs["storage"] == true || !columns(theirs).is_empty() {
                 assert_eq!(columns(ours), columns(theirs), "{name} {version}");
+            }
+            let [ours_only, theirs_only] = differing_rules(ours, theirs);
+            for rule in theirs_only.into_iter().chain(ours_only.into_iter().filter(|_| theirs["storage"] == true)) {
+                differences.push(format!("{name} {version} {rule}"));
             }
             let leaves = |version: &Value| {
                 let mut leaves = Leaves::new();

@@ -275,5 +275,5 @@ fn dry_run(meta: &Meta, kind: &str, spec: &Value, cx: &mut Cx) {
 }
 
 fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_lower_label)
+    name.len() <= 253 && super::gateway_api::text::is_subdomain(name)
 }

@@ -434,6 +434,37 @@ pub(super) fn flatten(schema: &Value, path: &str, leaves: &mut Leaves) {
     }
 }
 
+/// The rules that a schema states in CEL, by the path of the field where they stand; blanks and quotes do not count.
+pub(super) fn stated(schema: &Value, path: &str, rules: &mut BTreeSet<(String, String)>) {
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        let text = rule["rule"].as_str().unwrap_or_default();
+        let text: String =
+            text.chars().filter(|c| !c.is_whitespace()).map(|c| if c == '"' { '\'' } else { c }).collect();
+        rules.insert((path.to_owned(), text));
+        assert!(rule["message"].as_str().is_some_and(|message| !message.is_empty()), "{path}: {rule}");
+    }
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        stated(inner, &format!("{path}.{name}"), rules);
+    }
+    for (name, mark) in [("items", "[]"), ("additionalProperties", "{}")] {
+        if schema[name].is_object() {
+            stated(&schema[name], &format!("{path}{mark}"), rules);
+        }
+    }
+}
+
+/// The rules of a version that only ours has, and those that only theirs has: `field: rule`.
+pub(super) fn differing_rules(ours: &Value, theirs: &Value) -> [BTreeSet<String>; 2] {
+    let rules = |version: &Value| {
+        let mut rules = BTreeSet::new();
+        stated(&version["schema"]["openAPIV3Schema"], "", &mut rules);
+        rules
+    };
+    let (ours, theirs) = (rules(ours), rules(theirs));
+    let shown = |set: Vec<&(String, String)>| set.into_iter().map(|(path, rule)| format!("{path}: {rule}")).collect();
+    [shown(ours.difference(&theirs).collect()), shown(theirs.difference(&ours).collect())]
+}
+
 /// How a port is described.
 pub(super) const PORT: &str = "integer minimum=1 maximum=65535";
 
@@ -442,10 +473,16 @@ fn is_meant(ours: &str, theirs: &str) -> bool {
     ours == PORT && theirs == "integer minimum=0 maximum=4294967295"
 }
 
+/// The rules that are stated otherwise, and mean the same: limits of ports are limits of the schema; three rules of credentials
+/// are one; a set's order; and a default that a rule has no need of.
+const MEANT_RULES: [&str; 4] =
+    ["0<self&&self<=65535", "has(self.credentialNames)", "rl: isURL(self)", "has(self.portLevelMtls)"];
+
 #[test]
 fn definitions_are_upstreams_field_by_field() {
     let Some(theirs) = upstream("crds/istio.yaml") else { return };
     let mut meant = BTreeSet::new();
+    let mut other_rules = BTreeSet::new();
     for ours in crds() {
         let name = &ours["metadata"]["name"];
         let theirs = theirs.iter().find(|crd| crd.value["metadata"]["name"] == *name).expect("upstream has it");
@@ -469,6 +506,8 @@ fn definitions_are_upstreams_field_by_field() {
                 columns.into_iter().map(|c| (c["name"].clone(), c["jsonPath"].clone(), c["type"].clone())).collect()
             };
             assert_eq!(columns(&ours), columns(theirs), "{name} {version}");
+            let rules = differing_rules(&ours, theirs).into_iter().flatten();
+            other_rules.extend(rules.filter(|rule| !MEANT_RULES.iter().any(|meant| rule.contains(meant))));
             let leaves = |version: &Value| {
                 let mut leaves = Leaves::new();
                 flatten(&version["schema"]["openAPIV3Schema"], "", &mut leaves);
@@ -487,6 +526,7 @@ fn definitions_are_upstreams_field_by_field() {
         }
     }
     assert_eq!(meant.into_iter().collect::<Vec<_>>(), ["number", "port", "portNumber", "ports{}", "targetPort"]);
+    assert_eq!(other_rules, BTreeSet::new());
 }
 
 /// A string that a field of this name can have.

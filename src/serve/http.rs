@@ -36,6 +36,40 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The peer's verified certificates, leaf first, if it presented any.
     pub certificates: Option<Arc<[CertificateDer<'static>]>>,
+    /// What TLS agreed on; `None` on a plaintext connection.
+    pub session: Option<Arc<TlsSession>>,
+}
+
+/// What a handshake agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSession {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The name that the client asked for (SNI).
+    pub server_name: String,
+    /// The application's protocol (ALPN); empty where none was chosen.
+    pub protocol: String,
+    /// The cipher suite's name, as IANA has it.
+    pub suite: String,
+}
+
+impl TlsSession {
+    /// Of a connection whose handshake is done.
+    pub fn of(session: &rustls::ServerConnection) -> Self {
+        let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
+        Self {
+            version: match session.protocol_version() {
+                Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+                _ => "TLSv1.2",
+            },
+            server_name: session.server_name().unwrap_or_default().to_owned(),
+            protocol: session
+                .alpn_protocol()
+                .map(|name| String::from_utf8_lossy(name).into_owned())
+                .unwrap_or_default(),
+            suite: suite.replacen("TLS13_", "TLS_", 1),
+        }
+    }
 }
 
 /// The TLS configuration of a server.
@@ -133,7 +167,7 @@ async fn connection<S>(
     }
     let ended = match tls {
         None => {
-            let about = Connection { peer, certificates: None };
+            let about = Connection { peer, certificates: None, session: None };
             let preface = tokio::select! {
                 () = token.cancelled() => return,
                 preface = tokio::time::timeout(limits.header_time, starts_http2(&stream)) => preface,
@@ -163,6 +197,7 @@ async fn connection<S>(
                 certificates: session
                     .peer_certificates()
                     .map(|chain| chain.iter().map(|cert| cert.clone().into_owned()).collect()),
+                session: Some(Arc::new(TlsSession::of(session))),
             };
             drive(stream, http2, &about, limits, service, token).await
         }

@@ -81,6 +81,16 @@ impl Guide {
         stdout(&output) + &stderr(&output)
     }
 
+    /// What fortio's sidecar answers to the guides' `pilot-agent request GET`.
+    fn stats(&self, path: &str) -> String {
+        let data = self.runtime.path("");
+        let exec = ["exec", "deploy/fortio", "-c", "istio-proxy", "--data-dir", &data, "--"];
+        let asked = ["pilot-agent", "request", "GET", path];
+        let output = Command::new(MESH).args(exec).args(asked).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    }
+
     /// Asks httpbin from fortio's pod until the answer has the status.
     fn asked(&self, status: u16, arguments: &[&str]) -> String {
         let expected = format!("HTTP/1.1 {status} ");
@@ -107,6 +117,17 @@ fn the_guides_to_circuit_breaking_external_authorization_and_tokens_work_as_writ
         assert!(report.contains("80 calls") && report.contains("# target 99.9%"), "{report}");
         (report.contains("Code 200 : ") && report.contains("Code 503 : ")).then_some(())
     });
+    // What the guide has its readers look for.
+    let stats = guide.stats("stats");
+    let of_httpbin = "cluster.outbound|8000||httpbin.default.svc.cluster.local.";
+    let counted = |name: &str| {
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("{of_httpbin}{name}: ")));
+        line.and_then(|count| count.parse::<u64>().ok()).unwrap_or_else(|| panic!("{name} in {stats}"))
+    };
+    assert!(counted("upstream_rq_pending_overflow") > 0 && counted("upstream_rq_pending_total") > 0, "{stats}");
+    assert_eq!(counted("circuit_breakers.default.remaining_pending"), 1);
+    let filtered = guide.stats("stats?filter=upstream_rq_pending_overflow");
+    assert!(!filtered.is_empty() && filtered.lines().all(|line| line.contains("pending_overflow")), "{filtered}");
     assert!(guide.runtime.mesh(&["delete", "destinationrule", "httpbin"]).status.success());
 
     // The providers of the guide are written into the mesh's settings, ports as text.

@@ -74,7 +74,7 @@ pub struct Args {
     /// What the application can be asked on the same addresses, as injection writes it
     #[arg(long, env = APPLICATION_PROBES, hide = true)]
     application: Option<String>,
-    /// Address that answers the same, /config_dump and /quitquitquit
+    /// Address that answers the same, and /help, which lists what else
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 15000)))]
     admin_address: SocketAddr,
     /// How long to go on after SIGTERM, before connections are refused [default: 5s for a gateway, else 0s]
@@ -303,9 +303,10 @@ impl Surface {
                 (Self::Admin, path) | (Self::Status, path @ ("/healthz/ready" | "/stats/prometheus")) => path,
                 (Self::Status, _) => "",
             };
-            let asked = admin::Request { method: request.method(), path };
+            let query = request.uri().query().unwrap_or_default();
+            let asked = admin::Request { method: request.method(), path, query };
             let answer = match path {
-                "/logging" => logged(request.method(), request.uri().query().unwrap_or_default(), &level),
+                "/logging" => logged(request.method(), query, &level),
                 _ => admin::handle(asked, &subject),
             };
             if answer.quit {

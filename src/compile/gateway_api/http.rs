@@ -502,7 +502,7 @@ fn cors(filter: &CorsFilter) -> Cors {
         expose: joined(filter.expose_headers.iter().map(|name| name.as_str())),
         max_age: Some(filter.max_age.and_then(|age| u64::try_from(age).ok()).unwrap_or(5)),
         credentials: filter.allow_credentials == Some(true),
-        forwards_unmatched: true,
+        forwards_unmatched: false,
     }
 }
 

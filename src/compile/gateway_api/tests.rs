@@ -1,7 +1,8 @@
 use std::fmt::Write;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::status::{Said, statuses};
 use crate::compile::{GatewayWorkload, Scope, World, gateway_routes, listeners, resolve, routes};
@@ -321,7 +322,7 @@ fn filters_times_and_shares_are_the_models() {
     assert_eq!(handling.mirrors[0].share.millionths(), 250_000);
     let cors = handling.cors.as_ref().unwrap();
     assert!(cors.permits(b"https://x.a.com") && !cors.permits(b"https://a.com") && !cors.permits(b"http://x.a.com"));
-    assert_eq!((&*cors.methods, cors.max_age), ("GET,PUT", Some(9)));
+    assert_eq!((&*cors.methods, cors.max_age, cors.forwards_unmatched), ("GET,PUT", Some(9), false));
     let rewrite = handling.rewrite.as_ref().unwrap();
     assert_eq!(rewrite.authority.as_deref(), Some("other.org"));
     assert_eq!(rewrite.path.as_ref().unwrap().apply(b"/a/b", None), b"/z");
@@ -379,10 +380,18 @@ fn a_listener_with_tls_shows_the_secret_that_it_may_name() {
 #[test]
 fn a_gateways_status_counts_what_is_attached() {
     let listeners = "{name: http, port: 80, protocol: HTTP}, {name: raw, port: 9000, protocol: UDP}";
-    let world = world(&(front(listeners) + &route(&format!("rules: [{{{WEB}}}]"))));
+    let mut world = world(&(front(listeners) + &route(&format!("rules: [{{{WEB}}}]"))));
     let status = said(&world, "Gateway");
     assert_eq!(conditions(&status["conditions"]), ["Accepted=True/ListenersNotValid", "Programmed=False/Pending"]);
-    assert_eq!(status["addresses"][0]["value"], "front-istio.shop.svc.cluster.local");
+    // What only the cluster can resolve is no address for those outside.
+    assert!(status.get("addresses").is_none(), "{status}");
+    let published: Vec<Arc<str>> = vec!["192.0.2.1".into(), "front.example.com".into()];
+    world.published.insert("front-istio.shop.svc.cluster.local".into(), published.into());
+    let status = said(&world, "Gateway");
+    assert_eq!(
+        status["addresses"],
+        json!([{"type": "IPAddress", "value": "192.0.2.1"}, {"type": "Hostname", "value": "front.example.com"}])
+    );
     let [http, raw] = status["listeners"].as_array().unwrap().as_slice() else { panic!("two: {status}") };
     assert_eq!((&http["name"], &http["attachedRoutes"]), (&"http".into(), &1.into()));
     assert_eq!(http["supportedKinds"].as_array().map(Vec::len), Some(2));

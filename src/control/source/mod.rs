@@ -18,7 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::compile::{MeshConfig, TlsSecret};
-use crate::model::{Health, Labels, Service};
+use crate::model::{GatewayTopology, Health, Labels, Service};
 use crate::resources::gateway_api::{
     self, BackendTLSPolicy, GRPCRoute, GatewayClass, HTTPRoute, ListenerSet, ReferenceGrant, TCPRoute, TLSRoute,
     UDPRoute,
@@ -169,6 +169,8 @@ impl Kind {
 pub struct ServiceItem {
     /// The service.
     pub service: Arc<Service>,
+    /// Addresses and names at which a load balancer serves it.
+    pub published: Arc<[Arc<str>]>,
     /// When the API server took it in.
     pub created: Option<Timestamp>,
 }
@@ -186,8 +188,8 @@ pub struct PodItem {
     pub workload_name: Arc<str>,
     /// Whether a proxy stands before it.
     pub has_proxy: bool,
-    /// Whether it demands a PROXY protocol header of connections to its gateway.
-    pub proxy_protocol: bool,
+    /// What it says that stands in front of its gateway.
+    pub topology: GatewayTopology,
     /// The machine that it runs on; empty until it has one.
     pub node: Arc<str>,
 }

@@ -25,9 +25,13 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 /// A Service. `None` where it cannot be read as one.
 pub(super) fn service(service: &core::Service, domain: &str) -> Option<Item> {
     let created = service.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    let published =
+        ingress.iter().filter_map(|one| one.ip.as_deref().or(one.hostname.as_deref())).map(Arc::from).collect();
     let value = serde_json::to_value(service).ok()?;
     let service = compile::service(&value, domain, None)?;
-    Some(Item::Service(ServiceItem { service: Arc::new(service), created }))
+    Some(Item::Service(ServiceItem { service: Arc::new(service), published, created }))
 }
 
 /// A Secret. `None` where it holds nothing for TLS: nothing else of it is kept.
@@ -81,7 +85,7 @@ pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
         service_account: account.filter(|account| !account.is_empty()).unwrap_or("default").into(),
         workload_name: workload_name.into(),
         has_proxy,
-        proxy_protocol: annotation(PROXY_CONFIG).is_some_and(compile::annotation_demands_proxy_protocol),
+        topology: annotation(PROXY_CONFIG).map(compile::annotated_topology).unwrap_or_default(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into(),
         labels,
     }))

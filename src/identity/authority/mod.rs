@@ -119,7 +119,9 @@ impl Authority {
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
             self.lifetime(now, ttl)?,
         )?;
-        Ok(std::iter::once(leaf.pem()).chain(self.path.iter().map(|certificate| pem::encode(certificate))).collect())
+        Ok(std::iter::once(leaf.pem())
+            .chain(self.path.iter().map(|certificate| pem::certificate_pem(certificate)))
+            .collect())
     }
 
     /// A new key and a certificate for a server that is known by name or address, not by identity. The chain is

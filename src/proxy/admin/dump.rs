@@ -4,15 +4,17 @@
 //! body is among the values.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Subject, Way};
 use crate::identity;
+use crate::model::authz::PolicyAction;
 use crate::model::{
-    Action, ClientCertificates, ClusterPolicy, Collector, Handling, HttpRule, InboundPolicy, Listener, MtlsMode,
-    OutboundMode, RequestMatch, RetryPolicy, StringMatch, Tracing, UpstreamTls,
+    Action, Authorities, ClientCertificates, ClusterPolicy, Collector, Handling, HttpRule, InboundPolicy, Listener,
+    MtlsMode, OutboundMode, RequestMatch, RetryPolicy, StringMatch, Tracing, UpstreamTls,
 };
 use crate::proxy::directory::{Cluster, Directory, Resolution, RoutesInForce};
 use crate::resources::Provenance;
@@ -214,6 +216,8 @@ pub struct PolicyDump {
     pub dry_run: bool,
     /// Where it was written; empty: the mesh's default.
     pub rule: String,
+    /// What it lacks, so that it refuses whatever it is about; empty: nothing.
+    pub lacks: String,
 }
 
 /// Reads everything that the proxy holds.
@@ -221,13 +225,11 @@ pub(super) fn dump(subject: &Subject) -> Dump {
     let directory = &subject.directory;
     let settings = directory.settings();
     let inbound = directory.inbound();
-    let mut clusters: BTreeMap<String, ClusterDump> = BTreeMap::new();
     let mut routes = Vec::new();
     let mut unknown = Vec::new();
     for (name, resolution) in directory.names() {
         let reason = match resolution {
             Resolution::Known(target) => {
-                hold(&mut clusters, &target.routes);
                 routes.push(route(name.to_string(), &target.service.host, &target.routes));
                 continue;
             }
@@ -245,12 +247,12 @@ pub(super) fn dump(subject: &Subject) -> Dump {
                 unknown.push(UnknownDump { name, reason: "its routes are not there yet".to_owned() });
                 continue;
             };
-            hold(&mut clusters, &held);
             routes.push(route(name, &host, &held));
         }
     }
     let inbound = inbound.as_deref();
-    let clusters = inbound_clusters(subject, inbound).chain(clusters.into_values()).collect();
+    let outbound = clusters(directory);
+    let clusters = inbound_clusters(subject, inbound).chain(outbound.values().map(|held| cluster(held))).collect();
     Dump {
         workload: inbound.map(|inbound| inbound.workload.uid.to_string()).unwrap_or_default(),
         listeners: listeners(subject, inbound, &gateway, outbound_mode(settings.outbound_mode)),
@@ -369,10 +371,25 @@ fn listeners(
     ways.chain(served).collect()
 }
 
-fn hold(clusters: &mut BTreeMap<String, ClusterDump>, routes: &RoutesInForce) {
-    for held in routes.clusters() {
-        clusters.entry(held.name.to_string()).or_insert_with(|| cluster(held));
+/// Every cluster that is held, each once, by its name.
+pub(super) fn clusters(directory: &Directory) -> BTreeMap<String, Arc<Cluster>> {
+    let mut clusters = BTreeMap::new();
+    let mut hold = |routes: &RoutesInForce| {
+        for held in routes.clusters() {
+            clusters.entry(held.name.to_string()).or_insert_with(|| held.clone());
+        }
+    };
+    for (_, resolution) in directory.names() {
+        if let Resolution::Known(target) = resolution {
+            hold(&target.routes);
+        }
     }
+    for virtual_host in directory.listeners().borrow().iter().flat_map(|listener| &listener.virtual_hosts) {
+        if let Some(held) = directory.gateway_routes(&virtual_host.routes) {
+            hold(&held);
+        }
+    }
+    clusters
 }
 
 fn cluster(cluster: &Cluster) -> ClusterDump {
@@ -397,11 +414,30 @@ fn cluster(cluster: &Cluster) -> ClusterDump {
         subset: cluster.name.subset.as_deref().unwrap_or_default().to_owned(),
         direction: "outbound".to_owned(),
         balancer: balancer(&cluster.policy),
-        tls: format!("{:?}", cluster.policy.tls),
+        tls: upstream_tls(&cluster.policy.tls),
         rule: provenance(cluster.policy_provenance.as_ref()),
         requests: cluster.state.requests.load(Relaxed),
         endpoints: endpoints.collect(),
     }
+}
+
+/// What is spoken to endpoints; of what a user wrote, names and no PEM.
+fn upstream_tls(tls: &UpstreamTls) -> String {
+    let origination = match tls {
+        UpstreamTls::Originate(origination) => origination,
+        UpstreamTls::Unavailable(reason) => return format!("Unavailable: {reason}"),
+        UpstreamTls::Auto => return "Auto".to_owned(),
+        UpstreamTls::Disable => return "Disable".to_owned(),
+        UpstreamTls::IstioMutual(_) => return "IstioMutual".to_owned(),
+    };
+    let authorities = match &origination.authorities {
+        Authorities::System => "the machine's authorities",
+        Authorities::Pem(_) => "authorities of its own",
+        Authorities::File(file) => file,
+        Authorities::Unverified => "nobody asked who it is",
+    };
+    let name = origination.server_name.as_deref().unwrap_or("its host");
+    format!("Originate: {name}, {authorities}")
 }
 
 fn balancer(policy: &ClusterPolicy) -> String {
@@ -522,7 +558,7 @@ fn handling(handling: &Handling) -> Vec<String> {
     words
 }
 
-fn certificates(directory: &Directory, gateway: &[Listener]) -> Vec<CertificateDump> {
+pub(super) fn certificates(directory: &Directory, gateway: &[Listener]) -> Vec<CertificateDump> {
     let mut found = Vec::new();
     if let Some(credentials) = directory.credentials() {
         let leaf = credentials.svid.chain.first();
@@ -576,6 +612,16 @@ fn certificate(
     }
 }
 
+/// What keeps a policy from being decided as it is written.
+fn lacking(inbound: &InboundPolicy, action: &PolicyAction) -> String {
+    match action {
+        PolicyAction::Custom(name) if !inbound.providers.iter().any(|provider| provider.name == *name) => {
+            format!("no provider {name}: what it matches is refused (mesh analyze says why)")
+        }
+        _ => String::new(),
+    }
+}
+
 fn policies(inbound: &InboundPolicy) -> Vec<PolicyDump> {
     let (mode, rule) = &inbound.default_mtls;
     let mtls = |port: Option<u16>, mode: MtlsMode, rule: Option<&Provenance>| PolicyDump {
@@ -590,14 +636,20 @@ fn policies(inbound: &InboundPolicy) -> Vec<PolicyDump> {
         kind: "token".to_owned(),
         action: if token.issuer.is_empty() { "any issuer".to_owned() } else { token.issuer.to_string() },
         rule: token.provenance.to_string(),
+        lacks: if token.keys.is_empty() {
+            "no keys: every token of this issuer is refused".to_owned()
+        } else {
+            String::new()
+        },
         ..PolicyDump::default()
     });
     let authorization = inbound.authorization.iter().map(|policy| PolicyDump {
         kind: "authorization".to_owned(),
-        action: format!("{:?}", policy.action).to_uppercase(),
+        action: policy.action.to_string(),
         rules: policy.rules.len(),
         dry_run: policy.dry_run,
         rule: policy.provenance.to_string(),
+        lacks: lacking(inbound, &policy.action),
         ..PolicyDump::default()
     });
     [mtls(None, *mode, rule.as_ref())].into_iter().chain(ports).chain(tokens).chain(authorization).collect()

@@ -4,11 +4,16 @@
 
 mod application;
 mod dump;
+mod envoy;
+mod stats;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{Method, StatusCode, header};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use crate::proxy::Bound;
@@ -60,6 +65,8 @@ pub struct Subject {
     pub ways: Arc<[Way]>,
     /// Which ports of a gateway are served where.
     pub bound: watch::Receiver<Vec<Bound>>,
+    /// Since when it is there.
+    pub since: Instant,
 }
 
 /// What is asked.
@@ -69,6 +76,27 @@ pub struct Request<'a> {
     pub method: &'a Method,
     /// Path, without query.
     pub path: &'a str,
+    /// What is behind the `?`; empty where there is none.
+    pub query: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// A request for what a client names: a path, and a query behind `?`.
+    pub fn of(method: &'a Method, path_and_query: &'a str) -> Self {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        Self { method, path, query }
+    }
+
+    /// The value of a parameter of the query, decoded; empty where it has none, `None` where it is not there.
+    fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
+        let mut parameters = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let (_, value) = parameters.find(|(key, _)| *key == name)?;
+        Some(percent_decode_str(value).decode_utf8_lossy())
+    }
+
+    fn wants_json(&self) -> bool {
+        self.parameter("format").as_deref() == Some("json")
+    }
 }
 
 /// What is answered.
@@ -90,6 +118,12 @@ impl Response {
         Self { status, content_type: "text/plain; charset=utf-8", body: body.into(), quit: false }
     }
 
+    /// An answer for programs.
+    fn json(value: &impl serde::Serialize) -> Self {
+        let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+        Self { content_type: "application/json", ..Self::text(StatusCode::OK, body) }
+    }
+
     /// The answer as HTTP carries it.
     pub fn into_http(self) -> http::Response<Body> {
         let mut response = http::Response::new(serve::full(self.body));
@@ -99,35 +133,71 @@ impl Response {
     }
 }
 
+/// What is answered: path, how it is asked for, what it tells. `/logging` and the probes of an application are its host's.
+const PATHS: [(&str, Answer, &str); 11] = [
+    ("/certs", envoy::certs, "certificates, without keys, as Envoy writes them"),
+    ("/clusters", envoy::clusters, "clusters, their limits and endpoints; ?format=json"),
+    ("/config_dump", config_dump, "everything that the proxy holds, in mesh's own terms"),
+    ("/healthz/ready", healthz, "whether it serves, and what it waits for"),
+    ("/help", help, "this list"),
+    ("/listeners", envoy::listeners, "ways in; ?format=json"),
+    ("/ready", ready, "LIVE where it serves"),
+    ("/server_info", envoy::server_info, "version, state and age"),
+    ("/stats", stats::stats, "counts: ?filter=REGEX, ?usedonly, ?format=text, json or prometheus"),
+    ("/stats/prometheus", prometheus, "metrics as Prometheus reads them"),
+    ("/", help, "this list"),
+];
+
+type Answer = fn(&Request<'_>, &Subject) -> Response;
+
 /// Answers a request about a proxy.
 pub fn handle(request: Request<'_>, subject: &Subject) -> Response {
-    let Subject { directory, registry, .. } = subject;
-    let is_read = matches!(*request.method, Method::GET | Method::HEAD);
-    match request.path {
-        "/quitquitquit" if *request.method == Method::POST => {
-            Response { quit: true, ..Response::text(StatusCode::OK, "draining\n") }
-        }
-        "/quitquitquit" => Response::text(StatusCode::METHOD_NOT_ALLOWED, "ending a proxy takes a POST\n"),
-        "/healthz/ready" | "/stats/prometheus" | "/config_dump" if !is_read => {
+    if request.path == "/quitquitquit" {
+        return match *request.method {
+            Method::POST => Response { quit: true, ..Response::text(StatusCode::OK, "draining\n") },
+            _ => Response::text(StatusCode::METHOD_NOT_ALLOWED, "ending a proxy takes a POST\n"),
+        };
+    }
+    let path = match request.path {
+        "/" => "/",
+        path => path.trim_end_matches('/'),
+    };
+    match PATHS.iter().find(|(known, ..)| *known == path) {
+        Some(_) if !matches!(*request.method, Method::GET | Method::HEAD) => {
             Response::text(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET\n")
         }
-        "/healthz/ready" if *directory.ready().borrow() => Response::text(StatusCode::OK, "ready\n"),
-        "/healthz/ready" => Response::text(StatusCode::SERVICE_UNAVAILABLE, missing(directory)),
-        "/stats/prometheus" => {
-            Response { content_type: "text/plain; version=0.0.4", ..Response::text(StatusCode::OK, registry.render()) }
-        }
-        "/config_dump" => Response {
-            content_type: "application/json",
-            ..Response::text(
-                StatusCode::OK,
-                serde_json::to_string_pretty(&dump::dump(subject)).unwrap_or_default() + "\n",
-            )
-        },
-        _ => {
-            let known = "there are /healthz/ready, /stats/prometheus, /config_dump and, by POST, /quitquitquit\n";
-            Response::text(StatusCode::NOT_FOUND, known)
-        }
+        Some((_, answer, _)) => answer(&request, subject),
+        None => Response { status: StatusCode::NOT_FOUND, ..help(&request, subject) },
     }
+}
+
+fn help(_: &Request<'_>, _: &Subject) -> Response {
+    let rows = PATHS.iter().filter(|(path, ..)| *path != "/");
+    let mut list: String = rows.map(|(path, _, what)| format!("{path:18} {what}\n")).collect();
+    list.push_str("/quitquitquit      ends the proxy, by POST\n");
+    Response::text(StatusCode::OK, list)
+}
+
+fn config_dump(_: &Request<'_>, subject: &Subject) -> Response {
+    Response::json(&dump::dump(subject))
+}
+
+fn prometheus(_: &Request<'_>, subject: &Subject) -> Response {
+    let text = Response::text(StatusCode::OK, subject.registry.render());
+    Response { content_type: "text/plain; version=0.0.4", ..text }
+}
+
+fn healthz(_: &Request<'_>, subject: &Subject) -> Response {
+    match *subject.directory.ready().borrow() {
+        true => Response::text(StatusCode::OK, "ready\n"),
+        false => Response::text(StatusCode::SERVICE_UNAVAILABLE, missing(&subject.directory)),
+    }
+}
+
+/// Envoy's words for the same.
+fn ready(_: &Request<'_>, subject: &Subject) -> Response {
+    let status = if *subject.directory.ready().borrow() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Response::text(status, format!("{}\n", envoy::state(subject)))
 }
 
 /// What the proxy waits for.
@@ -142,29 +212,4 @@ fn missing(directory: &Directory) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proxy::directory::FixedDirectory;
-
-    fn ask(method: Method, path: &str) -> Response {
-        let (_sender, bound) = watch::channel(Vec::new());
-        let directory = Directory::fixed(FixedDirectory::default());
-        let subject = Subject { directory, registry: Registry::default(), ways: Arc::from([]), bound };
-        handle(Request { method: &method, path }, &subject)
-    }
-
-    #[test]
-    fn only_a_post_ends_a_proxy() {
-        assert!(ask(Method::POST, "/quitquitquit").quit);
-        let refused = ask(Method::GET, "/quitquitquit");
-        assert!(!refused.quit && refused.status == StatusCode::METHOD_NOT_ALLOWED);
-    }
-
-    #[test]
-    fn the_dump_is_json_and_the_rest_is_said() {
-        let dump: Dump = serde_json::from_str(&ask(Method::GET, "/config_dump").body).expect("JSON");
-        assert!(dump.ready && dump.listeners.is_empty() && dump.settings.outbound_mode == "REGISTRY_ONLY");
-        assert_eq!(ask(Method::GET, "/x").status, StatusCode::NOT_FOUND);
-        assert!(ask(Method::GET, "/stats/prometheus").body.contains("istio_requests_total"));
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ use crate::model::{
     Action, ClusterName, ClusterPolicy, Endpoint, Health, HttpRule, Routes, Service, TrafficPolicy, WeightedCluster,
     Workload,
 };
-use crate::proxy::directory::EndpointHealth;
+use crate::proxy::directory::{EndpointHealth, Tallies};
 use crate::proxy::upstream::{Groups, Originator};
 use crate::resources::Provenance;
 
@@ -42,6 +42,8 @@ pub struct ClusterState {
     pub pending: AtomicUsize,
     /// Told when one has ended.
     pub freed: Arc<Notify>,
+    /// What became of them.
+    pub tallies: Tallies,
 }
 
 /// An endpoint of a cluster.

@@ -29,6 +29,7 @@ mod health;
 mod holdings;
 pub mod limits;
 mod shards;
+mod tally;
 
 pub(in crate::proxy) use cluster::cluster_names;
 pub use cluster::{Cluster, ClusterState, EndpointState, EndpointStates, RoutesInForce, UpstreamEndpoint};
@@ -36,6 +37,7 @@ pub use credentials::{Credentials, CredentialsError, RenewalFailure, Spoken};
 pub use fixed::FixedDirectory;
 pub use health::{EndpointHealth, Report};
 pub(in crate::proxy) use holdings::{Holdings, Record, Resource, SubscriptionChange};
+pub use tally::{OpenConnection, Tallies, Tally};
 
 use shards::Shards;
 
@@ -236,6 +238,7 @@ fn initial_settings() -> Settings {
         client: Reporting { log: true, tracing: None },
         server: Reporting { log: true, tracing: None },
         proxy_protocol: false,
+        trusted_proxies: 0,
         bundle: None,
     }
 }

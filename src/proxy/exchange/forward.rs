@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::{AppProtocol, Http2Use, TryFailure};
 use crate::proxy::connection::Conn;
-use crate::proxy::directory::{Cluster, Report};
+use crate::proxy::directory::{Cluster, Report, Tally};
 use crate::proxy::exchange::plan::{Goal, Plan};
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::retry::Tries;
@@ -83,6 +83,15 @@ fn report(plan: &Plan, hop: &Hop, report: Report) {
     if let (Goal::Cluster(cluster), Some(endpoint)) = (&plan.goal, &hop.endpoint) {
         upstream::report(cluster, endpoint, report);
     }
+    if let (Goal::Cluster(cluster), Report::Answer(status)) = (&plan.goal, report) {
+        cluster.state.tallies.answered(status);
+    }
+}
+
+fn tally(plan: &Plan, tally: Tally) {
+    if let Goal::Cluster(cluster) = &plan.goal {
+        cluster.state.tallies.add(tally);
+    }
 }
 
 impl Exchange<'_> {
@@ -139,6 +148,12 @@ impl Exchange<'_> {
             }
             self.times.begin_try();
             let answer = self.answer(&mut lease, &mut request).await;
+            match &answer {
+                Answer::Ended(..) | Answer::Refused => tally(plan, Tally::Resets),
+                Answer::Expired(Expired::Try) => tally(plan, Tally::TryTimeouts),
+                Answer::Expired(Expired::Whole) => tally(plan, Tally::Timeouts),
+                _ => {}
+            }
             let failure = match &answer {
                 Answer::Head(length) => {
                     report(plan, &lease.hop, Report::Answer(self.scratch.response.status));
@@ -275,13 +290,17 @@ impl Exchange<'_> {
                 Err(failed) => return Err(NoLease::Failed(failed.0, failed.1)),
             }
         };
+        let mut waited = false;
         let place = match cluster {
             Some(cluster) => match upstream::ask(&cluster.state, &cluster.policy.limits) {
                 Asked::Unlimited => None,
                 Asked::Place(place) => Some(place),
                 Asked::Overflow => return Err(NoLease::Refused(hop, Box::new(Reply::overflow(&cluster.name, plan)))),
                 Asked::Wait(waiting) => match self.queue(waiting).await {
-                    Queued::Place(place) => Some(place),
+                    Queued::Place(place) => {
+                        waited = true;
+                        Some(place)
+                    }
                     Queued::Refused => {
                         return Err(NoLease::Refused(hop, Box::new(Reply::overflow(&cluster.name, plan))));
                     }
@@ -300,6 +319,9 @@ impl Exchange<'_> {
         let (mut conn, reused) = match pooled {
             Some(conn) => (conn, true),
             None => {
+                if !waited {
+                    tally(plan, Tally::Pending);
+                }
                 let handshake = shared.limits.handshake;
                 let connecting = async {
                     let limits = cluster.map(|cluster| &cluster.policy.limits);
@@ -350,8 +372,7 @@ impl Exchange<'_> {
         match (&plan.goal, &self.facts.role) {
             (Goal::Cluster(cluster), _) => sends_http2(cluster, self.facts.http2),
             (Goal::Address(_) | Goal::Answer, Role::Inbound { port, .. }) => {
-                let service = self.own.as_ref().and_then(|own| own.service(*port));
-                as_declared(service.map(|service| service.protocol), self.facts.http2)
+                as_declared(self.own.as_ref().map(|own| own.protocol(*port)), self.facts.http2)
             }
             (Goal::Address(_) | Goal::Answer, _) => self.facts.http2,
         }

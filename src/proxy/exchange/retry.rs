@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::model::{HeaderLookup, PoolLimits, RetryPolicy, TryFailure};
-use crate::proxy::directory::ClusterState;
+use crate::proxy::directory::{ClusterState, Tally};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::exchange::plan::{Goal, Plan};
 use crate::proxy::exchange::reply::Reply;
@@ -41,8 +41,10 @@ impl<'p> Tries<'p> {
         let counted = match &plan.goal {
             Goal::Cluster(cluster) => {
                 let before = cluster.state.requests.fetch_add(1, Ordering::Relaxed);
+                cluster.state.tallies.add(Tally::Requests);
                 let counted = Counted { state: cluster.state.clone(), retrying: false };
                 if cluster.policy.limits.requests.is_some_and(|most| before >= most as usize) {
+                    cluster.state.tallies.add(Tally::PendingOverflows);
                     return Err(Box::new(Reply::overflow(&cluster.name, plan)));
                 }
                 limits = Some(&cluster.policy.limits);
@@ -58,11 +60,12 @@ impl<'p> Tries<'p> {
         if !worthwhile(policy) {
             return false;
         }
+        let Some(counted) = &mut self.counted else { return false };
         if self.count > policy.attempts {
             *exhausted = true;
+            counted.state.tallies.add(Tally::RetriesExhausted);
             return false;
         }
-        let Some(counted) = &mut self.counted else { return false };
         if !counted.retrying {
             // Retries are never more than the requests they come from, beyond what is always allowed: a service that fails as
             // a whole gets twice its load at most, and not attempts + 1 times.
@@ -74,11 +77,13 @@ impl<'p> Tries<'p> {
             };
             if counted.state.retries.load(Ordering::Relaxed) >= most {
                 *exhausted = true;
+                counted.state.tallies.add(Tally::RetryOverflows);
                 return false;
             }
             counted.state.retries.fetch_add(1, Ordering::Relaxed);
             counted.retrying = true;
         }
+        counted.state.tallies.add(Tally::Retries);
         true
     }
 }

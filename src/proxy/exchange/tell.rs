@@ -56,8 +56,14 @@ impl Exchange<'_> {
             (Some(Goal::Cluster(cluster)), _) => Some((cluster.name.host.clone(), cluster.name.port)),
             (_, Role::Inbound { port, .. }) => {
                 let service = self.own.as_ref().and_then(|own| own.service(*port));
-                // The port that the caller has asked for: the one of the service.
-                service.map(|service| (service.host.clone(), self.scratch.target.port.unwrap_or(80)))
+                let target = &self.scratch.target;
+                service.map(|service| {
+                    // Who asks for the service by one of its names asks for a port of the service; a client outside does not.
+                    let is_name = |rest: &str| rest.is_empty() || rest.starts_with('.');
+                    let of_service = service.host.strip_prefix(&*target.host).is_some_and(is_name);
+                    let port = if of_service { target.port.unwrap_or(80) } else { service.target_port };
+                    (service.host.clone(), port)
+                })
             }
             _ => None,
         };

@@ -38,11 +38,19 @@ pub fn look(cors: &Cors, method: &[u8], request: &Headers<'_>) -> Verdict {
 
 /// The lines that answer a permitted preflight.
 pub fn preflight(cors: &Cors, request: &Headers<'_>, lines: &mut Vec<u8>) {
-    for (name, value) in
-        [("access-control-allow-methods", &cors.methods), ("access-control-allow-headers", &cors.headers)]
-    {
-        if !value.is_empty() {
-            add_line(lines, name, value.as_bytes());
+    for (name, value, asked) in [
+        ("access-control-allow-methods", &cors.methods, "access-control-request-method"),
+        ("access-control-allow-headers", &cors.headers, "access-control-request-headers"),
+    ] {
+        match &**value {
+            "" => {}
+            // To a request with credentials `*` is a name like any other: what is asked for is permitted by its name.
+            "*" if cors.credentials => {
+                if let Some(asked) = request.value(asked) {
+                    add_line(lines, name, &asked);
+                }
+            }
+            value => add_line(lines, name, value.as_bytes()),
         }
     }
     if let Some(age) = cors.max_age {

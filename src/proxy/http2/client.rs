@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::header::CONTENT_LENGTH;
+use http::uri::Scheme;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ use crate::proxy::connection::Conn;
 use crate::proxy::http2::frames::{Incoming, Outgoing};
 use crate::proxy::http2::io::gather;
 use crate::proxy::http2::{
-    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_LOCAL_RESETS, MAX_RESET_STREAMS, MAX_SEND_BUFFER, MAX_STREAMS,
+    CONNECTION_WINDOW, HEAD, MAX_HEADER_LIST, MAX_LOCAL_RESETS, MAX_RESET_STREAMS, MAX_SEND_BUFFER, MAX_STREAMS,
     RESET_REMEMBERED, STREAM_WINDOW, message, stream_error,
 };
 use crate::proxy::limits::Limits;
@@ -93,7 +94,7 @@ impl Link {
             send: self.send.clone(),
             outgoing: Outgoing::default(),
             state: State::Unsent,
-            scheme: if secure { "https" } else { "http" },
+            scheme: if secure { Scheme::HTTPS } else { Scheme::HTTP },
             local: self.local,
             _active: Active(self.active.clone()),
         }
@@ -194,7 +195,7 @@ pub struct ClientStream {
     send: SendRequest<Bytes>,
     outgoing: Outgoing,
     state: State,
-    scheme: &'static str,
+    scheme: Scheme,
     local: Option<SocketAddr>,
     _active: Active,
 }
@@ -220,7 +221,7 @@ impl ClientStream {
                 State::Unsent => return Poll::Pending,
                 State::Response(incoming) => return incoming.poll_read(cx, room),
                 State::Sent(response) => {
-                    let mut head = Vec::with_capacity(512);
+                    let mut head = Vec::with_capacity(HEAD);
                     let parts = match response.poll_informational(cx) {
                         Poll::Ready(Some(Ok(interim))) => {
                             message::write_response(&interim.into_parts().0, false, &mut head);
@@ -254,7 +255,7 @@ impl ClientStream {
             return self.outgoing.poll_write(cx, bytes);
         }
         if let Some(head) = self.outgoing.take(bytes) {
-            let (request, framing) = message::read_request(&head, self.scheme)?;
+            let (request, framing) = message::read_request(&head, self.scheme.clone())?;
             let ends = framing == crate::proxy::http1::Framing::None;
             let (response, send) = self.send.send_request(request, ends).map_err(stream_error)?;
             self.state = State::Sent(response);

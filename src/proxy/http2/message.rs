@@ -6,14 +6,32 @@ use std::mem::MaybeUninit;
 use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE,
 };
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::proxy::http1::Framing;
+use crate::proxy::http1::encode::status_digits;
 use crate::proxy::limits;
 
 /// Headers that mean something to one HTTP/1.1 connection only; HTTP/2 forbids them (RFC 9113 section 8.2.2).
 const CONNECTION_HEADERS: [&str; 6] =
     ["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "http2-settings"];
+
+/// Names that proxies put on most messages and that are none of the registered ones: as they are here, they need no room of
+/// their own.
+static OWN_NAMES: [HeaderName; 8] = [
+    REQUEST_ID,
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-client-cert"),
+    HeaderName::from_static("x-envoy-attempt-count"),
+    HeaderName::from_static("x-envoy-upstream-service-time"),
+    HeaderName::from_static("x-envoy-decorator-operation"),
+    HeaderName::from_static("x-mesh-peer"),
+];
+
+#[expect(clippy::declare_interior_mutable_const, reason = "it is a text of the program")]
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Writes a request's head. `has_body`: one follows.
 pub(super) fn write_request(request: &http::request::Parts, has_body: bool, head: &mut Vec<u8>) {
@@ -47,8 +65,11 @@ pub(super) fn write_websocket(request: &http::request::Parts, key: &str, head: &
 
 /// Writes a response's head. `has_body`: one follows, or would if the request's method had one.
 pub(super) fn write_response(response: &http::response::Parts, has_body: bool, head: &mut Vec<u8>) {
-    let reason = response.status.canonical_reason().unwrap_or_default();
-    head.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", response.status.as_u16()).as_bytes());
+    head.extend_from_slice(b"HTTP/1.1 ");
+    head.extend(status_digits(response.status.as_u16()));
+    head.push(b' ');
+    head.extend_from_slice(response.status.canonical_reason().unwrap_or_default().as_bytes());
+    head.extend_from_slice(b"\r\n");
     let without = response.status.is_informational() || matches!(response.status.as_u16(), 204 | 304);
     if !has_body && !without && !response.headers.contains_key(CONTENT_LENGTH) {
         line(head, b"content-length", b"0");
@@ -96,19 +117,21 @@ fn broken<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> io::Er
 }
 
 /// Reads a request's head that an exchange wrote.
-pub(super) fn read_request(head: &[u8], scheme: &str) -> io::Result<(Request<()>, Framing)> {
+pub(super) fn read_request(head: &[u8], scheme: Scheme) -> io::Result<(Request<()>, Framing)> {
     let mut room = [const { MaybeUninit::uninit() }; limits::MAX_HEADERS * 2];
     let mut parsed = httparse::Request::new(&mut []);
     let config = httparse::ParserConfig::default();
     config.parse_request_with_uninit_headers(&mut parsed, head, &mut room).map_err(broken)?;
     let (mut headers, framing) = read_fields(parsed.headers)?;
     let authority = headers.remove(HOST).ok_or_else(|| broken("there is no host"))?;
-    let authority = authority.to_str().map_err(broken)?;
-    let path = parsed.path.unwrap_or("/");
-    let uri: Uri = match path {
-        "*" => Uri::builder().scheme(scheme).authority(authority).path_and_query("*").build().map_err(broken)?,
-        path => format!("{scheme}://{authority}{path}").parse().map_err(broken)?,
-    };
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(scheme);
+    parts.authority = Some(Authority::try_from(authority.as_bytes()).map_err(broken)?);
+    parts.path_and_query = Some(match parsed.path {
+        Some(path) => PathAndQuery::try_from(path).map_err(broken)?,
+        None => PathAndQuery::from_static("/"),
+    });
+    let uri = Uri::from_parts(parts).map_err(broken)?;
     if headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/grpc")) {
         // gRPC demands it of every hop.
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -148,11 +171,14 @@ pub(super) fn granted(mut response: Response<()>) -> (Response<()>, Framing) {
     (response, Framing::UntilClose)
 }
 
+/// The table of fields. Values are copied: one that shared its head's bytes would keep all of them in the compression table.
 fn read_fields(parsed: &[httparse::Header<'_>]) -> io::Result<(HeaderMap, Framing)> {
     let mut headers = HeaderMap::with_capacity(parsed.len());
     let mut framing = Framing::None;
     for header in parsed {
-        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(broken)?;
+        let own = OWN_NAMES.iter().find(|own| own.as_str() == header.name);
+        let name = own.map_or_else(|| HeaderName::from_bytes(header.name.as_bytes()), |own| Ok(own.clone()));
+        let name = name.map_err(broken)?;
         if name == "transfer-encoding" {
             framing = Framing::Chunked;
         }
@@ -163,7 +189,10 @@ fn read_fields(parsed: &[httparse::Header<'_>]) -> io::Result<(HeaderMap, Framin
             let length = std::str::from_utf8(header.value).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
             framing = if length == 0 { Framing::None } else { Framing::Length(length) };
         }
-        headers.append(name, HeaderValue::from_bytes(header.value).map_err(broken)?);
+        let mut value = HeaderValue::from_bytes(header.value).map_err(broken)?;
+        // No two are the same: remembering them would only push out of the peer's table what comes again.
+        value.set_sensitive(name == REQUEST_ID);
+        headers.append(name, value);
     }
     Ok((headers, framing))
 }

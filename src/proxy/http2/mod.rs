@@ -39,6 +39,8 @@ const MAX_RESET_STREAMS: usize = 32;
 const MAX_PENDING_RESETS: usize = 20;
 /// Streams of a connection that we reset because of a peer's errors; beyond it, the connection is over.
 const MAX_LOCAL_RESETS: usize = 256;
+/// Bytes that most heads do not exceed.
+const HEAD: usize = 1024;
 /// How long a stream that was reset is remembered.
 const RESET_REMEMBERED: Duration = Duration::from_secs(5);
 

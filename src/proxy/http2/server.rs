@@ -21,7 +21,7 @@ use crate::proxy::http2::flood::Guard;
 use crate::proxy::http2::frames::{Incoming, Outgoing};
 use crate::proxy::http2::io::{Gathered, Io, gather};
 use crate::proxy::http2::{
-    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_LOCAL_RESETS, MAX_PENDING_RESETS, MAX_RESET_STREAMS, MAX_SEND_BUFFER,
+    CONNECTION_WINDOW, HEAD, MAX_HEADER_LIST, MAX_LOCAL_RESETS, MAX_PENDING_RESETS, MAX_RESET_STREAMS, MAX_SEND_BUFFER,
     MAX_STREAMS, RESET_REMEMBERED, STREAM_WINDOW, message, stream_error,
 };
 use crate::proxy::local::Local;
@@ -151,7 +151,7 @@ impl ServerStream {
         let websocket =
             parts.method == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
         let chunked = has_body && !websocket && !parts.headers.contains_key(CONTENT_LENGTH);
-        let mut head = Vec::with_capacity(512);
+        let mut head = Vec::with_capacity(HEAD);
         if websocket {
             // Sixteen bytes in base64, as RFC 6455 section 4.1 wants them; nobody behind us looks at which.
             message::write_websocket(&parts, &format!("mesh{draw:016x}xA=="), &mut head);

@@ -9,12 +9,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::authz::compiled;
 use super::harness::{
-    App, Mesh, Peer, Running, absolute, any_port, header, inbound, ok, outbound, settings, soon, start, target, until,
+    App, Mesh, Peer, Running, absolute, any_port, header, inbound, ok, outbound, route_to, routes, settings, soon,
+    start, target, until,
 };
-use crate::model::{AppProtocol, MtlsMode, OutboundMode};
-use crate::proxy::Bind;
-use crate::proxy::directory::FixedDirectory;
+use crate::model::{
+    AppProtocol, ClientCertificates, ClusterPolicy, HostPattern, Listener, ListenerProtocol, MtlsMode, OutboundMode,
+    ServerTls, Termination, TlsDemands, UpstreamTls, VirtualHost,
+};
+use crate::proxy::directory::{FixedDirectory, Target};
+use crate::proxy::{Bind, testing};
+use crate::resources::Provenance;
 use crate::telemetry::{Counter, Reporter};
 
 /// The proxy beside `reviews`.
@@ -198,26 +204,33 @@ async fn shake(
     account: Option<&str>,
     alpn: &[u8],
 ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    shake_with(mesh, address, account, alpn, ("reviews", "reviews")).await
+}
+
+/// The same, with a server of another account and name.
+async fn shake_with(
+    mesh: &Mesh,
+    address: SocketAddr,
+    account: Option<&str>,
+    alpn: &[u8],
+    (server, name): (&str, &str),
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let config = match account {
         Some(account) => {
-            let expected = Arc::from([mesh.id("reviews")]);
+            let expected = Arc::from([mesh.id(server)]);
             crate::tls::mesh_client(&mesh.svid(account), &mesh.bundle(), expected, &[alpn]).expect("a configuration")
         }
         None => {
-            let mut config = (*crate::tls::mesh_client(
-                &mesh.svid("nobody"),
-                &mesh.bundle(),
-                Arc::from([mesh.id("reviews")]),
-                &[alpn],
-            )
-            .expect("a configuration"))
-            .clone();
+            let mut config =
+                (*crate::tls::mesh_client(&mesh.svid("nobody"), &mesh.bundle(), Arc::from([mesh.id(server)]), &[alpn])
+                    .expect("a configuration"))
+                .clone();
             config.client_auth_cert_resolver = Arc::new(NoCertificate);
             Arc::new(config)
         }
     };
     let tcp = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("reviews").expect("a name");
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
     TlsConnector::from(config).connect(name, tcp).await
 }
 
@@ -268,6 +281,81 @@ async fn a_tcp_port_gets_bytes_behind_mesh_tls_and_the_server_may_speak_first() 
     assert_eq!(&greeting, b"220 ready\r\n");
     tls.write_all(b"QUIT").await.expect("written");
     assert_eq!(app.bytes(4).await, "QUIT");
+}
+
+/// A gateway whose servers are `ISTIO_MUTUAL`: for one host, with a policy that lets `productpage` in. Answers where it is.
+async fn for_the_mesh(mesh: &Mesh, app: SocketAddr) -> (Running, SocketAddr) {
+    let allowed = "{rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/productpage]}}]}]}";
+    let cluster = testing::cluster("web", ClusterPolicy::default(), &[app], None);
+    let host = HostPattern::parse("web.example.com");
+    let provenance = Provenance::new("Gateway", "default", "front");
+    let server = ServerTls {
+        hosts: vec![host.clone()],
+        termination: Termination::Http,
+        certificate: None,
+        clients: ClientCertificates::Mesh,
+        demands: TlsDemands::default(),
+        provenance: provenance.clone(),
+    };
+    let known = FixedDirectory {
+        settings: settings(OutboundMode::RegistryOnly),
+        inbound: Some(Arc::new(compiled(&[allowed], 8443, AppProtocol::Http))),
+        credentials: Some(mesh.credentials("gateway")),
+        listeners: vec![Listener {
+            port: 8443,
+            protocol: ListenerProtocol::Tls,
+            provenance: vec![provenance],
+            virtual_hosts: vec![VirtualHost { host, routes: "web".into() }],
+            tls: vec![server],
+            redirected: Vec::new(),
+        }],
+        gateway_routes: vec![("web".into(), routes(vec![route_to(&cluster.name)], [cluster]))],
+        ..FixedDirectory::default()
+    };
+    let gateway = start(known, vec![Bind::Gateway { addresses: Arc::new(|_| vec![any_port()]) }]);
+    let mut bound = gateway.proxy.bound();
+    let address = soon(bound.wait_for(|bound| !bound.is_empty())).await.expect("a port")[0].address;
+    (gateway, address)
+}
+
+/// A service whose endpoint is the gateway, spoken to as a rule for an egress gateway says.
+fn through(mesh: &Mesh, gateway: SocketAddr, server_name: Option<&str>) -> (Arc<str>, Arc<Target>) {
+    let tls = UpstreamTls::IstioMutual(server_name.map(Into::into));
+    let policy = ClusterPolicy { tls, ..ClusterPolicy::default() };
+    let cluster = testing::cluster("web.example.com", policy, &[gateway], Some(&mesh.id("gateway")));
+    let service = testing::service("web.example.com");
+    let target = Target { service, routes: routes(vec![route_to(&cluster.name)], [cluster]) };
+    ("web.example.com".into(), Arc::new(target))
+}
+
+#[tokio::test]
+async fn a_gateway_takes_clients_of_the_mesh_by_their_identity() {
+    let mesh = Mesh::new();
+    let app = App::named("hello").await;
+    let (gateway, address) = for_the_mesh(&mesh, app.address).await;
+    for (account, server_name, expected) in [
+        ("productpage", Some("web.example.com"), "HTTP/1.1 200"),
+        // The name of a cluster says no host: the request does.
+        ("productpage", None, "HTTP/1.1 200"),
+        ("ratings", Some("web.example.com"), "HTTP/1.1 403"),
+    ] {
+        let targets = vec![through(&mesh, address, server_name)];
+        let client = outbound(targets, OutboundMode::RegistryOnly, Some(mesh.credentials(account)));
+        let response = client.connect().await.ask(&absolute("http://web.example.com:9080/")).await;
+        assert!(response.starts_with(expected), "{account} {server_name:?}: {response}");
+    }
+    assert_eq!(header(&app.last(), "x-forwarded-proto"), Some("https"));
+    // Who shows nothing, or speaks no TLS, is served nothing.
+    if let Ok(mut tls) = soon(shake_with(&mesh, address, None, b"istio", ("gateway", "web.example.com"))).await {
+        let _ = tls.write_all(b"GET / HTTP/1.1\r\nHost: web.example.com\r\n\r\n").await;
+        let mut response = Vec::new();
+        assert!(soon(tls.read_to_end(&mut response)).await.is_err() || response.is_empty());
+    }
+    gateway.log.line("tls_handshake_failed").await;
+    let mut plain = Peer::connect(address).await;
+    plain.send("GET / HTTP/1.1\r\nHost: web.example.com\r\n\r\n").await;
+    assert_eq!(plain.rest().await, "");
+    assert_eq!(app.requests.lock().len(), 2);
 }
 
 #[tokio::test]

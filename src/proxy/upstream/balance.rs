@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::model::{Balancer, Warmup, locality};
-use crate::proxy::directory::{Cluster, Report, UpstreamEndpoint};
+use crate::proxy::directory::{Cluster, Report, Tally, UpstreamEndpoint};
 use crate::proxy::upstream::Group;
 
 /// Draws before the neighbour of an endpoint that is left out is taken.
@@ -166,11 +166,13 @@ fn ejected(cluster: &Cluster) -> usize {
 pub fn report(cluster: &Cluster, endpoint: &UpstreamEndpoint, report: Report) {
     let Some(policy) = &cluster.policy.outlier else { return };
     let health = &endpoint.state.health;
-    if health.count(policy, report)
-        && !health.is_ejected()
-        && policy.may_eject(ejected(cluster), cluster.endpoints.len())
-    {
-        health.eject(policy);
+    if health.count(policy, report) && !health.is_ejected() {
+        if policy.may_eject(ejected(cluster), cluster.endpoints.len()) {
+            health.eject(policy);
+            cluster.state.tallies.add(Tally::Ejections);
+        } else {
+            cluster.state.tallies.add(Tally::EjectionsSpared);
+        }
     }
 }
 

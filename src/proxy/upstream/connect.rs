@@ -12,13 +12,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
-use crate::model::Keepalive;
+use crate::model::{Keepalive, UpstreamTls};
 use crate::net;
 use crate::proxy::connection::Conn;
-use crate::proxy::directory::{Cluster, CredentialsError, Directory};
+use crate::proxy::directory::{Cluster, CredentialsError, Directory, OpenConnection, Tally};
 use crate::proxy::http1::Buffer;
 use crate::proxy::proxy_protocol;
-use crate::proxy::stream::Stream;
+use crate::proxy::stream::{Stream, Underlay};
 use crate::proxy::upstream::{Hop, server_name};
 use crate::proxy::worker::Worker;
 use crate::tls::PeerError;
@@ -66,6 +66,27 @@ pub async fn connect(
     handshake: Duration,
     worker: &Rc<Worker>,
 ) -> Result<Conn, ConnectError> {
+    let connected = connect_uncounted(hop, cluster, directory, handshake, worker).await;
+    let Some(cluster) = cluster else { return connected };
+    match connected {
+        Ok(mut conn) => {
+            conn.count_as(OpenConnection::begin(&cluster.state));
+            Ok(conn)
+        }
+        Err(error) => {
+            cluster.state.tallies.add(Tally::ConnectFailures);
+            Err(error)
+        }
+    }
+}
+
+async fn connect_uncounted(
+    hop: &Hop,
+    cluster: Option<&Cluster>,
+    directory: &Directory,
+    handshake: Duration,
+    worker: &Rc<Worker>,
+) -> Result<Conn, ConnectError> {
     // Before anything is sent: who cannot prove who they are need not call.
     let tls = match (&hop.expected, &hop.origin) {
         (None, None) => None,
@@ -76,7 +97,10 @@ pub async fn connect(
         }
         (Some(expected), _) => {
             let name = cluster
-                .and_then(|cluster| ServerName::try_from(server_name(&cluster.name)).ok())
+                .and_then(|cluster| match &cluster.policy.tls {
+                    UpstreamTls::IstioMutual(Some(name)) => ServerName::try_from(name.to_string()).ok(),
+                    _ => ServerName::try_from(server_name(&cluster.name)).ok(),
+                })
                 .unwrap_or_else(|| ServerName::IpAddress(hop.address.ip().into()));
             let config =
                 directory.credentials().ok_or(ConnectError::NoCertificate)?.client_tls(expected, hop.spoken())?;
@@ -95,7 +119,8 @@ pub async fn connect(
     let Some((config, name)) = tls else {
         return Ok(Conn::new(Stream::Plain(tcp), Buffer::default(), worker.clone()));
     };
-    let shaking = tokio::time::timeout(handshake, TlsConnector::from(config).connect(name, tcp));
+    let underlay = Underlay::new(Buffer::default(), tcp, worker.clone());
+    let shaking = tokio::time::timeout(handshake, TlsConnector::from(config).connect(name, underlay));
     let stream =
         shaking.await.map_err(|_| ConnectError::Timeout(hop.address, handshake))?.map_err(|error| {
             match hop.origin {

@@ -106,7 +106,7 @@ impl Hop {
         let mutual = match &cluster.policy.tls {
             UpstreamTls::Unavailable(reason) => return Err(ConnectError::Unavailable(reason.clone())),
             UpstreamTls::Originate(_) | UpstreamTls::Disable => false,
-            UpstreamTls::IstioMutual => true,
+            UpstreamTls::IstioMutual(_) => true,
             UpstreamTls::Auto => endpoint.endpoint.speaks_tls(endpoint.address.port()),
         };
         let expected = match (mutual, &workload.identity) {
@@ -146,7 +146,7 @@ impl Hop {
         }
         match &cluster.policy.tls {
             UpstreamTls::Unavailable(reason) => return Err(ConnectError::Unavailable(reason.clone())),
-            UpstreamTls::IstioMutual => return Err(ConnectError::NoIdentity(address.to_string().into())),
+            UpstreamTls::IstioMutual(_) => return Err(ConnectError::NoIdentity(address.to_string().into())),
             UpstreamTls::Originate(_) | UpstreamTls::Disable | UpstreamTls::Auto => {}
         }
         let lookup = name.map(|name| Lookup { name, first: false });
@@ -198,9 +198,12 @@ pub fn nowhere(port: u16) -> SocketAddr {
     SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)
 }
 
+/// What the server name of mesh TLS begins with.
+pub const CLUSTER_NAME: &str = "outbound_.";
+
 /// The server name that mesh TLS carries (Istio's form).
 pub fn server_name(cluster: &ClusterName) -> String {
-    format!("outbound_.{}_.{}_.{}", cluster.port, cluster.subset.as_deref().unwrap_or_default(), cluster.host)
+    format!("{CLUSTER_NAME}{}_.{}_.{}", cluster.port, cluster.subset.as_deref().unwrap_or_default(), cluster.host)
 }
 
 /// Counts a request as under way at its endpoint, as long as it lives.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use tokio::sync::futures::OwnedNotified;
 
 use crate::model::PoolLimits;
-use crate::proxy::directory::ClusterState;
+use crate::proxy::directory::{ClusterState, Tally};
 
 /// A connection's place, free again when dropped.
 #[derive(Debug)]
@@ -48,9 +48,12 @@ pub fn ask(state: &Arc<ClusterState>, limits: &PoolLimits) -> Asked {
     if take(&state.connections, most) {
         return Asked::Place(Place(state.clone()));
     }
+    state.tallies.add(Tally::ConnectionOverflows);
     if !take(&state.pending, limits.pending.unwrap_or(u32::MAX)) {
+        state.tallies.add(Tally::PendingOverflows);
         return Asked::Overflow;
     }
+    state.tallies.add(Tally::Pending);
     Asked::Wait(Waiting { state: state.clone(), most, freed: Box::pin(state.freed.clone().notified_owned()) })
 }
 

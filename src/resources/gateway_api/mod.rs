@@ -8,6 +8,7 @@
 //! of the newest.
 
 pub mod backend_tls_policy;
+pub(super) mod cel;
 pub mod filter;
 pub mod gateway;
 pub mod grpc_route;

@@ -15,6 +15,12 @@ pub(super) fn set(call: &Call, object: &mut Value, old: Option<&Value>) -> Resul
         return Ok(());
     };
     match builtin.kind {
+        "Namespace" => {
+            let name = string(object, "/metadata/name").to_owned();
+            if !name.is_empty() {
+                object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+            }
+        }
         "Pod" => {
             pod(&mut object["spec"]);
             pod_itself(&mut object["spec"]);

@@ -52,5 +52,5 @@ fn answer(request: &Request<Incoming>, subject: &Subject) -> Response<Body> {
         *response.status_mut() = StatusCode::NOT_FOUND;
         return response;
     }
-    admin::handle(admin::Request { method, path }, subject).into_http()
+    admin::handle(admin::Request::of(method, path), subject).into_http()
 }

@@ -237,9 +237,9 @@ impl PodNetwork for LoopbackNetwork {
         })
     }
 
-    fn ask_proxy(&self, uid: &str, method: &http::Method, path: &str) -> Option<admin::Response> {
+    fn ask_proxy(&self, uid: &str, method: &http::Method, path_and_query: &str) -> Option<admin::Response> {
         let subject = self.hosted.lock().get(uid)?.proxy.subject();
-        Some(admin::handle(admin::Request { method, path }, &subject))
+        Some(admin::handle(admin::Request::of(method, path_and_query), &subject))
     }
 
     fn sidecar_ready(&self, uid: &str) -> bool {

@@ -201,7 +201,8 @@ impl PodStreams for RunningPods {
 fn administered(network: Arc<dyn PodNetwork>, uid: String) -> Box<dyn Duplex> {
     let (ours, theirs) = tokio::io::duplex(ADMIN_BUFFER);
     let service = serve::handler(move |request: http::Request<hyper::body::Incoming>| {
-        let answer = network.ask_proxy(&uid, request.method(), request.uri().path());
+        let answer =
+            network.ask_proxy(&uid, request.method(), request.uri().path_and_query().map_or("/", |path| path.as_str()));
         async move {
             answer.map_or_else(
                 || {
@@ -260,8 +261,7 @@ fn proxy(network: &dyn PodNetwork, uid: &str, command: &[String]) -> Execution {
     let (code, out, err) = match asked {
         Some((Some(method), path)) => {
             let path = format!("/{}", path.trim_start_matches('/'));
-            let path = path.split('?').next().unwrap_or_default();
-            match network.ask_proxy(uid, &method, path) {
+            match network.ask_proxy(uid, &method, &path) {
                 Some(answer) => {
                     let failed = answer.status.is_client_error() || answer.status.is_server_error();
                     (i32::from(failed), answer.body, String::new())

@@ -84,8 +84,8 @@ pub trait PodNetwork: Send + Sync + 'static {
     /// Ends the pod's proxy (draining it) and frees its addresses. Unknown uids are ignored.
     fn detach(&self, uid: &str) -> BoxFuture<'_, ()>;
 
-    /// Asks the pod's proxy about itself. `None` where the pod has no proxy.
-    fn ask_proxy(&self, _uid: &str, _method: &http::Method, _path: &str) -> Option<admin::Response> {
+    /// Asks the pod's proxy about itself: a path of its administration, and what is behind a `?`. `None` where the pod has no proxy.
+    fn ask_proxy(&self, _uid: &str, _method: &http::Method, _path_and_query: &str) -> Option<admin::Response> {
         None
     }
 

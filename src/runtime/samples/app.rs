@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use rustls::ServerConfig;
 
-use super::context::AppContext;
+use super::context::{AppContext, Environment};
 use super::echo::Echo;
 use super::httpbin::Flavour;
-use super::{bookinfo, echo, ext_authz, helloworld, httpbin, jwt_server, reply, tornado};
+use super::{bookinfo, echo, echo_basic, ext_authz, helloworld, httpbin, jwt_server, podinfo, reply, tornado};
 use crate::runtime::tools::Files;
 use crate::serve::{self, Body};
 use crate::tls::{EdgeClients, edge_server};
@@ -40,7 +40,7 @@ pub enum App {
     Tornado,
     /// Sends every line back behind a word.
     TcpEcho,
-    /// Takes connections and answers nothing: a database that nobody asks anything.
+    /// Takes connections and answers nothing: a database, or a name server, that nobody asks anything.
     Silent(u16),
     /// Does nothing until it is stopped (`curl`, `sleep`).
     Idle,
@@ -81,6 +81,7 @@ impl App {
             Self::JwtServer => &[8000],
             Self::Tornado => &[8888],
             Self::TcpEcho => &[9000],
+            Self::Silent(5353) => &[5353],
             Self::Silent(27017) => &[27017],
             Self::Silent(_) => &[3306],
             Self::Idle => &[],
@@ -96,7 +97,11 @@ impl App {
     }
 
     /// Where it listens: as its arguments say, else on the declared port if it has but one, else on its own.
-    pub(super) fn listens(self, declared: Option<u16>, arguments: &[String]) -> Result<Vec<Port>, String> {
+    pub(super) fn listens(self, declared: Option<u16>, environment: &Environment) -> Result<Vec<Port>, String> {
+        let arguments = environment.arguments.as_slice();
+        if self == Self::Echo(Echo::GatewayApi) {
+            return echo_basic::listens(environment);
+        }
         let named: Vec<Port> = match self {
             Self::Echo(echo) => echo.named_ports(arguments)?.into_iter().map(Port::from).collect(),
             _ => Vec::new(),
@@ -116,7 +121,9 @@ impl App {
     pub(super) async fn handle(self, port: u16, context: &AppContext, request: Request<Bytes>) -> Response<Body> {
         let whole = match self {
             Self::Httpbin(flavour) => return httpbin::handle(flavour, context, request).await,
-            Self::Echo(echo) => return echo::handle(echo, port, context, request).await,
+            Self::Echo(Echo::GatewayApi) => return echo_basic::handle(port, context, request).await,
+            Self::Echo(Echo::Podinfo) => podinfo::handle(context, &request).await,
+            Self::Echo(echo) => echo::handle(echo, port, context, &request),
             Self::Tornado => return tornado::handle(context, request),
             Self::Productpage => bookinfo::productpage::handle(context, request).await,
             Self::Details => bookinfo::details::handle(&request),
@@ -148,10 +155,21 @@ fn secure_port(arguments: &[String]) -> Result<Option<Port>, String> {
     let (Some(chain), Some(key)) = (value("cert"), value("key")) else { return Ok(None) };
     let number = value("https").unwrap_or("8443");
     let number = number.parse().map_err(|_| format!("-https {number}: expected a port"))?;
+    Ok(Some(Port { number, tls: Some(tls_of_files(chain, key, None, &[b"h2", b"http/1.1"])?) }))
+}
+
+/// TLS with the container's files: chain, key, and the authorities of clients' certificates, which clients may show.
+pub(super) fn tls_of_files(
+    chain: &str,
+    key: &str,
+    authorities: Option<&str>,
+    alpn: &[&[u8]],
+) -> Result<Arc<ServerConfig>, String> {
     let files = Files::of_environment();
     let read = |path: &str| std::fs::read_to_string(files.outside(path)).map_err(|error| format!("{path}: {error}"));
-    let config = edge_server(&read(chain)?, &read(key)?, EdgeClients::Anonymous, &[b"h2", b"http/1.1"]);
-    Ok(Some(Port { number, tls: Some(config.map_err(|error| format!("{chain}: {error}"))?) }))
+    let authorities = authorities.map(read).transpose()?;
+    let clients = authorities.as_deref().map_or(EdgeClients::Anonymous, EdgeClients::Optional);
+    edge_server(&read(chain)?, &read(key)?, clients, alpn).map_err(|error| format!("{chain}: {error}"))
 }
 
 impl fmt::Display for App {

@@ -13,7 +13,10 @@ use super::websocket;
 /// Posts that a slow WebSocket may be behind; it misses older ones.
 const POSTS: usize = 64;
 
-/// Variables that apps repeat as they are.
+/// Requests whose tries are counted at one time.
+const TRIED: usize = 4096;
+
+/// Variables that apps repeat as they are, or that say how they serve.
 const SHOWN: &[&str] = &[
     "NAMESPACE",
     "INGRESS_NAME",
@@ -23,6 +26,17 @@ const SHOWN: &[&str] = &[
     "ECHO_TEXT",
     "PODINFO_UI_COLOR",
     "PODINFO_UI_MESSAGE",
+    "GRPC_ECHO_SERVER",
+    "TCP_ECHO_SERVER",
+    "HTTP_PORT",
+    "H2C_PORT",
+    "HTTPS_PORT",
+    "TCP_PORT",
+    "TLS_PORT",
+    "TLS_SERVER_CERT",
+    "TLS_SERVER_PRIVKEY",
+    "TLS_SERVER_PRIV_KEY",
+    "TLS_CLIENT_CACERTS",
 ];
 
 /// The environment variables an app reads, parsed once at its start.
@@ -71,6 +85,13 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// One of the variables that apps repeat; empty where it is not set.
+    pub(super) fn shown(&self, name: &str) -> &str {
+        self.shown.get(name).map_or("", String::as_str)
+    }
+}
+
 /// What a running app holds: its environment, its client, and the state that lives as long as the process.
 pub struct AppContext {
     pub(super) environment: Environment,
@@ -81,6 +102,8 @@ pub struct AppContext {
     pub(super) sessions: Arc<Semaphore>,
     /// What was posted for everybody who listens on a WebSocket.
     pub(super) posts: broadcast::Sender<String>,
+    /// How often each request was tried, by the id that it gives itself.
+    tries: Mutex<BTreeMap<String, u32>>,
 }
 
 impl AppContext {
@@ -92,12 +115,25 @@ impl AppContext {
             posted_ratings: Mutex::new(BTreeMap::new()),
             sessions: websocket::permits(),
             posts: broadcast::channel(POSTS).0,
+            tries: Mutex::new(BTreeMap::new()),
         }
     }
 
     /// One of the variables that apps repeat; empty where it is not set.
     pub(super) fn shown(&self, name: &str) -> &str {
-        self.environment.shown.get(name).map_or("", String::as_str)
+        self.environment.shown(name)
+    }
+
+    /// Counts the tries of a request by the id that it gives itself: how many there were before. Ids beyond [`TRIED`] are new ones.
+    pub(super) fn tried(&self, id: &str) -> u32 {
+        let mut tries = self.tries.lock();
+        if tries.len() >= TRIED && !tries.contains_key(id) {
+            tries.clear();
+        }
+        let count = tries.entry(id.to_owned()).or_default();
+        let before = *count;
+        *count = before.saturating_add(1);
+        before
     }
 
     /// The URL of a Bookinfo service.

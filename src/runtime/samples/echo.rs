@@ -2,17 +2,14 @@
 //!
 //! One table of ports and one function per form of answer. What the originals can do beyond it (uploads, load, shells) is not there.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, SERVER};
 use http::{Request, Response, StatusCode, Version};
-use serde_json::{Map, Value, json};
 
 use super::app::flag_values;
 use super::context::AppContext;
 use super::{bookinfo, reply};
-use crate::serve::{self, Body, Connection};
+use crate::serve::Connection;
 
 /// Whose form the answer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,17 +89,18 @@ impl Echo {
     }
 }
 
-pub(super) async fn handle(echo: Echo, port: u16, context: &AppContext, request: Request<Bytes>) -> Response<Body> {
-    let whole = match echo {
-        Echo::GatewayApi => gateway_api(port, context, &request).await,
-        Echo::Istio => istio(port, context, &request),
+/// Answers for every form but those of `echo-basic` and `podinfo`, which may wait.
+pub(super) fn handle(echo: Echo, port: u16, context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
+    match echo {
+        Echo::GatewayApi | Echo::Podinfo => reply::not_found(),
+        Echo::Istio => istio(port, context, request),
         Echo::Health => match request.uri().path() {
             path @ ("/foo" | "/bar") => {
                 reply::text(StatusCode::OK, format!("Listening on {port}: {} ", path.trim_start_matches('/')))
             }
             _ => reply::text(StatusCode::NOT_FOUND, "404 page not found\n"),
         },
-        Echo::Whoami => whoami(context, &request),
+        Echo::Whoami => whoami(context, request),
         Echo::Text => {
             let text = flag_values(&context.environment.arguments, "text").next();
             reply::text(StatusCode::OK, format!("{}\n", text.unwrap_or_else(|| context.shown("ECHO_TEXT"))))
@@ -111,24 +109,22 @@ pub(super) async fn handle(echo: Echo, port: u16, context: &AppContext, request:
             let host = &context.environment.pod_name;
             reply::text(StatusCode::OK, format!("Hello, world!\nVersion: {version}\nHostname: {host}\n"))
         }
-        Echo::Agnhost => agnhost(context, &request),
-        Echo::Nginx => nginx(&request),
-        Echo::Fortio => fortio(context, &request),
-        Echo::Podinfo => podinfo(context, &request).await,
-    };
-    whole.map(serve::full)
+        Echo::Agnhost => agnhost(context, request),
+        Echo::Nginx => nginx(request),
+        Echo::Fortio => fortio(context, request),
+    }
 }
 
-fn text_of(value: &HeaderValue) -> String {
+pub(super) fn text_of(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-fn host(request: &Request<Bytes>) -> String {
+pub(super) fn host(request: &Request<Bytes>) -> String {
     let named = request.headers().get(HOST).map(text_of);
     named.or_else(|| request.uri().authority().map(ToString::to_string)).unwrap_or_default()
 }
 
-const fn protocol(version: Version) -> &'static str {
+pub(super) const fn protocol(version: Version) -> &'static str {
     match version {
         Version::HTTP_2 => "HTTP/2.0",
         Version::HTTP_10 => "HTTP/1.0",
@@ -137,12 +133,12 @@ const fn protocol(version: Version) -> &'static str {
 }
 
 /// `path?query`.
-fn target(request: &Request<Bytes>) -> &str {
+pub(super) fn target(request: &Request<Bytes>) -> &str {
     request.uri().path_and_query().map_or("/", |target| target.as_str())
 }
 
 /// Every field but `host`, with names as Go writes them.
-fn fields(headers: &HeaderMap) -> impl Iterator<Item = (String, Vec<String>)> + '_ {
+pub(super) fn fields(headers: &HeaderMap) -> impl Iterator<Item = (String, Vec<String>)> + '_ {
     headers
         .keys()
         .filter(|name| *name != HOST)
@@ -154,87 +150,8 @@ fn peer(request: &Request<Bytes>) -> String {
     request.extensions().get::<Connection>().map(|connection| connection.peer.to_string()).unwrap_or_default()
 }
 
-fn query(request: &Request<Bytes>, name: &str) -> Option<String> {
+pub(super) fn query(request: &Request<Bytes>, name: &str) -> Option<String> {
     bookinfo::form::pairs(request.uri().query().unwrap_or("")).find_map(|(key, value)| (key == name).then_some(value))
-}
-
-/// JSON of what came. `/status/CODE` answers with that code, `X-Echo-Set-Header: name:value, …` adds fields to the answer.
-async fn gateway_api(port: u16, context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
-    let path = request.uri().path();
-    if path == "/health" {
-        return reply::text(StatusCode::OK, "OK");
-    }
-    if let Some(delay) = query(request, "delay").and_then(|delay| delay.parse::<crate::resources::Duration>().ok()) {
-        tokio::time::sleep(delay.get().min(super::httpbin::DELAY_LIMIT)).await;
-    }
-    let status = path.strip_prefix("/status/").and_then(|code| code.parse().ok()).unwrap_or(StatusCode::OK);
-    let headers: Map<String, Value> = fields(request.headers()).map(|(name, values)| (name, json!(values))).collect();
-    let mut response = reply::pretty(&json!({
-        "path": target(request),
-        "host": host(request),
-        "method": request.method().as_str(),
-        "proto": protocol(request.version()),
-        "headers": headers,
-        "httpPort": port.to_string(),
-        "namespace": context.shown("NAMESPACE"),
-        "ingress": context.shown("INGRESS_NAME"),
-        "service": context.shown("SERVICE_NAME"),
-        "pod": context.environment.pod_name,
-    }));
-    *response.status_mut() = status;
-    for asked in request.headers().get_all("x-echo-set-header") {
-        for pair in text_of(asked).split(',') {
-            let Some((name, value)) = pair.split_once(':') else { continue };
-            let field = (HeaderName::from_bytes(name.trim().as_bytes()), HeaderValue::from_str(value.trim()));
-            if let (Ok(name), Ok(value)) = field {
-                response.headers_mut().append(name, value);
-            }
-        }
-    }
-    response
-}
-
-/// JSON about the pod. `/status/CODE` answers with that code, `/delay/SECONDS` later, `/echo` with what came.
-async fn podinfo(context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
-    const VERSION: &str = "6.14.1";
-    let path = request.uri().path();
-    let (word, rest) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
-    match word {
-        "healthz" | "readyz" => reply::pretty(&json!({"status": "OK"})),
-        "version" => reply::pretty(&json!({"version": VERSION, "commit": "unknown"})),
-        "headers" => {
-            let all: Map<String, Value> =
-                fields(request.headers()).map(|(name, values)| (name, json!(values))).collect();
-            reply::pretty(&all.into())
-        }
-        "status" => {
-            let code = rest.parse().unwrap_or(StatusCode::BAD_REQUEST);
-            let mut response = reply::pretty(&json!({"status": code.as_u16()}));
-            *response.status_mut() = code;
-            response
-        }
-        "delay" => {
-            let seconds = rest.parse::<u64>().unwrap_or(0);
-            tokio::time::sleep(Duration::from_secs(seconds).min(super::httpbin::DELAY_LIMIT)).await;
-            reply::pretty(&json!({"delay": seconds}))
-        }
-        "echo" => {
-            let mut response = Response::new(request.body().clone());
-            *response.status_mut() = StatusCode::ACCEPTED;
-            response
-        }
-        "" | "api" => reply::pretty(&json!({
-            "hostname": context.environment.pod_name,
-            "version": VERSION,
-            "revision": "unknown",
-            "color": context.shown("PODINFO_UI_COLOR"),
-            "message": match context.shown("PODINFO_UI_MESSAGE") {
-                "" => format!("greetings from podinfo v{VERSION}"),
-                message => message.to_owned(),
-            },
-        })),
-        _ => reply::text(StatusCode::NOT_FOUND, "404 page not found\n"),
-    }
 }
 
 fn istio(port: u16, context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {

@@ -29,7 +29,7 @@ const SHOWN: usize = 2048;
 /// Flag and length before a gRPC message.
 const GRPC_PREFIX: usize = 5;
 const PERMISSION_DENIED: i32 = 7;
-const UNIMPLEMENTED: &str = "12";
+pub(super) const UNIMPLEMENTED: &str = "12";
 const INVALID_ARGUMENT: &str = "3";
 
 pub(super) fn handle(request: &Request<Bytes>) -> Response<Bytes> {
@@ -104,15 +104,20 @@ fn check_grpc(request: &Request<Bytes>) -> Response<Bytes> {
     };
     let status = Some(Status { code, ..Status::default() });
     let response = CheckResponse { status, http_response: Some(response) };
-    let mut framed = BytesMut::with_capacity(GRPC_PREFIX + response.encoded_len());
+    grpc("0", framed(&response))
+}
+
+/// A message as gRPC sends it, not compressed.
+pub(super) fn framed(message: &impl Message) -> Bytes {
+    let mut framed = BytesMut::with_capacity(GRPC_PREFIX + message.encoded_len());
     framed.put_u8(0);
-    framed.put_u32(u32::try_from(response.encoded_len()).unwrap_or(u32::MAX));
-    framed.put(Bytes::from(response.encode_to_vec()));
-    grpc("0", framed.freeze())
+    framed.put_u32(u32::try_from(message.encoded_len()).unwrap_or(u32::MAX));
+    framed.put(Bytes::from(message.encode_to_vec()));
+    framed.freeze()
 }
 
 /// A gRPC response; the server sends its status at the end.
-fn grpc(status: &'static str, message: Bytes) -> Response<Bytes> {
+pub(super) fn grpc(status: &'static str, message: Bytes) -> Response<Bytes> {
     let mut response = Response::new(message);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response.headers_mut().insert("grpc-status", HeaderValue::from_static(status));

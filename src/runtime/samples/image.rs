@@ -34,6 +34,10 @@ const TEST_REGISTRIES: &[&str] = &[
 
 const CURL_REGISTRIES: &[&str] = &["docker.io/curlimages/", "curlimages/", "docker.io/istio/", "mesh.internal/"];
 
+/// Where the Gateway API's conformance suite has its images.
+const CONFORMANCE_REGISTRIES: &[&str] =
+    &["gcr.io/k8s-staging-gateway-api/", "registry.k8s.io/gateway-api/", "registry.k8s.io/gateway-api/conformance/"];
+
 struct Known {
     registries: &'static [&'static str],
     name: &'static str,
@@ -72,6 +76,8 @@ const IMAGES: &[Known] = &[
     sample("examples-bookinfo-ratings-v2", App::Ratings),
     sample("examples-bookinfo-mongodb", App::Silent(27017)),
     sample("examples-bookinfo-mysqldb", App::Silent(3306)),
+    // It is asked over UDP, which the runtime does not carry.
+    Known { registries: &["registry.k8s.io/coredns/", "coredns/"], name: "coredns", app: App::Silent(5353) },
     sample("tcp-echo-server", App::TcpEcho),
     sample("examples-helloworld-v1", App::Helloworld("v1")),
     sample("examples-helloworld-v2", App::Helloworld("v2")),
@@ -85,7 +91,8 @@ const IMAGES: &[Known] = &[
     testing("app", App::Echo(Echo::Istio)),
     Known { registries: &["docker.io/hiroakis/", "hiroakis/"], name: "tornado-websocket-example", app: App::Tornado },
     echo(&["docker.io/fortio/", "fortio/"], "fortio", Echo::Fortio),
-    echo(&["gcr.io/k8s-staging-gateway-api/", "registry.k8s.io/gateway-api/"], "echo-basic", Echo::GatewayApi),
+    echo(CONFORMANCE_REGISTRIES, "echo-basic", Echo::GatewayApi),
+    echo(CONFORMANCE_REGISTRIES, "echo-advanced", Echo::Istio),
     echo(
         &["registry.k8s.io/e2e-test-images/", "k8s.gcr.io/e2e-test-images/", "gcr.io/kubernetes-e2e-test-images/"],
         "agnhost",

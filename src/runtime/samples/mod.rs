@@ -14,12 +14,14 @@ mod bookinfo;
 mod client;
 mod context;
 mod echo;
+mod echo_basic;
 mod ext_authz;
 mod helloworld;
 mod httpbin;
 mod image;
 mod jwt_server;
 pub mod manifests;
+mod podinfo;
 mod reply;
 mod server;
 mod tcp;
@@ -30,6 +32,7 @@ mod websocket;
 mod tests;
 
 pub(in crate::runtime) use bookinfo::form::RESERVED;
+pub(in crate::runtime) use httpbin::capitalised;
 
 pub use app::{App, ReviewsVersion};
 pub use client::{Client, ClientError, Fetched, Outgoing, ProxyAddress};

@@ -8,17 +8,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::{StreamExt, TryStreamExt};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Port};
 use super::context::AppContext;
-use super::{client, reply, tcp};
+use super::echo::Echo;
+use super::{client, echo_basic, reply, tcp};
 use crate::net;
 use crate::serve::{self, Body, Limits, Tls};
 
@@ -61,9 +63,9 @@ pub async fn serve(
     if matches!(app, App::TcpEcho | App::Silent(_)) {
         return tcp::serve(app, declared, &context.environment, stop).await;
     }
-    let ports = app
-        .listens(declared, &context.environment.arguments)
-        .map_err(|problem| ServeError::Arguments { app, problem })?;
+    let lines = app == App::Echo(Echo::GatewayApi) && echo_basic::speaks_lines(&context);
+    let ports =
+        app.listens(declared, &context.environment).map_err(|problem| ServeError::Arguments { app, problem })?;
     if ports.is_empty() {
         stop.cancelled().await;
         return Ok(());
@@ -78,7 +80,12 @@ pub async fn serve(
             source,
         })?;
         log_line(&format!("{app} listens on {address}{}", if tls.is_some() { " with TLS" } else { "" }));
-        servers.spawn(serve_on(listener, tls.into(), app, Arc::clone(&context), stop.clone()));
+        let context = Arc::clone(&context);
+        if lines {
+            servers.spawn(echo_basic::serve_lines(listener, tls, context, stop.clone()));
+        } else {
+            servers.spawn(serve_on(listener, tls.into(), app, context, stop.clone()));
+        }
     }
     while servers.join_next().await.is_some() {}
     Ok(())
@@ -129,7 +136,11 @@ fn with_trailers(mut response: Response<Body>) -> Response<Body> {
             trailers.insert(name, value);
         }
     }
-    response.map(|body| body.with_trailers(async { Some(Ok(trailers)) }).boxed_unsync())
+    // Of a body whose length is known the server ends the stream with its last byte.
+    response.map(|body| {
+        let end = futures_util::stream::once(async { Ok(Frame::trailers(trailers)) });
+        StreamBody::new(body.into_data_stream().map_ok(Frame::data).chain(end)).boxed_unsync()
+    })
 }
 
 /// One line to the container's log. A log that nobody reads any more is no reason to stop serving.

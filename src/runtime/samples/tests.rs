@@ -412,3 +412,57 @@ async fn echoing_images_answer_in_their_own_forms() {
     assert_eq!((&shown["path"], &shown["namespace"], &shown["pod"]), (&json!("/a?b=c"), &json!("ns"), &json!("p")));
     assert_eq!(shown["headers"]["X-A"], json!(["1"]));
 }
+
+#[tokio::test]
+async fn echo_basic_fails_as_often_as_it_is_asked_to() {
+    let (address, _stop) = start(App::Echo(Echo::GatewayApi), &[]).await;
+    assert_eq!(get(address, "/status/418", &[]).await.status, 418);
+    let path = "/retry/x?uuid=1&succeedAfter=2&responseCode=503";
+    for expected in [503, 503, 200, 200] {
+        assert_eq!(get(address, path, &[]).await.status, expected);
+    }
+    let url = format!("http://{address}/retry/x?uuid=2&succeedAfter=1");
+    let lost = Client::new(None).get(&url, HeaderMap::new(), LIMIT).await;
+    assert!(lost.is_err(), "the connection ends before there is a response");
+    assert_eq!(get(address, "/retry/x?uuid=2&succeedAfter=1", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn echo_basic_says_over_grpc_what_it_was_asked() {
+    let (address, _stop) = start(App::Echo(Echo::GatewayApi), &[("GRPC_ECHO_SERVER", "1"), ("POD_NAME", "p-1")]).await;
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for (method, status) in [("Echo", "0"), ("EchoTwo", "0"), ("EchoThree", "12")] {
+        let request =
+            http::Request::post(format!("http://a/gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/{method}"))
+                .header("content-type", "application/grpc")
+                .header("x-a", "1")
+                .body(())
+                .unwrap();
+        let (response, mut stream) = client.send_request(request, false).unwrap();
+        stream.send_data(bytes::Bytes::from_static(&[0; 5]), true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let mut text = Vec::new();
+        while let Some(chunk) = body.data().await {
+            text.extend(chunk.unwrap());
+        }
+        // Without trailers a client has no answer, whatever came before.
+        let trailers = body.trailers().await.unwrap().unwrap_or_default();
+        assert_eq!(trailers.get("grpc-status").and_then(|value| value.to_str().ok()), Some(status), "{method}");
+        let said = String::from_utf8_lossy(&text);
+        assert_eq!(said.contains("p-1") && said.contains("x-a"), status == "0", "{method}: {said}");
+    }
+}
+
+#[test]
+fn echo_basic_listens_as_its_variables_say() {
+    let listens = |values: &[(&str, &str)]| -> Vec<u16> {
+        let ports = App::Echo(Echo::GatewayApi).listens(None, &environment(values)).unwrap();
+        ports.into_iter().map(|port| port.number).collect()
+    };
+    assert_eq!(listens(&[]), [3000, 3001]);
+    assert_eq!(listens(&[("HTTP_PORT", "8000")]), [8000, 3001]);
+    assert_eq!(listens(&[("GRPC_ECHO_SERVER", "1")]), [3000]);
+    assert_eq!(listens(&[("TCP_ECHO_SERVER", "1"), ("TCP_PORT", "9000")]), [9000]);
+}

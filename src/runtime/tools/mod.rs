@@ -7,6 +7,7 @@
 //! The commands take the options that scripts use; an option that is not known is refused with the exit code of the original.
 
 mod arithmetic;
+mod client;
 mod curl;
 mod dial;
 mod files;
@@ -76,6 +77,7 @@ static TOOLS: &[Tool] = &[
     tool(&["wget"], curl::wget),
     tool(&["fortio"], fortio::run),
     tool(&["podcli"], curl::podcli),
+    tool(&["client"], client::run),
     tool(&["sh", "bash", "ash", "dash"], shell::run),
     tool(&["nc", "ncat", "netcat"], net::nc),
     tool(&["test", "["], test::run),

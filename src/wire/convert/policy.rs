@@ -94,7 +94,7 @@ impl From<&ClusterPolicy> for v1::ClusterPolicy {
         let tls = match &policy.tls {
             UpstreamTls::Auto => v1::UpstreamTls::Auto,
             UpstreamTls::Disable => v1::UpstreamTls::Disable,
-            UpstreamTls::IstioMutual => v1::UpstreamTls::IstioMutual,
+            UpstreamTls::IstioMutual(_) => v1::UpstreamTls::IstioMutual,
             UpstreamTls::Originate(_) => v1::UpstreamTls::Originate,
             UpstreamTls::Unavailable(_) => v1::UpstreamTls::Unavailable,
         };
@@ -111,6 +111,10 @@ impl From<&ClusterPolicy> for v1::ClusterPolicy {
             tls: tls.into(),
             origination,
             tls_unavailable,
+            mutual_server_name: match &policy.tls {
+                UpstreamTls::IstioMutual(Some(name)) => name.to_string(),
+                _ => String::new(),
+            },
             // At least 1: a timeout of less than a millisecond must not be read as none.
             connect_timeout_ms: u32::try_from(policy.connect_timeout.as_millis()).unwrap_or(u32::MAX).max(1),
             hash: policy.hash.as_ref().map(Into::into),
@@ -150,7 +154,9 @@ impl TryFrom<v1::ClusterPolicy> for ClusterPolicy {
         let tls = match v1::UpstreamTls::try_from(message.tls) {
             Ok(v1::UpstreamTls::Auto) => UpstreamTls::Auto,
             Ok(v1::UpstreamTls::Disable) => UpstreamTls::Disable,
-            Ok(v1::UpstreamTls::IstioMutual) => UpstreamTls::IstioMutual,
+            Ok(v1::UpstreamTls::IstioMutual) => UpstreamTls::IstioMutual(
+                Some(message.mutual_server_name.into()).filter(|name: &Arc<str>| !name.is_empty()),
+            ),
             Ok(v1::UpstreamTls::Originate) => {
                 UpstreamTls::Originate(Arc::new(required("origination", message.origination, TryInto::try_into)?))
             }

@@ -36,6 +36,9 @@ pub struct Settings {
     /// Of requests that the workload gets.
     #[prost(message, optional, tag = "9")]
     pub server: ::core::option::Option<Reporting>,
+    /// How many entries at the end of X-Forwarded-For a gateway believes.
+    #[prost(uint32, tag = "10")]
+    pub trusted_proxies: u32,
 }
 /// What is told about traffic on one side of a workload.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -614,6 +617,9 @@ pub struct ClusterPolicy {
     /// Absent: new endpoints have their share at once.
     #[prost(message, optional, tag = "12")]
     pub warmup: ::core::option::Option<Warmup>,
+    /// With UPSTREAM_TLS_ISTIO_MUTUAL: the server name that is asked for; empty: the cluster's.
+    #[prost(string, tag = "13")]
+    pub mutual_server_name: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LocalityPolicy {
@@ -847,6 +853,22 @@ pub struct InboundPolicy {
     /// Those that CUSTOM policies name, as far as they are known.
     #[prost(message, repeated, tag = "8")]
     pub providers: ::prost::alloc::vec::Vec<AuthorizationProvider>,
+    /// The ports that its Sidecar opens, instead of those of its services.
+    #[prost(message, repeated, tag = "9")]
+    pub ingress: ::prost::alloc::vec::Vec<IngressPort>,
+}
+/// A port that a Sidecar opens on its workload's behalf.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IngressPort {
+    #[prost(message, optional, tag = "1")]
+    pub provenance: ::core::option::Option<Provenance>,
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
+    #[prost(enumeration = "AppProtocol", tag = "3")]
+    pub protocol: i32,
+    /// Address and port on which the application listens; an unspecified address is the workload's own. Empty: where callers connect to.
+    #[prost(string, tag = "4")]
+    pub endpoint: ::prost::alloc::string::String,
 }
 /// Whom CUSTOM policies ask (MeshConfig's extensionProviders envoyExtAuthzHttp and envoyExtAuthzGrpc).
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1127,7 +1149,7 @@ pub struct ServerTls {
     pub key: ::prost::alloc::string::String,
     #[prost(enumeration = "ClientCertificates", tag = "4")]
     pub clients: i32,
-    /// PEM, for the last two of ClientCertificates.
+    /// PEM, for CLIENT_CERTIFICATES_OPTIONAL and CLIENT_CERTIFICATES_REQUIRED.
     #[prost(string, tag = "5")]
     pub authorities: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "6")]
@@ -1780,6 +1802,8 @@ pub enum ClientCertificates {
     None = 1,
     Optional = 2,
     Required = 3,
+    /// Mesh identities, on both sides.
+    Mesh = 4,
 }
 impl ClientCertificates {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1792,6 +1816,7 @@ impl ClientCertificates {
             Self::None => "CLIENT_CERTIFICATES_NONE",
             Self::Optional => "CLIENT_CERTIFICATES_OPTIONAL",
             Self::Required => "CLIENT_CERTIFICATES_REQUIRED",
+            Self::Mesh => "CLIENT_CERTIFICATES_MESH",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1801,6 +1826,7 @@ impl ClientCertificates {
             "CLIENT_CERTIFICATES_NONE" => Some(Self::None),
             "CLIENT_CERTIFICATES_OPTIONAL" => Some(Self::Optional),
             "CLIENT_CERTIFICATES_REQUIRED" => Some(Self::Required),
+            "CLIENT_CERTIFICATES_MESH" => Some(Self::Mesh),
             _ => None,
         }
     }

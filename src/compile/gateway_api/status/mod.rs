@@ -7,6 +7,7 @@ mod listener;
 mod policy;
 mod route;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -17,6 +18,9 @@ use crate::compile::world::World;
 use crate::model::Health;
 use crate::resources::gateway_api::gateway::{Gateway, ListenerSet};
 use crate::resources::{Object, Resource};
+
+/// Addresses that a Gateway's status has room for.
+const ADDRESSES: usize = 16;
 
 /// What is to be said of one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -204,8 +208,18 @@ fn gateway_status(world: &World, gateway: &Object<Gateway>, listeners: &[&Value]
     };
     let mut status =
         json!({"conditions": [accepted, programmed], "listeners": listeners, "attachedListenerSets": sets});
-    if world.services.contains_key(&*host) {
-        status["addresses"] = json!([{"type": "Hostname", "value": host}]);
+    let addresses = addresses(world, &host);
+    if !addresses.is_empty() {
+        status["addresses"] = addresses.into();
     }
     status
+}
+
+/// Where a Gateway is reached: where a load balancer serves it. One that nobody outside can use yet is none.
+fn addresses(world: &World, host: &str) -> Vec<Value> {
+    let address = |value: &Arc<str>| {
+        let sort = if value.parse::<IpAddr>().is_ok() { "IPAddress" } else { "Hostname" };
+        json!({"type": sort, "value": value})
+    };
+    world.published.get(host).into_iter().flat_map(|published| published.iter()).take(ADDRESSES).map(address).collect()
 }

@@ -192,7 +192,7 @@ fn headers(flavour: Flavour, headers: &HeaderMap) -> BTreeMap<String, Value> {
     out
 }
 
-pub(super) fn capitalised(name: &str) -> String {
+pub(in crate::runtime) fn capitalised(name: &str) -> String {
     let mut start = true;
     name.chars()
         .map(|c| {
