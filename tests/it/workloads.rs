@@ -252,7 +252,7 @@ spec: {containers: [{name: main, image: curlimages/curl, command: [sleep, infini
 apiVersion: v1
 kind: Pod
 metadata: {name: outside, labels: {sidecar.istio.io/inject: "false"}}
-spec: {containers: [{name: main, image: curlimages/curl, command: [sleep, infinity]}]}
+spec: {containers: [{name: main, image: curlimages/curl, args: [sleep, infinity]}]}
 "#;
 
 #[test]
