@@ -157,3 +157,17 @@ fn envoy_filters() {
         ],
     );
 }
+
+#[test]
+fn the_controller_of_a_class_stays() {
+    let class = |controller: &str| {
+        serde_json::json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "a"},
+            "spec": {"controllerName": controller},
+        })
+    };
+    let kind = kinds::of(&class("a.b/c")).unwrap();
+    assert_eq!(forbidden_change(kind, &class("a.b/c"), &class("a.b/c")), None);
+    let said = forbidden_change(kind, &class("a.b/c"), &class("a.b/d")).unwrap();
+    assert!(said.starts_with("spec.controllerName cannot be changed"), "{said}");
+}

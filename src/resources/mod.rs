@@ -73,7 +73,7 @@ pub use rules::virtual_service::GRPC_STATUSES;
 pub use service_entry::ServiceEntry;
 pub use sidecar::Sidecar;
 pub use telemetry::Telemetry;
-pub use validate::{check, validate};
+pub use validate::{check, forbidden_change, validate};
 pub use values::{
     Duration, ExportTo, GatewayRef, Host, Labels, NamespaceFilter, Pattern, Port, ServerHost, StringMatch, Weight,
 };

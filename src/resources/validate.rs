@@ -16,6 +16,18 @@ pub fn validate(kind: &Kind, value: &Value) -> Findings {
     findings
 }
 
+/// What no update may change, as the Gateway API's definitions say: kind, field, and its name in messages.
+const IMMUTABLE: &[(&str, &str, &str)] = &[("GatewayClass", "/spec/controllerName", "spec.controllerName")];
+
+/// Why `new` cannot take the place of `old`; `None` where it can.
+pub fn forbidden_change(kind: &Kind, old: &Value, new: &Value) -> Option<String> {
+    IMMUTABLE.iter().filter(|(name, ..)| *name == kind.kind).find_map(|(_, pointer, field)| {
+        let (old, new) = (old.pointer(pointer)?, new.pointer(pointer)?);
+        (old != new)
+            .then(|| format!("{field} cannot be changed from {old}: delete the {}, and make it anew", kind.kind))
+    })
+}
+
 /// Checks an object of `kind` against its fields and Istio's rules alone, whatever of it is in force.
 pub fn check(kind: &Kind, value: &Value) -> Findings {
     registry::of(kind).map_or_else(Findings::default, |entry| (entry.check)(value))

@@ -125,6 +125,11 @@ impl Admission for Validation {
             return Ok(Vec::new());
         }
         let Some(kind) = resources::kinds::find(request.group, request.kind) else { return Ok(Vec::new()) };
+        let changed = request.old_object.and_then(|old| resources::forbidden_change(kind, old, request.object));
+        if let Some(message) = changed {
+            let message = format!("{}.{} {:?} is invalid: {message}", request.kind, request.group, request.name);
+            return Err(Denied { code: StatusCode::UNPROCESSABLE_ENTITY, message, causes: Vec::new() });
+        }
         let findings = resources::validate(kind, request.object);
         if findings.is_refused() {
             let causes = findings.errors.iter().map(cause).collect();

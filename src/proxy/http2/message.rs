@@ -30,7 +30,6 @@ static OWN_NAMES: [HeaderName; 8] = [
     HeaderName::from_static("x-mesh-peer"),
 ];
 
-#[expect(clippy::declare_interior_mutable_const, reason = "it is a text of the program")]
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Writes a request's head. `has_body`: one follows.

@@ -31,6 +31,20 @@ fn add(path: &str, schema: &mut Value) {
     {
         all.append(&mut rules);
     }
+    if path.ends_with(".addresses[]") {
+        // An address is one in either form where it says that it is an address.
+        let is_address = json!(["IPAddress"]);
+        fields.insert(
+            "oneOf".to_owned(),
+            json!([
+                {"properties": {
+                    "type": {"enum": is_address},
+                    "value": {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+                }},
+                {"properties": {"type": {"not": {"enum": is_address}}}},
+            ]),
+        );
+    }
     for (name, inner) in fields.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
         add(&format!("{path}.{name}"), inner);
     }
