@@ -2,11 +2,14 @@
 //! to be in force in 100 proxies; what a stream of endpoints that come and go costs; and how long all proxies take to come back.
 //!
 //! `cargo bench --bench control` prints a table. Control plane and proxies run in this one process, over connections in memory,
-//! with the same client and server as between processes (TLS left out).
+//! with the same client and server as between processes (TLS left out). What the control plane alone takes in memory is measured
+//! first, with the same proxies in a process of their own, which reach it through a Unix socket.
 
 use std::future::Future;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -16,13 +19,16 @@ use mesh::compile;
 use mesh::control::source::{Event, Item, Key, Kind, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 use mesh::control::{ControlPlane, Options, Source};
 use mesh::identity::{Authority, SpiffeId, TrustDomain};
-use mesh::model::{Health, OutboundMode};
+use mesh::model::{GatewayTopology, Health, OutboundMode};
 use mesh::proxy::directory::{Directory, Resolution};
-use mesh::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory};
+use mesh::proxy::xds::{Connect, NodeId, ProxyKind, XdsClient, XdsConfig, in_memory};
 use mesh::resources::Object;
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, ReadBuf,
+};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -34,10 +40,16 @@ const PROXIES: usize = 100;
 const USED: usize = 10;
 const CHANGES: usize = 50;
 
+/// Where the control plane of another process is reached, for a process that is there for its proxies alone.
+const SOCKET: &str = "MESH_BENCH_SOCKET";
+
 fn main() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    runtime.block_on(measure());
+    match std::env::var_os(SOCKET) {
+        Some(socket) => runtime.block_on(be_proxies(socket.into())),
+        None => runtime.block_on(measure()),
+    }
 }
 
 /// How long endpoints come and go, and how many a second.
@@ -104,7 +116,10 @@ fn items() -> Vec<(Key, Item)> {
             let value = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace},
                 "spec": {"clusterIP": format!("10.{}.{s}.1", 100 + n), "ports": [{"name": "http", "port": 80}]}});
             let service = Arc::new(compile::service(&value, "cluster.local", None).expect("a service"));
-            items.push((Key::new(&namespace, &name), Item::Service(ServiceItem { service, created: None })));
+            items.push((
+                Key::new(&namespace, &name),
+                Item::Service(ServiceItem { service, created: None, published: Vec::new() }),
+            ));
             let pods: Vec<String> = (0..PODS).map(|p| format!("{name}-7d4f9c6b8-{p:05}")).collect();
             for (p, pod) in pods.iter().enumerate() {
                 let label = |key: &str, value: &str| (key.into(), value.into());
@@ -116,7 +131,7 @@ fn items() -> Vec<(Key, Item)> {
                         .into(),
                     workload_name: name.as_str().into(),
                     has_proxy: true,
-                    proxy_protocol: false,
+                    topology: GatewayTopology::default(),
                     node: "".into(),
                 };
                 items.push((Key::new(&namespace, pod), Item::Pod(item)));
@@ -165,6 +180,13 @@ fn prefix(directory: &Directory, name: &str) -> Option<String> {
     }
 }
 
+/// Who the proxy of a number is.
+fn identity(number: usize) -> SpiffeId {
+    let domain = TrustDomain::new("cluster.local").expect("a trust domain");
+    let (n, s) = (number % NAMESPACES, number / NAMESPACES);
+    SpiffeId::new(&domain, &format!("team-{n}"), &format!("svc-{s}")).expect("an identity")
+}
+
 async fn connect(
     plane: &ControlPlane,
     number: usize,
@@ -172,10 +194,7 @@ async fn connect(
     scissors: &Scissors,
     token: &CancellationToken,
 ) -> Directory {
-    let (n, s) = (number % NAMESPACES, number / NAMESPACES);
-    let namespace = format!("team-{n}");
-    let domain = TrustDomain::new("cluster.local").expect("a trust domain");
-    let id = SpiffeId::new(&domain, &namespace, &format!("svc-{s}")).expect("an identity");
+    let id = identity(number);
     let (plane, read, scissors) = (plane.clone(), read.clone(), scissors.clone());
     let connect = in_memory(move || {
         let (plane, id, read, cut) = (plane.clone(), id.clone(), read.clone(), scissors.current());
@@ -184,6 +203,12 @@ async fn connect(
             Ok(Counted { stream, read, cut: Box::pin(cut.cancelled_owned()) })
         }
     });
+    start(number, connect, token).await
+}
+
+async fn start(number: usize, connect: Connect, token: &CancellationToken) -> Directory {
+    let (n, s) = (number % NAMESPACES, number / NAMESPACES);
+    let namespace = format!("team-{n}");
     let pod = format!("svc-{s}-7d4f9c6b8-{:05}", 0);
     let node =
         NodeId { kind: ProxyKind::Sidecar, ip: address(n, s, 0).into(), pod: pod.into(), namespace: namespace.into() };
@@ -192,6 +217,74 @@ async fn connect(
     let is_ready = tokio::time::timeout(Duration::from_secs(60), ready.wait_for(|ready| *ready)).await;
     assert!(is_ready.is_ok_and(|ready| ready.is_ok()), "a proxy does not get ready");
     directory
+}
+
+/// Every proxy asks for the services that it uses.
+async fn use_services(directories: &[Directory]) {
+    for directory in directories {
+        for s in 0..USED {
+            assert!(matches!(directory.resolve(&format!("svc-{s}")).await, Resolution::Known(_)));
+        }
+    }
+}
+
+/// The proxies, in a process of their own, until the control plane's process ends.
+async fn be_proxies(socket: PathBuf) {
+    let token = CancellationToken::new();
+    let mut directories = Vec::new();
+    for number in 0..PROXIES {
+        let socket = socket.clone();
+        let connect = in_memory(move || {
+            let socket = socket.clone();
+            async move {
+                let mut stream = UnixStream::connect(socket).await?;
+                stream.write_u16(number as u16).await?;
+                Ok(stream)
+            }
+        });
+        directories.push(start(number, connect, &token).await);
+    }
+    use_services(&directories).await;
+    println!("ready");
+    let mut end = [0];
+    let _ended = tokio::io::stdin().read(&mut end).await;
+}
+
+/// What this process takes with everything read and every proxy connected, none of which is in it.
+async fn alone(plane: &ControlPlane, files: &Path) {
+    let socket = files.join("plane");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let serving = plane.clone();
+    let carrying = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let plane = serving.clone();
+            tokio::spawn(async move {
+                let number = stream.read_u16().await?;
+                let mut near = plane.connect_in_memory(identity(number.into())).await?;
+                tokio::io::copy_bidirectional(&mut stream, &mut near).await
+            });
+        }
+    });
+    let mut proxies = tokio::process::Command::new(std::env::current_exe().expect("this file"))
+        .env(SOCKET, &socket)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("a process");
+    let mut line = String::new();
+    let mut said = BufReader::new(proxies.stdout.take().expect("its output"));
+    let waited = tokio::time::timeout(Duration::from_secs(120), said.read_line(&mut line)).await;
+    assert!(waited.is_ok_and(|read| read.is_ok()) && line == "ready\n", "the proxies do not get ready: {line}");
+    println!("memory of the control plane alone   {:>10.1} MiB, {PROXIES} proxies connected", resident());
+    proxies.kill().await.expect("it ends");
+    carrying.abort();
+    let gone = async {
+        while !plane.status().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("streams that end are forgotten");
 }
 
 async fn measure() {
@@ -230,6 +323,7 @@ async fn measure() {
     println!("read completely after               {:>10.0} ms", begin.elapsed().as_secs_f64() * 1e3);
     println!("memory, everything read             {:>10.1} MiB (empty process {empty:.1})", resident());
 
+    alone(&plane, files.path()).await;
     let begin = Instant::now();
     let reads: Vec<Arc<AtomicU64>> = (0..PROXIES).map(|_| Arc::default()).collect();
     let mut directories = Vec::new();
@@ -238,11 +332,7 @@ async fn measure() {
         directories.push(connect(&plane, number, read, &scissors, &token).await);
     }
     println!("100 proxies ready, one by one       {:>10.0} ms", begin.elapsed().as_secs_f64() * 1e3);
-    for directory in &directories {
-        for s in 0..USED {
-            assert!(matches!(directory.resolve(&format!("svc-{s}")).await, Resolution::Known(_)));
-        }
-    }
+    use_services(&directories).await;
     println!("memory, proxies included            {:>10.1} MiB", resident());
     let total: u64 = reads.iter().map(|read| read.load(Ordering::Relaxed)).sum();
     println!("bytes per proxy to know {USED} services  {:>10.0}", total as f64 / PROXIES as f64);

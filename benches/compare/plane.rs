@@ -17,7 +17,7 @@ use mesh::compile;
 use mesh::control::source::{Event, Item, Key, Kind, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 use mesh::control::{ControlPlane, Options, ServerOptions, Source};
 use mesh::identity::{Authority, TrustDomain};
-use mesh::model::{Health, OutboundMode};
+use mesh::model::{GatewayTopology, Health, OutboundMode};
 use mesh::resources::Object;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, SanType};
 use serde_json::{Value, json};
@@ -160,7 +160,7 @@ fn pod(name: &str, address: [u8; 4]) -> (Key, Item) {
         labels: [("app".into(), name.into()), ("version".into(), "v1".into())].into(),
         workload_name: name.into(),
         has_proxy: true,
-        proxy_protocol: false,
+        topology: GatewayTopology::default(),
         node: "".into(),
     };
     (Key::new(NAMESPACE, name), Item::Pod(item))
@@ -181,7 +181,7 @@ fn service(name: &str, port: &str, target: u16, pods: &[(String, [u8; 4])]) -> R
         endpoints: pods.iter().map(endpoint).collect(),
     };
     Ok([
-        (Key::new(NAMESPACE, name), Item::Service(ServiceItem { service, created: None })),
+        (Key::new(NAMESPACE, name), Item::Service(ServiceItem { service, created: None, published: Vec::new() })),
         (Key::new(NAMESPACE, &format!("{name}-1")), Item::EndpointSlice(slice)),
     ])
 }

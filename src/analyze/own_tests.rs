@@ -220,3 +220,32 @@ fn routes_of_the_gateway_api_that_do_not_attach_or_have_no_backend() {
         ["MSH0007 HTTPRoute shop/empty spec.rules", "MSH0007 HTTPRoute shop/lost spec.parentRefs[0]"]
     );
 }
+
+#[test]
+fn a_policy_whose_provider_cannot_be_asked_says_why() {
+    let mesh = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n    \
+        extensionProviders:\n    - {name: good, envoyExtAuthzGrpc: {service: authz, port: 9000}}\n    \
+        - {name: soon, envoyExtAuthzHttp: {service: authz, port: 80, timeout: soon}}\n    \
+        - {name: traces, zipkin: {service: z, port: 1}}\n---\n";
+    let policy = |action: &str, provider: &str| {
+        format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: a}}\n\
+             spec: {{action: {action}, provider: {{name: {provider}}}, rules: [{{}}]}}\n"
+        )
+    };
+    for (provider, said) in [
+        ("good", None),
+        ("soon", Some("(extensionProviders[1]: soon: timeout is no duration such as 5s)")),
+        ("traces", Some("no entry of extensionProviders")),
+        ("nobody", Some("no entry of extensionProviders")),
+    ] {
+        let messages = messages(&format!("{mesh}{}", policy("CUSTOM", provider)));
+        let named = messages.iter().find(|message| message.code.id == "MSH0008");
+        assert_eq!(named.is_some(), said.is_some(), "{provider}");
+        if let (Some(named), Some(said)) = (named, said) {
+            assert!(named.text.contains(said) && named.path.to_string() == "spec.provider.name", "{named:?}");
+        }
+    }
+    // Files without the mesh's settings may be meant for a mesh that has them.
+    assert!(!found(&policy("CUSTOM", "nobody")).iter().any(|found| found.starts_with("MSH0008")));
+}

@@ -1,7 +1,8 @@
 //! The RequestAuthentications that apply to a workload.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::compile::selection::is_attached;
 use crate::compile::world::World;
@@ -19,10 +20,23 @@ pub enum KeySource {
     Discovery(Arc<str>),
 }
 
-/// Every source of keys that a RequestAuthentication names.
-pub fn key_sources(world: &World) -> BTreeSet<KeySource> {
-    let rules = world.request_authentications.iter().flat_map(|object| &object.spec.jwt_rules);
-    rules.filter_map(key_source).collect()
+/// How long fetching keys may take where no rule says it (Istio's default).
+const FETCH: Duration = Duration::from_secs(5);
+
+/// The longest that a rule may allow: who does not answer keeps others waiting.
+const LONGEST_FETCH: Duration = Duration::from_secs(60);
+
+/// Every source of keys that a RequestAuthentication names, and how long fetching them may take: as long as the most patient rule
+/// says.
+pub fn key_sources(world: &World) -> BTreeMap<KeySource, Duration> {
+    let mut sources = BTreeMap::new();
+    for rule in world.request_authentications.iter().flat_map(|object| &object.spec.jwt_rules) {
+        let Some(source) = key_source(rule) else { continue };
+        let allowed = rule.timeout.map_or(FETCH, |timeout| timeout.get().min(LONGEST_FETCH));
+        let longest = sources.entry(source).or_insert(allowed);
+        *longest = allowed.max(*longest);
+    }
+    sources
 }
 
 /// The rules of a workload, ordered by issuer, so that the order in which objects were made decides nothing.

@@ -1,10 +1,11 @@
-//! What a workload demands of its callers, from the PeerAuthentications that apply to it.
+//! What a workload demands of its callers, from the PeerAuthentications that apply to it, and what it answers on.
 
 use std::sync::Arc;
 
 use crate::compile::authentication::token_rules;
 use crate::compile::authorization::authorization;
 use crate::compile::selection::{selects, selects_some};
+use crate::compile::sidecar::ingress;
 use crate::compile::world::World;
 use crate::model::authz::PolicyAction;
 use crate::model::{InboundPolicy, InboundService, MtlsMode, Workload};
@@ -32,6 +33,7 @@ pub fn inbound_policy(
         default_mtls: modes.default,
         port_mtls: modes.ports,
         services,
+        ingress: ingress(world, &workload.namespace, &workload.labels),
         tokens,
         authorization,
         providers,

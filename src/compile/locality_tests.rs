@@ -23,7 +23,7 @@ fn compiled(service: &str, rule: &str, mesh: &str) -> ClusterPolicy {
         );
     }
     let world = world(&text);
-    assert_eq!(world.mesh.refused, [""; 0]);
+    assert_eq!(world.mesh.refused, []);
     let service = resolve(&world, &scope("shop"), "web").unwrap();
     traffic_policy(&world, &scope("shop"), service, false).policies.for_port(80).clone()
 }

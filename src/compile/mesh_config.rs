@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::compile::telemetry::MeshTelemetry;
 use crate::compile::{authorization, locality};
 use crate::model::authz::{CheckedBody, HttpCheck, Provider, ProviderProtocol, Text};
-use crate::model::{LocalityPolicy, OutboundMode};
+use crate::model::{GatewayTopology, LocalityPolicy, OutboundMode};
 use crate::resources::destination_rule::LocalityLb;
 use crate::resources::field::decode;
 use crate::resources::values;
@@ -35,8 +35,8 @@ pub struct MeshConfig {
     pub outbound_mode: Option<OutboundMode>,
     /// Whether proxies log requests.
     pub access_log: Option<bool>,
-    /// Whether connections to gateways begin with a PROXY protocol header.
-    pub proxy_protocol: bool,
+    /// What stands in front of gateways.
+    pub topology: GatewayTopology,
     /// `localityLbSetting`, where it is there: which endpoints come first because of where they are, if that makes a difference.
     pub locality_setting: Option<Option<LocalityPolicy>>,
     /// What it says of logs and traces.
@@ -44,7 +44,17 @@ pub struct MeshConfig {
     /// Whom CUSTOM policies may ask.
     pub providers: Vec<Provider>,
     /// What is not in force, and why.
-    pub refused: Vec<String>,
+    pub refused: Vec<RefusedSetting>,
+}
+
+/// A setting that cannot be read, so that it is not in force.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {reason}")]
+pub struct RefusedSetting {
+    /// Where it stands.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// Why there are no settings.
@@ -75,26 +85,31 @@ impl MeshConfig {
             0 => return Ok(Self::default()),
             _ => loaded.documents.remove(0).value,
         };
+        Self::read(&value)
+    }
+
+    /// Reads settings that were parsed already.
+    pub fn read(value: &Value) -> Result<Self, MeshConfigError> {
         if !value.is_object() {
             return Err(MeshConfigError::NoMap);
         }
         let mut config = Self {
-            trust_domain: text_at(&value, "trustDomain").map(Into::into),
-            trust_domain_aliases: texts_at(&value, "trustDomainAliases").into_iter().map(Into::into).collect(),
+            trust_domain: text_at(value, "trustDomain").map(Into::into),
+            trust_domain_aliases: texts_at(value, "trustDomainAliases").into_iter().map(Into::into).collect(),
             outbound_mode: match value.pointer("/outboundTrafficPolicy/mode").and_then(Value::as_str) {
                 Some("REGISTRY_ONLY") => Some(OutboundMode::RegistryOnly),
                 Some(_) => Some(OutboundMode::AllowAny),
                 None => None,
             },
             access_log: value.get("accessLogFile").and_then(Value::as_str).map(|file| !file.is_empty()),
-            proxy_protocol: value.get("defaultConfig").is_some_and(demands_proxy_protocol),
-            telemetry: MeshTelemetry::read(&value),
+            topology: value.get("defaultConfig").map(topology).unwrap_or_default(),
+            telemetry: MeshTelemetry::read(value),
             ..Self::default()
         };
         if let Some(setting) = value.get("localityLbSetting").filter(|setting| !setting.is_null()) {
             match decode::<LocalityLb>(setting) {
                 Ok(setting) => config.locality_setting = Some(locality::read(&setting)),
-                Err(findings) => config.refused.push(format!("localityLbSetting: {findings}")),
+                Err(findings) => config.refuse("localityLbSetting".to_owned(), findings.to_string()),
             }
         }
         for (index, entry) in
@@ -104,19 +119,23 @@ impl MeshConfig {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(reason) => {
-                    config.refused.push(format!("extensionProviders[{index}]: {reason}"));
+                    config.refuse(format!("extensionProviders[{index}]"), reason);
                     continue;
                 }
             }
             match provider(entry) {
                 Ok(Some(provider)) if config.providers.iter().any(|known| known.name == provider.name) => {
-                    config.refused.push(format!("extensionProviders[{index}]: {} is there twice", provider.name));
+                    config.refuse(format!("extensionProviders[{index}]"), format!("{} is there twice", provider.name));
                 }
                 Ok(found) => config.providers.extend(found),
-                Err(reason) => config.refused.push(format!("extensionProviders[{index}]: {reason}")),
+                Err(reason) => config.refuse(format!("extensionProviders[{index}]"), reason),
             }
         }
         Ok(config)
+    }
+
+    fn refuse(&mut self, path: String, reason: String) {
+        self.refused.push(RefusedSetting { path, reason });
     }
 
     /// Which endpoints come first because of where they are, where nobody else says so: the nearest, unless it says otherwise.
@@ -131,16 +150,21 @@ impl MeshConfig {
     }
 }
 
-/// Whether the settings of proxies that a pod's annotation `proxy.istio.io/config` holds demand a PROXY protocol header of
-/// connections to its gateway. What is no YAML demands nothing.
-pub fn annotation_demands_proxy_protocol(text: &str) -> bool {
+/// What the settings of proxies in a pod's annotation `proxy.istio.io/config` say of what stands in front of its gateway. What is
+/// no YAML says nothing.
+pub fn annotated_topology(text: &str) -> GatewayTopology {
     let loaded = yaml::load("proxy.istio.io/config", text.as_bytes());
-    loaded.errors.is_empty() && loaded.documents.first().is_some_and(|found| demands_proxy_protocol(&found.value))
+    let found = loaded.documents.first().filter(|_| loaded.errors.is_empty());
+    found.map(|found| topology(&found.value)).unwrap_or_default()
 }
 
-/// The same of a ProxyConfig (MeshConfig's `defaultConfig`). `{}` demands it.
-fn demands_proxy_protocol(config: &Value) -> bool {
-    config.pointer("/gatewayTopology/proxyProtocol").is_some_and(Value::is_object)
+/// The same of a ProxyConfig (MeshConfig's `defaultConfig`). `proxyProtocol: {}` demands the header.
+fn topology(config: &Value) -> GatewayTopology {
+    let Some(found) = config.get("gatewayTopology") else { return GatewayTopology::default() };
+    GatewayTopology {
+        proxy_protocol: found.get("proxyProtocol").is_some_and(Value::is_object),
+        trusted_proxies: found.get("numTrustedProxies").and_then(number).and_then(|count| u32::try_from(count).ok()),
+    }
 }
 
 pub(super) fn text_at<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
@@ -268,7 +292,7 @@ mod tests {
              \x20   includeRequestBodyInCheck: {maxRequestBytes: 1024, allowPartialMessage: true}\n",
         )
         .unwrap();
-        assert_eq!(config.refused, [""; 0]);
+        assert_eq!(config.refused, []);
         assert_eq!(config.outbound_mode, Some(OutboundMode::RegistryOnly));
         assert_eq!((config.access_log, config.trust_domain_aliases.len()), (Some(true), 1));
         let grpc = config.provider("grpc").unwrap();
@@ -288,6 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_says_for_itself_what_stands_in_front_of_its_gateway_and_the_mesh_what_it_does_not_say() {
+        let mesh = MeshConfig::parse("defaultConfig: {gatewayTopology: {numTrustedProxies: 2, proxyProtocol: {}}}");
+        let mesh = mesh.unwrap().topology;
+        assert_eq!(mesh, GatewayTopology { proxy_protocol: true, trusted_proxies: Some(2) });
+        for (annotation, proxies) in [
+            ("gatewayTopology: {numTrustedProxies: 1}", 1),
+            ("gatewayTopology: {numTrustedProxies: '0'}", 0),
+            ("concurrency: 2", 2),
+            ("gatewayTopology: {numTrustedProxies: -1}", 2),
+            ("a: [", 2),
+        ] {
+            let own = annotated_topology(annotation).or(mesh);
+            assert_eq!(own, GatewayTopology { proxy_protocol: true, trusted_proxies: Some(proxies) }, "{annotation}");
+        }
+    }
+
+    #[test]
     fn a_provider_that_cannot_be_asked_as_it_is_written_is_not_there() {
         for (settings, said) in [
             ("{port: 1}", "names no service"),
@@ -302,7 +343,11 @@ mod tests {
             let text = format!("extensionProviders: [{{name: x, envoyExtAuthzHttp: {settings}}}]");
             let config = MeshConfig::parse(&text).unwrap();
             assert!(config.providers.is_empty(), "{settings}");
-            assert!(config.refused.iter().any(|reason| reason.contains(said)), "{settings}: {:?}", config.refused);
+            assert!(
+                config.refused.iter().any(|refused| refused.reason.contains(said)),
+                "{settings}: {:?}",
+                config.refused
+            );
         }
     }
 

@@ -45,7 +45,7 @@ pub use endpoints::{endpoints, slice_service, workload};
 pub use external::External;
 pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
-pub use mesh_config::{MeshConfig, MeshConfigError, annotation_demands_proxy_protocol};
+pub use mesh_config::{MeshConfig, MeshConfigError, RefusedSetting, annotated_topology};
 pub use names::{endpoints_of, qualify, resolve, service_of};
 pub use objects::{AUTHORITIES_ENTRY, secret_entry, service};
 pub use policy::traffic_policy;

@@ -2,17 +2,23 @@
 //!
 //! A client sees the services that its Sidecar's hosts name, and those that rules about these hosts send requests to; a rule that
 //! moves traffic needs no second mention of where it goes.
+//!
+//! The same object says which ports the proxy opens for its workload.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::compile::handling;
 use crate::compile::names::qualify;
 use crate::compile::routes::Entry;
 use crate::compile::world::{Scope, World, is_visible};
-use crate::model::{HostPattern, Labels, OutboundMode, Service};
+use crate::model::{AppProtocol, HostPattern, IngressPort, Labels, OutboundMode, Service};
 use crate::resources::sidecar::{EgressNamespace, OutboundMode as Outbound};
 use crate::resources::virtual_service::Destination;
 use crate::resources::{Object, Sidecar, VirtualService};
+
+/// An address on which nothing answers.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// What clients know of the mesh. Sidecars that say the same are the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -38,22 +44,50 @@ impl Hosts {
     }
 }
 
-/// The scope of the clients beside a workload: the Sidecar that selects it counts, else its namespace's, else the mesh's, the
-/// oldest of several.
-pub fn scope(world: &World, namespace: &Arc<str>, labels: &Labels) -> Scope {
+/// The Sidecar of a workload: the one that selects it, else its namespace's, else the mesh's, the oldest of several.
+pub(super) fn sidecar_of<'w>(world: &'w World, namespace: &str, labels: &Labels) -> Option<&'w Object<Sidecar>> {
     let selector = |object: &Object<Sidecar>| {
         let selector = object.spec.workload_selector.as_ref().map(|selector| &selector.labels);
         selector.filter(|labels| !labels.is_empty()).cloned()
     };
-    let oldest = |wanted: &dyn Fn(&Object<Sidecar>) -> bool| world.sidecars.iter().find(|object| wanted(object));
+    let oldest = |wanted: &dyn Fn(&Object<Sidecar>) -> bool| {
+        world.sidecars.iter().map(|object| &**object).find(|object| wanted(object))
+    };
     let everywhere_in = |place: &str| oldest(&|object| object.meta.namespace == place && selector(object).is_none());
     let selecting = oldest(&|object| {
-        object.meta.namespace == **namespace
+        object.meta.namespace == namespace
             && selector(object).is_some_and(|wanted| {
                 wanted.iter().all(|(key, value)| labels.get(key.as_str()).is_some_and(|label| **label == **value))
             })
     });
-    let found = selecting.or_else(|| everywhere_in(namespace)).or_else(|| everywhere_in(&world.root_namespace));
+    selecting.or_else(|| everywhere_in(namespace)).or_else(|| everywhere_in(&world.root_namespace))
+}
+
+/// The ports that a workload's Sidecar opens on its behalf, instead of those of its services.
+pub(super) fn ingress(world: &World, namespace: &str, labels: &Labels) -> Vec<IngressPort> {
+    let Some(object) = sidecar_of(world, namespace, labels) else { return Vec::new() };
+    let numbered = object.spec.ingress.iter().enumerate();
+    let ports = numbered.filter_map(|(index, listener)| {
+        let port = listener.port.number?.get();
+        let said = listener.default_endpoint.as_deref().filter(|said| !said.is_empty());
+        Some(IngressPort {
+            provenance: object.provenance().with_rule(format!("ingress[{index}]")),
+            port,
+            protocol: AppProtocol::of_port(
+                listener.port.protocol.as_deref(),
+                listener.port.name.as_deref().unwrap_or_default(),
+                port,
+            ),
+            // What is no address, a Unix socket, is refused at the door; should one come in another way, nothing answers there.
+            endpoint: said.map(|said| said.parse().unwrap_or(NOWHERE)),
+        })
+    });
+    ports.collect()
+}
+
+/// The scope of the clients beside a workload: what its Sidecar says.
+pub fn scope(world: &World, namespace: &Arc<str>, labels: &Labels) -> Scope {
+    let found = sidecar_of(world, namespace, labels);
     let egress = found.map(|object| egress(object, namespace, &world.domain));
     let egress = egress.filter(|egress| *egress != Egress::default()).map(Arc::new);
     let chosen = world.destination_rules.iter().filter(|object| {

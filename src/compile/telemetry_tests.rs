@@ -21,7 +21,7 @@ extensionProviders:
 fn world(mesh: &str, telemetries: &[(&str, &str, Value)]) -> World {
     let mut world = World::new("cluster.local", "istio-system");
     world.mesh = Arc::new(MeshConfig::parse(mesh).unwrap());
-    assert_eq!(world.mesh.refused, [""; 0]);
+    assert_eq!(world.mesh.refused, []);
     for (namespace, name, spec) in telemetries {
         let value = json!({"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry",
             "metadata": {"namespace": namespace, "name": name}, "spec": spec});
@@ -60,7 +60,7 @@ fn what_is_nearer_to_a_workload_holds_before_what_is_farther_field_by_field() {
 #[test]
 fn an_entry_may_be_about_one_side_and_a_provider_that_is_none_traces_nothing() {
     let client = ("shop", "all", json!({"tracing": [{"match": {"mode": "CLIENT"}, "randomSamplingPercentage": 70}]}));
-    assert_eq!(traced(&[client.clone()], Side::Client), Some(("zip".to_owned(), 70)));
+    assert_eq!(traced(std::slice::from_ref(&client), Side::Client), Some(("zip".to_owned(), 70)));
     assert_eq!(traced(&[client], Side::Server), Some(("zip".to_owned(), 10)));
     for none in ["als", "nosuch"] {
         let named = ("shop", "all", json!({"tracing": [{"providers": [{"name": none}]}]}));
@@ -118,7 +118,7 @@ fn a_provider_that_cannot_be_reached_as_it_is_written_is_not_there_and_says_why(
     ] {
         let config = MeshConfig::parse(&format!("extensionProviders: [{{name: x, {settings}}}]")).unwrap();
         assert!(config.telemetry.collectors.is_empty(), "{settings}");
-        assert!(config.refused.iter().any(|reason| reason.contains(said)), "{settings}: {:?}", config.refused);
+        assert!(config.refused.iter().any(|refused| refused.reason.contains(said)), "{settings}: {:?}", config.refused);
     }
 }
 

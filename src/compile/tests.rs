@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::identity::TrustDomain;
 use crate::model::{
-    Balancer, Decision, HostPattern, InboundService, Labels, ListenerProtocol, MtlsMode, RequestFacts, Routes,
-    StreamFacts, Termination, UpstreamTls, Workload, route, stream,
+    AppProtocol, Balancer, Decision, HostPattern, InboundService, Labels, ListenerProtocol, MtlsMode, RequestFacts,
+    Routes, StreamFacts, Termination, UpstreamTls, Workload, route, stream,
 };
 use crate::yaml;
 
@@ -592,4 +594,28 @@ fn a_gateways_ports_are_what_their_servers_say() {
     assert_eq!(to(8443, "db.org", Some("db.org")), target(4));
     // At a name that is passed through, the rules for other connections have no say.
     assert_eq!(to(8443, "bare.org", None), "no rule");
+}
+
+#[test]
+fn a_workloads_sidecar_says_on_which_ports_it_answers() {
+    let sidecar = |name: &str, selector: &str, endpoint: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n{selector}  \
+             ingress:\n  - {{port: {{number: 9090, protocol: HTTP, name: web}}, defaultEndpoint: '{endpoint}'}}\n  \
+             - {{port: {{number: 9091, protocol: TCP, name: raw}}}}\n---\n"
+        )
+    };
+    let all = sidecar("all", "", "127.0.0.1:80");
+    let world = world(&(all + &sidecar("web", "  workloadSelector: {labels: {app: web}}\n", "0.0.0.0:81")));
+    let ingress = |namespace: &str, app: &str| {
+        let labels = [("app".into(), app.into())].into();
+        let workload = Workload::new("a".into(), "a".into(), namespace.into(), "a".into(), labels);
+        let policy = inbound_policy(&world, Arc::new(workload), Vec::new(), &["cluster.local".into()]);
+        let endpoint = policy.ingress.first().and_then(|ingress| ingress.endpoint).map(|endpoint| endpoint.to_string());
+        (endpoint, policy.protocol(9090), policy.protocol(9091), policy.protocol(80))
+    };
+    let of = |endpoint: &str| (Some(endpoint.to_owned()), AppProtocol::Http, AppProtocol::Tcp, AppProtocol::Detect);
+    assert_eq!(ingress("shop", "web"), of("0.0.0.0:81"));
+    assert_eq!(ingress("shop", "other"), of("127.0.0.1:80"));
+    assert_eq!(ingress("bank", "web").0, None);
 }

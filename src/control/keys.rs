@@ -4,7 +4,7 @@
 //! fetching them anew fails. Users write the URLs, so that nothing behind them is trusted: no redirect is followed, an answer has a
 //! largest size and a longest time, and addresses that only this machine or its cloud answer on are not asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +28,6 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// … up to this.
 const LATEST: Duration = Duration::from_secs(10 * 60);
-
-/// How long one fetch may take, discovery included.
-const FETCH: Duration = Duration::from_secs(5);
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
@@ -76,30 +73,18 @@ enum FetchError {
     TooLong,
     #[error("its answer is no {0}")]
     Content(&'static str),
-    #[error("it did not answer within {} s", FETCH.as_secs())]
-    Timeout,
+    #[error("it did not answer within {0:?}")]
+    Timeout(Duration),
 }
 
-/// Keeps the keys of every source in `wanted` until `token` is cancelled, and tells those that changed.
+/// Keeps the keys of every source in `wanted`, each fetched within the time beside it, until `token` is cancelled, and tells those that changed.
 pub(super) async fn keep(
-    wanted: watch::Receiver<BTreeSet<KeySource>>,
+    wanted: watch::Receiver<BTreeMap<KeySource, Duration>>,
     fetched: mpsc::Sender<Fetched>,
     way_in: Option<ClusterProxy>,
     token: CancellationToken,
 ) {
-    let client = || {
-        let builder = reqwest::Client::builder().no_proxy();
-        let builder = match way_in.clone() {
-            Some(way_in) => builder.proxy(reqwest::Proxy::custom(move |url| way_in.of(url.host_str()?))),
-            None => builder,
-        };
-        builder
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(FETCH)
-            .connect_timeout(FETCH)
-            .dns_resolver(Arc::new(Guarded))
-            .user_agent(concat!("mesh/", env!("CARGO_PKG_VERSION")))
-    };
+    let client = || careful(way_in.clone());
     let built = client().build().or_else(|error| {
         // An image without root certificates: what is served over plain HTTP can be fetched all the same.
         tracing::warn!(%error, "no root certificates are there: keys are not fetched over HTTPS; add them to the image");
@@ -116,8 +101,23 @@ pub(super) async fn keep(
     let _stopped = token.run_until_cancelled(keeper.keep()).await;
 }
 
+/// Whoever it asks, it asks nobody else in their place, and nobody who is not to be asked.
+fn careful(way_in: Option<ClusterProxy>) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().no_proxy();
+    let builder = match way_in {
+        Some(way_in) => builder.proxy(reqwest::Proxy::custom(move |url| way_in.of(url.host_str()?))),
+        None => builder,
+    };
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(Arc::new(Guarded))
+        .user_agent(concat!("mesh/", env!("CARGO_PKG_VERSION")))
+}
+
 /// What is known of a source.
 struct State {
+    /// How long one fetch may take, discovery included.
+    limit: Duration,
     due: Instant,
     failures: u32,
     is_running: bool,
@@ -126,7 +126,7 @@ struct State {
 
 struct Keeper {
     client: reqwest::Client,
-    wanted: watch::Receiver<BTreeSet<KeySource>>,
+    wanted: watch::Receiver<BTreeMap<KeySource, Duration>>,
     fetched: mpsc::Sender<Fetched>,
     sources: BTreeMap<KeySource, State>,
     running: JoinSet<(KeySource, Result<Arc<str>, FetchError>)>,
@@ -155,10 +155,10 @@ impl Keeper {
     /// Begins with what is new, and forgets what nobody wants.
     fn take_in(&mut self) {
         let wanted = self.wanted.borrow_and_update().clone();
-        self.sources.retain(|source, _| wanted.contains(source));
-        for source in wanted.into_iter().take(MAX_SOURCES) {
-            let fresh = || State { due: Instant::now(), failures: 0, is_running: false, told: None };
-            self.sources.entry(source).or_insert_with(fresh);
+        self.sources.retain(|source, _| wanted.contains_key(source));
+        for (source, limit) in wanted.into_iter().take(MAX_SOURCES) {
+            let fresh = || State { limit, due: Instant::now(), failures: 0, is_running: false, told: None };
+            self.sources.entry(source).or_insert_with(fresh).limit = limit;
         }
     }
 
@@ -169,10 +169,10 @@ impl Keeper {
                 continue;
             }
             state.is_running = true;
-            let (client, source) = (self.client.clone(), source.clone());
+            let (client, source, limit) = (self.client.clone(), source.clone(), state.limit);
             self.running.spawn(async move {
-                let outcome = tokio::time::timeout(FETCH, fetch(&client, &source)).await;
-                (source, outcome.unwrap_or(Err(FetchError::Timeout)))
+                let outcome = tokio::time::timeout(limit, fetch(&client, &source)).await;
+                (source, outcome.unwrap_or(Err(FetchError::Timeout(limit))))
             });
         }
     }
@@ -309,7 +309,11 @@ mod tests {
     }
 
     async fn first(source: KeySource) -> Option<Fetched> {
-        let (_wanted, wants) = watch::channel(BTreeSet::from([source]));
+        first_within(source, Duration::from_secs(5)).await
+    }
+
+    async fn first_within(source: KeySource, limit: Duration) -> Option<Fetched> {
+        let (_wanted, wants) = watch::channel(BTreeMap::from([(source, limit)]));
         let (sender, mut fetched) = mpsc::channel(1);
         let token = CancellationToken::new();
         let keeping = tokio::spawn(keep(wants, sender, None, token.clone()));
@@ -354,6 +358,18 @@ mod tests {
         }
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_answers_later_than_the_rule_allows_has_told_nothing() {
+        let address = issuer(|_, _| {
+            std::thread::sleep(Duration::from_millis(300));
+            ok("{\"keys\": []}")
+        })
+        .await;
+        let source = KeySource::Uri(format!("http://{address}/keys").into());
+        assert_eq!(first_within(source.clone(), Duration::from_millis(50)).await, None);
+        assert!(first_within(source, Duration::from_secs(5)).await.is_some());
+    }
+
     #[tokio::test]
     async fn what_is_no_set_of_keys_is_not_told() {
         let address = issuer(|path, address| match path {
@@ -368,7 +384,7 @@ mod tests {
         })
         .await;
         for path in ["/redirect", "/large", "/page", "/list", "/other"] {
-            let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+            let client = careful(None).build().unwrap();
             let source = KeySource::Uri(format!("http://{address}{path}").into());
             assert!(fetch(&client, &source).await.is_err(), "{path}");
         }
@@ -376,7 +392,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_clouds_metadata_is_not_asked() {
-        let client = reqwest::Client::new();
+        // A name that leads there is no way around it.
+        let found = Guarded.resolve("169.254.169.254".parse().unwrap()).await;
+        assert!(found.is_err_and(|error| error.to_string().contains("169.254.169.254")));
+        let client = careful(None).build().unwrap();
         for uri in [
             "http://169.254.169.254/keys",
             "http://[fe80::1]/",

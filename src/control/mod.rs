@@ -24,7 +24,7 @@ mod token;
 mod webhook;
 mod xds;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,7 +160,7 @@ impl ControlPlane {
         };
         let inventory = Inventory::new(trust_domain.clone(), cluster, &domain, &root_namespace);
         let (publisher, snapshots) = watch::channel(None);
-        let (wanted, wants) = watch::channel(BTreeSet::new());
+        let (wanted, wants) = watch::channel(BTreeMap::new());
         let (fetched, keys) = mpsc::channel(KEYS);
         tasks.spawn(keys::keep(wants, fetched, way_in, token.clone()));
         let (roots, believed) = watch::channel(authority.bundle());
@@ -185,8 +185,12 @@ impl ControlPlane {
         let authority = Arc::new(ArcSwap::new(authority));
         let certificates = ca::Issued::default();
         let longest = ca::Longest::default();
-        let signing =
-            ca::Certificates { authority: authority.clone(), issued: certificates.clone(), longest: longest.clone() };
+        let signing = ca::Certificates {
+            authority: authority.clone(),
+            issued: certificates.clone(),
+            longest: longest.clone(),
+            quota: ca::Quota::default(),
+        };
         let (connections, mut incoming) = mpsc::channel::<Accepted>(CONNECTIONS);
         let incoming =
             futures_util::stream::poll_fn(move |cx| incoming.poll_recv(cx).map(|next| next.map(Ok::<_, io::Error>)));

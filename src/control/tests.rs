@@ -9,7 +9,7 @@ use tonic::Code;
 use super::source::{Item, Key, Kind, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 use super::*;
 use crate::compile;
-use crate::model::{Action, Health, Labels, MtlsMode};
+use crate::model::{Action, GatewayTopology, Health, Labels, MtlsMode};
 use crate::proxy::directory::{Directory, Resolution, Target};
 use crate::proxy::xds::{NodeId, ProxyKind, XdsClient, XdsConfig, in_memory, over};
 use crate::resources::Object;
@@ -41,7 +41,7 @@ fn pod(address: [u8; 4], version: &str) -> Item {
         labels: Labels::from([("app".into(), "web".into()), ("version".into(), version.into())]),
         workload_name: format!("web-{version}").into(),
         has_proxy: true,
-        proxy_protocol: false,
+        topology: GatewayTopology::default(),
         node: "".into(),
     })
 }

@@ -1,5 +1,6 @@
 //! What a workload demands of those who call it, and which services it answers for.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::model::authz::{Policy, Provider};
@@ -35,6 +36,29 @@ pub struct InboundService {
     pub protocol: AppProtocol,
 }
 
+/// What a workload's loopback is to its proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loopback {
+    /// The loopback of the network that both are in.
+    Shared,
+    /// The workload's own address, because it shares a network with others.
+    Own,
+}
+
+/// A port that a Sidecar opens on its workload's behalf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngressPort {
+    /// The Sidecar, and which of its listeners.
+    pub provenance: Provenance,
+    /// The port that callers connect to.
+    pub port: u16,
+    /// What is spoken on it.
+    pub protocol: AppProtocol,
+    /// Where the application listens: on the workload's own address where the address is unspecified, else on the workload's
+    /// loopback; `None`: where callers connect to.
+    pub endpoint: Option<SocketAddr>,
+}
+
 /// The inbound policy of one workload, with nothing left to inherit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundPolicy {
@@ -48,6 +72,8 @@ pub struct InboundPolicy {
     pub services: Vec<InboundService>,
     /// Whose tokens are believed.
     pub tokens: Vec<TokenRule>,
+    /// The ports that its Sidecar opens, instead of those of its services; none: those of its services.
+    pub ingress: Vec<IngressPort>,
     /// Who may do what.
     pub authorization: Vec<Policy>,
     /// Whom CUSTOM policies ask. One that a policy names and that is not here allows nothing.
@@ -61,6 +87,27 @@ impl InboundPolicy {
             Some((_, mode, provenance)) => (*mode, Some(provenance)),
             None => (self.default_mtls.0, self.default_mtls.1.as_ref()),
         }
+    }
+
+    /// What is spoken on a port of the workload: as its Sidecar says, where that opens ports, else as the service says.
+    pub fn protocol(&self, port: u16) -> AppProtocol {
+        match self.ingress.is_empty() {
+            true => self.service(port).map(|service| service.protocol),
+            false => self.ingress(port).map(|ingress| ingress.protocol),
+        }
+        .unwrap_or(AppProtocol::Detect)
+    }
+
+    fn ingress(&self, port: u16) -> Option<&IngressPort> {
+        self.ingress.iter().find(|ingress| ingress.port == port)
+    }
+
+    /// Where the application is that answers on a port. `app` is where it would be if no Sidecar said so, on the workload's own
+    /// address; its loopback is `loopback`.
+    pub fn application(&self, port: u16, app: SocketAddr, loopback: Loopback) -> SocketAddr {
+        let Some(endpoint) = self.ingress(port).and_then(|ingress| ingress.endpoint) else { return app };
+        let own = endpoint.ip().is_unspecified() || loopback == Loopback::Own;
+        SocketAddr::new(if own { app.ip() } else { endpoint.ip() }, endpoint.port())
     }
 
     /// The service that answers on a port of the workload.

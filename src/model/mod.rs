@@ -31,7 +31,7 @@ pub use handling::{
     Redirect, RedirectFacts, RedirectPath, RedirectPort, RetryCondition, RetryPolicy, Rewrite, Share, Substitution,
     TryFailure,
 };
-pub use inbound::{InboundPolicy, InboundService, MtlsMode};
+pub use inbound::{InboundPolicy, InboundService, IngressPort, Loopback, MtlsMode};
 pub use listener::{
     ClientCertificates, HostPattern, Listener, ListenerProtocol, PrivateKeyPem, ServerTls, Termination, TlsDemands,
     TlsVersions, VirtualHost,
@@ -47,7 +47,7 @@ pub use route::{Action, Decision, HttpRule, RequestFacts, RequestMatch, Routes, 
 pub use service::{
     AppProtocol, ClusterName, Endpoint, Endpoints, Health, Resolution, Service, ServicePort, TrafficDistribution,
 };
-pub use settings::{OutboundMode, Settings};
+pub use settings::{GatewayTopology, OutboundMode, Settings};
 pub use stream::{StreamDecision, StreamFacts, StreamMatch, StreamRule};
 pub use telemetry::{Collector, CollectorProtocol, Reporting, Side, TagValue, Tracing};
 pub use workload::{Labels, Locality, TunnelProtocol, Workload};

@@ -15,6 +15,25 @@ pub enum OutboundMode {
     RegistryOnly,
 }
 
+/// What stands in front of a gateway (`gatewayTopology`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct GatewayTopology {
+    /// Whether connections begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// How many proxies that are believed append to `X-Forwarded-For` before a request comes here, if it is said.
+    pub trusted_proxies: Option<u32>,
+}
+
+impl GatewayTopology {
+    /// This, and what it does not say as `mesh` has it.
+    pub fn or(self, mesh: Self) -> Self {
+        Self {
+            proxy_protocol: self.proxy_protocol || mesh.proxy_protocol,
+            trusted_proxies: self.trusted_proxies.or(mesh.trusted_proxies),
+        }
+    }
+}
+
 /// The settings of one proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -32,6 +51,9 @@ pub struct Settings {
     pub server: Reporting,
     /// Whether connections to a gateway's ports begin with a PROXY protocol header (`gatewayTopology.proxyProtocol`).
     pub proxy_protocol: bool,
+    /// How many entries at the end of `X-Forwarded-For` a gateway believes, because proxies in front of it wrote them
+    /// (`gatewayTopology.numTrustedProxies`); 0: none.
+    pub trusted_proxies: u32,
     /// The roots that the mesh believes, where the control plane says; several while one replaces another.
     pub bundle: Option<TrustBundle>,
 }

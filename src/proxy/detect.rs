@@ -14,6 +14,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, ready};
@@ -24,7 +25,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::{AppProtocol, InboundPolicy, MtlsMode, Side, authz};
+use crate::model::{AppProtocol, InboundPolicy, Loopback, MtlsMode, Side, authz};
 use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
@@ -212,8 +213,8 @@ pub fn looks_like_http(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// Serves a connection to the workload.
-pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app: std::net::SocketAddr) {
+/// Serves a connection to the workload, whose application is at `app` unless its Sidecar says otherwise.
+pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app: SocketAddr, loopback: Loopback) {
     let ends = (tcp.local_addr().ok().map(net::address_of), tcp.peer_addr().ok());
     let mut facts = Facts {
         role: Role::Inbound { port, app },
@@ -230,10 +231,14 @@ pub async fn serve_inbound(local: &Rc<Local>, mut tcp: TcpStream, port: u16, app
         refuse(local, &facts, "not_ready", "this proxy does not know its policy yet", None);
         return;
     };
+    let app = match loopback {
+        Loopback::Own => net::socket_of(policy.application(port, app, loopback)),
+        Loopback::Shared => policy.application(port, app, loopback),
+    };
+    facts.role = Role::Inbound { port, app };
     let (mode, provenance) = policy.mtls(port);
-    let opaque =
-        policy.service(port).is_some_and(|service| matches!(service.protocol, AppProtocol::Tcp | AppProtocol::Tls));
-    let declared = policy.service(port).map_or(AppProtocol::Detect, |service| service.protocol);
+    let declared = policy.protocol(port);
+    let opaque = matches!(declared, AppProtocol::Tcp | AppProtocol::Tls);
     let course = Course::Application(app);
     let mut buffer = Buffer::default();
     let found = if mode == MtlsMode::Disable && opaque {

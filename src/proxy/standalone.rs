@@ -78,7 +78,8 @@ fn settings(world: &World, scope: &Scope) -> Settings {
         outbound_mode: OutboundMode::RegistryOnly,
         client: Reporting { log: true, tracing: None },
         server: Reporting { log: true, tracing: None },
-        proxy_protocol: world.mesh.proxy_protocol,
+        proxy_protocol: world.mesh.topology.proxy_protocol,
+        trusted_proxies: world.mesh.topology.trusted_proxies.unwrap_or(0),
         bundle: None,
     }
 }

@@ -247,6 +247,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.jwtRules[].outputPayloadToHeader",
             "spec.jwtRules[].forwardOriginalToken",
             "spec.jwtRules[].outputClaimToHeaders",
+            "spec.jwtRules[].timeout",
             "spec.jwtRules[].spaceDelimitedClaims",
             "spec.jwtRules[].presence",
         ],
@@ -284,7 +285,16 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.exportTo",
         ],
     ),
-    ("Sidecar", &["spec.workloadSelector", "spec.egress[].hosts", "spec.outboundTrafficPolicy.mode"]),
+    (
+        "Sidecar",
+        &[
+            "spec.workloadSelector",
+            "spec.ingress[].port",
+            "spec.ingress[].defaultEndpoint",
+            "spec.egress[].hosts",
+            "spec.outboundTrafficPolicy.mode",
+        ],
+    ),
     (
         "WorkloadEntry",
         &["spec.address", "spec.ports", "spec.labels", "spec.weight", "spec.locality", "spec.serviceAccount"],
@@ -404,7 +414,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         &[
             of_gateways("spec.targetRef.kind", "tokens would not be checked: select workloads by their labels"),
             of_gateways("spec.targetRefs[].kind", "tokens would not be checked: select workloads by their labels"),
-            warn("spec.jwtRules[].timeout", "fetching the keys may take 5 s"),
         ],
     ),
     (
@@ -436,7 +445,15 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "Sidecar",
         &[
-            warn("spec.ingress", "proxies listen for what they would without it"),
+            warn("spec.ingress[].bind", "connections to every address of the workload are taken"),
+            warn("spec.ingress[].captureMode", "connections are captured as they would be without it"),
+            warn("spec.ingress[].connectionPool", "connections to the workload are not limited"),
+            Row {
+                path: "spec.ingress[].defaultEndpoint",
+                when: When::Contains('/'),
+                consequence: Consequence::Refused,
+                instead: "nothing is sent to Unix sockets",
+            },
             warn("spec.egress[].port", "the hosts are known at every port"),
             warn("spec.egress[].bind", "proxies listen where they would without it"),
             warn("spec.egress[].captureMode", "connections are captured as they would be without it"),

@@ -2,6 +2,7 @@
 //!
 //! `MESH_OUTAGE_SECONDS` makes an outage as long as one wants to see it; the tests wait for what they are about and no longer.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use mesh::identity::{AuthorityFiles, TrustDomain};
 use serde_json::json;
 
 use crate::cluster::{PATIENCE, free_on};
@@ -175,6 +177,49 @@ async fn certificates_are_renewed_again_and_again_and_no_request_is_lost() {
     }
     let renewals = (renewed(&mesh.gateway.said()), renewed(&mesh.sidecar.said()));
     println!("{} requests, {renewals:?} certificates in {:.0} s", load.stop(), began.elapsed().as_secs_f64());
+}
+
+/// A root is replaced as an operator does it: first both are believed, then everybody has a certificate of the new one, then the old
+/// one goes. Requests go on meanwhile, and between proxies of which one has a new certificate and one an old one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_root_is_replaced_under_load_and_no_request_is_lost() {
+    let mut mesh = mesh_with(74, &["--max-cert-ttl", "2s"]).await;
+    eventually(mesh.public, "web.example.com", 200).await;
+    let old = std::fs::read_to_string(mesh.cluster.roots("shop").await).unwrap();
+    let new = AuthorityFiles::generate(&TrustDomain::new("cluster.local").unwrap()).unwrap();
+    let new_root = new.root.clone().unwrap();
+    let plug_in = |roots: String| {
+        let mut data: BTreeMap<&str, String> =
+            new.named().into_iter().map(|(name, text)| (name, text.to_owned())).collect();
+        data.insert("root-cert.pem", roots);
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cacerts", "namespace": "istio-system"},
+            "stringData": data})
+    };
+    let load = Load::start(mesh.public, "web.example.com");
+    let renewed = |said: &str| said.matches("certificate obtained").count();
+    for roots in [format!("{new_root}{old}"), new_root.clone()] {
+        mesh.cluster.apply(&plug_in(roots.clone())).await;
+        mesh.plane.says("the certificate authority was replaced").await;
+        // Who starts from now on believes what is believed now.
+        let deadline = Instant::now() + PATIENCE;
+        while std::fs::read_to_string(mesh.cluster.roots("shop").await).unwrap() != roots {
+            assert!(Instant::now() < deadline, "the roots in the namespaces are not replaced");
+        }
+        // Two more each: the second at least was signed after the first side heard of it.
+        let before = (renewed(&mesh.gateway.said()), renewed(&mesh.sidecar.said()));
+        while renewed(&mesh.gateway.said()) < before.0 + 2 || renewed(&mesh.sidecar.said()) < before.1 + 2 {
+            assert!(Instant::now() < deadline, "{}", mesh.gateway.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let sent = load.stop();
+    // A proxy that has never heard of the old root is let in, and talks to those that have.
+    let address: IpAddr = [127, 0, 74, 9].into();
+    mesh.cluster.pod("shop", "late-1", "web", address, &json!({"app": "late"})).await;
+    let inbound = format!("{}={}", free_on(address), mesh.web);
+    let mut late = mesh.cluster.proxy(mesh.xds, ("shop", "late-1", "web", address), &["--inbound", &inbound]).await;
+    late.says("ready\n").await;
+    println!("{sent} requests while the root was replaced");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

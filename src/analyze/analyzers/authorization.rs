@@ -1,10 +1,11 @@
-//! AuthorizationPolicies that select nothing, or name namespaces that do not exist.
+//! AuthorizationPolicies that select nothing, name namespaces that do not exist, or ask providers that cannot be asked.
 
 use crate::analyze::Found;
-use crate::analyze::codes::{NO_MATCHING_WORKLOADS_FOUND, REFERENCED_RESOURCE_NOT_FOUND};
+use crate::analyze::codes::{NO_MATCHING_WORKLOADS_FOUND, PROVIDER_NOT_ASKED, REFERENCED_RESOURCE_NOT_FOUND};
 use crate::analyze::message::place;
-use crate::analyze::object::{Object, items, selects};
+use crate::analyze::object::{Object, items, selects, text};
 use crate::analyze::snapshot::Snapshot;
+use crate::compile::MeshConfig;
 use crate::resources::authorization_values::TextMatch;
 
 /// Both.
@@ -60,5 +61,30 @@ fn namespaces(snapshot: &Snapshot, policy: &Object, found: &mut Found) {
                 }
             }
         }
+    }
+}
+
+/// Policies that leave the decision to somebody who is not among the mesh's providers, or is in a way in which nobody can be asked.
+pub fn providers(snapshot: &Snapshot, found: &mut Found) {
+    // Settings that are none leave the providers that were there before, whoever they were.
+    let Ok(settings) = MeshConfig::read(&snapshot.mesh_config) else { return };
+    let written = items(&snapshot.mesh_config, "/extensionProviders");
+    for policy in snapshot.all("AuthorizationPolicy") {
+        let name = policy.text("/spec/provider/name");
+        if policy.text("/spec/action") != "CUSTOM" || name.is_empty() || settings.provider(name).is_some() {
+            continue;
+        }
+        let refused = written.iter().position(|provider| text(provider, "/name") == name).and_then(|index| {
+            let path = format!("extensionProviders[{index}]");
+            settings.refused.iter().find(|refused| refused.path == path)
+        });
+        let why = match refused {
+            Some(refused) => format!("its entry cannot be used ({refused})"),
+            None => {
+                "no entry of extensionProviders with envoyExtAuthzHttp or envoyExtAuthzGrpc has that name".to_owned()
+            }
+        };
+        let text = format!("The provider {name:?} is not asked: {why}. What the policy matches is refused.");
+        found.at(PROVIDER_NOT_ASKED, policy, &place!["spec", "provider", "name"], text);
     }
 }

@@ -201,6 +201,7 @@ pub const ANALYZERS: &[Analyzer] = &[
     row("mesh.ServiceEntryAnalyzer", "ServiceEntries with others' addresses", own::service_entries),
     row("mesh.GatewayRouteAnalyzer", "Routes of the Gateway API that do not attach", gateway_api_routes::run)
         .needs(&["Service"]),
+    row("mesh.ProviderAnalyzer", "Providers that cannot be asked", authorization::providers).needs(&["ConfigMap"]),
 ];
 
 /// Notes that a selector selects no pod.

@@ -236,7 +236,7 @@ fn demands(cluster: &Cluster, workload: &Arc<Workload>, services: &[Arc<Service>
     }));
     demands.extend(policy.authorization.iter().map(|policy| {
         let dry = if policy.dry_run { ", dry run" } else { "" };
-        let action = format!("{:?}", policy.action).to_uppercase();
+        let action = policy.action.to_string();
         Demand {
             what: "authorization",
             says: format!("{action}, {}{dry}", crate::cli::input::count(policy.rules.len(), "rule")),

@@ -40,7 +40,7 @@ pub(super) async fn settle_when_idle() -> Infallible {
 fn usage() -> (i64, i64) {
     getrusage(UsageWho::RUSAGE_SELF).map_or((0, 0), |usage| {
         let used = usage.user_time().num_milliseconds() + usage.system_time().num_milliseconds();
-        (used, i64::from(usage.minor_page_faults()))
+        (used, usage.minor_page_faults())
     })
 }
 

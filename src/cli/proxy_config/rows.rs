@@ -117,18 +117,26 @@ pub(super) fn secrets(held: &[CertificateDump]) -> Vec<Vec<String>> {
 }
 
 pub(super) fn policies(held: &[PolicyDump]) -> Vec<Vec<String>> {
+    let lacks = held.iter().any(|policy| !policy.lacks.is_empty());
     let mut rows = headings(&["KIND", "ACTION", "PORT", "RULES", "FROM"]);
+    if let Some(heading) = rows.first_mut().filter(|_| lacks) {
+        heading.push("LACKS".into());
+    }
     rows.extend(held.iter().map(|policy| {
         let action = if policy.dry_run { format!("{} (dry run)", policy.action) } else { policy.action.clone() };
         let rules = if policy.kind == "authorization" { policy.rules.to_string() } else { NOTHING.to_owned() };
         let from = if policy.rule.is_empty() { "the mesh's default" } else { &policy.rule };
-        vec![
+        let mut row = vec![
             cell(&policy.kind),
             action,
             policy.port.map_or_else(|| "*".into(), |port| port.to_string()),
             rules,
             from.into(),
-        ]
+        ];
+        if lacks {
+            row.push(cell(&policy.lacks));
+        }
+        row
     }));
     rows
 }

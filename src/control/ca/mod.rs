@@ -2,12 +2,13 @@
 //!
 //! What the signing request says about names is not looked at (`docs/wire.md` section 11).
 
+mod quota;
 mod roots;
 mod secret;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tonic::{Request, Response, Status};
@@ -16,6 +17,7 @@ use crate::identity::{Authority, IdentityError};
 use crate::wire::proto::istio::v1::auth::istio_certificate_service_server::IstioCertificateService;
 use crate::wire::proto::istio::v1::auth::{IstioCertificateRequest, IstioCertificateResponse};
 
+pub(in crate::control) use quota::Quota;
 pub use roots::distribute_roots;
 pub use secret::{SecretError, from_secret};
 
@@ -30,6 +32,7 @@ pub(super) struct Certificates {
     pub(super) authority: Arc<ArcSwap<Authority>>,
     pub(super) issued: Issued,
     pub(super) longest: Longest,
+    pub(super) quota: Quota,
 }
 
 /// The longest life of a workload's certificate; [`MAX_TTL`] where nobody has said less.
@@ -88,6 +91,10 @@ impl Certificates {
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
         let identity = Peer::of(&request).await?.identity;
+        self.quota.take(&identity, Instant::now()).map_err(|wait| {
+            let sentence = format!("{identity} asks for too many certificates; ask again in {wait:?}");
+            Status::resource_exhausted(sentence)
+        })?;
         let IstioCertificateRequest { csr, validity_duration, .. } = request.into_inner();
         let ttl = match u64::try_from(validity_duration) {
             Ok(0) => self.longest.get(),

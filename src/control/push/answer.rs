@@ -167,8 +167,10 @@ impl Snapshot {
 
     fn settings(&self, subject: &Subject) -> Encoded {
         let of_clients = subject.clients.egress.as_ref().and_then(|egress| egress.outbound_mode);
+        let placed = self.pod(&subject.pod);
+        let topology = placed.map(|placed| placed.topology).unwrap_or_default().or(self.world.mesh.topology);
         let logs = self.world.mesh.access_log.unwrap_or(self.mesh.access_log);
-        let workload = self.pod(&subject.pod).map(|placed| &*placed.workload);
+        let workload = placed.map(|placed| &*placed.workload);
         let reporting = |side| match workload {
             Some(workload) => compile::reporting(&self.world, workload, side, logs),
             None => Reporting { log: logs, tracing: None },
@@ -180,8 +182,8 @@ impl Snapshot {
             outbound_mode: of_clients.or(self.world.mesh.outbound_mode).unwrap_or(self.mesh.outbound_mode),
             client: reporting(Side::Client),
             server: reporting(Side::Server),
-            proxy_protocol: self.world.mesh.proxy_protocol
-                || self.pod(&subject.pod).is_some_and(|placed| placed.proxy_protocol),
+            proxy_protocol: topology.proxy_protocol,
+            trusted_proxies: topology.trusted_proxies.unwrap_or(0),
             bundle: Some(self.mesh.bundle.clone()),
         };
         Encoded::new(&v1::Settings::from(&settings))

@@ -9,7 +9,7 @@
 
 mod answer;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -210,7 +210,7 @@ pub struct Incoming {
     /// The roots that proxies are to believe.
     pub roots: watch::Receiver<TrustBundle>,
     /// The keys that are to be fetched.
-    pub wanted: watch::Sender<BTreeSet<KeySource>>,
+    pub wanted: watch::Sender<BTreeMap<KeySource, Duration>>,
     /// What is said of how far the watches are.
     pub seen: Seen,
 }

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::compile::{self, KeySource, MeshConfig, World};
 use crate::identity::{SpiffeId, TrustDomain};
-use crate::model::{Endpoint, Endpoints, Health, InboundService, MtlsMode, Service, TunnelProtocol, Workload};
+use crate::model::{
+    Endpoint, Endpoints, GatewayTopology, Health, InboundService, MtlsMode, Service, TunnelProtocol, Workload,
+};
 use crate::resources::Object;
 use crate::wire::{MAX_ENDPOINTS_PER_CHUNK, ResourceType};
 
@@ -22,8 +25,8 @@ pub struct Placed {
     pub workload: Arc<Workload>,
     /// The service account that it runs as.
     pub service_account: Arc<str>,
-    /// Whether it demands a PROXY protocol header of connections to its gateway.
-    pub proxy_protocol: bool,
+    /// What it says that stands in front of its gateway.
+    pub topology: GatewayTopology,
     /// Hosts of the services that have it among their endpoints.
     pub hosts: BTreeSet<Arc<str>>,
 }
@@ -114,11 +117,11 @@ impl Inventory {
         self.created.clone()
     }
 
-    /// Where keys come from that RequestAuthentications name. Those that nobody names any more are forgotten.
-    pub fn key_sources(&mut self) -> BTreeSet<KeySource> {
+    /// Where keys come from that RequestAuthentications name, and how long fetching them may take. Those that nobody names any more are forgotten.
+    pub fn key_sources(&mut self) -> BTreeMap<KeySource, Duration> {
         let sources = compile::key_sources(&self.world);
-        if self.world.keys.keys().any(|known| !sources.contains(known)) {
-            Arc::make_mut(&mut self.world).keys.retain(|known, _| sources.contains(known));
+        if self.world.keys.keys().any(|known| !sources.contains_key(known)) {
+            Arc::make_mut(&mut self.world).keys.retain(|known, _| sources.contains_key(known));
         }
         sources
     }
@@ -231,6 +234,7 @@ impl Inventory {
             Item::Sidecar(object) => {
                 if put(&mut Arc::make_mut(&mut self.world).sidecars, object) {
                     affected.touch_scopes();
+                    self.touch_demands(Kind::Sidecar, &key, affected);
                 }
             }
             Item::Gateway(object) => {
@@ -327,8 +331,8 @@ impl Inventory {
         if self.world.mesh == config {
             return;
         }
-        for reason in &config.refused {
-            tracing::error!(reason, "a setting of the mesh is not in force");
+        for refused in &config.refused {
+            tracing::error!(reason = %refused, "a setting of the mesh is not in force");
         }
         if let Some(domain) = config.trust_domain.as_ref().filter(|domain| ***domain != *self.trust_domain.as_str()) {
             tracing::warn!(
@@ -402,6 +406,7 @@ impl Inventory {
             Kind::Sidecar => {
                 if take(&mut Arc::make_mut(&mut self.world).sidecars, key) {
                     affected.touch_scopes();
+                    self.touch_demands(kind, key, affected);
                 }
             }
             Kind::Gateway => {
@@ -579,7 +584,7 @@ impl Inventory {
         let placed = Placed {
             workload: Arc::new(workload),
             service_account: pod.service_account.clone(),
-            proxy_protocol: pod.proxy_protocol,
+            topology: pod.topology,
             hosts,
         };
         if before.as_deref() == Some(&placed) {

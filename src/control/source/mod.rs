@@ -18,7 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::compile::{MeshConfig, TlsSecret};
-use crate::model::{Health, Labels, Service};
+use crate::model::{GatewayTopology, Health, Labels, Service};
 use crate::resources::gateway_api::{
     self, BackendTLSPolicy, GRPCRoute, GatewayClass, HTTPRoute, ListenerSet, ReferenceGrant, TCPRoute, TLSRoute,
     UDPRoute,
@@ -188,8 +188,8 @@ pub struct PodItem {
     pub workload_name: Arc<str>,
     /// Whether a proxy stands before it.
     pub has_proxy: bool,
-    /// Whether it demands a PROXY protocol header of connections to its gateway.
-    pub proxy_protocol: bool,
+    /// What it says that stands in front of its gateway.
+    pub topology: GatewayTopology,
     /// The machine that it runs on; empty until it has one.
     pub node: Arc<str>,
 }

@@ -85,7 +85,7 @@ pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
         service_account: account.filter(|account| !account.is_empty()).unwrap_or("default").into(),
         workload_name: workload_name.into(),
         has_proxy,
-        proxy_protocol: annotation(PROXY_CONFIG).is_some_and(compile::annotation_demands_proxy_protocol),
+        topology: annotation(PROXY_CONFIG).map(compile::annotated_topology).unwrap_or_default(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into(),
         labels,
     }))

@@ -60,7 +60,7 @@ impl Serving {
             Status::invalid_argument(format!("the first request's node.id is not of the form {form}"))
         })?;
         let subject = announced.admit(&self.caller, &mut self.snapshots).await?;
-        self.entry.update(|status| status.node = node);
+        self.entry.announce(&subject.pod, node)?;
         let Self { mut requests, responses, mut snapshots, entry, .. } = self;
         let mut admitted =
             Admitted { subject, responses, entry, types: BTreeMap::new(), last_nonce: 0, in_sync: 0, seen: 0 };

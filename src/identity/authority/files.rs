@@ -175,6 +175,7 @@ impl Files<'_> {
         let validity = certificate::validity_of(&parsed);
         self.check_signing(&parsed, &key, validity, trust_domain)?;
         let path = self.path(&signing, &pool, &roots)?;
+        let validity = self.shortest(validity, &path)?;
         let bundle = TrustBundle::from_pem(trust_domain, &self.root).map_err(|e| self.wrong(ROOT, e))?;
         let issuer = Issuer::from_ca_cert_der(&signing, key).map_err(|e| self.wrong(CERTIFICATE, e))?;
         let authority = Authority { trust_domain: trust_domain.clone(), issuer, path, validity, bundle };
@@ -266,6 +267,25 @@ impl Files<'_> {
             }
         }
         Ok(path)
+    }
+
+    /// When every certificate on the way to the root holds: what is signed is believed no longer than the first of them.
+    fn shortest(&self, signing: Validity, path: &[CertificateDer<'static>]) -> Result<Validity, IdentityError> {
+        let now = SystemTime::now();
+        path.iter().skip(1).try_fold(signing, |shortest, above| {
+            let parsed = self.parse(CHAIN, above)?;
+            let held = certificate::validity_of(&parsed);
+            if now > held.not_after {
+                let expired = certificate::rfc3339(held.not_after);
+                let reason =
+                    format!("the certificate of {:?} expired at {expired}; replace it", parsed.subject().to_string());
+                return Err(self.wrong(CHAIN, reason));
+            }
+            Ok(Validity {
+                not_before: shortest.not_before.max(held.not_before),
+                not_after: shortest.not_after.min(held.not_after),
+            })
+        })
     }
 
     /// Whether what this authority signs will name it as the signing certificate does, byte for byte: the signer

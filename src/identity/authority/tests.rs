@@ -89,16 +89,31 @@ fn wrong_files_are_named() {
     assert!(error.contains("root-cert.pem"), "{error}");
 }
 
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+fn write_set(dir: &Path, key: &rcgen::KeyPair, certificates: [&str; 2], above: &str) {
+    let [signing, root] = certificates;
+    fs::create_dir_all(dir).unwrap();
+    for (name, text) in [
+        ("ca-key.pem", key.serialize_pem()),
+        ("ca-cert.pem", signing.to_owned()),
+        ("root-cert.pem", root.to_owned()),
+        ("cert-chain.pem", format!("{signing}{above}{root}")),
+    ] {
+        fs::write(dir.join(name), text).unwrap();
+    }
+}
+
 /// A plugged-in set: a root kept elsewhere, and an intermediate that signs.
 fn plug_in(dir: &Path, change: impl FnOnce(&mut CertificateParams)) -> String {
-    let authority_params = |name: &str| {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params
-    };
     let root_key = rcgen::KeyPair::generate().unwrap();
     let root_params = authority_params("Company Root");
     let root = root_params.self_signed(&root_key).unwrap();
@@ -107,16 +122,72 @@ fn plug_in(dir: &Path, change: impl FnOnce(&mut CertificateParams)) -> String {
     let mut params = authority_params("Mesh Signer");
     change(&mut params);
     let signing = params.signed_by(&key, &issuer).unwrap();
-    fs::create_dir_all(dir).unwrap();
-    for (name, text) in [
-        ("ca-key.pem", key.serialize_pem()),
-        ("ca-cert.pem", signing.pem()),
-        ("root-cert.pem", root.pem()),
-        ("cert-chain.pem", signing.pem() + &root.pem()),
-    ] {
-        fs::write(dir.join(name), text).unwrap();
-    }
+    write_set(dir, &key, [&signing.pem(), &root.pem()], "");
     root.pem()
+}
+
+/// A set with one more authority between the root and the one that signs, all of them with keys of one kind; that one in between
+/// holds until `between`.
+fn plug_in_long(dir: &Path, kind: &'static rcgen::SignatureAlgorithm, between: SystemTime) -> String {
+    let key = || rcgen::KeyPair::generate_for(kind).unwrap();
+    let (root_key, middle_key, signing_key) = (key(), key(), key());
+    let root_params = authority_params("Company Root");
+    let root = root_params.self_signed(&root_key).unwrap();
+    let mut middle_params = authority_params("Company Region");
+    middle_params.not_after = between.into();
+    let middle = middle_params.signed_by(&middle_key, &Issuer::new(root_params, root_key)).unwrap();
+    let signing = authority_params("Mesh Signer").signed_by(&signing_key, &Issuer::new(middle_params, middle_key));
+    write_set(dir, &signing_key, [&signing.unwrap().pem(), &root.pem()], &middle.pem());
+    root.pem()
+}
+
+#[test]
+fn nothing_that_is_signed_outlives_a_certificate_on_its_way_to_the_root() {
+    let (_root, dir) = vacant();
+    plug_in_long(&dir, &rcgen::PKCS_ECDSA_P256_SHA256, SystemTime::now() + Duration::from_secs(3600));
+    let authority = Authority::load_or_create(&dir, &domain()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let svid = Svid::new(&authority.sign_workload(&key.csr_pem(&reviews()).unwrap(), &reviews(), DAY).unwrap(), key);
+    let left = svid.unwrap().not_after.duration_since(SystemTime::now()).unwrap();
+    assert!(left <= Duration::from_secs(3600), "{left:?}");
+
+    plug_in_long(&dir, &rcgen::PKCS_ECDSA_P256_SHA256, SystemTime::now() - Duration::from_secs(60));
+    let error = Authority::load_or_create(&dir, &domain()).unwrap_err().to_string();
+    assert!(error.contains("Company Region") && error.contains("expired at 20"), "{error}");
+}
+
+/// OpenSSL believes what plugged-in authorities sign, whatever their keys are, for clients and for servers.
+#[test]
+fn openssl_finds_the_way_from_what_is_signed_to_the_root() {
+    if std::process::Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("skipped: openssl is not here");
+        return;
+    }
+    for kind in [&rcgen::PKCS_RSA_SHA256, &rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384] {
+        let (root, dir) = vacant();
+        plug_in_long(&dir, kind, SystemTime::now() + DAY);
+        let authority = Authority::load_or_create(&dir, &domain()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let chain = authority.sign_workload(&key.csr_pem(&reviews()).unwrap(), &reviews(), DAY / 2).unwrap();
+        assert_eq!(chain.len(), 4, "leaf, two intermediates, root");
+        let file = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let (leaf, above) = (file("leaf.pem", &chain[0]), file("above.pem", &chain[1..3].concat()));
+        let roots = file("roots.pem", &authority.root_pem());
+        for purpose in ["sslserver", "sslclient"] {
+            let verify = |above: &Path| {
+                let mut command = std::process::Command::new("openssl");
+                command.args(["verify", "-x509_strict", "-purpose", purpose, "-CAfile"]).arg(&roots);
+                command.arg("-untrusted").arg(above).arg(&leaf).output().unwrap()
+            };
+            let output = verify(&above);
+            assert!(output.status.success(), "{kind:?} {purpose}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(!verify(&leaf).status.success(), "{kind:?}: without its intermediates nobody believes it");
+        }
+    }
 }
 
 #[test]

@@ -72,6 +72,16 @@ impl Attribute {
         }
     }
 
+    /// The address that it means, where it means one; `None` in it where that is not known.
+    fn address(&self, facts: &Facts<'_>) -> Option<Option<IpAddr>> {
+        match self {
+            Self::SourceIp => Some(facts.source_ip),
+            Self::RemoteIp => Some(facts.remote_ip),
+            Self::DestinationIp => Some(facts.destination_ip),
+            _ => None,
+        }
+    }
+
     /// Whether it is proved by mutual TLS, and unknown without.
     fn is_identity(&self) -> bool {
         matches!(self, Self::Principal | Self::Namespace | Self::ServiceAccount | Self::TrustDomain)
@@ -172,6 +182,10 @@ impl Condition {
         let is_missing =
             matches!(self.attribute, Attribute::Unknown(_)) || (self.attribute.is_http() && facts.http.is_none());
         if is_missing {
+            return lean == Lean::Deny;
+        }
+        if self.attribute.address(facts) == Some(None) {
+            // Whoever hides where they come from is not by that from elsewhere.
             return lean == Lean::Deny;
         }
         if self.attribute.is_identity() && facts.source.is_none() {

@@ -48,6 +48,18 @@ impl PolicyAction {
     }
 }
 
+/// As the configuration has it, with the provider: `CUSTOM (opa)`.
+impl fmt::Display for PolicyAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allow => f.write_str("ALLOW"),
+            Self::Deny => f.write_str("DENY"),
+            Self::Audit => f.write_str("AUDIT"),
+            Self::Custom(provider) => write!(f, "CUSTOM ({provider})"),
+        }
+    }
+}
+
 /// An AuthorizationPolicy that applies to a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Subject, Way};
 use crate::identity;
+use crate::model::authz::PolicyAction;
 use crate::model::{
     Action, Authorities, ClientCertificates, ClusterPolicy, Collector, Handling, HttpRule, InboundPolicy, Listener,
     MtlsMode, OutboundMode, RequestMatch, RetryPolicy, StringMatch, Tracing, UpstreamTls,
@@ -215,6 +216,8 @@ pub struct PolicyDump {
     pub dry_run: bool,
     /// Where it was written; empty: the mesh's default.
     pub rule: String,
+    /// What it lacks, so that it refuses whatever it is about; empty: nothing.
+    pub lacks: String,
 }
 
 /// Reads everything that the proxy holds.
@@ -609,6 +612,16 @@ fn certificate(
     }
 }
 
+/// What keeps a policy from being decided as it is written.
+fn lacking(inbound: &InboundPolicy, action: &PolicyAction) -> String {
+    match action {
+        PolicyAction::Custom(name) if !inbound.providers.iter().any(|provider| provider.name == *name) => {
+            format!("no provider {name}: what it matches is refused (mesh analyze says why)")
+        }
+        _ => String::new(),
+    }
+}
+
 fn policies(inbound: &InboundPolicy) -> Vec<PolicyDump> {
     let (mode, rule) = &inbound.default_mtls;
     let mtls = |port: Option<u16>, mode: MtlsMode, rule: Option<&Provenance>| PolicyDump {
@@ -623,14 +636,20 @@ fn policies(inbound: &InboundPolicy) -> Vec<PolicyDump> {
         kind: "token".to_owned(),
         action: if token.issuer.is_empty() { "any issuer".to_owned() } else { token.issuer.to_string() },
         rule: token.provenance.to_string(),
+        lacks: if token.keys.is_empty() {
+            "no keys: every token of this issuer is refused".to_owned()
+        } else {
+            String::new()
+        },
         ..PolicyDump::default()
     });
     let authorization = inbound.authorization.iter().map(|policy| PolicyDump {
         kind: "authorization".to_owned(),
-        action: format!("{:?}", policy.action).to_uppercase(),
+        action: policy.action.to_string(),
         rules: policy.rules.len(),
         dry_run: policy.dry_run,
         rule: policy.provenance.to_string(),
+        lacks: lacking(inbound, &policy.action),
         ..PolicyDump::default()
     });
     [mtls(None, *mode, rule.as_ref())].into_iter().chain(ports).chain(tokens).chain(authorization).collect()

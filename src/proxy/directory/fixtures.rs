@@ -26,6 +26,7 @@ pub(in crate::proxy) fn settings(scope: &str) -> Settings {
         client: Reporting::default(),
         server: Reporting::default(),
         proxy_protocol: false,
+        trusted_proxies: 0,
         bundle: None,
     }
 }
@@ -52,6 +53,7 @@ pub(in crate::proxy) fn inbound() -> InboundPolicy {
         tokens: Vec::new(),
         authorization: Vec::new(),
         providers: Vec::new(),
+        ingress: Vec::new(),
         workload: Arc::new(workload("productpage", [10, 0, 0, 1].into(), "v1")),
         default_mtls: (MtlsMode::Permissive, None),
         port_mtls: Vec::new(),

@@ -238,6 +238,7 @@ fn initial_settings() -> Settings {
         client: Reporting { log: true, tracing: None },
         server: Reporting { log: true, tracing: None },
         proxy_protocol: false,
+        trusted_proxies: 0,
         bundle: None,
     }
 }

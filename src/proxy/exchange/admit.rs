@@ -10,7 +10,7 @@ use crate::model::{HeaderLookup, InboundPolicy};
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::{Exchange, Role};
 use crate::proxy::filter::{jwt, rbac};
-use crate::proxy::http1::head::Headers;
+use crate::proxy::http1::head::{Edited, Headers};
 use crate::telemetry::Counter;
 
 /// A provider, and the policy that wants it asked.
@@ -111,11 +111,15 @@ impl Exchange<'_> {
     fn with_facts<T>(&self, port: u16, tell: impl FnOnce(&Facts<'_>) -> T) -> T {
         let bytes = self.conn.head();
         let target = &self.scratch.target;
-        let headers = Headers { head: &self.scratch.request, bytes };
+        let headers = Edited { headers: Headers { head: &self.scratch.request, bytes }, added: &self.scratch.added };
         let source_ip: Option<IpAddr> = self.facts.direct.map(|direct| direct.ip());
         let remote_ip = match self.facts.role {
-            // What a client says about itself counts for nothing at the edge.
-            Role::Gateway { .. } => self.facts.remote.map(|remote| remote.ip()),
+            // What a client says about itself counts for nothing at the edge; what proxies in front of it say does.
+            Role::Gateway { .. } => {
+                let proxies = self.local.shared.directory.settings().trusted_proxies;
+                let forwarded = if proxies > 0 { headers.value("x-forwarded-for") } else { None };
+                rbac::client(forwarded.as_deref(), proxies, self.facts.remote.map(|remote| remote.ip()))
+            }
             _ => headers.value("x-forwarded-for").map_or(source_ip, |value| rbac::remote(&value)),
         };
         let facts = Facts {

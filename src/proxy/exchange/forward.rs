@@ -372,8 +372,7 @@ impl Exchange<'_> {
         match (&plan.goal, &self.facts.role) {
             (Goal::Cluster(cluster), _) => sends_http2(cluster, self.facts.http2),
             (Goal::Address(_) | Goal::Answer, Role::Inbound { port, .. }) => {
-                let service = self.own.as_ref().and_then(|own| own.service(*port));
-                as_declared(service.map(|service| service.protocol), self.facts.http2)
+                as_declared(self.own.as_ref().map(|own| own.protocol(*port)), self.facts.http2)
             }
             (Goal::Address(_) | Goal::Answer, _) => self.facts.http2,
         }

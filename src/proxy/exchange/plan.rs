@@ -8,11 +8,11 @@ use crate::model::{Action, Decision, Handling, HttpRule, OutboundMode, RequestFa
 use crate::proxy::directory::{Cluster, Resolution, RoutesInForce};
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::{Exchange, Role};
-use crate::proxy::filter::edge::{self, ClientCertificate};
+use crate::proxy::filter::edge::{self, Client, ClientCertificate, Stance};
 use crate::proxy::filter::{peer, proxy_authorization, request_id};
 use crate::proxy::http1::Name;
 use crate::proxy::http1::encode::add_line;
-use crate::proxy::http1::head::Headers;
+use crate::proxy::http1::head::{Edited, Headers};
 use crate::proxy::trace::SpanContext;
 
 /// Where a request goes, and because of which rule.
@@ -114,16 +114,22 @@ impl Exchange<'_> {
 
     fn edit(&mut self) {
         self.identify_peer();
+        let stance = self.facts.role.stance();
         let scratch = &mut *self.scratch;
         let bytes = self.conn.head();
         scratch.added.clear();
         let certificate =
             self.facts.peer.as_ref().map(|peer| ClientCertificate { uri: &peer.uri, hash: &peer.hash, by: &peer.own });
-        let client = self.facts.remote.map(|remote| remote.ip());
-        let (head, added) = (&mut scratch.request, &mut scratch.added);
-        edge::request(self.facts.role.stance(), self.facts.scheme(), client, certificate, head, bytes, added);
-        scratch.request_id = request_id::request(head, bytes, added, || self.local.worker.draw());
         let settings = self.local.shared.directory.settings();
+        let client = Client {
+            address: self.facts.remote.map(|remote| remote.ip()),
+            scheme: self.facts.scheme(),
+            certificate,
+            is_believed: stance == Stance::Gateway && settings.trusted_proxies > 0,
+        };
+        let (head, added) = (&mut scratch.request, &mut scratch.added);
+        edge::request(stance, client, head, bytes, added);
+        scratch.request_id = request_id::request(head, bytes, added, || self.local.worker.draw());
         self.trace = settings.reporting(self.facts.role.side()).tracing.as_ref().map(|tracing| {
             let context = SpanContext::begin(tracing, head, bytes, || self.local.worker.draw());
             if tracing.propagates {
@@ -205,7 +211,7 @@ impl Exchange<'_> {
     fn decide(&self, routes: &Arc<RoutesInForce>, port: u16) -> Result<Plan, Box<Reply>> {
         let bytes = self.conn.head();
         let own = self.own.as_ref().map(|own| &own.workload);
-        let headers = Headers { head: &self.scratch.request, bytes };
+        let headers = Edited { headers: Headers { head: &self.scratch.request, bytes }, added: &self.scratch.added };
         let facts = RequestFacts {
             method: self.scratch.request.method.of(bytes),
             path: self.scratch.target.path(),

@@ -3,7 +3,7 @@
 //! | | sidecar, inbound | sidecar, outbound | gateway |
 //! | --- | --- | --- | --- |
 //! | `x-forwarded-for` | kept | kept | client's address appended |
-//! | `x-forwarded-proto` | set where absent | set where absent | set |
+//! | `x-forwarded-proto` | set where absent | set where absent | set; where absent behind a proxy that is believed |
 //! | `x-forwarded-client-cert` | appended to over mutual TLS, else dropped | dropped | dropped |
 //! | `x-envoy-peer-metadata*`, `x-mesh-*` | dropped | dropped | dropped |
 //! | other `x-envoy-*` | kept | kept | dropped |
@@ -38,16 +38,21 @@ pub struct ClientCertificate<'a> {
     pub by: &'a str,
 }
 
-/// Edits a request's headers. `scheme` is that of the client's connection. `added` gets whole lines.
-pub fn request(
-    stance: Stance,
-    scheme: &str,
-    client: Option<IpAddr>,
-    certificate: Option<ClientCertificate<'_>>,
-    head: &mut Head,
-    bytes: &[u8],
-    added: &mut Vec<u8>,
-) {
+/// Whose request it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// The scheme of its connection.
+    pub scheme: &'a str,
+    /// What its connection proves.
+    pub certificate: Option<ClientCertificate<'a>>,
+    /// Whether it is a proxy that is believed (`gatewayTopology.numTrustedProxies`).
+    pub is_believed: bool,
+}
+
+/// Edits a request's headers. `added` gets whole lines.
+pub fn request(stance: Stance, client: Client<'_>, head: &mut Head, bytes: &[u8], added: &mut Vec<u8>) {
     for field in &mut head.fields {
         field.kept &= match field.known {
             Name::PeerMetadata | Name::MeshPeer | Name::Mesh => false,
@@ -56,14 +61,15 @@ pub fn request(
             _ => true,
         };
     }
-    client_certificate(stance, certificate, head, bytes, added);
-    let forwarded_proto = head.get(Name::ForwardedProto, bytes);
+    client_certificate(stance, client.certificate, head, bytes, added);
     if stance == Stance::Gateway {
-        forwarded_for(client, head, bytes, added);
-        head.remove(Name::ForwardedProto);
-        add_line(added, "x-forwarded-proto", scheme.as_bytes());
-    } else if forwarded_proto.is_none() {
-        add_line(added, "x-forwarded-proto", scheme.as_bytes());
+        forwarded_for(client.address, head, bytes, added);
+        if !client.is_believed {
+            head.remove(Name::ForwardedProto);
+        }
+    }
+    if head.get(Name::ForwardedProto, bytes).is_none() {
+        add_line(added, "x-forwarded-proto", client.scheme.as_bytes());
     }
 }
 
@@ -131,9 +137,14 @@ mod tests {
         X-Envoy-Decorator-Operation: d\r\nX-Own: 1\r\n\r\n";
 
     fn edited(stance: Stance, certificate: Option<ClientCertificate<'_>>) -> String {
+        edited_for(stance, certificate, false)
+    }
+
+    fn edited_for(stance: Stance, certificate: Option<ClientCertificate<'_>>, is_believed: bool) -> String {
         let (mut head, mut added, mut written) = (Head::default(), Vec::new(), Vec::new());
         parse_request(MESSAGE, false, &mut head).expect("well-formed");
-        request(stance, "http", "10.9.8.7".parse().ok(), certificate, &mut head, MESSAGE, &mut added);
+        let client = Client { address: "10.9.8.7".parse().ok(), scheme: "http", certificate, is_believed };
+        request(stance, client, &mut head, MESSAGE, &mut added);
         write_request(RequestLine { method: b"GET", path_and_query: b"/" }, &head, MESSAGE, &added, &mut written);
         String::from_utf8(written).expect("text")
     }
@@ -144,6 +155,13 @@ mod tests {
             edited(Stance::Gateway, None),
             "GET / HTTP/1.1\r\nHost: a\r\nX-Own: 1\r\nx-forwarded-for: 1.2.3.4,10.9.8.7\r\nx-forwarded-proto: http\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn a_gateway_behind_a_proxy_that_is_believed_keeps_the_scheme_that_it_was_told() {
+        let edited = edited_for(Stance::Gateway, None, true);
+        assert!(edited.contains("X-Forwarded-Proto: https\r\n") && !edited.contains("proto: http\r\n"), "{edited}");
+        assert!(edited.contains("x-forwarded-for: 1.2.3.4,10.9.8.7\r\n"), "{edited}");
     }
 
     #[test]

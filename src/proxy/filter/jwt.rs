@@ -47,7 +47,7 @@ pub fn sanitize(rules: &[TokenRule], head: &mut Head, bytes: &[u8]) {
     for rule in rules {
         let claims = rule.claim_headers.iter().map(|output| &output.header);
         for name in rule.payload_header.iter().chain(claims) {
-            drop_header(name, head, bytes);
+            drop_lookalikes(name, head, bytes);
         }
     }
 }
@@ -86,6 +86,14 @@ pub fn take_off(place: &Place, head: &mut Head, bytes: &[u8], path_and_query: &m
             }
         }
         Place::Cookie(_) => {}
+    }
+}
+
+/// Drops a header, and what servers that put headers into variables take for it: `x_sub` for `x-sub`.
+fn drop_lookalikes(name: &str, head: &mut Head, bytes: &[u8]) {
+    let read = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    for field in &mut head.fields {
+        field.kept &= !field.name.of(bytes).iter().map(read).eq(name.as_bytes().iter().map(read));
     }
 }
 

@@ -78,9 +78,37 @@ pub fn remote(forwarded_for: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(last.trim_ascii()).ok()?.parse().ok()
 }
 
+/// The client of a gateway in front of which this many `proxies` are believed: the entry of `X-Forwarded-For` that the outermost of
+/// them has appended; the last entry is the gateway's own, who has connected: `direct`. That is the client where no proxy is
+/// believed or there are fewer entries (Envoy's rule for `xff_num_trusted_hops`).
+pub fn client(forwarded_for: Option<&[u8]>, proxies: u32, direct: Option<IpAddr>) -> Option<IpAddr> {
+    let place = usize::try_from(proxies).ok().filter(|place| *place > 0 && direct.is_some());
+    let entry = place.zip(forwarded_for).and_then(|(place, entries)| entries.rsplit(|byte| *byte == b',').nth(place));
+    match entry {
+        Some(entry) => std::str::from_utf8(entry.trim_ascii()).ok()?.parse().ok(),
+        None => direct,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_believes_as_many_entries_as_proxies_stand_in_front_of_it() {
+        for (value, proxies, expected) in [
+            (Some("9.9.9.9, 1.2.3.4,10.0.0.1"), 0, Some("10.0.0.1")),
+            (Some("9.9.9.9, 1.2.3.4,10.0.0.1"), 1, Some("1.2.3.4")),
+            (Some("6.6.6.6,9.9.9.9, 1.2.3.4,10.0.0.1"), 2, Some("9.9.9.9")),
+            (Some("1.2.3.4,10.0.0.1"), 2, Some("10.0.0.1")),
+            (Some("evil, 1.2.3.4,10.0.0.1"), 2, None),
+            (None, 1, Some("10.0.0.1")),
+            (None, u32::MAX, Some("10.0.0.1")),
+        ] {
+            let found = client(value.map(str::as_bytes), proxies, "10.0.0.1".parse().ok());
+            assert_eq!(found, expected.map(|ip| ip.parse().unwrap()), "{value:?} behind {proxies}");
+        }
+    }
 
     #[test]
     fn the_client_is_whom_the_last_proxy_saw() {

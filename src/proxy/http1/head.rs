@@ -104,6 +104,37 @@ impl HeaderLookup for Headers<'_> {
     }
 }
 
+/// A request's headers as they are passed on: those that came and are kept, and the lines that the proxy adds. What a gateway
+/// makes of `x-forwarded-for` and a sidecar of `x-forwarded-client-cert` is what rules see, and not what the client made up.
+#[derive(Debug, Clone, Copy)]
+pub struct Edited<'a> {
+    /// What came.
+    pub headers: Headers<'a>,
+    /// Whole lines, names in lower case.
+    pub added: &'a [u8],
+}
+
+impl HeaderLookup for Edited<'_> {
+    fn value(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let mut joined = self.headers.value(name);
+        for line in self.added.split(|byte| *byte == b'\n') {
+            let Some(value) = line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b":")) else {
+                continue;
+            };
+            let value = value.trim_ascii();
+            match &mut joined {
+                None => joined = Some(Cow::Borrowed(value)),
+                Some(joined) => {
+                    let joined = joined.to_mut();
+                    joined.push(b',');
+                    joined.extend_from_slice(value);
+                }
+            }
+        }
+        joined
+    }
+}
+
 impl Head {
     /// The value of the first line with this name that is passed on.
     pub fn get<'b>(&self, name: Name, bytes: &'b [u8]) -> Option<&'b [u8]> {

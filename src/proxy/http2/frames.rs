@@ -30,13 +30,13 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Takes bytes; answers a whole head when there is one and none was answered before.
-    pub fn take(&mut self, bytes: &[u8]) -> Option<Bytes> {
+    pub fn take(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         if self.body.is_none()
             && self.input.is_empty()
             && let Some(end) = end_of_head(bytes)
         {
             self.input.extend_from_slice(bytes.get(end..).unwrap_or_default());
-            return bytes.get(..end).map(Bytes::copy_from_slice);
+            return bytes.get(..end).map(<[u8]>::to_vec);
         }
         self.input.extend_from_slice(bytes);
         if self.body.is_some() {

@@ -3,7 +3,6 @@
 use std::io;
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
 use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE,
 };
@@ -31,7 +30,6 @@ static OWN_NAMES: [HeaderName; 8] = [
     HeaderName::from_static("x-mesh-peer"),
 ];
 
-#[expect(clippy::declare_interior_mutable_const, reason = "it is a text of the program")]
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Writes a request's head. `has_body`: one follows.
@@ -118,18 +116,18 @@ fn broken<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> io::Er
 }
 
 /// Reads a request's head that an exchange wrote.
-pub(super) fn read_request(head: &Bytes, scheme: Scheme) -> io::Result<(Request<()>, Framing)> {
+pub(super) fn read_request(head: &[u8], scheme: Scheme) -> io::Result<(Request<()>, Framing)> {
     let mut room = [const { MaybeUninit::uninit() }; limits::MAX_HEADERS * 2];
     let mut parsed = httparse::Request::new(&mut []);
     let config = httparse::ParserConfig::default();
     config.parse_request_with_uninit_headers(&mut parsed, head, &mut room).map_err(broken)?;
-    let (mut headers, framing) = read_fields(head, parsed.headers)?;
+    let (mut headers, framing) = read_fields(parsed.headers)?;
     let authority = headers.remove(HOST).ok_or_else(|| broken("there is no host"))?;
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(scheme);
     parts.authority = Some(Authority::try_from(authority.as_bytes()).map_err(broken)?);
     parts.path_and_query = Some(match parsed.path {
-        Some(path) => PathAndQuery::from_maybe_shared(head.slice_ref(path.as_bytes())).map_err(broken)?,
+        Some(path) => PathAndQuery::try_from(path).map_err(broken)?,
         None => PathAndQuery::from_static("/"),
     });
     let uri = Uri::from_parts(parts).map_err(broken)?;
@@ -146,12 +144,12 @@ pub(super) fn read_request(head: &Bytes, scheme: Scheme) -> io::Result<(Request<
 }
 
 /// Reads a response's head that an exchange wrote.
-pub(super) fn read_response(head: &Bytes, to_head: bool) -> io::Result<(Response<()>, Framing)> {
+pub(super) fn read_response(head: &[u8], to_head: bool) -> io::Result<(Response<()>, Framing)> {
     let mut room = [const { MaybeUninit::uninit() }; limits::MAX_HEADERS * 2];
     let mut parsed = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
     config.parse_response_with_uninit_headers(&mut parsed, head, &mut room).map_err(broken)?;
-    let (mut headers, framing) = read_fields(head, parsed.headers)?;
+    let (mut headers, framing) = read_fields(parsed.headers)?;
     let status = parsed.code.unwrap_or_default();
     let without_body = to_head || matches!(status, 100..200 | 204 | 304);
     let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"application/grpc"));
@@ -172,8 +170,8 @@ pub(super) fn granted(mut response: Response<()>) -> (Response<()>, Framing) {
     (response, Framing::UntilClose)
 }
 
-/// The table of fields that are parts of `head`, whose bytes their values share.
-fn read_fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> io::Result<(HeaderMap, Framing)> {
+/// The table of fields. Values are copied: one that shared its head's bytes would keep all of them in the compression table.
+fn read_fields(parsed: &[httparse::Header<'_>]) -> io::Result<(HeaderMap, Framing)> {
     let mut headers = HeaderMap::with_capacity(parsed.len());
     let mut framing = Framing::None;
     for header in parsed {
@@ -190,7 +188,7 @@ fn read_fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> io::Result<(Hea
             let length = std::str::from_utf8(header.value).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
             framing = if length == 0 { Framing::None } else { Framing::Length(length) };
         }
-        let mut value = HeaderValue::from_maybe_shared(head.slice_ref(header.value)).map_err(broken)?;
+        let mut value = HeaderValue::from_bytes(header.value).map_err(broken)?;
         // No two are the same: remembering them would only push out of the peer's table what comes again.
         value.set_sensitive(name == REQUEST_ID);
         headers.append(name, value);

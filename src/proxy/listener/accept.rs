@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::model::{AppProtocol, ListenerProtocol, OutboundMode, Resolution};
+use crate::model::{AppProtocol, ListenerProtocol, Loopback, OutboundMode, Resolution};
 use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::detect::{self, First, Found};
@@ -146,10 +146,10 @@ async fn serve(local: &Rc<Local>, mut tcp: TcpStream, origin: Origin) {
         admitted: None,
     };
     let role = match origin {
-        Origin::Inbound(port, app) => return detect::serve_inbound(local, tcp, port, app).await,
+        Origin::Inbound(port, app) => return detect::serve_inbound(local, tcp, port, app, Loopback::Own).await,
         Origin::InboundRedirected(original) => {
             let Ok(Some(original)) = original(&tcp) else { return };
-            return detect::serve_inbound(local, tcp, original.port(), original).await;
+            return detect::serve_inbound(local, tcp, original.port(), original, Loopback::Shared).await;
         }
         Origin::OutboundRedirected(original) => {
             let Ok(Some(original)) = original(&tcp) else { return };

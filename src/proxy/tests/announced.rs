@@ -246,3 +246,38 @@ async fn a_header_that_nobody_demands_is_no_request() {
     assert!(refused.starts_with("HTTP/1.1 505"), "{refused}");
     until(|| app.requests.lock().len() == 1).await;
 }
+
+/// Behind proxies that are believed, the client is whom the outermost of them saw: for policies, and for the scheme that it used.
+#[tokio::test]
+async fn a_gateway_behind_trusted_proxies_believes_as_many_entries_and_no_more() {
+    let app = App::named("web").await;
+    let policy = "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: default}\n\
+        spec: {rules: [{from: [{source: {remoteIpBlocks: [203.0.113.0/24]}}]}]}\n---\n";
+    for (proxies, forwarded, allowed) in [
+        // Nobody is believed: the client is who has connected.
+        (0, "203.0.113.7", false),
+        (1, "203.0.113.7", true),
+        (1, "203.0.113.7, 10.0.0.9", false),
+        (2, "203.0.113.7, 10.0.0.9", true),
+        // What stands further left was written by nobody who is believed.
+        (2, "203.0.113.7, 192.0.2.1, 10.0.0.9", false),
+        (2, "203.0.113.7", false),
+        (1, "203.0.113.7, evil", false),
+    ] {
+        let settings = format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio, namespace: istio-system}}\n\
+             data: {{mesh: 'defaultConfig: {{gatewayTopology: {{numTrustedProxies: {proxies}}}}}'}}\n"
+        );
+        let config = format!("{settings}{policy}{}", rules("[{route: [{destination: {host: web}}]}]"));
+        let (_gateway, address) = edge(&[("web", app.address)], &config).await;
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: web\r\nX-Forwarded-For: {forwarded}\r\nX-Forwarded-Proto: https\r\n\r\n");
+        let response = Peer::connect(address).await.ask(&request).await;
+        let expected = if allowed { "HTTP/1.1 200" } else { "HTTP/1.1 403" };
+        assert!(response.starts_with(expected), "{proxies} proxies, {forwarded}: {response}");
+        if allowed {
+            assert_eq!(header(&app.last(), "x-forwarded-proto"), Some("https"));
+            assert_eq!(header(&app.last(), "x-forwarded-for"), Some(&*format!("{forwarded},127.0.0.1")));
+        }
+    }
+}

@@ -446,4 +446,139 @@ pub const MATRIX: &[(&[&str], &[&str])] = &[
         &["{action: DENY, rules: [{to: [{operation: {hosts: [x.org], ports: ['8080']}}]}]}"],
         &["- TCP port=8080", "+ TCP port=80"],
     ),
+    // The same of ALLOW: what asks about requests allows no connection, whatever else its rule says.
+    (
+        &["{rules: [{from: [{source: {namespaces: [shop]}}], to: [{operation: {hosts: [x.org]}}]}]}"],
+        &["- TCP from=shop/a", "- TCP", "+ GET / host=x.org from=shop/a", "- GET / host=x.org from=bank/a"],
+    ),
+    (
+        &["{rules: [{to: [{operation: {ports: ['8080'], methods: [GET]}}, {operation: {ports: ['9090']}}]}]}"],
+        &["- TCP port=8080", "+ TCP port=9090", "+ GET / port=8080", "- PUT / port=8080", "+ PUT / port=9090"],
+    ),
+    (
+        &["{rules: [{when: [{key: 'request.headers[x]', values: [a]}]}, {to: [{operation: {ports: ['90']}}]}]}"],
+        &["- TCP", "+ TCP port=90", "+ GET / h.x=a"],
+    ),
+    (&["{action: DENY, rules: [{to: [{operation: {notMethods: [GET]}}]}]}"], &["- TCP"]),
+    (
+        &["{action: DENY, rules: [{to: [{operation: {notHosts: [x.org]}}]}]}"],
+        &["- TCP", "- GET / host=y.org", "+ GET / host=x.org"],
+    ),
+    (&["{action: AUDIT, rules: [{to: [{operation: {paths: [/x]}}]}]}"], &["+ TCP", "+ GET /x"]),
+    // The not-form of every condition.
+    (
+        &["{rules: [{when: [{key: source.principal, notValues: ['cluster.local/ns/bank/*']}]}]}"],
+        &["+ GET / from=shop/a", "- GET / from=bank/a", "- GET /", "- TCP"],
+    ),
+    (
+        &["{rules: [{when: [{key: source.serviceAccount, notValues: [bank/a]}]}]}"],
+        &["+ GET / from=shop/a", "- GET / from=bank/a", "- GET /"],
+    ),
+    (
+        &["{rules: [{when: [{key: source.trustDomain, notValues: [other.org]}]}]}"],
+        &["+ GET / from=shop/a", "- GET / from=other.org:shop/a", "- GET /"],
+    ),
+    (
+        &["{action: DENY, rules: [{when: [{key: source.trustDomain, values: [old.example.org]}]}]}"],
+        &["- GET / from=shop/a", "- GET / from=old.example.org:shop/a", "+ GET / from=other.org:shop/a", "+ GET /"],
+    ),
+    (
+        &["{rules: [{when: [{key: source.ip, notValues: [10.0.0.0/8]}]}]}"],
+        &["+ GET /", "- GET / ip=10.0.0.1", "+ TCP", "- TCP ip=10.0.0.1", "- GET / ip=::ffff:10.0.0.1"],
+    ),
+    (
+        &["{action: DENY, rules: [{when: [{key: source.ip, values: [10.0.0.0/8, 'fd00::/8']}]}]}"],
+        &["+ GET /", "- GET / ip=10.0.0.1", "- TCP ip=fd00::1", "+ TCP ip=fe80::1"],
+    ),
+    (
+        &["{rules: [{when: [{key: remote.ip, notValues: [1.2.3.0/24]}]}]}"],
+        &["+ GET /", "- GET / h.x-forwarded-for=1.2.3.4", "- GET / h.x-forwarded-for=nobody"],
+    ),
+    (&["{rules: [{when: [{key: destination.ip, notValues: [10.0.0.0/8]}]}]}"], &["+ GET /", "+ TCP"]),
+    (&["{action: DENY, rules: [{when: [{key: destination.ip, values: [127.0.0.0/8]}]}]}"], &["- GET /", "- TCP"]),
+    (
+        &["{rules: [{when: [{key: destination.port, notValues: ['8080']}]}]}"],
+        &["- GET / port=8080", "+ GET / port=90", "- TCP port=8080", "+ TCP port=90"],
+    ),
+    (
+        &["{action: DENY, rules: [{when: [{key: destination.port, values: ['8080', '90']}]}]}"],
+        &["- GET / port=8080", "- TCP port=90", "+ TCP port=91"],
+    ),
+    (
+        &["{action: DENY, rules: [{when: [{key: connection.sni, values: [a.example.com]}]}]}"],
+        &["- TCP sni=a.example.com", "- TCP sni=A.Example.Com", "+ TCP sni=b.example.com", "+ TCP"],
+    ),
+    (
+        &["{action: DENY, rules: [{when: [{key: connection.sni, notValues: ['*.example.com']}]}]}"],
+        &["+ TCP sni=a.example.com", "- TCP sni=x.org", "- TCP"],
+    ),
+    (
+        &["{rules: [{when: [{key: 'request.headers[:path]', values: ['/public/*']}]}]}"],
+        &["+ GET /public/x", "- GET /admin", "- GET /public/..%2Fadmin", "- TCP"],
+    ),
+    (
+        &["{action: DENY, rules: [{when: [{key: 'request.headers[:path]', values: [/admin]}]}]}"],
+        &["- GET /admin", "- GET //admin", "- GET /admin;x", "- GET /%61dmin", "+ GET /x"],
+    ),
+    (
+        &["{action: DENY, rules: [{when: [{key: 'request.headers[:authority]', notValues: [web.org]}]}]}"],
+        &["+ GET / host=web.org", "+ GET / host=WEB.org.", "- GET / host=x.org", "- TCP"],
+    ),
+    (
+        &["{rules: [{when: [{key: 'request.headers[:method]', notValues: [DELETE]}]}]}"],
+        &["+ GET /", "- DELETE /", "- delete /", "- TCP"],
+    ),
+    (
+        // One of the values, and none of the others.
+        &["{rules: [{when: [{key: 'request.headers[x]', values: ['a*'], notValues: [ab]}]}]}"],
+        &["+ GET / h.x=aa", "- GET / h.x=ab", "- GET / h.x=b", "- GET /"],
+    ),
+    // Fields and their not-forms together.
+    (
+        &["{rules: [{from: [{source: {namespaces: [shop], notPrincipals: ['*/sa/evil']}}]}]}"],
+        &["+ GET / from=shop/a", "- GET / from=shop/evil", "- GET / from=bank/a", "- GET /"],
+    ),
+    (
+        &["{rules: [{to: [{operation: {paths: ['/api/*'], notPaths: ['/api/admin*']}}]}]}"],
+        &["+ GET /api/x", "- GET /api/admin", "- GET /api/./admin", "- GET /api/x/..%2Fadmin", "- GET /x"],
+    ),
+    (
+        &["{action: DENY, rules: [{to: [{operation: {paths: ['/api/*'], notPaths: ['/api/public/*']}}]}]}"],
+        &["- GET /api/x", "+ GET /api/public/x", "- GET /api/public/..;/x", "+ GET /x"],
+    ),
+    (
+        &["{action: DENY, rules: [{from: [{source: {ipBlocks: [10.0.0.0/8], notIpBlocks: [10.1.0.0/16]}}]}]}"],
+        &["- GET / ip=10.0.0.1", "+ GET / ip=10.1.0.1", "+ GET /", "- TCP ip=10.9.9.9"],
+    ),
+    (
+        &["{action: DENY, rules: [{from: [{source: {notServiceAccounts: [web]}}]}]}"],
+        &["+ GET / from=shop/web", "- GET / from=bank/web", "- GET / from=shop/api", "- GET /"],
+    ),
+    // Templates: one segment, the rest, and what only looks like one of them.
+    (
+        &["{rules: [{to: [{operation: {paths: ['/users/{*}/cart', '/{*}/health']}}]}]}"],
+        &[
+            "+ GET /users/7/cart",
+            "+ GET /users/7/cart?x=/y",
+            "- GET /users/7/8/cart",
+            "- GET /users//cart",
+            "- GET /users/7%2F8/cart",
+            "- GET /users/7/cart/x",
+            "+ GET /a/health",
+            "- GET /health",
+            "- GET /a/b/../b/health",
+        ],
+    ),
+    (
+        &["{action: DENY, rules: [{to: [{operation: {paths: ['/files/{**}']}}]}]}"],
+        &["- GET /files/a", "- GET /files/a/b", "- GET //files/a", "- GET /x/..%2Ffiles/a", "+ GET /file/a"],
+    ),
+    (
+        &["{action: DENY, rules: [{to: [{operation: {notPaths: ['/v/{*}']}}]}]}"],
+        &["+ GET /v/1", "- GET /v/1/2", "- GET /v", "- GET /w/1"],
+    ),
+    // Dry-run of one action beside another in force.
+    (&["#dry-run {action: DENY, rules: [{}]}"], &["+ GET /", "+ TCP"]),
+    (&["#dry-run {rules: [{}]}"], &["+ GET /", "+ TCP"]),
+    (&["#dry-run {rules: [{}]}", "{}"], &["- GET /", "- TCP"]),
 ];

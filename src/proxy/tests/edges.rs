@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::harness::{
-    App, Peer, any_port, header, inbound, ok, route_to, routes, settings, soon, start, target, until,
+    App, Peer, any_port, edge, header, inbound, ok, route_to, routes, rules, settings, soon, start, target, until,
 };
 use crate::model::{
-    AppProtocol, ClusterPolicy, HostPattern, Listener, ListenerProtocol, MtlsMode, OutboundMode, VirtualHost,
+    AppProtocol, ClusterPolicy, HostPattern, InboundPolicy, IngressPort, Listener, ListenerProtocol, MtlsMode,
+    OutboundMode, VirtualHost,
 };
 use crate::proxy::directory::{Directory, FixedDirectory};
 use crate::proxy::testing;
@@ -149,4 +150,58 @@ async fn every_worker_serves() {
     let address = proxy.addresses()[0];
     drop(proxy);
     until(|| std::net::TcpStream::connect(address).is_err()).await;
+}
+
+/// Where redirected connections for the workload claim to have been going: port 9090 of an address on which nothing answers.
+fn workload_address(_: &tokio::net::TcpStream) -> std::io::Result<Option<SocketAddr>> {
+    Ok(Some(([127, 0, 0, 99], 9090).into()))
+}
+
+/// A Sidecar's `ingress`: its port, what is spoken there, and where the application listens instead.
+#[tokio::test]
+async fn a_sidecar_says_where_the_application_of_a_port_listens() {
+    let app = App::named("behind").await;
+    let named = |endpoint: Option<SocketAddr>, protocol: AppProtocol| {
+        let ingress = IngressPort {
+            provenance: Provenance::new("Sidecar", "default", "web").with_rule("ingress[0]".to_owned()),
+            port: 9090,
+            protocol,
+            endpoint,
+        };
+        let policy = inbound("web", MtlsMode::Permissive, 9090, AppProtocol::Tcp, None);
+        FixedDirectory {
+            settings: settings(OutboundMode::AllowAny),
+            inbound: Some(Arc::new(InboundPolicy { ingress: vec![ingress], ..(*policy).clone() })),
+            ..FixedDirectory::default()
+        }
+    };
+    let redirected = |known: FixedDirectory| {
+        let listener = std::net::TcpListener::bind(any_port()).expect("a port");
+        start(known, vec![Bind::InboundTransparent { listener, original: workload_address }])
+    };
+    // The listener's protocol counts, and not that of the service with this port.
+    let proxy = redirected(named(Some(app.address), AppProtocol::Http));
+    let response = proxy.connect().await.ask("GET /x HTTP/1.1\r\nHost: web\r\n\r\n").await;
+    assert!(response.ends_with("behind") && header(&response, "server") == Some("istio-envoy"), "{response}");
+    // The workload's own address, and no endpoint at all: nothing answers at either.
+    for endpoint in [Some(([0, 0, 0, 0], app.address.port()).into()), None] {
+        let proxy = redirected(named(endpoint, AppProtocol::Http));
+        let response = proxy.connect().await.ask("GET /x HTTP/1.1\r\nHost: web\r\n\r\n").await;
+        assert!(response.starts_with("HTTP/1.1 503"), "{endpoint:?}: {response}");
+        let asked = endpoint.map_or(9090, |endpoint: SocketAddr| endpoint.port());
+        proxy.log.line(&format!("127.0.0.99:{asked}")).await;
+    }
+}
+
+/// Rules see what a gateway makes of a request's headers, and not what its client made up.
+#[tokio::test]
+async fn a_gateway_routes_by_the_scheme_that_it_saw() {
+    let app = App::named("plain").await;
+    let by_scheme = "[{match: [{headers: {x-forwarded-proto: {exact: https}}}], directResponse: {status: 418}}, \
+        {match: [{headers: {x-forwarded-proto: {exact: http}, x-forwarded-for: {exact: '1.2.3.4,127.0.0.1'}}}], \
+        route: [{destination: {host: web}}]}]";
+    let (_gateway, address) = edge(&[("web", app.address)], &rules(by_scheme)).await;
+    let request = "GET / HTTP/1.1\r\nHost: web\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n";
+    let response = Peer::connect(address).await.ask(request).await;
+    assert!(response.ends_with("plain"), "{response}");
 }

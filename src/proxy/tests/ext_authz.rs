@@ -23,7 +23,7 @@ const ASK: &str = "{action: CUSTOM, provider: {name: opa}, rules: [{to: [{operat
 fn guarded(app: SocketAddr, policies: &[&str], settings_of_provider: &str, provider: SocketAddr) -> Running {
     let text = format!("extensionProviders: [{{name: opa, {settings_of_provider}}}]");
     let config = MeshConfig::parse(&text).unwrap();
-    assert_eq!(config.refused, [""; 0]);
+    assert_eq!(config.refused, []);
     let policy = InboundPolicy { providers: config.providers, ..compiled(policies, app.port(), AppProtocol::Http) };
     let known = FixedDirectory {
         settings: settings(OutboundMode::AllowAny),
@@ -94,6 +94,49 @@ async fn a_provider_over_http_lets_through_changes_and_refuses() {
     assert_eq!(opa.requests.lock().len(), before);
     assert_eq!(app.requests.lock().len(), 1);
     assert_eq!(opa.connections.load(std::sync::atomic::Ordering::Relaxed), 1, "the connection is used again");
+}
+
+#[tokio::test]
+async fn headers_pass_between_request_provider_and_client_as_the_settings_name_them() {
+    let app = App::named("hello").await;
+    let opa = App::start(|question| {
+        let head = if question.starts_with("GET /secret") { "HTTP/1.1 403 Forbidden" } else { "HTTP/1.1 200 OK" };
+        let lines =
+            "x-auth-id: 7\r\nx-auth-team: a\r\nx-why: no\r\nset-cookie: a=b\r\nwww-authenticate: Bearer\r\nx-own: o";
+        (format!("{head}\r\n{lines}\r\ncontent-length: 0\r\n\r\n").into_bytes(), false)
+    })
+    .await;
+    let settings = http(
+        ", includeRequestHeadersInCheck: [x-team-*, '*-id', authorization], headersToUpstreamOnAllow: [x-auth-*], \
+         headersToDownstreamOnAllow: [set-cookie], headersToDownstreamOnDeny: ['*-why']",
+    );
+    let proxy = guarded(app.address, &[ASK], &settings, opa.address);
+    let request = |path: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: web\r\nX-Team-A: a\r\nx-user-id: u\r\nAuthorization: Basic x\r\nx-other: o\r\n\
+             x-auth-id: forged\r\nx-auth-new: kept\r\n\r\n"
+        )
+    };
+    let (code, answer) = status(&proxy, &request("/a")).await;
+    assert_eq!((code.as_str(), header(&answer, "set-cookie"), header(&answer, "x-own")), ("200", Some("a=b"), None));
+    let question = opa.requests.lock().pop().unwrap();
+    for (name, value) in
+        [("x-team-a", Some("a")), ("x-user-id", Some("u")), ("authorization", Some("Basic x")), ("x-other", None)]
+    {
+        assert_eq!(header(&question, name), value, "{name}: {question}");
+    }
+    let got = app.requests.lock().pop().unwrap();
+    for (name, value) in [("x-auth-id", Some("7")), ("x-auth-team", Some("a")), ("x-why", None), ("x-own", None)] {
+        assert_eq!(header(&got, name), value, "{name}: {got}");
+    }
+    assert!(!got.contains("forged"), "{got}");
+    let (code, answer) = status(&proxy, &request("/secret")).await;
+    assert_eq!(code, "403");
+    for (name, value) in
+        [("x-why", Some("no")), ("www-authenticate", Some("Bearer")), ("x-auth-id", None), ("set-cookie", None)]
+    {
+        assert_eq!(header(&answer, name), value, "{name}: {answer}");
+    }
 }
 
 #[tokio::test]

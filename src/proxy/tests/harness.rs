@@ -304,6 +304,7 @@ pub fn settings(outbound_mode: OutboundMode) -> Settings {
         client: Reporting { log: true, tracing: None },
         server: Reporting { log: true, tracing: None },
         proxy_protocol: false,
+        trusted_proxies: 0,
         bundle: None,
     }
 }
@@ -320,6 +321,7 @@ pub fn inbound(
         tokens: Vec::new(),
         authorization: Vec::new(),
         providers: Vec::new(),
+        ingress: Vec::new(),
         workload: testing::workload(name, "v1", id),
         default_mtls: (mode, Some(Provenance::new("PeerAuthentication", "default", "strictness"))),
         port_mtls: Vec::new(),

@@ -66,7 +66,7 @@ async fn a_good_token_passes_and_the_workload_gets_what_the_rule_says() {
     let more = json!({"outputPayloadToHeader": "x-payload", "outputClaimToHeaders": [
         {"header": "x-sub", "claim": "sub"}, {"header": "x-groups", "claim": "groups"}, {"header": "x-n", "claim": "n.x"},
         {"header": "x-evil", "claim": "evil"}]});
-    let forged = "X-Sub: root\r\nx-payload: e30\r\nx-evil: 1\r\n";
+    let forged = "X-Sub: root\r\nX_Sub: root\r\nx-payload: e30\r\nx-evil: 1\r\n";
     let requests = [
         get("/a?b=c", &format!("Authorization: Bearer {token}\r\n{forged}")),
         get(&format!("/a?b=c&access_token={token}&d=e"), ""),
@@ -93,7 +93,8 @@ async fn a_good_token_passes_and_the_workload_gets_what_the_rule_says() {
     }
     assert!(answers[1].1.starts_with("GET /a?b=c&d=e HTTP/1.1"), "{}", answers[1].1);
     assert!(answers[2].1.starts_with("GET /a HTTP/1.1"), "{}", answers[2].1);
-    for name in ["x-sub", "x-payload", "x-evil"] {
+    assert_eq!(header(got, "x_sub"), None, "{got}");
+    for name in ["x-sub", "x_sub", "x-payload", "x-evil"] {
         assert_eq!(header(&answers[3].1, name), None, "{name} was made up");
     }
 }
@@ -299,5 +300,49 @@ async fn every_attribute_of_a_token_can_be_asked_for() {
         let answers = ask(policy(&signer, &json!({}), Some(spec)), &requests).await;
         let statuses = (status(&answers[0].0), status(&answers[1].0));
         assert_eq!(statuses, (if expected { "200" } else { "403" }, "403"), "{key} {value}");
+    }
+}
+
+/// Each place in which a rule looks for a token: a good one is found there and taken off unless it is to be forwarded, a bad one is
+/// refused there, and nowhere else is looked at.
+#[tokio::test]
+async fn a_token_is_looked_for_where_the_rule_says_and_nowhere_else() {
+    let (signer, stranger) = (ed25519(), ed25519());
+    let claims = json!({"iss": "https://issuer", "sub": "ann"});
+    let (good, bad) = (signer.token(&claims), stranger.token(&claims));
+    let only = json!({"rules": [{"from": [{"source": {"requestPrincipals": ["https://issuer/ann"]}}]}]});
+    let bearer = |token: &str| get("/a", &format!("Authorization: Bearer {token}\r\n"));
+    for (places, request, kept) in [
+        (json!({"fromHeaders": [{"name": "X-Jwt", "prefix": "Token "}]}), "x-jwt: Token {}", ""),
+        (json!({"fromHeaders": [{"name": "x-jwt"}]}), "x-jwt: {}", ""),
+        (json!({"fromHeaders": [{"name": "x-jwt"}], "forwardOriginalToken": true}), "x-jwt: {}", "x-jwt"),
+        (json!({"fromCookies": ["session"]}), "cookie: a=b; session={}; c=d", "cookie"),
+        (json!({"fromParams": ["jwt"], "fromCookies": ["session"]}), "cookie: session={}", "cookie"),
+    ] {
+        let line = |token: &str| get("/a", &format!("{}\r\n", request.replace("{}", token)));
+        let requests = [line(&good), line(&bad), bearer(&good), line("x")];
+        let answers = ask(policy(&signer, &places, Some(only.clone())), &requests).await;
+        let statuses: Vec<&str> = answers.iter().map(|(answer, _)| status(answer)).collect();
+        assert_eq!(statuses, ["200", "401", "403", "401"], "{places}");
+        let got = &answers[0].1;
+        assert_eq!(got.contains(&good), !kept.is_empty(), "{places}: {got}");
+        assert_eq!(header(got, kept).is_some(), !kept.is_empty(), "{places}: {got}");
+    }
+    let places = json!({"fromParams": ["jwt"]});
+    let requests = [get(&format!("/a?x=1&jwt={good}"), ""), get(&format!("/a?jwt={bad}"), ""), bearer(&good)];
+    let answers = ask(policy(&signer, &places, Some(only.clone())), &requests).await;
+    let statuses: Vec<&str> = answers.iter().map(|(answer, _)| status(answer)).collect();
+    assert_eq!(statuses, ["200", "401", "403"]);
+    assert!(answers[0].1.starts_with("GET /a?x=1 HTTP/1.1"), "{}", answers[0].1);
+    // Who has to show a token and shows none is refused without any policy.
+    let answers = ask(policy(&signer, &json!({"presence": "REQUIRED"}), None), &[get("/", ""), bearer(&good)]).await;
+    assert_eq!((status(&answers[0].0), status(&answers[1].0)), ("401", "200"));
+    // Words of a claim count one by one where the rule says so.
+    let words = json!({"spaceDelimitedClaims": ["teams"]});
+    let spec = json!({"rules": [{"when": [{"key": "request.auth.claims[teams]", "values": ["b"]}]}]});
+    let token = signer.token(&json!({"iss": "https://issuer", "teams": "a b"}));
+    for (more, expected) in [(words, "200"), (json!({}), "403")] {
+        let answers = ask(policy(&signer, &more, Some(spec.clone())), &[bearer(&token)]).await;
+        assert_eq!(status(&answers[0].0), expected, "{more}");
     }
 }

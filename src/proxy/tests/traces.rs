@@ -23,7 +23,7 @@ fn told(side: Side, provider: &str, tracing: &str) -> Reporting {
     let mut world = World::new("cluster.local", "istio-system");
     let config = format!("extensionProviders: [{{name: c, {provider}}}]\ndefaultProviders: {{tracing: [c]}}");
     world.mesh = Arc::new(MeshConfig::parse(&config).unwrap());
-    assert_eq!(world.mesh.refused, [""; 0]);
+    assert_eq!(world.mesh.refused, []);
     let object = format!(
         "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: all, namespace: default}}\n\
          spec: {{tracing: [{tracing}]}}\n"

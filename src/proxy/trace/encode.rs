@@ -56,7 +56,7 @@ pub fn zipkin(service: &str, spans: &[Span]) -> Vec<u8> {
 fn zipkin_span(service: &str, span: &Span) -> Value {
     let tags: Map<String, Value> =
         span.tags.iter().map(|(name, value)| (name.to_string(), Value::from(value.as_str()))).collect();
-    let mut told = json!({
+    let told = json!({
         "traceId": format!("{:032x}", span.context.trace),
         "id": format!("{:016x}", span.context.span),
         "kind": if span.server { "SERVER" } else { "CLIENT" },
@@ -67,10 +67,13 @@ fn zipkin_span(service: &str, span: &Span) -> Value {
         "localEndpoint": {"serviceName": service},
         "tags": tags,
     });
-    if let Some(parent) = span.context.parent {
-        told["parentId"] = format!("{parent:016x}").into();
+    match (told, span.context.parent) {
+        (Value::Object(mut told), Some(parent)) => {
+            told.insert("parentId".to_owned(), format!("{parent:016x}").into());
+            told.into()
+        }
+        (told, _) => told,
     }
-    told
 }
 
 fn nanoseconds(time: SystemTime, later: Duration) -> u64 {

@@ -421,9 +421,9 @@ async fn echo_basic_fails_as_often_as_it_is_asked_to() {
     for expected in [503, 503, 200, 200] {
         assert_eq!(get(address, path, &[]).await.status, expected);
     }
-    let (client, url) = (Client::new(None), format!("http://{address}/retry/x?uuid=2&succeedAfter=1"));
-    let lost = client.get(&url, HeaderMap::new(), LIMIT);
-    assert!(lost.await.is_err(), "the connection ends before there is a response");
+    let url = format!("http://{address}/retry/x?uuid=2&succeedAfter=1");
+    let lost = Client::new(None).get(&url, HeaderMap::new(), LIMIT).await;
+    assert!(lost.is_err(), "the connection ends before there is a response");
     assert_eq!(get(address, "/retry/x?uuid=2&succeedAfter=1", &[]).await.status, 200);
 }
 

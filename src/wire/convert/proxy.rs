@@ -6,8 +6,8 @@ use crate::identity::{TrustBundle, TrustDomain};
 use crate::model::authz::{Policy, Provider};
 use crate::model::token::TokenRule;
 use crate::model::{
-    ClientCertificates, HostPattern, InboundPolicy, InboundService, Listener, ListenerProtocol, MtlsMode, OutboundMode,
-    PrivateKeyPem, ServerTls, Settings, Termination, TlsDemands, TlsVersions, VirtualHost,
+    ClientCertificates, HostPattern, InboundPolicy, InboundService, IngressPort, Listener, ListenerProtocol, MtlsMode,
+    OutboundMode, PrivateKeyPem, ServerTls, Settings, Termination, TlsDemands, TlsVersions, VirtualHost,
 };
 use crate::resources::Provenance;
 use crate::wire::convert::service::app_protocol;
@@ -27,6 +27,7 @@ impl From<&Settings> for v1::Settings {
             cluster: settings.cluster.to_string(),
             outbound_mode: outbound_mode.into(),
             proxy_protocol: settings.proxy_protocol,
+            trusted_proxies: settings.trusted_proxies,
             client: Some((&settings.client).into()),
             server: Some((&settings.server).into()),
             trust_roots: settings.bundle.iter().flat_map(trust_roots).collect(),
@@ -53,6 +54,7 @@ impl TryFrom<v1::Settings> for Settings {
             client: reporting("client", message.client)?,
             server: reporting("server", message.server)?,
             proxy_protocol: message.proxy_protocol,
+            trusted_proxies: message.trusted_proxies,
             bundle: bundle(message.trust_roots)?,
         })
     }
@@ -107,6 +109,7 @@ impl From<&InboundPolicy> for v1::InboundPolicy {
             tokens: policy.tokens.iter().map(v1::TokenRule::from).collect(),
             authorization: policy.authorization.iter().map(v1::AuthorizationPolicy::from).collect(),
             providers: policy.providers.iter().map(v1::AuthorizationProvider::from).collect(),
+            ingress: policy.ingress.iter().map(v1::IngressPort::from).collect(),
         }
     }
 }
@@ -133,6 +136,35 @@ impl TryFrom<v1::InboundPolicy> for InboundPolicy {
             tokens: list("tokens", message.tokens, TokenRule::try_from)?,
             authorization: list("authorization", message.authorization, Policy::try_from)?,
             providers: list("providers", message.providers, Provider::try_from)?,
+            ingress: list("ingress", message.ingress, IngressPort::try_from)?,
+        })
+    }
+}
+
+impl From<&IngressPort> for v1::IngressPort {
+    fn from(ingress: &IngressPort) -> Self {
+        Self {
+            provenance: Some((&ingress.provenance).into()),
+            port: ingress.port.into(),
+            protocol: v1::AppProtocol::from(ingress.protocol).into(),
+            endpoint: ingress.endpoint.map(|endpoint| endpoint.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<v1::IngressPort> for IngressPort {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::IngressPort) -> Result<Self, ConvertError> {
+        let endpoint = Some(message.endpoint).filter(|endpoint| !endpoint.is_empty()).map(|endpoint| {
+            let read = endpoint.parse();
+            read.map_err(|_| ConvertError::new("endpoint", Problem::Text(endpoint, "address with a port")))
+        });
+        Ok(Self {
+            provenance: required("provenance", message.provenance, TryInto::try_into)?,
+            port: port("port", message.port)?,
+            protocol: app_protocol("protocol", message.protocol)?,
+            endpoint: endpoint.transpose()?,
         })
     }
 }

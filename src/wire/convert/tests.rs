@@ -531,12 +531,17 @@ fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
         });
     let default_mtls = (mtls(), option::of(provenance()));
     let port_mtls = vec((1u16.., mtls(), provenance()), 0..3);
-    let policies = (vec(authorization(), 0..2), vec(provider(), 0..2));
+    let endpoint = prop::sample::select(vec![None, Some("127.0.0.1:80"), Some("[::1]:80"), Some("0.0.0.0:1")]);
+    let ingress = (provenance(), 1u16.., protocol(), endpoint).prop_map(|(provenance, port, protocol, endpoint)| {
+        IngressPort { provenance, port, protocol, endpoint: endpoint.map(|text| text.parse().unwrap()) }
+    });
+    let policies = (vec(authorization(), 0..2), vec(provider(), 0..2), vec(ingress, 0..2));
     (workload(), default_mtls, port_mtls, vec(service, 0..3), policies, option::of(token_rule())).prop_map(
-        |(workload, default_mtls, port_mtls, services, (authorization, providers), tokens)| InboundPolicy {
+        |(workload, default_mtls, port_mtls, services, (authorization, providers, ingress), tokens)| InboundPolicy {
             tokens: tokens.into_iter().collect(),
             authorization,
             providers,
+            ingress,
             workload: Arc::new(workload),
             default_mtls,
             port_mtls,
@@ -593,8 +598,8 @@ fn listener() -> impl Strategy<Value = Listener> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let mode = prop::sample::select(vec![OutboundMode::AllowAny, OutboundMode::RegistryOnly]);
-    (text(), text(), maybe_empty(), mode, reporting(), reporting(), any::<bool>()).prop_map(
-        |(scope, trust_domain, cluster, outbound_mode, client, server, proxy_protocol)| Settings {
+    (text(), text(), maybe_empty(), mode, reporting(), reporting(), any::<bool>(), any::<u32>()).prop_map(
+        |(scope, trust_domain, cluster, outbound_mode, client, server, proxy_protocol, trusted_proxies)| Settings {
             scope,
             trust_domain,
             cluster,
@@ -602,6 +607,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             client,
             server,
             proxy_protocol,
+            trusted_proxies,
             bundle: None,
         },
     )
@@ -801,6 +807,7 @@ fn the_roots_of_every_trust_domain_arrive() {
         client: Reporting::default(),
         server: Reporting::default(),
         proxy_protocol: false,
+        trusted_proxies: 0,
         bundle: Some(bundle("a.org").union(&bundle("b.org"))),
     };
     let message = v1::Settings::from(&settings);

@@ -36,6 +36,9 @@ pub struct Settings {
     /// Of requests that the workload gets.
     #[prost(message, optional, tag = "9")]
     pub server: ::core::option::Option<Reporting>,
+    /// How many entries at the end of X-Forwarded-For a gateway believes.
+    #[prost(uint32, tag = "10")]
+    pub trusted_proxies: u32,
 }
 /// What is told about traffic on one side of a workload.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -850,6 +853,22 @@ pub struct InboundPolicy {
     /// Those that CUSTOM policies name, as far as they are known.
     #[prost(message, repeated, tag = "8")]
     pub providers: ::prost::alloc::vec::Vec<AuthorizationProvider>,
+    /// The ports that its Sidecar opens, instead of those of its services.
+    #[prost(message, repeated, tag = "9")]
+    pub ingress: ::prost::alloc::vec::Vec<IngressPort>,
+}
+/// A port that a Sidecar opens on its workload's behalf.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IngressPort {
+    #[prost(message, optional, tag = "1")]
+    pub provenance: ::core::option::Option<Provenance>,
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
+    #[prost(enumeration = "AppProtocol", tag = "3")]
+    pub protocol: i32,
+    /// Address and port on which the application listens; an unspecified address is the workload's own. Empty: where callers connect to.
+    #[prost(string, tag = "4")]
+    pub endpoint: ::prost::alloc::string::String,
 }
 /// Whom CUSTOM policies ask (MeshConfig's extensionProviders envoyExtAuthzHttp and envoyExtAuthzGrpc).
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -113,7 +113,7 @@ fn ask(value: &Value, path: &str, rule: Rule, causes: &mut Vec<Cause>) {
             let known: Vec<String> = known.iter().map(|one| (*one).to_owned()).collect();
             causes.push(Cause::unsupported(path, value, &known));
         }
-        Rule::Label => label(text).into_iter().for_each(|why| invalid(why)),
+        Rule::Label => label(text).into_iter().for_each(&mut invalid),
         Rule::Subdomain if !is_subdomain(text) => invalid(SUBDOMAIN),
         Rule::Key if !is_config_key(text) => invalid(CONFIG_KEY),
         Rule::Variable if !text.bytes().all(|c| (b' '..=b'~').contains(&c) && c != b'=') => {
