@@ -116,7 +116,10 @@ fn items() -> Vec<(Key, Item)> {
             let value = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace},
                 "spec": {"clusterIP": format!("10.{}.{s}.1", 100 + n), "ports": [{"name": "http", "port": 80}]}});
             let service = Arc::new(compile::service(&value, "cluster.local", None).expect("a service"));
-            items.push((Key::new(&namespace, &name), Item::Service(ServiceItem { service, created: None })));
+            items.push((
+                Key::new(&namespace, &name),
+                Item::Service(ServiceItem { service, created: None, published: Arc::default() }),
+            ));
             let pods: Vec<String> = (0..PODS).map(|p| format!("{name}-7d4f9c6b8-{p:05}")).collect();
             for (p, pod) in pods.iter().enumerate() {
                 let label = |key: &str, value: &str| (key.into(), value.into());

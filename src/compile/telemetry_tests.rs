@@ -60,7 +60,7 @@ fn what_is_nearer_to_a_workload_holds_before_what_is_farther_field_by_field() {
 #[test]
 fn an_entry_may_be_about_one_side_and_a_provider_that_is_none_traces_nothing() {
     let client = ("shop", "all", json!({"tracing": [{"match": {"mode": "CLIENT"}, "randomSamplingPercentage": 70}]}));
-    assert_eq!(traced(&[client.clone()], Side::Client), Some(("zip".to_owned(), 70)));
+    assert_eq!(traced(std::slice::from_ref(&client), Side::Client), Some(("zip".to_owned(), 70)));
     assert_eq!(traced(&[client], Side::Server), Some(("zip".to_owned(), 10)));
     for none in ["als", "nosuch"] {
         let named = ("shop", "all", json!({"tracing": [{"providers": [{"name": none}]}]}));

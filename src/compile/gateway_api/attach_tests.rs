@@ -252,6 +252,15 @@ fn the_features_are_sorted_as_their_status_wants_them() {
 }
 
 #[test]
+fn the_features_are_those_of_the_document() {
+    let document = include_str!("../../../docs/gateway-api.md");
+    let (claimed, _) = document.split_once("## Not claimed").unwrap();
+    let rows = claimed.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let named: Vec<&str> = rows.map(|(name, _)| name).filter(|name| *name != "feature" && *name != "---").collect();
+    assert_eq!(named, SUPPORTED_FEATURES);
+}
+
+#[test]
 fn a_port_checks_clients_by_its_own_settings_or_by_the_default() {
     let pair = rcgen::generate_simple_self_signed(["a.com".to_owned()]).unwrap();
     let data = serde_json::json!({"tls.crt": pair.cert.pem(), "tls.key": pair.signing_key.serialize_pem()});

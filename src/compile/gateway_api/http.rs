@@ -314,8 +314,11 @@ fn retry(asked: &HttpRetry) -> RetryPolicy {
         status_codes: asked.codes.iter().map(|status| status.get()).collect(),
         ..default
     };
-    if !policy.on.contains(&RetryCondition::StatusCodes) {
-        policy.on.push(RetryCondition::StatusCodes);
+    // A connection that breaks and a try that takes too long are tried again wherever somebody asks for retries (GEP-1731).
+    for condition in [RetryCondition::StatusCodes, RetryCondition::Reset] {
+        if !policy.on.contains(&condition) {
+            policy.on.push(condition);
+        }
     }
     policy
 }

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::status::{Said, statuses};
 use crate::compile::{GatewayWorkload, Scope, World, gateway_routes, listeners, resolve, routes};
 use crate::identity::TrustDomain;
-use crate::model::{Action, Decision, HostPattern, Labels, ListenerProtocol, RequestFacts, Routes, StringMatch, route};
+use crate::model::{
+    Action, Decision, HostPattern, Labels, ListenerProtocol, RequestFacts, RetryCondition, Routes, StringMatch, route,
+};
 use crate::yaml;
 
 pub(super) fn world(text: &str) -> World {
@@ -318,6 +320,7 @@ fn filters_times_and_shares_are_the_models() {
     assert_eq!(handling.timeout.map(|timeout| timeout.as_secs()), Some(10));
     assert_eq!(handling.retry.per_try_timeout.map(|timeout| timeout.as_secs()), Some(2));
     assert_eq!((handling.retry.attempts, &handling.retry.status_codes[..]), (4, &[503][..]));
+    assert!(handling.retry.on.contains(&RetryCondition::Reset), "a try that takes too long is tried again");
     assert_eq!(handling.headers.response.remove.iter().map(|name| &**name).collect::<Vec<_>>(), ["server"]);
     assert_eq!(handling.mirrors[0].share.millionths(), 250_000);
     let cors = handling.cors.as_ref().unwrap();

@@ -9,8 +9,9 @@ use crate::compile::gateway_api::{GATEWAY_NAME, fitting};
 use crate::resources::Object;
 use crate::resources::gateway_api::Gateway;
 
-/// What is added to a port below 1024, which a proxy without privileges cannot open: 80 is 8080 on the pod.
-const UNPRIVILEGED: u16 = 8000;
+/// What is added to a port below 1024, which a proxy without privileges cannot open: 80 is 8080 on the pod, or 18080 where 8080
+/// is a port of its own.
+const UNPRIVILEGED: [u16; 2] = [8000, 18_000];
 
 /// Ports that cannot be a pod's: the proxy has them for itself.
 const STATUS_PORT: u16 = 15_021;
@@ -72,7 +73,9 @@ pub(super) fn objects(gateway: &Object<Gateway>, opened: &BTreeMap<u16, String>)
 /// One port for each number that a listener has, and the one that load balancers ask about health.
 fn ports(opened: &BTreeMap<u16, String>) -> Vec<Value> {
     let of_listeners = opened.iter().map(|(&number, protocol)| {
-        let target = if number < 1024 { number + UNPRIVILEGED } else { number };
+        let moved = UNPRIVILEGED.map(|added| number.saturating_add(added));
+        let free = moved.into_iter().find(|target| !opened.contains_key(target));
+        let target = if number < 1024 { free.unwrap_or(number) } else { number };
         json!({"name": format!("{protocol}-{number}"), "port": number, "targetPort": target, "appProtocol": protocol})
     });
     let status = json!({"name": "status-port", "port": STATUS_PORT, "targetPort": STATUS_PORT, "appProtocol": "tcp"});
@@ -111,6 +114,8 @@ mod tests {
         let ports = service["spec"]["ports"].as_array().unwrap();
         let pairs: Vec<_> = ports.iter().map(|port| (port["port"].as_u64(), port["targetPort"].as_u64())).collect();
         assert_eq!(pairs, [(Some(80), Some(8080)), (Some(9443), Some(9443)), (Some(15021), Some(15021))]);
+        let both = super::ports(&BTreeMap::from([(80, "http".to_owned()), (8080, "http".to_owned())]));
+        assert_eq!((&both[0]["targetPort"], &both[1]["targetPort"]), (&json!(18080), &json!(8080)));
         let pods = &deployment["spec"]["template"]["metadata"]["labels"];
         assert_eq!((&pods[GATEWAY_NAME], &pods["team"]), (&json!("front"), &json!("a")));
     }

@@ -62,13 +62,8 @@ impl Ports {
         }
         let mut listeners = local.shared.directory.listeners();
         loop {
-            let wanted: Vec<Place> = listeners
-                .borrow_and_update()
-                .iter()
-                .flat_map(|listener| {
-                    (self.addresses)(listener.port).into_iter().map(|address| (listener.port, address))
-                })
-                .collect();
+            let named = listeners.borrow_and_update().clone();
+            let wanted = self.wanted(named.iter().map(|listener| listener.port));
             let complete = self.adjust(&local, &wanted);
             let changed = async {
                 if listeners.changed().await.is_err() {
@@ -83,6 +78,22 @@ impl Ports {
                 let _ = tokio::time::timeout(RETRY, changed).await;
             }
         }
+    }
+
+    /// Where the ports are to be bound. An address that stands for several of them is the highest one's: 18080 stands for 80
+    /// only where 8080 is a port of its own.
+    fn wanted(&self, ports: impl Iterator<Item = u16>) -> Vec<Place> {
+        let mut ports: Vec<u16> = ports.collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let mut wanted: Vec<Place> = Vec::new();
+        for port in ports {
+            for address in (self.addresses)(port) {
+                wanted.retain(|(_, known)| *known != address || address.port() == 0);
+                wanted.push((port, address));
+            }
+        }
+        wanted
     }
 
     /// Whether everything wanted is bound.

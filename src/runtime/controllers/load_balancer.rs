@@ -77,7 +77,9 @@ mod tests {
         assert_eq!(of(&same, &[pod("False"), pod("True")]).as_deref(), Some("127.64.0.9"));
         assert_eq!(of(&same, &[pod("False")]), None);
         assert_eq!(of(&other, &[pod("True")]), None);
-        let web = service(&json!([{"port": 80, "targetPort": 8080}]));
-        assert_eq!(of(&web, &[pod("True")]).is_some(), may_listen(80));
+        for target in [8080, 18080] {
+            let web = service(&json!([{"port": 80, "targetPort": target}]));
+            assert_eq!(of(&web, &[pod("True")]).is_some(), may_listen(80));
+        }
     }
 }

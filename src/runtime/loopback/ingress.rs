@@ -9,12 +9,13 @@ use crate::net::may_listen;
 /// The port of the gateway's pod that the machine's port leads to: the target of port 80 of `istio-ingressgateway`.
 const TARGET_PORT: u16 = 8080;
 
-/// What Istio adds to a gateway's port that needs privileges: 80 is 8080 on the pod, 443 is 8443.
-const UNPRIVILEGED: u16 = 8000;
+/// What is added to a gateway's port that needs privileges: 80 is 8080 on the pod, as Istio has it, or 18080 where 8080 is a port
+/// of the gateway.
+const UNPRIVILEGED: [u16; 2] = [8000, 18_000];
 
 /// The port below 1024 that a gateway's port stands for: 80 for 8080.
 pub fn privileged_twin(port: u16) -> Option<u16> {
-    port.checked_sub(UNPRIVILEGED).filter(|twin| (1..1024).contains(twin))
+    UNPRIVILEGED.iter().filter_map(|added| port.checked_sub(*added)).find(|twin| (1..1024).contains(twin))
 }
 
 /// The ingress port. It is kept from the moment it is chosen, and lent to one gateway's pod at a time: the ingress gateway's, or
@@ -79,7 +80,7 @@ impl Ingress {
         let mut addresses = vec![own];
         addresses
             .extend(privileged_twin(port).filter(|twin| may_listen(*twin)).map(|twin| SocketAddr::from((pod, twin))));
-        if may && port == TARGET_PORT {
+        if may && privileged_twin(port) == privileged_twin(TARGET_PORT) {
             let mut state = self.state.lock();
             if state.server.as_deref().is_none_or(|server| server == uid) {
                 state.server = Some(uid.to_owned());
