@@ -135,8 +135,8 @@ impl Stream {
     }
 }
 
-/// The TCP connection below TLS. It is read a block at a time: the TLS library asks for 4 KiB, and a record would take five system
-/// calls. The worker lends the block as long as something is in it.
+/// The TCP connection below TLS. It is read a block at a time: the TLS library asks for 4 KiB where its buffer is empty, and a burst
+/// would take several system calls. The worker lends the block as long as something is in it.
 #[derive(Debug)]
 pub struct Underlay {
     ahead: Buffer,
