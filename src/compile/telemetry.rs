@@ -13,6 +13,7 @@ use crate::compile::mesh_config::{number, text_at, texts_at};
 use crate::compile::selection::{is_attached, selects_some};
 use crate::compile::world::World;
 use crate::model::{Collector, CollectorProtocol, Reporting, Share, Side, TagValue, Tracing, Workload};
+use crate::resources::expression::Expression;
 use crate::resources::telemetry::{self, CustomTag, Mode, ModeMatch, ProviderRef, Telemetry};
 use crate::resources::{Object, values};
 
@@ -121,7 +122,11 @@ fn over_http(name: &str, http: &Value) -> Result<CollectorProtocol, String> {
 /// What is told about one side of a workload's traffic. `logs` is what the mesh does where no Telemetry says anything.
 pub fn reporting(world: &World, workload: &Workload, side: Side, logs: bool) -> Reporting {
     let levels = levels(world, workload);
-    Reporting { log: log(world, &levels, side, logs), tracing: tracing(world, &levels, side).map(Arc::new) }
+    Reporting {
+        log: log(world, &levels, side, logs),
+        filter: filter(&levels, side).map(Arc::new),
+        tracing: tracing(world, &levels, side).map(Arc::new),
+    }
 }
 
 /// The Telemetry objects of a workload: of the root namespace, of its own, and its own one; the oldest of each.
@@ -177,6 +182,15 @@ fn log(world: &World, levels: &[&Telemetry], side: Side, logs: bool) -> bool {
     }
     let writes = |provider: &str| provider == LINES || telemetry.loggers.iter().any(|known| **known == *provider);
     providers.into_iter().any(writes)
+}
+
+/// The nearest condition. One that cannot be read is none, and said where it is written.
+fn filter(levels: &[&Telemetry], side: Side) -> Option<Expression> {
+    let entries = levels.iter().rev().flat_map(|level| level.access_logging.iter().rev());
+    let mut written = entries
+        .filter(|entry| is_about(entry.matches.as_ref(), side))
+        .filter_map(|entry| entry.filter.as_ref()?.expression.as_deref().filter(|text| !text.is_empty()));
+    Expression::parse(written.next()?).ok()
 }
 
 fn tracing(world: &World, levels: &[&Telemetry], side: Side) -> Option<Tracing> {

@@ -150,3 +150,20 @@ fn logging_is_switched_on_and_off_by_whom_it_is_nearest_to() {
     let bare = World::new("cluster.local", "istio-system");
     assert_eq!([true, false].map(|logs| reporting(&bare, &web(), Side::Server, logs).log), [true, false]);
 }
+
+#[test]
+fn the_nearest_condition_on_logs_holds_and_one_that_cannot_be_read_is_none() {
+    let entry = |namespace, condition: &str| {
+        (namespace, "all", json!({"accessLogging": [{"filter": {"expression": condition}}]}))
+    };
+    let filter = |telemetries: &[(&str, &str, Value)]| {
+        let reporting = reporting(&world("accessLogFile: /dev/stdout", telemetries), &web(), Side::Server, true);
+        assert!(reporting.log);
+        reporting.filter.map(|filter| filter.as_str().to_owned())
+    };
+    let root = || entry("istio-system", "response.code >= 400");
+    assert_eq!(filter(&[]), None);
+    assert_eq!(filter(&[root()]).as_deref(), Some("response.code >= 400"));
+    assert_eq!(filter(&[root(), entry("shop", "connection.mtls")]).as_deref(), Some("connection.mtls"));
+    assert_eq!(filter(&[entry("shop", "filter_state.x == 1")]), None);
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::Share;
+use crate::resources::expression::Expression;
 
 /// On which side of its workload's traffic a proxy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +20,8 @@ pub enum Side {
 pub struct Reporting {
     /// Whether requests and connections are logged.
     pub log: bool,
+    /// What has to hold for those that are; nothing if it is not there.
+    pub filter: Option<Arc<Expression>>,
     /// How requests are traced, where they are.
     pub tracing: Option<Arc<Tracing>>,
 }

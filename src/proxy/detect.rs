@@ -25,10 +25,11 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::model::{AppProtocol, InboundPolicy, Loopback, MtlsMode, Side, authz};
+use crate::model::{AppProtocol, InboundPolicy, Loopback, MtlsMode, authz};
 use crate::net;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{self, Facts, MeshPeer, Role};
+use crate::proxy::filter::logged::Logged;
 use crate::proxy::filter::rbac;
 use crate::proxy::http1::Buffer;
 use crate::proxy::limits;
@@ -382,7 +383,7 @@ fn fingerprint(certificate: &[u8]) -> String {
 pub(super) fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, rule: Option<&dyn std::fmt::Display>) {
     log(
         local,
-        facts.role.side(),
+        facts,
         &AccessRecord {
             flags: "-",
             details,
@@ -397,9 +398,12 @@ pub(super) fn refuse(local: &Local, facts: &Facts, details: &str, reason: &str, 
     );
 }
 
-/// Writes a line, where the side's traffic is logged.
-pub(super) fn log(local: &Local, side: Side, record: &AccessRecord<'_>) {
-    if !local.shared.directory.settings().reporting(side).log {
+/// Writes a line about a connection, where the side's traffic is logged.
+pub(super) fn log(local: &Local, facts: &Facts, record: &AccessRecord<'_>) {
+    let settings = local.shared.directory.settings();
+    let reporting = settings.reporting(facts.role.side());
+    let logged = Logged { record, headers: None, scheme: "", mutual_tls: facts.peer.is_some() };
+    if !reporting.log || !reporting.filter.as_ref().is_none_or(|filter| filter.holds(&logged)) {
         return;
     }
     if let Some(log) = local.log.borrow_mut().as_mut() {

@@ -20,6 +20,7 @@ pub mod destination_rule;
 pub mod documentation;
 pub mod enforcement;
 pub mod envoy_filter;
+pub mod expression;
 pub mod extension;
 pub mod field;
 mod finding;

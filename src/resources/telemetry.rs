@@ -229,4 +229,5 @@ record! {
         /// An expression (CEL) that has to hold.
         expression: Option<String> = "expression";
     }
+    check: rules::log_filter;
 }

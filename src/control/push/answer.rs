@@ -173,7 +173,7 @@ impl Snapshot {
         let workload = placed.map(|placed| &*placed.workload);
         let reporting = |side| match workload {
             Some(workload) => compile::reporting(&self.world, workload, side, logs),
-            None => Reporting { log: logs, tracing: None },
+            None => Reporting { log: logs, ..Reporting::default() },
         };
         let settings = Settings {
             scope: subject.scope.as_str().into(),

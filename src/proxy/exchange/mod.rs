@@ -32,8 +32,10 @@ use crate::model::authz::Claims;
 use crate::model::{ClusterName, HostPattern, InboundPolicy, Side, Tracing};
 use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
+use crate::proxy::filter::logged::Logged;
 use crate::proxy::filter::request_id::RequestId;
 use crate::proxy::filter::stats::{Call, Counted, Sides};
+use crate::proxy::http1::head::Headers;
 use crate::proxy::http1::{HTTP2_PREFACE, Head, Name, Refusal, Target};
 use crate::proxy::http2;
 use crate::proxy::limits;
@@ -42,6 +44,7 @@ use crate::proxy::proxy_protocol::Ends;
 use crate::proxy::timer::Deadline;
 use crate::proxy::trace::SpanContext;
 use crate::proxy::upstream::Hop;
+use crate::resources::expression::Expression;
 use crate::telemetry::{AccessRecord, Counter, Party};
 
 use plan::{Goal, Plan};
@@ -400,8 +403,9 @@ impl Exchange<'_> {
             response_bytes: outcome.sent_head as u64 + outcome.sent,
         };
         self.local.stats.count(&counted, &shared.registry, self.local.worker.number);
-        if settings.reporting(self.facts.role.side()).log {
-            self.log(outcome, duration);
+        let reporting = settings.reporting(self.facts.role.side());
+        if reporting.log {
+            self.log(outcome, duration, reporting.filter.as_deref());
         }
         self.tell(outcome, duration, &settings);
     }
@@ -416,7 +420,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn log(&self, outcome: &Outcome<'_>, duration: Duration) {
+    fn log(&self, outcome: &Outcome<'_>, duration: Duration, filter: Option<&Expression>) {
         let mut log = self.local.log.borrow_mut();
         let Some(log) = log.as_mut() else { return };
         let bytes = self.conn.head();
@@ -425,7 +429,7 @@ impl Exchange<'_> {
         let cluster = outcome.plan.and_then(|plan| self.cluster_of(plan));
         let rule = outcome.plan.and_then(Plan::rule);
         let written = |name| request.get(name, bytes).unwrap_or_default();
-        log.log(&AccessRecord {
+        let record = AccessRecord {
             method: request.method.of(bytes),
             path: request.target.of(bytes),
             protocol: protocol(self.facts.http2, request.http10),
@@ -457,6 +461,16 @@ impl Exchange<'_> {
                 _ => Some(&self.because),
             },
             ..AccessRecord::new(SystemTime::now() - duration)
-        });
+        };
+        let headers = Headers { head: request, bytes };
+        let logged = Logged {
+            record: &record,
+            headers: Some(&headers),
+            scheme: self.facts.scheme(),
+            mutual_tls: self.facts.peer.is_some(),
+        };
+        if filter.is_none_or(|filter| filter.holds(&logged)) {
+            log.log(&record);
+        }
     }
 }

@@ -14,6 +14,7 @@ pub mod edge;
 pub mod ext_authz;
 pub mod headers;
 pub mod jwt;
+pub mod logged;
 pub mod peer;
 pub mod proxy_authorization;
 pub mod rbac;

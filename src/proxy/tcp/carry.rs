@@ -238,7 +238,7 @@ pub async fn carry_on(
     };
     detect::log(
         local,
-        facts.role.side(),
+        facts,
         &AccessRecord {
             // Envoy's flag for a connection that has lasted as long as it may.
             flags: if end == TunnelEnd::Over { "DT" } else { "-" },
@@ -385,7 +385,7 @@ pub fn log_refused(local: &Local, facts: &Facts, refused: &Refused) {
     drop(Meter::begin(local, facts, refused.service.as_ref(), None, false, refused.flags));
     detect::log(
         local,
-        facts.role.side(),
+        facts,
         &AccessRecord {
             flags: refused.flags,
             details: refused.details,

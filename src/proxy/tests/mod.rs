@@ -11,6 +11,7 @@ mod fuzz;
 mod handling;
 pub(in crate::proxy) mod harness;
 mod http;
+mod logs;
 mod mutual_tls;
 mod origins;
 mod policies;

@@ -1,8 +1,9 @@
 //! Telemetry.
 
+use crate::resources::expression::Expression;
 use crate::resources::field::Cx;
 use crate::resources::policy_target::one_attachment;
-use crate::resources::telemetry::{CustomTag, TagOperation, TagOverride, Telemetry, Tracing};
+use crate::resources::telemetry::{CustomTag, LogFilter, TagOperation, TagOverride, Telemetry, Tracing};
 
 pub(in crate::resources) fn telemetry(telemetry: &Telemetry, cx: &mut Cx) {
     one_attachment(telemetry.selector.as_ref(), telemetry.target_ref.as_ref(), &telemetry.target_refs, cx);
@@ -20,6 +21,13 @@ pub(in crate::resources) fn tracing(tracing: &Tracing, cx: &mut Cx) {
 pub(in crate::resources) fn custom_tag(tag: &CustomTag, cx: &mut Cx) {
     if tag.literal.is_none() && tag.environment.is_none() && tag.header.is_none() && tag.formatter.is_none() {
         cx.error("says nothing about its value: set literal, environment, header or formatter");
+    }
+}
+
+pub(in crate::resources) fn log_filter(filter: &LogFilter, cx: &mut Cx) {
+    let Some(expression) = filter.expression.as_deref().filter(|text| !text.is_empty()) else { return };
+    if let Err(error) = Expression::parse(expression) {
+        cx.warn_at("expression", format!("is not in force, and every request is logged: {error}"));
     }
 }
 

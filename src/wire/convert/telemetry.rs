@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Collector, CollectorProtocol, Reporting, Share, TagValue, Tracing};
+use crate::resources::expression::Expression;
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, port};
 use crate::wire::proto::mesh::v1;
 use crate::wire::proto::mesh::v1::span_tag::Value;
 
 impl From<&Reporting> for v1::Reporting {
     fn from(reporting: &Reporting) -> Self {
-        Self { log: reporting.log, tracing: reporting.tracing.as_deref().map(Into::into) }
+        Self {
+            log: reporting.log,
+            tracing: reporting.tracing.as_deref().map(Into::into),
+            filter: reporting.filter.as_ref().map(|filter| filter.as_str().to_owned()).unwrap_or_default(),
+        }
     }
 }
 
@@ -19,7 +24,16 @@ pub(super) fn reporting(field: &str, message: Option<v1::Reporting>) -> Result<R
     let Some(message) = message else { return Ok(Reporting::default()) };
     let tracing = message.tracing.map(Tracing::try_from).transpose();
     let tracing = tracing.map_err(|error| error.within(&format!("{field}.tracing")))?;
-    Ok(Reporting { log: message.log, tracing: tracing.map(Arc::new) })
+    let filter = match message.filter.as_str() {
+        "" => None,
+        text => match Expression::parse(text) {
+            Ok(filter) => Some(Arc::new(filter)),
+            Err(_) => {
+                return Err(ConvertError::new(format!("{field}.filter"), Problem::Text(message.filter, "condition")));
+            }
+        },
+    };
+    Ok(Reporting { log: message.log, filter, tracing: tracing.map(Arc::new) })
 }
 
 impl From<&Tracing> for v1::Tracing {

@@ -614,8 +614,10 @@ fn settings() -> impl Strategy<Value = Settings> {
 }
 
 fn reporting() -> impl Strategy<Value = Reporting> {
-    (any::<bool>(), prop::option::of(tracing().prop_map(Arc::new)))
-        .prop_map(|(log, tracing)| Reporting { log, tracing })
+    let condition = prop::sample::select(vec!["response.code >= 400", "connection.mtls && !has(response.code)"]);
+    let filter = condition.prop_map(|text| Arc::new(crate::resources::expression::Expression::parse(text).unwrap()));
+    (any::<bool>(), option::of(filter), option::of(tracing().prop_map(Arc::new)))
+        .prop_map(|(log, filter, tracing)| Reporting { log, filter, tracing })
 }
 
 fn tracing() -> impl Strategy<Value = Tracing> {

@@ -48,6 +48,9 @@ pub struct Reporting {
     /// Absent: nothing is traced.
     #[prost(message, optional, tag = "2")]
     pub tracing: ::core::option::Option<Tracing>,
+    /// A condition on what is logged; empty: everything is.
+    #[prost(string, tag = "3")]
+    pub filter: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Tracing {
