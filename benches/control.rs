@@ -118,7 +118,7 @@ fn items() -> Vec<(Key, Item)> {
             let service = Arc::new(compile::service(&value, "cluster.local", None).expect("a service"));
             items.push((
                 Key::new(&namespace, &name),
-                Item::Service(ServiceItem { service, created: None, published: Vec::new() }),
+                Item::Service(ServiceItem { service, created: None, published: Arc::default() }),
             ));
             let pods: Vec<String> = (0..PODS).map(|p| format!("{name}-7d4f9c6b8-{p:05}")).collect();
             for (p, pod) in pods.iter().enumerate() {

@@ -181,7 +181,7 @@ fn service(name: &str, port: &str, target: u16, pods: &[(String, [u8; 4])]) -> R
         endpoints: pods.iter().map(endpoint).collect(),
     };
     Ok([
-        (Key::new(NAMESPACE, name), Item::Service(ServiceItem { service, created: None, published: Vec::new() })),
+        (Key::new(NAMESPACE, name), Item::Service(ServiceItem { service, created: None, published: Arc::default() })),
         (Key::new(NAMESPACE, &format!("{name}-1")), Item::EndpointSlice(slice)),
     ])
 }

@@ -25,6 +25,10 @@ use crate::net;
 use crate::resources::values;
 use crate::serve::{self, Limits};
 
+/// How long a pod that is told to stop serves on: its address is taken out of Services meanwhile, and until everybody has heard of
+/// that, webhooks are called and proxies connect here.
+const WITHDRAWAL: Duration = Duration::from_secs(5);
+
 /// How long connections may take to end once the control plane is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -182,6 +186,7 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
     for (listener, report) in [(health, Report::Readiness), (monitoring, Report::Monitoring)] {
         tasks.spawn(serve::serve(listener, None, Limits::default(), plane.report(report), token.clone()));
     }
+    let is_pod = args.pod_ip.is_some();
     tasks.spawn(keep_authority(args, connection, trust_domain, plane.clone(), roots, token.clone()));
     ui.note(format!("serving proxies on {address}"));
     let ready = tokio::select! {
@@ -191,9 +196,16 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
     };
     if ready {
         ui.note("ready");
-        tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = terminated.recv() => {}
+        let withdrawn = tokio::select! {
+            _ = interrupted.recv() => false,
+            _ = terminated.recv() => is_pod,
+        };
+        if withdrawn {
+            tokio::select! {
+                () = tokio::time::sleep(WITHDRAWAL) => {}
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
+            }
         }
     }
     token.cancel();

@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct MeshTelemetry {
     /// Providers that collect spans, each with the longest path that it wants.
     pub collectors: Vec<(Collector, Option<u32>)>,
-    /// Providers that write lines.
+    /// Providers that write lines, beside the one that always does.
     pub loggers: Vec<Arc<str>>,
     /// The providers of traces where no Telemetry names one.
     pub default_tracing: Vec<Arc<str>>,
@@ -51,7 +51,7 @@ impl MeshTelemetry {
         };
         Self {
             collectors: Vec::new(),
-            loggers: vec![LINES.into()],
+            loggers: Vec::new(),
             default_tracing: names("tracing"),
             default_logging: names("accessLogging"),
             tracing_is_off: config.get("enableTracing") == Some(&Value::Bool(false)),
@@ -175,7 +175,8 @@ fn log(world: &World, levels: &[&Telemetry], side: Side, logs: bool) -> bool {
             providers = named;
         }
     }
-    providers.iter().any(|provider| telemetry.loggers.iter().any(|known| **known == **provider))
+    let writes = |provider: &str| provider == LINES || telemetry.loggers.iter().any(|known| **known == *provider);
+    providers.into_iter().any(writes)
 }
 
 fn tracing(world: &World, levels: &[&Telemetry], side: Side) -> Option<Tracing> {

@@ -146,4 +146,7 @@ fn logging_is_switched_on_and_off_by_whom_it_is_nearest_to() {
     ] {
         assert_eq!(logs(&telemetries, mesh), expected, "{telemetries:?} {mesh}");
     }
+    // Nobody has written settings of the mesh: what the control plane was told holds.
+    let bare = World::new("cluster.local", "istio-system");
+    assert_eq!([true, false].map(|logs| reporting(&bare, &web(), Side::Server, logs).log), [true, false]);
 }

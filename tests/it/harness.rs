@@ -59,10 +59,28 @@ impl Runtime {
     pub fn start(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-        let child = spawn(directory.path(), &options);
+        let child = spawn(Command::new(MESH), directory.path(), &options);
         let mut runtime = Self { child, directory, options, ingress: String::new(), api: String::new() };
         runtime.wait_until_ready();
         runtime
+    }
+
+    /// A runtime that may not listen on ports below 1024, as an ordinary user's. `None` where nothing can take the right away.
+    pub fn ordinary() -> Option<Self> {
+        let without = ["--bounding-set", "-net_bind_service", "--inh-caps", "-net_bind_service", MESH];
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(&without[..4]);
+        if !setpriv.arg("true").output().is_ok_and(|output| output.status.success()) {
+            println!("skipped: setpriv cannot take the right to listen away");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let mut program = Command::new("setpriv");
+        program.args(without);
+        let child = spawn(program, directory.path(), &[]);
+        let mut runtime = Self { child, directory, options: Vec::new(), ingress: String::new(), api: String::new() };
+        runtime.wait_until_ready();
+        Some(runtime)
     }
 
     /// The demo without its traffic.
@@ -101,7 +119,7 @@ impl Runtime {
 
     /// Starts it again on the same data, and waits until it is ready.
     pub fn restart(&mut self) {
-        self.child = spawn(self.directory.path(), &self.options);
+        self.child = spawn(Command::new(MESH), self.directory.path(), &self.options);
         self.wait_until_ready();
     }
 
@@ -169,9 +187,9 @@ impl Drop for Runtime {
     }
 }
 
-fn spawn(directory: &Path, options: &[String]) -> Child {
+fn spawn(mut program: Command, directory: &Path, options: &[String]) -> Child {
     let output = std::fs::File::create(directory.join("output")).unwrap();
-    Command::new(MESH)
+    program
         .args(["up", "--api-port", "0", "--ingress-port", "0", "--data-dir"])
         .arg(directory)
         .args(options)

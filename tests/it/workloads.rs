@@ -222,3 +222,84 @@ fn pods_have_sidecars_volumes_that_follow_limits_and_a_place() {
     kubectl(&["uncordon", "mesh"]);
     kubectl(&["wait", "--for=condition=Ready", "pod/waits", "--timeout=60s"]);
 }
+
+const PRIVILEGED: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec: {containers: [{name: web, image: nginx, ports: [{containerPort: 80}], readinessProbe: {httpGet: {port: 80}}}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: plain, labels: {app: plain, sidecar.istio.io/inject: "false"}}
+spec: {containers: [{name: web, image: nginx, ports: [{containerPort: 80}], readinessProbe: {tcpSocket: {port: 80}}}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: plain}
+spec: {selector: {app: plain}, ports: [{name: http, port: 8000, targetPort: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: inside}
+spec: {containers: [{name: main, image: curlimages/curl, command: [sleep, infinity]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: outside, labels: {sidecar.istio.io/inject: "false"}}
+spec: {containers: [{name: main, image: curlimages/curl, args: [sleep, infinity]}]}
+"#;
+
+#[test]
+fn a_pod_has_its_port_below_1024_where_the_system_does_not_allow_it() {
+    let Some(runtime) = Runtime::ordinary() else { return };
+    let label = ["label", "namespace", "default", "istio-injection=enabled"];
+    if runtime.kubectl_ok(&label, None).is_none() {
+        return;
+    }
+    runtime.kubectl_ok(&["apply", "-f", "-"], Some(PRIVILEGED));
+    runtime.kubectl_ok(&["wait", "--for=condition=Ready", "pods", "--all", "--timeout=60s"], None);
+    for client in ["inside", "outside"] {
+        for url in ["http://web/", "http://plain:8000/"] {
+            eventually(&format!("{client} is answered by {url}"), || {
+                let asked = ["exec", client, "-c", "main", "--", "curl", "-s", url];
+                let output = runtime.kubectl(&asked, None).unwrap();
+                String::from_utf8_lossy(&output.stdout).contains("Welcome to nginx!").then_some(())
+            });
+        }
+    }
+    let own = ["exec", "web", "-c", "web", "--", "curl", "-s", "http://localhost/"];
+    assert!(runtime.kubectl_ok(&own, None).unwrap().contains("Welcome to nginx!"));
+}
+
+/// As its own manifest has it: its command, and probes by its own program.
+const PODINFO: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: podinfo}
+spec:
+  containers:
+  - name: podinfod
+    image: ghcr.io/stefanprodan/podinfo:6.14.1
+    ports: [{name: http, containerPort: 9898}, {name: http-metrics, containerPort: 9797}]
+    command: [./podinfo, --port=9898, --port-metrics=9797, --level=info]
+    env: [{name: PODINFO_UI_MESSAGE, value: hello from a pod}]
+    readinessProbe: {exec: {command: [podcli, check, http, "localhost:9898/readyz"]}, periodSeconds: 1}
+"#;
+
+#[test]
+fn podinfo_is_ready_by_its_own_probe_and_says_what_it_was_told_to_say() {
+    let runtime = Runtime::start(&[]);
+    if runtime.kubectl_ok(&["apply", "-f", "-"], Some(PODINFO)).is_none() {
+        return;
+    }
+    runtime.kubectl_ok(&["wait", "--for=condition=Ready", "pod/podinfo", "--timeout=60s"], None);
+    let asked = ["exec", "podinfo", "--", "curl", "-s", "http://localhost:9898/api/info"];
+    let said = runtime.kubectl_ok(&asked, None).unwrap();
+    assert!(said.contains("\"message\": \"hello from a pod\"") && said.contains("\"hostname\": \"podinfo\""), "{said}");
+}

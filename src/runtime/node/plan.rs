@@ -18,6 +18,7 @@ use super::placement::Placement;
 use super::probe::{Check, ProbePlan};
 use super::resources::Resources;
 use crate::runtime::samples::{self, App};
+use crate::runtime::tools;
 
 /// Name of the proxy's container, as injection writes it.
 pub(super) const PROXY: &str = "istio-proxy";
@@ -322,8 +323,12 @@ fn command(container: &Container, image: &str) -> Vec<String> {
     let given = container.command.iter().flatten().chain(container.args.iter().flatten()).cloned();
     let has_command = container.command.as_ref().is_some_and(|command| !command.is_empty());
     let has_args = container.args.as_ref().is_some_and(|args| !args.is_empty());
+    // The images' own script gives curl what is no command itself.
+    let is_command = container.args.iter().flatten().next().is_some_and(|first| tools::is_known(first));
     match samples::entrypoint(image) {
-        Some(program) if !has_command && has_args => [program.to_owned()].into_iter().chain(given).collect(),
+        Some(program) if !has_command && has_args && !is_command => {
+            [program.to_owned()].into_iter().chain(given).collect()
+        }
         _ => given.collect(),
     }
 }

@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use super::context::{AppContext, Environment};
 use super::echo::Echo;
 use super::httpbin::Flavour;
-use super::{bookinfo, echo, echo_basic, ext_authz, helloworld, httpbin, jwt_server, reply, tornado};
+use super::{bookinfo, echo, echo_basic, ext_authz, helloworld, httpbin, jwt_server, podinfo, reply, tornado};
 use crate::runtime::tools::Files;
 use crate::serve::{self, Body};
 use crate::tls::{EdgeClients, edge_server};
@@ -122,6 +122,7 @@ impl App {
         let whole = match self {
             Self::Httpbin(flavour) => return httpbin::handle(flavour, context, request).await,
             Self::Echo(Echo::GatewayApi) => return echo_basic::handle(port, context, request).await,
+            Self::Echo(Echo::Podinfo) => podinfo::handle(context, &request).await,
             Self::Echo(echo) => echo::handle(echo, port, context, &request),
             Self::Tornado => return tornado::handle(context, request),
             Self::Productpage => bookinfo::productpage::handle(context, request).await,

@@ -24,6 +24,8 @@ const SHOWN: &[&str] = &[
     "POD_IP",
     "INSTANCE_IP",
     "ECHO_TEXT",
+    "PODINFO_UI_COLOR",
+    "PODINFO_UI_MESSAGE",
     "GRPC_ECHO_SERVER",
     "TCP_ECHO_SERVER",
     "HTTP_PORT",

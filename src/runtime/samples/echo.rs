@@ -32,6 +32,8 @@ pub enum Echo {
     Nginx,
     /// `fortio`'s server: the body comes back.
     Fortio,
+    /// `stefanprodan/podinfo`: JSON about the pod.
+    Podinfo,
 }
 
 impl Echo {
@@ -47,6 +49,7 @@ impl Echo {
             Self::Agnhost => "agnhost",
             Self::Nginx => "nginx",
             Self::Fortio => "fortio",
+            Self::Podinfo => "podinfo",
         }
     }
 
@@ -59,6 +62,7 @@ impl Echo {
             Self::Whoami | Self::Nginx => &[80],
             Self::Text => &[5678],
             Self::Fortio => &[8080, 8079],
+            Self::Podinfo => &[9898, 9797],
         }
     }
 
@@ -69,6 +73,7 @@ impl Echo {
             Self::Whoami => &["port"],
             Self::Text => &["listen"],
             Self::Agnhost | Self::Fortio => &["http-port"],
+            Self::Podinfo => &["port", "port-metrics"],
             Self::GatewayApi | Self::Health | Self::HelloApp(_) | Self::Nginx => &[],
         };
         let named = flags.iter().flat_map(|flag| flag_values(arguments, flag).map(move |value| (flag, value)));
@@ -84,10 +89,10 @@ impl Echo {
     }
 }
 
-/// Answers for every form but `echo-basic`'s.
+/// Answers for every form but those of `echo-basic` and `podinfo`, which may wait.
 pub(super) fn handle(echo: Echo, port: u16, context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
     match echo {
-        Echo::GatewayApi => reply::not_found(),
+        Echo::GatewayApi | Echo::Podinfo => reply::not_found(),
         Echo::Istio => istio(port, context, request),
         Echo::Health => match request.uri().path() {
             path @ ("/foo" | "/bar") => {

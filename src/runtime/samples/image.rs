@@ -103,6 +103,7 @@ const IMAGES: &[Known] = &[
     echo(&["gcr.io/google-samples/"], "hello-app", Echo::HelloApp("1.0.0")),
     echo(SYSTEMS, "nginx", Echo::Nginx),
     echo(&["docker.io/nginxinc/", "nginxinc/"], "nginx-unprivileged", Echo::Nginx),
+    echo(&["ghcr.io/stefanprodan/", "docker.io/stefanprodan/", "stefanprodan/"], "podinfo", Echo::Podinfo),
     system("busybox"),
     system("alpine"),
     system("ubuntu"),

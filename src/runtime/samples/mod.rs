@@ -21,6 +21,7 @@ mod httpbin;
 mod image;
 mod jwt_server;
 pub mod manifests;
+mod podinfo;
 mod reply;
 mod server;
 mod tcp;

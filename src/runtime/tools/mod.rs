@@ -76,6 +76,7 @@ static TOOLS: &[Tool] = &[
     tool(&["curl"], curl::run),
     tool(&["wget"], curl::wget),
     tool(&["fortio"], fortio::run),
+    tool(&["podcli"], curl::podcli),
     tool(&["client"], client::run),
     tool(&["sh", "bash", "ash", "dash"], shell::run),
     tool(&["nc", "ncat", "netcat"], net::nc),

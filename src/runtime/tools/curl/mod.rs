@@ -376,6 +376,23 @@ fn open(files: &Files, options: &Options, sink: &Sink, url: &Uri) -> Result<Opti
     Ok(Some(Box::new(io::BufWriter::new(file))))
 }
 
+/// `podcli check http URL`, podinfo's own probe.
+pub(super) fn podcli(call: &mut Call<'_>) -> io::Result<u8> {
+    let [check, kind, url] = call.args else { return call.usage(2, "podcli check http URL") };
+    if check != "check" || kind != "http" {
+        return call.usage(2, format_args!("{check} {kind} is not built in; there is check http"));
+    }
+    let options = Options {
+        fail: true,
+        silent: true,
+        show_error: true,
+        urls: vec![url.clone()],
+        sinks: vec![Sink::File("/dev/null".to_owned())],
+        ..Options::default()
+    };
+    Ok(u8::from(transfer_all(call, &options)? != 0))
+}
+
 /// `wget [-q] [-O FILE] [-S] [--header H] [--post-data D] [-T SECONDS] [--spider] URL…`, in curl's words.
 pub(super) fn wget(call: &mut Call<'_>) -> io::Result<u8> {
     let mut options = Options { follow: true, fail: true, show_error: true, silent: true, ..Options::default() };
