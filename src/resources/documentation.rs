@@ -13,15 +13,21 @@ pub fn render() -> String {
          table says otherwise.\n\n\
          This file is generated from the table that `mesh validate`, `mesh apply` and the API server's admission use.\n",
     );
-    for (kind, fields) in IN_FORCE {
-        text.push_str(&format!("\n## {kind}\n\n"));
+    // A kind may have several entries in either table: fields that several of its parts share are listed once.
+    for (index, (kind, _)) in IN_FORCE.iter().enumerate() {
+        if IN_FORCE.iter().take(index).any(|(known, _)| known == kind) {
+            continue;
+        }
+        text.push_str(&format!("\n## {kind}\n"));
+        let fields: Vec<_> =
+            IN_FORCE.iter().filter(|(known, _)| known == kind).flat_map(|(_, fields)| *fields).collect();
         if !fields.is_empty() {
-            text.push_str("In force, each with everything below it that the table does not name:\n\n");
-            for field in *fields {
+            text.push_str("\nIn force, each with everything below it that the table does not name:\n\n");
+            for field in fields {
                 text.push_str(&format!("- `{field}`\n"));
             }
         }
-        let rows = NOT_IN_FORCE.iter().find(|(known, _)| known == kind).map_or(&[][..], |(_, rows)| *rows);
+        let rows: Vec<_> = NOT_IN_FORCE.iter().filter(|(known, _)| known == kind).flat_map(|(_, rows)| *rows).collect();
         if rows.is_empty() {
             continue;
         }
@@ -55,6 +61,18 @@ mod tests {
             written == super::render(),
             "docs/in-force.md is out of date: run `cargo test --lib resources::documentation -- --ignored regenerate`"
         );
+    }
+
+    #[test]
+    fn every_kind_has_one_section_with_all_of_its_rows() {
+        let text = super::render();
+        for (kind, rows) in super::NOT_IN_FORCE {
+            assert_eq!(text.matches(&format!("\n## {kind}\n")).count(), 1, "{kind}");
+            let section = text.split(&format!("\n## {kind}\n")).nth(1).and_then(|rest| rest.split("\n## ").next());
+            for row in *rows {
+                assert!(section.is_some_and(|section| section.contains(&format!("| `{}`", row.path))), "{}", row.path);
+            }
+        }
     }
 
     #[test]

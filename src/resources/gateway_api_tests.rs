@@ -41,7 +41,12 @@ fn definitions_are_the_projects_own_field_by_field() {
                 assert_eq!(columns(ours), columns(theirs), "{name} {version}");
             }
             let [ours_only, theirs_only] = differing_rules(ours, theirs);
-            for rule in theirs_only.into_iter().chain(ours_only.into_iter().filter(|_| theirs["storage"] == true)) {
+            let older = |rule: &str| {
+                let of = |p: &str| rule.strip_prefix(p).is_some_and(|rest| rest.starts_with(": "));
+                OLDER.iter().any(|(kind, v, p)| name.starts_with(kind) && *v == version && of(p))
+            };
+            let theirs_only = theirs_only.into_iter().filter(|rule| !older(rule));
+            for rule in theirs_only.chain(ours_only.into_iter().filter(|_| theirs["storage"] == true)) {
                 differences.push(format!("{name} {version} {rule}"));
             }
             let leaves = |version: &Value| {

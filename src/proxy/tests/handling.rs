@@ -313,16 +313,15 @@ async fn other_origins_are_told_what_they_may_do() {
 #[tokio::test]
 async fn with_credentials_a_wildcard_permits_what_was_asked_for_by_name() {
     let app = App::named("web").await;
-    for (credentials, method, fields) in [(true, Some("PUT"), Some("x-a, x-b")), (false, Some("*"), Some("*"))] {
+    for (credentials, fields) in [(true, "x-a, x-b"), (false, "*")] {
         let cors = format!(
-            "corsPolicy: {{allowOrigins: [{{regex: '.*'}}], allowMethods: ['*'], allowHeaders: ['*'], allowCredentials: {credentials}}}"
+            "corsPolicy: {{allowOrigins: [{{regex: '.*'}}], allowHeaders: ['*'], allowCredentials: {credentials}}}"
         );
         let (_gateway, address) = edge(&[("web", app.address)], &rules(&format!("[{{{cors}, {TO_WEB}}}]"))).await;
         let asked = "OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.com\r\nAccess-Control-Request-Method: PUT\r\n\
             Access-Control-Request-Headers: x-a, x-b\r\n\r\n";
         let response = Peer::connect(address).await.ask(asked).await;
-        assert_eq!(header(&response, "access-control-allow-methods"), method, "{response}");
-        assert_eq!(header(&response, "access-control-allow-headers"), fields, "{response}");
+        assert_eq!(header(&response, "access-control-allow-headers"), Some(fields), "{response}");
     }
 }
 

@@ -31,20 +31,6 @@ fn add(path: &str, schema: &mut Value) {
     {
         all.append(&mut rules);
     }
-    if path.ends_with(".addresses[]") {
-        // An address is one in either form where it says that it is an address.
-        let is_address = json!(["IPAddress"]);
-        fields.insert(
-            "oneOf".to_owned(),
-            json!([
-                {"properties": {
-                    "type": {"enum": is_address},
-                    "value": {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
-                }},
-                {"properties": {"type": {"not": {"enum": is_address}}}},
-            ]),
-        );
-    }
     for (name, inner) in fields.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
         add(&format!("{path}.{name}"), inner);
     }
@@ -150,28 +136,28 @@ const STATED: &[Stated] = &[
         rules: &[
             (
                 "self.all(l, l.protocol in ['HTTP', 'TCP', 'UDP'] ? !has(l.tls) : true)",
-                "port, protocol and hostname together can be named once",
-            ),
-            (
-                "self.all(l, (l.protocol == 'HTTPS' && has(l.tls)) ? (l.tls.mode == '' || l.tls.mode == 'Terminate') : true)",
                 "tls belongs to the protocols HTTPS and TLS alone",
             ),
             (
-                "self.all(l, (l.protocol == 'TLS' ? has(l.tls) && has(l.tls.mode) && l.tls.mode != '' : true))",
+                "self.all(l, (l.protocol == 'HTTPS' && has(l.tls)) ? (l.tls.mode == '' || l.tls.mode == 'Terminate') : true)",
                 "the protocol HTTPS needs the mode Terminate",
             ),
             (
-                "self.all(l, l.protocol in ['TCP', 'UDP']  ? (!has(l.hostname) || l.hostname == '') : true)",
+                "self.all(l, (l.protocol == 'TLS' ? has(l.tls) && has(l.tls.mode) && l.tls.mode != '' : true))",
                 "the protocol TLS needs tls.mode",
             ),
-            ("self.all(l1, self.exists_one(l2, l1.name == l2.name))", "the protocols TCP and UDP have no hostname"),
+            (
+                "self.all(l, l.protocol in ['TCP', 'UDP']  ? (!has(l.hostname) || l.hostname == '') : true)",
+                "the protocols TCP and UDP have no hostname",
+            ),
+            ("self.all(l1, self.exists_one(l2, l1.name == l2.name))", "the names of listeners have to differ"),
         ],
     },
     Stated {
         at: &["gateways.spec.listeners"],
         rules: &[(
             "self.all(l1, self.exists_one(l2, l1.port == l2.port && l1.protocol == l2.protocol && (has(l1.hostname) && has(l2.hostname) ? l1.hostname == l2.hostname : !has(l1.hostname) && !has(l2.hostname))))",
-            "the names of listeners have to differ",
+            "port, protocol and hostname together can be named once",
         )],
     },
     Stated {
@@ -206,7 +192,7 @@ const STATED: &[Stated] = &[
         ],
     },
     Stated {
-        at: &[".rules"],
+        at: &["grpcroutes.spec.rules", "httproutes.spec.rules", "tcproutes.spec.rules", "udproutes.spec.rules"],
         rules: &[(
             "self.all(l1, !has(l1.name) || self.exists_one(l2, has(l2.name) && l1.name == l2.name))",
             "the names of rules have to differ",
