@@ -119,14 +119,14 @@ enum Node {
     Literal(Value<'static>),
     Attribute(Attribute),
     Header(Box<str>),
-    Has(Box<Node>),
-    Not(Box<Node>),
-    And(Box<Node>, Box<Node>),
-    Or(Box<Node>, Box<Node>),
-    Compare(Comparison, Box<Node>, Box<Node>),
-    In(Box<Node>, Vec<Node>),
-    Method(Method, Box<Node>, Box<Node>),
-    Matches(Box<Node>, Regex),
+    Has(Box<Self>),
+    Not(Box<Self>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+    Compare(Comparison, Box<Self>, Box<Self>),
+    In(Box<Self>, Vec<Self>),
+    Method(Method, Box<Self>, Box<Self>),
+    Matches(Box<Self>, Regex),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
