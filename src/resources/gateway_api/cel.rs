@@ -192,7 +192,7 @@ const STATED: &[Stated] = &[
         ],
     },
     Stated {
-        at: &["grpcroutes.spec.rules", "httproutes.spec.rules", "tcproutes.spec.rules", "udproutes.spec.rules"],
+        at: &["grpcroutes.spec.rules", "httproutes.spec.rules"],
         rules: &[(
             "self.all(l1, !has(l1.name) || self.exists_one(l2, has(l2.name) && l1.name == l2.name))",
             "the names of rules have to differ",
