@@ -1188,7 +1188,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l outbound -d 'Be the 
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l outbound-token-file -d 'What the application must know to use --outbound' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l status-address -d 'Addresses that answer /healthz/ready and /stats/prometheus' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l application -d 'What the application can be asked on the same addresses, as injection writes it' -r
-complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l admin-address -d 'Address that answers the same, /config_dump and /quitquitquit' -r
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l admin-address -d 'Address that answers the same, and /help, which lists what else' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l linger -d 'How long to go on after SIGTERM, before connections are refused [default: 5s for a gateway, else 0s]' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l local -d 'Take the configuration from the files alone'
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s R -l recursive -d 'Read directories with everything below them'

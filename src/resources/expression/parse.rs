@@ -11,6 +11,9 @@ use crate::resources::values;
 /// How deep parentheses and negations nest at most.
 const MAX_DEPTH: usize = 32;
 
+/// What a text can be asked.
+const METHODS: [&str; 4] = ["contains", "startsWith", "endsWith", "matches"];
+
 /// How large a compiled regular expression is at most, in bytes.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
@@ -157,6 +160,10 @@ impl<'s> Parser<'s> {
         while self.take(".") {
             let start = self.at;
             let method = self.word();
+            if !METHODS.contains(&method) {
+                self.at = start;
+                return self.fail(format!("{method}() is none of {}", METHODS.join(", ")));
+            }
             self.expect("(")?;
             let argument = self.deeper(Self::or)?;
             self.expect(")")?;
@@ -172,11 +179,7 @@ impl<'s> Parser<'s> {
                         Err(error) => return self.fail(format!("the regular expression cannot be used: {error}")),
                     }
                 }
-                ("matches", _) => return self.fail("matches() takes a text that is written down"),
-                (other, _) => {
-                    self.at = start;
-                    return self.fail(format!("{other}() is none of contains, startsWith, endsWith and matches"));
-                }
+                _ => return self.fail("matches() takes a text that is written down"),
             };
         }
         Ok(node)
