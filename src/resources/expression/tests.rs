@@ -77,7 +77,7 @@ fn what_is_no_condition_says_where_and_why() {
         ("has(1)", 7, "takes an attribute"),
         ("duration('soon') > duration('1s')", 17, "such as"),
         ("response.code ? true : false", 15, "should have ended"),
-        (&deep, 33, "nests deeper"),
+        (&deep, 34, "nests deeper"),
     ] {
         let error = Expression::parse(source).unwrap_err();
         assert!(error.at == at && error.to_string().contains(reason), "{source}: {error}");
