@@ -167,7 +167,13 @@ impl Exchange<'_> {
                     }
                     None
                 }
-                Answer::Ended(false, _) if lease.reused && whole && self.is_idempotent() => {
+                // A rule that has such a request tried again says how often, whatever connections it comes by.
+                Answer::Ended(false, _)
+                    if lease.reused
+                        && whole
+                        && self.is_idempotent()
+                        && !tries.follow(TryFailure::Reset { sent: lease.sent }) =>
+                {
                     // The upstream closed the idle connection while the request was on its way.
                     fresh_only = true;
                     tries.count -= 1;
@@ -189,6 +195,7 @@ impl Exchange<'_> {
                 _ => false,
             };
             if again {
+                fresh_only |= lease.reused && matches!(answer, Answer::Ended(..));
                 if self.back_off(&tries).await {
                     continue;
                 }

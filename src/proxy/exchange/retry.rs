@@ -55,6 +55,11 @@ impl<'p> Tries<'p> {
         Ok(Self { policy: plan.handling().map(|handling| &handling.retry), limits, count: 0, counted })
     }
 
+    /// Whether the rule has a request that ended like this tried again at all.
+    pub fn follow(&self, failure: TryFailure) -> bool {
+        self.policy.is_some_and(|policy| policy.attempts > 0 && policy.retries_failure(failure))
+    }
+
     fn permits(&mut self, worthwhile: impl FnOnce(&RetryPolicy) -> bool, always: usize, exhausted: &mut bool) -> bool {
         let Some(policy) = self.policy.filter(|policy| policy.attempts > 0) else { return false };
         if !worthwhile(policy) {

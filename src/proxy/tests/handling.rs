@@ -326,6 +326,22 @@ async fn with_credentials_a_wildcard_permits_what_was_asked_for_by_name() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_used_before_gives_no_try_more_than_the_rule_does() {
+    let app =
+        App::start(|request| if request.contains("/fine") { (ok("fine"), false) } else { (Vec::new(), true) }).await;
+    for (on, tries) in [("reset", 3), ("retriable-4xx", 2)] {
+        let config = rules(&format!("[{{retries: {{attempts: 2, retryOn: {on}, backoff: 1ms}}, {TO_WEB}}}]"));
+        let (_gateway, address) = edge(&[("web", app.address)], &config).await;
+        let mut peer = Peer::connect(address).await;
+        assert!(peer.ask(&get("/fine", "")).await.starts_with("HTTP/1.1 200"));
+        app.requests.lock().clear();
+        assert!(peer.ask(&get("/broken", "")).await.starts_with("HTTP/1.1 503"));
+        // Who has no rule about it gets one more, because nobody can tell whether the server had seen the first.
+        assert_eq!(app.requests.lock().len(), tries, "{on}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_fails_as_a_whole_gets_no_storm_of_tries() {
     let (app, count) = failing(503, usize::MAX).await;
     let config = rules(&format!("[{{retries: {{attempts: 9, retryOn: 5xx, backoff: 1ms}}, {TO_WEB}}}]"));
