@@ -190,6 +190,7 @@ impl Runtime {
         let api_url = format!("https://{api_address}");
         let connection = Connection::new(api.client("system:mesh"), "mesh", api_url.as_str());
         seed::seed(&connection, &state).await?;
+        seed::forget_lives(&connection).await?;
 
         let way_in = control::WayIn::default();
         let control = ControlPlane::start(

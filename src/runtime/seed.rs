@@ -1,9 +1,9 @@
 //! What a runtime starts with: the definitions of the mesh's kinds, and the objects of `istio-system`.
 
 use ::kube::core::GroupVersionKind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::kube::{self, ApplyOptions, Connection, ObjectRef};
+use crate::kube::{self, ApplyOptions, Connection, ObjectRef, Selection};
 use crate::resources;
 use crate::runtime::samples::manifests::Manifest;
 use crate::runtime::state::{StateDir, StateError};
@@ -38,6 +38,43 @@ pub async fn seed(connection: &Connection, state: &StateDir) -> Result<(), SeedE
     for object in objects(&SYSTEM)? {
         if kube::get(connection, &ObjectRef::of(&object)?).await?.is_none() {
             kube::apply(connection, &object, ApplyOptions::default()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes back that pods were ready in an earlier life of the runtime, which may have ended without a word: nothing of them runs any
+/// more, and nobody is to be sent to them until their new processes are ready.
+///
+/// # Errors
+/// The API server does not answer.
+pub async fn forget_lives(connection: &Connection) -> Result<(), SeedError> {
+    let all = Selection { namespace: None, labels: "" };
+    for pod in kube::list(connection, "v1", "Pod", all).await? {
+        let lost = |condition: &mut Value| {
+            let is_readiness = matches!(condition["type"].as_str(), Some("Ready" | "ContainersReady"));
+            if let Some(condition) = condition.as_object_mut().filter(|_| is_readiness) {
+                condition.insert("status".to_owned(), "False".into());
+                condition.insert("reason".to_owned(), "NodeRestarted".into());
+            }
+        };
+        let mut conditions = pod.pointer("/status/conditions").cloned().unwrap_or_default();
+        conditions.as_array_mut().into_iter().flatten().for_each(lost);
+        if pod.pointer("/status/conditions").is_some_and(|before| *before != conditions) {
+            let change = json!({"status": {"conditions": conditions}});
+            kube::merge_status(connection, &ObjectRef::of(&pod)?, &change).await?;
+        }
+    }
+    for slice in kube::list(connection, "discovery.k8s.io/v1", "EndpointSlice", all).await? {
+        let mut endpoints = slice.get("endpoints").cloned().unwrap_or_default();
+        for endpoint in endpoints.as_array_mut().into_iter().flatten() {
+            let is_pod = endpoint.pointer("/targetRef/kind").is_some_and(|kind| kind == "Pod");
+            if let Some(endpoint) = endpoint.as_object_mut().filter(|_| is_pod) {
+                endpoint.insert("conditions".to_owned(), json!({"ready": false}));
+            }
+        }
+        if slice.get("endpoints").is_some_and(|before| *before != endpoints) {
+            kube::merge(connection, &ObjectRef::of(&slice)?, &json!({"endpoints": endpoints}), false).await?;
         }
     }
     Ok(())

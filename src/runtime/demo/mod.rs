@@ -88,11 +88,19 @@ pub async fn start(connection: &Connection, ingress: &str, progress: impl Fn(&st
     };
     progress("the ingress gateway");
     let visitor = Visitor::new(ingress);
-    // The gateway's listener and its routes follow the pods by some milliseconds.
-    while visitor.product_page(false).await.is_err() {
+    // Listeners, routes and endpoints follow the pods by some milliseconds, and what is known of deployments may be of an earlier
+    // life.
+    while !is_whole(&visitor).await {
         sleep(POLL).await;
     }
     Ok(Demo { visitor, pods })
+}
+
+/// Whether the first page is there, and the reviews for everybody.
+async fn is_whole(visitor: &Visitor) -> bool {
+    visitor.product_page(false).await.is_ok()
+        && visitor.reviews_version(true).await.is_ok()
+        && visitor.reviews_version(false).await.is_ok()
 }
 
 fn wanted(deployment: &Deployment) -> usize {
