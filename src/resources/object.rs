@@ -56,6 +56,8 @@ pub struct Meta {
     pub labels: BTreeMap<String, String>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// What tells it from others that had or will have its name, where an API server gave it one.
+    pub uid: Option<String>,
     /// When the API server took it in.
     pub creation_time: Option<Timestamp>,
     /// How often its spec was changed.
@@ -249,6 +251,7 @@ fn read_meta(value: &Value, label_only: bool, cx: &mut Cx) -> Option<Meta> {
         namespace,
         labels: cx.field(object, "labels", &[])?,
         annotations: cx.field(object, "annotations", &[])?,
+        uid: cx.field(object, "uid", &[])?,
         creation_time,
         generation: object.get("generation").and_then(whole).and_then(|generation| i64::try_from(generation).ok()),
         resource_version: cx.field(object, "resourceVersion", &[])?,

@@ -3,6 +3,9 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use crate::harness::{Runtime, eventually, repository, stderr};
 
@@ -130,5 +133,60 @@ spec:
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).ok()?;
         (&answer == b"hello world\n").then_some(())
+    });
+}
+
+#[test]
+fn objects_that_come_back_under_their_names_at_once_are_deployed_and_told_anew() {
+    let executor = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = Runtime::start(&[]);
+    let connecting = runtime.client();
+    executor.block_on(async {
+        let client = connecting.await;
+        let kinds = ["gateways", "httproutes"];
+        let all = |kind: &str| format!("/apis/gateway.networking.k8s.io/v1/namespaces/default/{kind}");
+        let one = |kind: &str| format!("{}/front", all(kind));
+        let object = |kind: &str, spec: Value| {
+            json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": kind, "metadata": {"name": "front"}, "spec": spec})
+        };
+        let listener = json!({"name": "http", "port": 8088, "protocol": "HTTP"});
+        let objects = [
+            object("Gateway", json!({"gatewayClassName": "istio", "listeners": [listener]})),
+            object("HTTPRoute", json!({"parentRefs": [{"name": "front"}]})),
+        ];
+        let ask = async |request: http::request::Builder, body: Vec<u8>| {
+            client.request::<Value>(request.body(body).unwrap()).await
+        };
+        let make = async || {
+            for (kind, object) in kinds.iter().zip(&objects) {
+                ask(http::Request::post(all(kind)), object.to_string().into_bytes()).await.unwrap();
+            }
+        };
+        let uid = |object: &Value| object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        // The uid of the Gateway, once everything is as it should be around it.
+        let settled = async || {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            loop {
+                let gateway = ask(http::Request::get(one("gateways")), Vec::new()).await.unwrap();
+                let route = ask(http::Request::get(one("httproutes")), Vec::new()).await.unwrap();
+                let deployment = "/apis/apps/v1/namespaces/default/deployments/front-istio";
+                let deployment = ask(http::Request::get(deployment), Vec::new()).await.unwrap_or_default();
+                let owner = &deployment["metadata"]["ownerReferences"][0]["uid"];
+                let is_told = gateway.pointer("/status/conditions/0/status").is_some_and(|status| status == "True")
+                    && route.pointer("/status/parents/0/conditions/0/status").is_some_and(|status| status == "True");
+                if is_told && *owner == uid(&gateway) && deployment["metadata"]["deletionTimestamp"].is_null() {
+                    return uid(&gateway);
+                }
+                assert!(Instant::now() < deadline, "{gateway:#} {route:#} {deployment:#}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        make().await;
+        let first = settled().await;
+        for kind in kinds {
+            ask(http::Request::delete(one(kind)), Vec::new()).await.unwrap();
+        }
+        make().await;
+        assert_ne!(settled().await, first);
     });
 }

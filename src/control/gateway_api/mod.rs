@@ -35,6 +35,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Names an object: kind, namespace, name.
 type Id = (&'static str, String, String);
 
+/// What was deployed for a Gateway, by its uid: what was deployed for another one of its name goes with that.
+type Deployed = (Option<String>, Vec<Value>);
+
 /// Does what Gateways ask for, and says so, until `token` is cancelled or there are no more snapshots.
 pub(super) async fn keep(connection: Connection, mut snapshots: Snapshots, token: CancellationToken) {
     let mut controller = Controller { connection, done: HashMap::new(), deployed: HashMap::new(), has_class: false };
@@ -62,9 +65,9 @@ pub(super) async fn keep(connection: Connection, mut snapshots: Snapshots, token
 struct Controller {
     connection: Connection,
     /// What was said of each object last.
-    done: HashMap<Id, Value>,
+    done: HashMap<Id, Said>,
     /// What was deployed for each Gateway last.
-    deployed: HashMap<Id, Vec<Value>>,
+    deployed: HashMap<Id, Deployed>,
     /// Whether the class that everybody counts on is there.
     has_class: bool,
 }
@@ -77,10 +80,10 @@ impl Controller {
         let id = |meta: &crate::resources::Meta| ("Gateway", meta.namespace.clone(), meta.name.clone());
         self.deployed.retain(|known, _| gateways.iter().any(|gateway| id(&gateway.meta) == *known));
         for gateway in gateways {
-            let wanted = deploy::objects(gateway, &ports(world, gateway));
+            let wanted = (gateway.meta.uid.clone(), deploy::objects(gateway, &ports(world, gateway)));
             let id = id(&gateway.meta);
             if self.deployed.get(&id) != Some(&wanted) {
-                match self.deploy(&id, &wanted).await {
+                match self.deploy(&id, &wanted.1).await {
                     Ok(()) => {
                         self.deployed.insert(id, wanted);
                     }
@@ -94,12 +97,12 @@ impl Controller {
         self.done.retain(|id, _| kept.contains(id));
         for said in said {
             let id = names(&said);
-            if self.done.get(&id) == Some(&said.status) {
+            if self.done.get(&id) == Some(&said) {
                 continue;
             }
             match status::write(&self.connection, &reference(&id), &said, now()).await {
                 Ok(()) => {
-                    self.done.insert(id, said.status);
+                    self.done.insert(id, said);
                 }
                 Err(error) => complete = failed(&id, &error),
             }

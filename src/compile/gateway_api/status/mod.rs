@@ -31,6 +31,8 @@ pub struct Said {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Its uid: another object of the same name has been told nothing.
+    pub uid: Option<String>,
     /// What is said: for routes and policies, the entries of `parents` and `ancestors` that are the mesh's.
     pub status: Value,
 }
@@ -38,7 +40,8 @@ pub struct Said {
 impl Said {
     fn of<T: Resource>(object: &Object<T>, status: Value) -> Self {
         let namespace = if T::KIND == "GatewayClass" { String::new() } else { object.meta.namespace.clone() };
-        Self { kind: T::KIND, namespace, name: object.meta.name.clone(), status }
+        let (name, uid) = (object.meta.name.clone(), object.meta.uid.clone());
+        Self { kind: T::KIND, namespace, name, uid, status }
     }
 }
 
