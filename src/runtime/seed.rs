@@ -1,9 +1,12 @@
 //! What a runtime starts with: the definitions of the mesh's kinds, and the objects of `istio-system`.
 
+use ::kube::api::{Api, ListParams, Patch, PatchParams};
 use ::kube::core::GroupVersionKind;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use serde_json::{Value, json};
 
-use crate::kube::{self, ApplyOptions, Connection, ObjectRef, Selection};
+use crate::kube::{self, ApplyOptions, Connection, ObjectRef};
 use crate::resources;
 use crate::runtime::samples::manifests::Manifest;
 use crate::runtime::state::{StateDir, StateError};
@@ -48,33 +51,39 @@ pub async fn seed(connection: &Connection, state: &StateDir) -> Result<(), SeedE
 ///
 /// # Errors
 /// The API server does not answer.
-pub async fn forget_lives(connection: &Connection) -> Result<(), SeedError> {
-    let all = Selection { namespace: None, labels: "" };
-    for pod in kube::list(connection, "v1", "Pod", all).await? {
-        let lost = |condition: &mut Value| {
-            let is_readiness = matches!(condition["type"].as_str(), Some("Ready" | "ContainersReady"));
-            if let Some(condition) = condition.as_object_mut().filter(|_| is_readiness) {
-                condition.insert("status".to_owned(), "False".into());
-                condition.insert("reason".to_owned(), "NodeRestarted".into());
+pub async fn forget_lives(connection: &Connection) -> Result<(), ::kube::Error> {
+    let (parameters, change) = (ListParams::default(), PatchParams::default());
+    let pods = Api::<Pod>::all(connection.client.clone()).list(&parameters).await?;
+    for pod in pods {
+        let Some(mut conditions) = pod.status.and_then(|status| status.conditions) else { continue };
+        let mut was_ready = false;
+        for condition in conditions.iter_mut().filter(|condition| condition.status == "True") {
+            if matches!(condition.type_.as_str(), "Ready" | "ContainersReady") {
+                condition.status = "False".to_owned();
+                condition.reason = Some("NodeRestarted".to_owned());
+                was_ready = true;
             }
-        };
-        let mut conditions = pod.pointer("/status/conditions").cloned().unwrap_or_default();
-        conditions.as_array_mut().into_iter().flatten().for_each(lost);
-        if pod.pointer("/status/conditions").is_some_and(|before| *before != conditions) {
-            let change = json!({"status": {"conditions": conditions}});
-            kube::merge_status(connection, &ObjectRef::of(&pod)?, &change).await?;
+        }
+        if let (true, Some(name), Some(namespace)) = (was_ready, pod.metadata.name, pod.metadata.namespace) {
+            let lost = json!({"status": {"conditions": conditions}});
+            let pods = Api::<Pod>::namespaced(connection.client.clone(), &namespace);
+            pods.patch_status(&name, &change, &Patch::Merge(lost)).await?;
         }
     }
-    for slice in kube::list(connection, "discovery.k8s.io/v1", "EndpointSlice", all).await? {
-        let mut endpoints = slice.get("endpoints").cloned().unwrap_or_default();
-        for endpoint in endpoints.as_array_mut().into_iter().flatten() {
-            let is_pod = endpoint.pointer("/targetRef/kind").is_some_and(|kind| kind == "Pod");
-            if let Some(endpoint) = endpoint.as_object_mut().filter(|_| is_pod) {
-                endpoint.insert("conditions".to_owned(), json!({"ready": false}));
-            }
+    let slices = Api::<EndpointSlice>::all(connection.client.clone()).list(&parameters).await?;
+    for slice in slices {
+        let mut endpoints = slice.endpoints.unwrap_or_default();
+        let is_pod = |endpoint: &&mut Endpoint| {
+            endpoint.target_ref.as_ref().is_some_and(|target| target.kind.as_deref() == Some("Pod"))
+        };
+        let mut was_ready = false;
+        for conditions in endpoints.iter_mut().filter(is_pod).filter_map(|endpoint| endpoint.conditions.as_mut()) {
+            was_ready |= conditions.ready != Some(false);
+            conditions.ready = Some(false);
         }
-        if slice.get("endpoints").is_some_and(|before| *before != endpoints) {
-            kube::merge(connection, &ObjectRef::of(&slice)?, &json!({"endpoints": endpoints}), false).await?;
+        if let (true, Some(name), Some(namespace)) = (was_ready, slice.metadata.name, slice.metadata.namespace) {
+            let slices = Api::<EndpointSlice>::namespaced(connection.client.clone(), &namespace);
+            slices.patch(&name, &change, &Patch::Merge(json!({"endpoints": endpoints}))).await?;
         }
     }
     Ok(())
