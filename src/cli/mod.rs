@@ -29,6 +29,7 @@ pub mod install;
 pub mod istioctl;
 pub mod kube_inject;
 pub mod label_namespace;
+mod live;
 pub mod logging;
 pub mod logs;
 pub mod manifest;
