@@ -32,7 +32,7 @@ use crate::yaml::Document;
     after_help = "Examples:\n  mesh analyze -k=false config/\n  mesh analyze -A\n  mesh analyze new.yaml -S \"IST0102=Namespace frod\" -o sarif"
 )]
 pub struct Args {
-    /// Files, or directories with everything below them, or - for standard input
+    /// Files, or directories with everything below them, or URLs, or - for standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// List the analyzers

@@ -54,6 +54,7 @@ pub mod validate;
 pub mod verify_install;
 pub mod version;
 pub mod wait;
+mod web;
 
 #[cfg(test)]
 mod tests;
