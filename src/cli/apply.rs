@@ -179,7 +179,7 @@ async fn look(ui: &Ui, connection: &Connection, documents: Vec<Document>, place:
     let named = applied.iter().map(|object| (object.kind.clone(), object.namespace.clone(), object.name.clone()));
     let named: HashSet<_> = named.collect();
     let live = live.into_iter().filter_map(|value| Object::of_cluster(value, None));
-    let snapshot = Snapshot::new(options, live.chain(applied).collect());
+    let snapshot = Snapshot::new(options, live.chain(applied));
     let analyzers = ANALYZERS.iter().filter(|analyzer| analyzer.default && !analyzer.name.starts_with("schema."));
     let mut found = analyze(&snapshot, analyzers);
     found.retain(|message| {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +25,7 @@ use crate::proxy::admin::Application;
 use crate::proxy::xds::{NodeId, ProxyKind, RootsSource, TokenSource, XdsClient, XdsConfig, over_tls};
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, admin};
 use crate::resources::values;
-use crate::serve::{self, Body, Limits, Service, handler};
+use crate::serve::{self, Limits, Service, handler};
 use crate::telemetry::{AccessLog, AccessLogFormat};
 
 /// How long a gateway takes connections after it was told to end: within this, nodes and balancers hear that it does (Istio's
