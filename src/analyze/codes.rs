@@ -148,4 +148,5 @@ codes! {
     SERVICE_ENTRY_CAPTURES_MORE: "MSH0006", "ServiceEntryCapturesMore", Warning, "a ServiceEntry takes traffic of hosts that it does not name";
     ROUTE_NOT_ATTACHED: "MSH0007", "RouteNotAttached", Warning, "a route of the Gateway API does not attach, or names what is not there";
     PROVIDER_NOT_ASKED: "MSH0008", "ProviderNotAsked", Error, "a CUSTOM policy names a provider that cannot be asked, and refuses what it matches";
+    SERVICE_ENTRY_CONFLICT: "MSH0009", "ServiceEntryConflict", Warning, "a ServiceEntry's host is another object's already";
 }

@@ -76,10 +76,11 @@ impl<'s> Hosts<'s> {
         let own = [namespace];
         let readers: Vec<&str> = match exported {
             [] => own.to_vec(),
-            some => some.iter().map(|target| if *target == "." { namespace } else { target }).collect(),
+            some => {
+                some.iter().map(|target| if matches!(*target, "." | EVERYBODY) { namespace } else { target }).collect()
+            }
         };
         for reader in &readers {
-            let reader = if *reader == EVERYBODY { namespace } else { reader };
             if let Some(known) = scoped(reader) {
                 return Some(known);
             }

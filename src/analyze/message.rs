@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::codes::{Code, Level};
 use super::object::Object;
-use crate::yaml::{Path, Segment, SourcePosition};
+use crate::yaml::{Path, SourcePosition};
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,8 +129,3 @@ macro_rules! place {
 }
 
 pub(super) use place;
-
-/// A path and what is below it.
-pub fn below(path: &Path, steps: impl IntoIterator<Item = Segment>) -> Path {
-    path.segments().iter().cloned().chain(steps).collect()
-}

@@ -14,7 +14,8 @@ fn messages(text: &str) -> Vec<Message> {
     assert!(loaded.errors.is_empty(), "{}", loaded.errors[0]);
     let objects = loaded.documents.into_iter().flat_map(|document| Object::of_document(document, "default", None));
     let snapshot = Snapshot::new(Options::default(), objects);
-    let own = ANALYZERS.iter().filter(|analyzer| analyzer.name.starts_with("mesh."));
+    let of_the_mesh = ["mesh.", "schema.ValidationAnalyzer.GatewayAPI", "schema.ValidationAnalyzer.MeshConfig"];
+    let own = ANALYZERS.iter().filter(|analyzer| of_the_mesh.iter().any(|start| analyzer.name.starts_with(start)));
     analyze(&snapshot, own)
 }
 
@@ -51,6 +52,8 @@ fn a_rule_that_never_gets_a_request_is_named_with_the_one_that_does() {
         ("{withoutHeaders: {x: {exact: a}}}", "{uri: {exact: /a}}"),
         ("{uri: {prefix: /a}}", "{uri: {regex: /a.*}}"),
         ("{port: 80}", "{port: 81}"),
+        ("{port: 80}", "{uri: {exact: /a}}"),
+        ("{port: 80}, {port: 81}", "{uri: {exact: /a}}"),
         ("{sourceNamespace: a}", "{sourceNamespace: b}"),
         ("{uri: {prefix: /a}}", "{uri: {exact: /a/1}}, {uri: {exact: /c}}"),
         ("{queryParams: {a: {exact: b}}}", "{uri: {exact: /a}}"),
@@ -61,16 +64,177 @@ fn a_rule_that_never_gets_a_request_is_named_with_the_one_that_does() {
 }
 
 #[test]
-fn expressions_that_look_like_something_else() {
-    let said = |regex: &str| {
-        let text = virtual_service(&rule(&format!("{{uri: {{regex: '{regex}'}}}}")));
-        found(&text).iter().any(|line| line == "MSH0005 VirtualService default/a spec.http[0].match[0].uri.regex")
+fn a_rule_for_one_gateway_leaves_the_others_theirs() {
+    let said = |gateways: &str, earlier: &str, later: &str| -> Vec<String> {
+        let text = virtual_service(&format!("{}{}", rule(earlier), rule(later))) + &format!("  gateways: {gateways}\n");
+        let messages = messages(&text).into_iter().filter(|message| message.code.id == "MSH0002");
+        messages.map(|message| message.path.to_string()).collect()
     };
-    for odd in ["/api/*", "/api", "/v1-*"] {
-        assert!(said(odd), "{odd}");
+    for (gateways, earlier, later, wanted) in [
+        ("[edge, mesh]", "{gateways: [mesh]}", "{gateways: [edge]}", vec![]),
+        ("[edge, mesh]", "{gateways: [mesh]}", "{gateways: [default/edge]}", vec![]),
+        ("[edge, mesh]", "{gateways: [mesh]}", "{uri: {exact: /a}}", vec![]),
+        ("[edge, mesh]", "{gateways: [mesh]}", "{gateways: [mesh], uri: {exact: /a}}", vec!["spec.http[1]"]),
+        ("[edge, mesh]", "{uri: {prefix: /a}}", "{gateways: [edge], uri: {exact: /a}}", vec!["spec.http[1]"]),
+        ("[edge]", "{uri: {prefix: /a}}", "{gateways: [mesh]}", vec!["spec.http[1].match[0].gateways"]),
+        ("[edge]", "{uri: {prefix: /a}}", "{gateways: [default/edge]}", vec![]),
+        ("[other/edge]", "{uri: {prefix: /a}}", "{gateways: [edge]}", vec!["spec.http[1].match[0].gateways"]),
+    ] {
+        assert_eq!(said(gateways, earlier, later), wanted, "{gateways} {earlier} {later}");
     }
-    for fine in ["/api/.*", "/api/[a-z]*", "/v[12]", "/(a|b)*", r"/a\d*"] {
-        assert!(!said(fine), "{fine}");
+}
+
+#[test]
+fn a_match_that_no_request_holds_is_found() {
+    let said = |conditions: &str| {
+        let found = found(&virtual_service(&rule(conditions)));
+        found.into_iter().find_map(|line| line.strip_prefix("MSH0002 VirtualService default/a ").map(str::to_owned))
+    };
+    for (conditions, field) in [
+        ("{uri: {prefix: api}}", "uri"),
+        ("{uri: {exact: index.html}}", "uri"),
+        ("{uri: {prefix: 'https://a.example.com/'}}", "uri"),
+        ("{method: {exact: get}}", "method"),
+        ("{method: {exact: Post}}", "method"),
+    ] {
+        assert_eq!(said(conditions), Some(format!("spec.http[0].match[0].{field}")), "{conditions}");
+    }
+    for conditions in [
+        "{uri: {prefix: /api}}",
+        "{uri: {exact: '*'}}",
+        "{uri: {prefix: ''}}",
+        "{uri: {regex: 'api'}}",
+        "{method: {exact: GET}}",
+        "{method: {exact: PURGE}}",
+        "{method: {exact: purge}}",
+        "{method: {prefix: P}}",
+        "{method: {regex: 'GET|POST'}}",
+        "{headers: {method: {exact: get}}}",
+    ] {
+        assert_eq!(said(conditions), None, "{conditions}");
+    }
+}
+
+#[test]
+fn expressions_that_look_like_something_else() {
+    let said = |field: &str, regex: &str| {
+        let text = virtual_service(&rule(&format!("{{{}}}", field.replace("REGEX", &format!("regex: '{regex}'")))));
+        messages(&text).into_iter().find(|message| message.code.id == "MSH0005").map(|message| message.text)
+    };
+    let (path, host, header) = ("uri: {REGEX}", "authority: {REGEX}", "headers: {a: {REGEX}}");
+    for (field, regex, wanted) in [
+        (path, "/api/*", "write `.*`"),
+        (path, "/api", "write exact, or prefix"),
+        (path, "/v1-*", "write `.*`"),
+        (path, "/static*", "write `.*`"),
+        (path, "/*/users/[0-9]+", "write `.*`"),
+        (path, "^/api", "write prefix"),
+        (path, "^/api/v[0-9]/users", "add `.*` at the end"),
+        (path, "api/.*", "matches no path"),
+        (path, r"\.(png|jpg)$", "matches no path"),
+        (path, "/v1|v2", "the `|` divides the whole"),
+        (path, "/a/.*|b/.*", "the `|` divides the whole"),
+        (host, "shop.example.com", "stands for any character"),
+        (host, ".*.example.com", "stands for any character"),
+        (host, "(www|api).example.org", "stands for any character"),
+        ("headers: {origin: {REGEX}}", "https://.*shop.example.com", "stands for any character"),
+        (header, "beta*", "write `.*`"),
+        (header, "jason", "write exact"),
+        (header, "^beta", "write prefix"),
+    ] {
+        let text = said(field, regex).unwrap_or_default();
+        assert!(text.contains(wanted), "{field} {regex}: {text}");
+    }
+    for (field, regex) in [
+        (path, "/api/.*"),
+        (path, "/api/[a-z]*"),
+        (path, "/v[12]"),
+        (path, "/(a|b)*"),
+        (path, r"/a\d*"),
+        (path, "/a//*b"),
+        (path, "/a|/b"),
+        (path, "^/api$|^/v1/.*$"),
+        (path, "^/api/.*"),
+        (path, "^/(api|v1)(/.*)?$"),
+        (path, "(?i)/api/.*"),
+        (path, ".*/admin/.*"),
+        (path, "[/]api"),
+        (path, "/colou?r/ab*c"),
+        (path, "/index.html?"),
+        (path, "a*/b"),
+        (host, r"shop\.example\.com"),
+        (host, r".*\.example\.com(:[0-9]+)?"),
+        (host, "[a-z.]+"),
+        (host, r"a.+\.example\.com"),
+        (header, "^(.*?; )?(user=jason)(;.*)?$"),
+        (header, ".*Chrome.*"),
+        (header, "[0-9a-f]{8}-.*"),
+        (header, "v1.2"),
+        (header, "Bearer .+"),
+    ] {
+        assert_eq!(said(field, regex), None, "{field} {regex}");
+    }
+}
+
+#[test]
+fn expressions_of_other_places_are_looked_at() {
+    let text = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [reviews]
+  http:
+  - corsPolicy: {allowOrigins: [{exact: a}, {regex: 'https://.*.example.com'}]}
+    route: [{destination: {host: reviews}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: b}
+spec:
+  parentRefs: [{name: edge}]
+  rules:
+  - matches:
+    - {path: {type: RegularExpression, value: api/.*}, headers: [{type: RegularExpression, name: version, value: beta}]}
+    - {path: {type: PathPrefix, value: /api*}}
+    backendRefs: [{name: reviews, port: 80}]
+";
+    let found: Vec<String> = found(text).into_iter().filter(|line| line.starts_with("MSH0005")).collect();
+    assert_eq!(
+        found,
+        [
+            "MSH0005 HTTPRoute default/b spec.rules[0].matches[0].headers[0].value",
+            "MSH0005 HTTPRoute default/b spec.rules[0].matches[0].path.value",
+            "MSH0005 VirtualService default/a spec.http[0].corsPolicy.allowOrigins[1].regex",
+        ]
+    );
+}
+
+#[test]
+fn a_host_of_several_service_entries_is_the_oldests() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: reviews, namespace: shop}\nspec: {ports: [{port: 80, name: http}]}\n";
+    let entry = |namespace: &str, name: &str, host: &str, rest: &str| {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{hosts: [{host}], ports: [{{number: 80, name: http, protocol: HTTP}}]{rest}}}\n"
+        )
+    };
+    let said = |entries: &[String]| -> Vec<String> {
+        let found = found(&format!("{service}{}", entries.concat()));
+        found.into_iter().filter_map(|line| line.strip_prefix("MSH0009 ServiceEntry ").map(str::to_owned)).collect()
+    };
+    let one = || entry("shop", "one", "a.example.com", "");
+    for (entries, wanted) in [
+        (vec![one(), entry("shop", "two", "a.example.com", "")], vec!["shop/two spec.hosts[0]"]),
+        (vec![entry("shop", "two", "a.example.com", ""), one()], vec!["shop/two spec.hosts[0]"]),
+        (vec![one(), entry("bank", "two", "A.example.com", "")], vec!["bank/two spec.hosts[0]"]),
+        (vec![entry("shop", "own", "reviews.shop.svc.cluster.local", "")], vec!["shop/own spec.hosts[0]"]),
+        (vec![one(), entry("bank", "two", "a.example.com", ", exportTo: ['.']")], vec![]),
+        (vec![one(), entry("shop", "two", "b.example.com", "")], vec![]),
+        (vec![one(), entry("shop", "two", "'*.example.com'", "")], vec![]),
+        (vec![entry("shop", "own", "other.shop.svc.cluster.local", "")], vec![]),
+        (vec![entry("shop", "own", "reviews.bank.svc.cluster.local", "")], vec![]),
+    ] {
+        assert_eq!(said(&entries), wanted, "{}", entries.concat());
     }
 }
 
@@ -125,17 +289,157 @@ fn of_several_destination_rules_the_oldest_holds() {
 }
 
 #[test]
+fn what_the_door_refuses_is_found_whatever_the_kind() {
+    let text = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: a}
+spec: {parentRefs: [{name: edge}], rules: [{matches: [{method: get}]}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    nosuch: 1
+  meshNetworks: |
+    networks: [
+";
+    let found: Vec<String> = found(text).into_iter().filter(|line| line.starts_with("IST0106")).collect();
+    assert_eq!(
+        found,
+        [
+            "IST0106 ConfigMap istio-system/istio data.mesh",
+            "IST0106 ConfigMap istio-system/istio data.meshNetworks",
+            "IST0106 HTTPRoute default/a spec.rules[0].matches[0].method",
+        ]
+    );
+}
+
+#[test]
 fn what_is_not_in_force_is_found() {
     let text = "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: a}\nspec: {}\n";
     assert_eq!(found(text), ["MSH0001 EnvoyFilter default/a kind"]);
+    let said = &messages(text)[0].text;
+    assert!(said.starts_with("kind EnvoyFilter is kept, and not in force yet: "), "{said}");
 }
 
 fn wanted(namespace: Option<&str>, suppressed: &[&str]) -> Wanted {
     Wanted {
         namespace: namespace.map(str::to_owned),
-        threshold: Level::Info,
         suppressed: suppressed.iter().map(|one| one.parse().unwrap()).collect(),
     }
+}
+
+/// What all analyzers find in a text, as `CODE resource path`.
+fn found_by_all(text: &str) -> Vec<String> {
+    let loaded = yaml::load("t.yaml", text.as_bytes());
+    assert!(loaded.errors.is_empty(), "{}", loaded.errors[0]);
+    let objects = loaded.documents.into_iter().flat_map(|document| Object::of_document(document, "default", None));
+    let snapshot = Snapshot::new(Options::default(), objects);
+    let found = analyze(&snapshot, ANALYZERS.iter().filter(|analyzer| analyzer.default));
+    found.iter().map(|message| format!("{} {} {}", message.code.id, message.resource(), message.path)).collect()
+}
+
+#[test]
+fn kinds_of_other_groups_are_not_taken_for_the_meshs() {
+    let text = "
+apiVersion: v1
+kind: Service
+metadata: {name: hello}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: hello}
+spec: {template: {}}
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: AuthorizationPolicy
+metadata: {name: hello}
+spec: {requiredAuthenticationRefs: []}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: hello}
+spec: {hosts: [hello], http: [{route: [{destination: {host: hello, port: {number: 80}}}]}]}
+";
+    assert_eq!(found_by_all(text), Vec::<String>::new());
+}
+
+#[test]
+fn machines_are_parts_of_a_service_as_pods_are() {
+    let text = |version: &str| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: legacy}}
+spec: {{hosts: [legacy.example.com], resolution: STATIC, location: MESH_INTERNAL, ports: [{{number: 80, name: http, protocol: HTTP}}], workloadSelector: {{labels: {{app: legacy}}}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: one}}
+spec: {{address: 10.0.0.1, labels: {{app: legacy, version: {version}}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: legacy}}
+spec: {{host: legacy.example.com, subsets: [{{name: v1, labels: {{version: v1}}}}]}}
+"
+        )
+    };
+    let code = |version: &str| found_by_all(&text(version)).iter().any(|line| line.starts_with("IST0173"));
+    assert_eq!((code("v1"), code("v2")), (false, true));
+}
+
+#[test]
+fn a_rule_for_everybody_sees_what_its_own_namespace_does() {
+    let text = "
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: wide}
+spec: {hosts: ['*.example.com'], exportTo: ['.'], ports: [{number: 80, name: http, protocol: HTTP}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: api}
+spec: {hosts: [api.example.com], exportTo: ['*'], http: [{route: [{destination: {host: api.example.com}}]}]}
+";
+    assert_eq!(found_by_all(text), Vec::<String>::new());
+}
+
+#[test]
+fn the_same_configuration_in_two_clusters_is_one() {
+    let clusters: [Option<std::sync::Arc<str>>; 2] = [Some("east".into()), Some("west".into())];
+    let sidecar = |hosts: &str| {
+        serde_json::json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "default", "namespace": "a"},
+            "spec": {"egress": [{"hosts": [hosts]}]},
+        })
+    };
+    let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}});
+    let live = || {
+        let both = |cluster: &Option<std::sync::Arc<str>>| {
+            [sidecar("./*"), namespace.clone()].map(|value| Object::of_cluster(value, cluster.as_ref()).unwrap())
+        };
+        clusters.iter().flat_map(both).collect::<Vec<_>>()
+    };
+    let codes = |objects: Vec<Object>| -> Vec<&'static str> {
+        let snapshot = Snapshot::new(Options::default(), objects);
+        let chosen = ANALYZERS.iter().filter(|analyzer| analyzer.name.contains("idecar"));
+        analyze(&snapshot, chosen).iter().map(|message| message.code.id).collect()
+    };
+    assert_eq!(codes(live()), Vec::<&str>::new());
+    // A file replaces what is there, wherever it is.
+    let mut laid = live();
+    laid.push(Object::of_cluster(sidecar("short"), None).unwrap());
+    assert_eq!(codes(laid), ["IST0106"]);
 }
 
 #[test]

@@ -72,9 +72,10 @@ pub fn sarif(messages: &[Message], version: &str) -> Value {
             let mut location = json!({
                 "logicalLocations": [{"fullyQualifiedName": message.resource(), "kind": "resource"}],
             });
-            if let Some(source) = &message.source {
+            // What came from standard input is in no file.
+            if let Some(source) = message.source.as_ref().filter(|source| &*source.file != "-") {
                 location["physicalLocation"] = json!({
-                    "artifactLocation": {"uri": &*source.file},
+                    "artifactLocation": {"uri": uri(&source.file)},
                     "region": {"startLine": source.line, "startColumn": source.column},
                 });
             }
@@ -94,6 +95,19 @@ pub fn sarif(messages: &[Message], version: &str) -> Value {
             "results": results,
         }],
     })
+}
+
+/// A file's name as a reference to it (RFC 3986).
+fn uri(file: &str) -> String {
+    let mut uri = String::from(if file.starts_with('/') { "file://" } else { "" });
+    for byte in file.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            uri.push(byte.into());
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri
 }
 
 fn sarif_level(level: Level) -> &'static str {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::codes::{CODES, Level};
+use super::codes::CODES;
 use super::message::Message;
 
 /// A code, and the objects for which it is not wanted: `IST0102=Namespace frod`, with `*` for anything.
@@ -45,8 +45,6 @@ impl Suppression {
 pub struct Wanted {
     /// The namespace; all if not said. Objects of the cluster as a whole are always wanted.
     pub namespace: Option<String>,
-    /// The least level.
-    pub threshold: Level,
     /// What is not wanted.
     pub suppressed: Vec<Suppression>,
 }
@@ -56,7 +54,6 @@ impl Wanted {
     pub fn of(&self, messages: Vec<Message>) -> Vec<Message> {
         let mut kept: Vec<Message> = messages
             .into_iter()
-            .filter(|message| message.level() >= self.threshold)
             .filter(|message| {
                 let own = self.namespace.as_deref().is_none_or(|wanted| *message.namespace == *wanted);
                 own || message.namespace.is_empty() || &*message.kind == "Namespace"

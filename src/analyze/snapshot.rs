@@ -37,7 +37,7 @@ impl Default for Options {
 pub struct Snapshot {
     /// What was said.
     pub options: Options,
-    /// Objects by kind, API group aside; in the order in which they came.
+    /// Objects by kind, in the order in which they came; those of groups that are not known by kind and group.
     kinds: HashMap<Arc<str>, Vec<Object>>,
     /// The mesh's settings; null if there are none.
     pub mesh_config: Value,
@@ -59,33 +59,57 @@ const WORKLOADS: &[&str] = &["Deployment", "StatefulSet", "DaemonSet", "ReplicaS
 /// Places of a kind's objects by namespace and name.
 type Names = HashMap<Arc<str>, HashMap<Arc<str>, usize>>;
 
-/// A name that no other object of a cluster has: cluster, kind, group, namespace, name.
-type Identity = (Option<Arc<str>>, Arc<str>, Arc<str>, Arc<str>, Arc<str>);
+/// A name that no other object of a cluster has: kind, group, namespace, name.
+type Identity = (Arc<str>, Arc<str>, Arc<str>, Arc<str>);
+
+/// Whether a kind of this group can be one that analyzers know. Others may have its name: there are Services of many groups.
+fn is_known_group(group: &str) -> bool {
+    !group.contains('.') || group.ends_with(".k8s.io") || is_of_the_mesh(group)
+}
+
+/// Whether objects of this group are the mesh's configuration, of which all clusters together have one.
+fn is_of_the_mesh(group: &str) -> bool {
+    group.ends_with(".istio.io") || group == "gateway.networking.k8s.io"
+}
 
 impl Snapshot {
-    /// A snapshot of these objects; of several that have one name, the last wins, so that files can be laid over a cluster.
+    /// A snapshot of these objects, those of files behind those of clusters; of several of one cluster that have one name, the last
+    /// wins, so that files can be laid over a cluster.
     pub fn new(options: Options, objects: impl IntoIterator<Item = Object>) -> Self {
-        let mut places: HashMap<Identity, usize> = HashMap::new();
+        let mut places: HashMap<Identity, Vec<usize>> = HashMap::new();
         let mut all: Vec<Object> = Vec::new();
         for object in objects {
             let key = (
-                object.cluster.clone(),
                 Arc::clone(&object.kind),
                 Arc::clone(&object.group),
                 Arc::clone(&object.namespace),
                 Arc::clone(&object.name),
             );
-            match places.get(&key).and_then(|at| all.get_mut(*at)) {
+            let held = places.entry(key).or_default();
+            let same = held.iter().copied().find(|at| all.get(*at).is_some_and(|held| held.cluster == object.cluster));
+            // A file is meant for the first cluster; of the mesh's configuration, what the first cluster has holds.
+            let place = match (&object.cluster, same) {
+                (_, Some(at)) => Some(at),
+                (None, None) => held.first().copied(),
+                (Some(_), None) if is_of_the_mesh(&object.group) && !held.is_empty() => continue,
+                (Some(_), None) => None,
+            };
+            match place.and_then(|at| all.get_mut(at)) {
                 Some(held) => *held = object,
                 None => {
-                    places.insert(key, all.len());
+                    held.push(all.len());
                     all.push(object);
                 }
             }
         }
         let mut kinds: HashMap<Arc<str>, Vec<Object>> = HashMap::new();
         for object in all {
-            kinds.entry(Arc::clone(&object.kind)).or_default().push(object);
+            let name = if is_known_group(&object.group) {
+                Arc::clone(&object.kind)
+            } else {
+                format!("{}.{}", object.kind, object.group).into()
+            };
+            kinds.entry(name).or_default().push(object);
         }
         let mut names: HashMap<Arc<str>, Names> = HashMap::new();
         for (kind, objects) in &kinds {
@@ -249,12 +273,16 @@ impl Snapshot {
         if let Some(chosen) = chosen.into_iter().flatten().next() {
             return chosen.eq_ignore_ascii_case("true");
         }
-        self.find("Namespace", "", namespace).is_some_and(|namespace| namespace.label("istio-injection") == "enabled")
+        self.find("Namespace", "", namespace).is_some_and(|namespace| match namespace.label("istio-injection") {
+            "" => !namespace.label("istio.io/rev").is_empty(),
+            chosen => chosen == "enabled",
+        })
     }
 
     /// Whether a pod takes part in ambient mode.
     pub fn is_ambient(&self, pod: &Object) -> bool {
         pod.annotation("ambient.istio.io/redirection") == "enabled"
+            || self.is_ambient_namespace(&pod.namespace) && pod.label("istio.io/dataplane-mode") != "none"
     }
 }
 

@@ -174,7 +174,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
             ui.note(format!("  {}: skipped, since the files hold no {kind}", analyzer.name));
         }
     }
-    let wanted = Wanted { namespace: shown, threshold: args.output_threshold, suppressed: args.suppress.clone() };
+    let wanted = Wanted { namespace: shown, suppressed: args.suppress.clone() };
     let messages = wanted.of(analyze(&snapshot, analyzers));
     print(ui, &args, &messages)?;
     outcome(&args, &messages, unreadable)
@@ -259,7 +259,15 @@ fn settings(file: &Path) -> CliResult<Value> {
     parsed(&text).ok_or_else(|| failed("it holds no settings in YAML".to_owned()))
 }
 
+/// What fails the command need not be shown: the two thresholds stand apart, as istioctl's do.
 fn print(ui: &Ui, args: &Args, messages: &[Message]) -> CliResult {
+    let least = match args.output {
+        // A report of what passed and failed has all that fails.
+        Output::Junit => args.output_threshold.min(args.failure_threshold),
+        _ => args.output_threshold,
+    };
+    let messages: Vec<Message> = messages.iter().filter(|message| message.level() >= least).cloned().collect();
+    let messages = messages.as_slice();
     match args.output {
         Output::Log => {
             let colour = args.color.unwrap_or_else(|| std::io::stdout().is_terminal());

@@ -150,9 +150,15 @@ impl MeshConfig {
     }
 }
 
+/// The longest annotation with settings that is read, in bytes: each of a cluster's pods may have one.
+const MAX_ANNOTATION: usize = 64 << 10;
+
 /// What the settings of proxies in a pod's annotation `proxy.istio.io/config` say of what stands in front of its gateway. What is
 /// no YAML says nothing.
 pub fn annotated_topology(text: &str) -> GatewayTopology {
+    if text.len() > MAX_ANNOTATION {
+        return GatewayTopology::default();
+    }
     let loaded = yaml::load("proxy.istio.io/config", text.as_bytes());
     let found = loaded.documents.first().filter(|_| loaded.errors.is_empty());
     found.map(|found| topology(&found.value)).unwrap_or_default()

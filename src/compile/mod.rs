@@ -14,6 +14,8 @@
 mod authentication;
 mod authorization;
 mod claims;
+#[cfg(test)]
+mod coverage;
 mod delegate;
 mod endpoints;
 mod external;

@@ -344,6 +344,7 @@ record! {
         /// How long an answer may take.
         timeout: Option<Duration> = "timeout" [Limit::AtLeast1ms];
     }
+    check: rules::http2_keep_alive;
 }
 
 record! {

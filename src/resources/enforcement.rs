@@ -61,6 +61,19 @@ pub struct Hit {
     pub instead: &'static str,
 }
 
+impl Hit {
+    /// What is said of it; reads on from the field's path.
+    pub fn sentence(&self, kind: &Kind) -> String {
+        // A row for a kind as a whole stands at its name.
+        let whole = matches!(self.path.segments(), [Segment::Key(field)] if **field == *"kind");
+        if whole {
+            format!("{} is kept, and not in force yet: {}", kind.kind, self.instead)
+        } else {
+            format!("is not in force yet: {}", self.instead)
+        }
+    }
+}
+
 pub(super) const fn warn(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Warning, instead }
 }
@@ -615,7 +628,7 @@ pub fn hits(kind: &Kind, object: &Value) -> Vec<Hit> {
 }
 
 /// Warnings and errors about what an object of `kind` uses that is not in force.
-pub(super) fn findings(hits: &[Hit]) -> Findings {
+pub(super) fn findings(kind: &Kind, hits: &[Hit]) -> Findings {
     let mut findings = Findings::default();
     for hit in hits {
         let severity = match hit.consequence {
@@ -626,7 +639,7 @@ pub(super) fn findings(hits: &[Hit]) -> Findings {
             Consequence::Refused => ": remove it",
             _ => "",
         };
-        findings.push(hit.path.clone(), severity, format!("is not in force yet: {}{remedy}", hit.instead));
+        findings.push(hit.path.clone(), severity, format!("{}{remedy}", hit.sentence(kind)));
     }
     findings
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::finding::{Findings, MAX_FINDINGS, Severity};
 use super::suggest;
-use crate::yaml::Path;
+use crate::yaml::{Path, Segment};
 
 /// A type that a field of an object can have.
 pub trait Field: Sized {
@@ -48,7 +48,7 @@ pub fn decode<T: Field>(value: &Value) -> Result<T, Findings> {
 /// A limit of one field: the schema states it and the decoder holds it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Limit {
-    /// A duration of a millisecond or more.
+    /// A duration of whole milliseconds, and of at least one.
     AtLeast1ms,
     /// A number in this range.
     Between(i64, i64),
@@ -133,6 +133,11 @@ impl Cx {
     pub(super) fn is_faulty(&self, field: &str) -> bool {
         let path = self.path.key(field);
         self.findings.errors.iter().any(|finding| finding.path == path)
+    }
+
+    /// Whether the current value is an entry of the mapping `field`.
+    pub(super) fn is_entry_of(&self, field: &str) -> bool {
+        matches!(self.path.segments(), [.., Segment::Key(parent), Segment::Key(_)] if **parent == *field)
     }
 
     /// What may have been meant by `word`; nothing once there are more errors than are shown, for guessing is not cheap.
@@ -239,12 +244,13 @@ impl Limit {
         let items = value.as_array().map_or(0, Vec::len);
         match self {
             Self::AtLeast1ms => {
-                let short = value
-                    .as_str()
-                    .and_then(|text| text.parse::<super::Duration>().ok())
-                    .is_some_and(|duration| duration.get() < std::time::Duration::from_millis(1));
-                if short {
+                let Some(duration) = value.as_str().and_then(|text| text.parse::<super::Duration>().ok()) else {
+                    return;
+                };
+                if duration.get() < std::time::Duration::from_millis(1) {
                     cx.error("has to be at least 1ms");
+                } else if !duration.get().as_nanos().is_multiple_of(1_000_000) {
+                    cx.error("has to be whole milliseconds");
                 }
             }
             Self::Between(min, max) => between(value, min, max, cx),

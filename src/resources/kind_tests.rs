@@ -37,16 +37,32 @@ fn service_entries() {
                 "spec.ports[0].protocol has to be one of",
             ),
             (
-                "{hosts: [\"*.b\"], resolution: DYNAMIC_DNS, location: MESH_INTERNAL}",
-                "spec.location has to be MESH_EXTERNAL",
+                "{hosts: [a.b], resolution: STATIC, ports: [{number: 1, name: a}], endpoints: [{address: 1.2.3.4, ports: {b: 1}}]}",
+                "spec.endpoints[0].ports.b is the name of no port of the entry",
+            ),
+            (
+                "{hosts: [a.b], resolution: STATIC, ports: [{number: 1, name: a}, {number: 2, name: b}], endpoints: [{address: \"unix:///c\"}]}",
+                "spec.endpoints[0].address is a Unix socket, which is one port",
             ),
             ("{hosts: [a.b], ports: [{number: 1, name: a, protocol: HTP}]}", "spec.ports[0].protocol is \"HTP\""),
+            (
+                "{hosts: [a.b, c.d], resolution: DNS, ports: [{number: 1, name: a, protocol: TCP}]}",
+                "spec.ports[0].protocol has to be one of HTTP, HTTP2",
+            ),
             ("{hosts: [a.b], exportTo: [\"~\", b]}", "spec.exportTo has `~`, which is nobody, beside others"),
             ("{hosts: [a.b], addresses: [10.0.0.0/33]}", "spec.addresses[0] is neither an address nor a network"),
         ],
     );
     let entry = judged(NETWORKING, "ServiceEntry", "{hosts: [\"*x\"], exportTo: [\"~\"]}");
     assert!(entry.errors.is_empty() && entry.warnings[0].message.contains("part of a label"), "{entry}");
+    let several = judged(
+        NETWORKING,
+        "ServiceEntry",
+        "{hosts: [a.b, c.d], addresses: [1.2.3.4], resolution: DNS, ports: [{number: 1, name: a, protocol: TLS}]}",
+    );
+    assert!(several.errors.is_empty() && several.warnings[0].path.to_string() == "spec.addresses", "{several}");
+    let idle = judged(NETWORKING, "ServiceEntry", "{hosts: [a.b], workloadSelector: {labels: {a: b}}}");
+    assert!(idle.errors.is_empty() && idle.warnings[0].message.starts_with("has no effect with the resolution NONE"));
     let rule = judged(NETWORKING, "DestinationRule", "{host: a, exportTo: [\"~\"]}");
     assert!(rule.errors[0].message.contains("only a ServiceEntry can say"), "{rule}");
 }
@@ -67,6 +83,20 @@ fn sidecars() {
                 "spec.ingress[0].defaultEndpoint is none of",
             ),
             ("{ingress: [{port: {number: 1}}, {port: {number: 1}}]}", "spec.ingress[1].port.number repeats"),
+            ("{egress: [{hosts: [\"a/*b.c\"]}]}", "spec.egress[0].hosts[0] has a wildcard that is part of a label"),
+            ("{egress: [{hosts: [\"./b\"]}]}", "spec.egress[0].hosts[0] is a short name"),
+            (
+                "{egress: [{port: {number: 1}, hosts: [\"./*\"]}, {port: {number: 1}, bind: 1.2.3.4, hosts: [\"./*\"]}]}",
+                "spec.egress[1].port.number repeats",
+            ),
+            (
+                "{egress: [{port: {}, bind: \"unix:///a\", captureMode: IPTABLES, hosts: [\"./*\"]}]}",
+                "spec.egress[0].captureMode has to be DEFAULT or NONE",
+            ),
+            (
+                "{egress: [{port: {}, bind: \"unix:///a\", hosts: [\"./*\"]}, {port: {}, bind: \"unix:///a\", hosts: [\"./*\"]}]}",
+                "spec.egress[1].bind repeats the socket",
+            ),
             (
                 "{ingress: [{port: {number: 1}, tls: {mode: ISTIO_MUTUAL}}]}",
                 "spec.ingress[0].tls.mode has to be SIMPLE",
@@ -84,6 +114,157 @@ fn sidecars() {
     ] {
         assert!(judged(NETWORKING, "Sidecar", fine).is_empty(), "{fine}");
     }
+}
+
+#[test]
+fn hosts_of_sidecars_that_bring_in_nothing() {
+    for (hosts, doubtful) in [
+        ("[\"*/*\", \"a/b.c\"]", Some(1)),
+        ("[\"a/b.c\", \"*/*\"]", Some(0)),
+        ("[\"a/*\", \"a/b.c\"]", Some(1)),
+        ("[\"./*\", \"default/b.c\"]", Some(1)),
+        ("[\"a/b.c\", \"a/b.c\"]", Some(1)),
+        ("[\"a/*\", \"b/b.c\"]", None),
+        ("[\"*/b.c\", \"a/*\"]", None),
+    ] {
+        let findings = judged(NETWORKING, "Sidecar", &format!("{{egress: [{{hosts: {hosts}}}]}}"));
+        let places: Vec<String> = findings.warnings.iter().map(|warning| warning.path.to_string()).collect();
+        let wanted: Vec<String> = doubtful.iter().map(|at| format!("spec.egress[0].hosts[{at}]")).collect();
+        assert_eq!((places, findings.errors.len()), (wanted, 0), "{hosts}");
+    }
+}
+
+#[test]
+fn destination_rules() {
+    let policy = |policy: &str| format!("{{host: a, trafficPolicy: {policy}}}");
+    let at = "spec.trafficPolicy";
+    for (faulty, wanted) in [
+        (
+            "{tls: {mode: SIMPLE, insecureSkipVerify: true, caCertificates: /a}}",
+            ".tls.caCertificates cannot be set with",
+        ),
+        (
+            "{tls: {mode: SIMPLE, insecureSkipVerify: true, credentialName: a}}",
+            ".tls.credentialName cannot be set with",
+        ),
+        (
+            "{tls: {mode: MUTUAL, insecureSkipVerify: true, credentialName: a, subjectAltNames: [a]}}",
+            ".tls.subjectAltNames cannot be set with",
+        ),
+        (
+            "{connectionPool: {http: {http2KeepAlive: {timeout: 1s}}}}",
+            ".connectionPool.http.http2KeepAlive.interval is required",
+        ),
+        ("{connectionPool: {tcp: {connectTimeout: 1.5ms}}}", ".connectionPool.tcp.connectTimeout has to be whole"),
+        (
+            "{loadBalancer: {consistentHash: {httpCookie: {name: a, ttl: 1s, attributes: [{name: b}, {name: b}]}}}}",
+            ".loadBalancer.consistentHash.httpCookie.attributes[1].name repeats",
+        ),
+        (
+            "{loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}",
+            ".loadBalancer has both `localityLbSetting` and `zoneAwareLbSetting`",
+        ),
+        (
+            "{loadBalancer: {warmup: {duration: 1s, aggression: 0}}}",
+            ".loadBalancer.warmup.aggression has to be above 0",
+        ),
+        (
+            "{tunnel: {targetHost: a.b, targetPort: 1}, proxyProtocol: {version: V1}}",
+            " has both `tunnel` and `proxyProtocol`",
+        ),
+        ("{portLevelSettings: [{port: {number: 1}}]}", ".portLevelSettings[0] has no settings"),
+    ] {
+        refused(NETWORKING, "DestinationRule", &[(&policy(faulty), &format!("{at}{wanted}"))]);
+    }
+    let unseen =
+        judged(NETWORKING, "DestinationRule", &policy("{loadBalancer: {localityLbSetting: {failoverPriority: [a]}}}"));
+    assert!(unseen.errors.is_empty() && unseen.warnings[0].message.contains("outlierDetection"), "{unseen}");
+    let seen = policy("{outlierDetection: {}, loadBalancer: {localityLbSetting: {failoverPriority: [a]}}}");
+    assert!(judged(NETWORKING, "DestinationRule", &seen).is_empty());
+    let unchecked = policy("{tls: {mode: MUTUAL, insecureSkipVerify: true, credentialName: a}}");
+    assert!(judged(NETWORKING, "DestinationRule", &unchecked).errors.is_empty());
+}
+
+#[test]
+fn virtual_services_as_istio_takes_them() {
+    let rule = |rule: &str| format!("{{hosts: [a], http: [{{{rule}}}]}}");
+    let to = "route: [{destination: {host: a}}]";
+    refused(
+        NETWORKING,
+        "VirtualService",
+        &[
+            (
+                &rule("match: [{uri: {exact: /a}}], redirect: {prefixRewrite: /b}"),
+                "spec.http[0].match[0].uri has to be a prefix",
+            ),
+            (
+                &rule(&format!("match: [{{headers: {{a: {{prefix: \"\"}}}}}}], {to}")),
+                "spec.http[0].match[0].headers.a.prefix is empty",
+            ),
+            (
+                &rule(&format!("match: [{{headers: {{a: {{regex: \"*\"}}}}}}], {to}")),
+                "spec.http[0].match[0].headers.a.regex is no regular",
+            ),
+            (&rule(&format!("timeout: 1us, {to}")), "spec.http[0].timeout has to be at least 1ms"),
+        ],
+    );
+    for fine in [
+        rule(&format!("match: [{{withoutHeaders: {{a: {{regex: \"*\"}}}}}}], {to}")),
+        rule("match: [{uri: {regex: a}}], delegate: {name: b}"),
+        "{hosts: [outbound_.80_._.a.b.svc.cluster.local], gateways: [c], tls: [{match: [{sniHosts: [outbound_.80_._.a.b.svc.cluster.local]}], route: [{destination: {host: a}}]}]}".to_owned(),
+    ] {
+        assert!(judged(NETWORKING, "VirtualService", &fine).is_empty(), "{fine}");
+    }
+    let whole = judged(NETWORKING, "VirtualService", &rule(&format!("match: [{{uri: {{prefix: \"\"}}}}], {to}")));
+    assert!(whole.errors.is_empty() && whole.warnings.len() == 1, "{whole}");
+    for odd in ["outbound_.http_._.a.b", "outbound_.80_._", "outbound_.80_._.*.b", "outbound_.80_.A_._.b"] {
+        assert!(odd.parse::<Host>().is_err(), "{odd}");
+    }
+}
+
+#[test]
+fn gateways() {
+    let server = |hosts: &str, tls: &str| {
+        format!("{{servers: [{{port: {{number: 443, name: a, protocol: HTTPS}}, hosts: [{hosts}], tls: {tls}}}]}}")
+    };
+    let simple = "{mode: SIMPLE, credentialName: a}";
+    refused(
+        NETWORKING,
+        "Gateway",
+        &[
+            (&server("\"*a.b\"", simple), "spec.servers[0].hosts[0] has a wildcard that is part of a label"),
+            (&server("a", simple), "spec.servers[0].hosts[0] is a short name"),
+            (
+                &server("a.b", "{mode: ISTIO_MUTUAL, credentialName: a}"),
+                "spec.servers[0].tls.credentialName cannot be set with ISTIO_MUTUAL",
+            ),
+        ],
+    );
+    for doubtful in ["{credentialName: a}", "{mode: SIMPLE, credentialName: a, httpsRedirect: true}"] {
+        let findings = judged(NETWORKING, "Gateway", &server("a.b", doubtful));
+        assert_eq!((findings.errors.len(), findings.warnings.len()), (0, 1), "{doubtful} {findings}");
+    }
+}
+
+#[test]
+fn policies_that_look_like_less_than_they_are() {
+    let deny = judged(
+        "security.istio.io/v1",
+        "AuthorizationPolicy",
+        "{action: DENY, rules: [{from: [{source: {requestPrincipals: [a]}}]}]}",
+    );
+    assert!(deny.errors.is_empty() && deny.warnings[0].path.to_string() == "spec.rules[0].from", "{deny}");
+    for (kind, field) in
+        [("AuthorizationPolicy", "selector"), ("RequestAuthentication", "selector"), ("PeerAuthentication", "selector")]
+    {
+        let findings = judged("security.istio.io/v1", kind, &format!("{{{field}: {{}}}}"));
+        assert!(findings.errors.is_empty() && findings.warnings[0].message.starts_with("has no labels"), "{findings}");
+    }
+    refused(
+        "security.istio.io/v1",
+        "RequestAuthentication",
+        &[("{jwtRules: [{issuer: a, jwksUri: \"https://a.b:c\"}]}", "spec.jwtRules[0].jwksUri is no URL")],
+    );
 }
 
 #[test]
@@ -130,6 +311,26 @@ fn extensions_and_telemetry() {
             ),
         ],
     );
+    refused(
+        "telemetry.istio.io/v1",
+        "Telemetry",
+        &[
+            (
+                "{accessLogging: [{filter: {expression: \")++\"}}]}",
+                "spec.accessLogging[0].filter.expression is no condition",
+            ),
+            (
+                "{accessLogging: [{filter: {expression: \"request.path == \\\"b\"}}]}",
+                "spec.accessLogging[0].filter.expression is no condition",
+            ),
+        ],
+    );
+    let beyond = judged(
+        "telemetry.istio.io/v1",
+        "Telemetry",
+        "{accessLogging: [{filter: {expression: \"size(request.path) > 3\"}}]}",
+    );
+    assert!(beyond.errors.is_empty() && beyond.warnings.len() == 1, "{beyond}");
     let several = judged("telemetry.istio.io/v1", "Telemetry", "{tracing: [{}, {}]}");
     assert!(several.errors.is_empty() && several.warnings.len() == 1);
 }

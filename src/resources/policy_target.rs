@@ -78,10 +78,18 @@ pub(super) fn one_attachment(
     targets: &[TargetRef],
     cx: &mut Cx,
 ) {
+    selects_something(selector, "selector", cx);
     let ways = [("selector", selector.is_some()), ("targetRef", target.is_some()), ("targetRefs", !targets.is_empty())];
     let mut set = ways.iter().filter(|(_, set)| *set);
     if let (Some((first, _)), Some((second, _))) = (set.next(), set.next()) {
         cx.error(format!("has both `{first}` and `{second}`, and a policy is attached in one way: remove one"));
+    }
+}
+
+/// A selector without labels looks like one that selects nothing, and selects everything.
+pub(super) fn selects_something(selector: Option<&WorkloadSelector>, field: &str, cx: &mut Cx) {
+    if selector.is_some_and(|selector| selector.match_labels.is_empty()) {
+        cx.warn_at(field, "has no labels and selects every workload of the namespace: remove it");
     }
 }
 

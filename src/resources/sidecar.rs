@@ -8,7 +8,7 @@ use super::field::{Limit, names, record};
 use super::gateway::ServerTls;
 use super::rules::sidecar as rules;
 use super::suggest::shortened;
-use super::values::{Host, Port, is_lower_label, parsed};
+use super::values::{Host, Port, is_lower_label, parsed, written_out};
 use super::virtual_service::Destination;
 use super::workload_entry::LabelSelector;
 
@@ -162,7 +162,7 @@ impl FromStr for EgressHost {
                 (inner.is_some(), namespace)
             }
         };
-        Ok(Self { excluded, namespace, host: host.parse()? })
+        Ok(Self { excluded, namespace, host: written_out(host)? })
     }
 }
 

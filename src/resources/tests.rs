@@ -534,7 +534,8 @@ fn sample_text(field: &str) -> &'static str {
     match field {
         "addresses" | "ipBlocks" | "notIpBlocks" | "remoteIpBlocks" | "notRemoteIpBlocks" => "10.0.0.0/8",
         "ports" | "notPorts" => "80",
-        "egressHosts" => "*/1s",
+        "hosts" => "a.b",
+        "egressHosts" => "*/a.b",
         "url" => "oci://example.com/code",
         "jwksUri" | "jwks_uri" => "https://example.com/keys",
         "key" => "source.ip",

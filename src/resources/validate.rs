@@ -12,7 +12,7 @@ use super::{enforcement, registry};
 pub fn validate(kind: &Kind, value: &Value) -> Findings {
     let Some(entry) = registry::of(kind) else { return Findings::default() };
     let mut findings = (entry.check)(value);
-    findings.extend(enforcement::findings(&enforcement::hits(kind, value)));
+    findings.extend(enforcement::findings(kind, &enforcement::hits(kind, value)));
     findings
 }
 

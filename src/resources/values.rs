@@ -86,10 +86,17 @@ impl FromStr for HttpUrl {
             matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
         };
         match text.parse() {
-            Ok(uri) if is_http(&uri) => Ok(Self { text: text.into(), uri }),
+            Ok(uri) if is_http(&uri) && has_sound_port(&uri) => Ok(Self { text: text.into(), uri }),
             _ => Err(format!("is no URL that starts with `http://` or `https://`: {:?}", shortened(text))),
         }
     }
+}
+
+/// Whether what is behind the host is a port, where there is something.
+fn has_sound_port(uri: &http::Uri) -> bool {
+    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    place.len() == uri.host().map_or(0, str::len) || uri.port_u16().is_some_and(|port| port != 0)
 }
 
 impl fmt::Display for HttpUrl {
@@ -229,6 +236,11 @@ impl FromStr for Host {
                 rest.split('/').next().unwrap_or_default()
             ));
         }
+        if let Some(behind) = name.strip_prefix("outbound_.") {
+            return routed_name(behind).map(|()| Self(name.to_ascii_lowercase().into())).ok_or_else(|| {
+                format!("is no server name as proxies send it, `outbound_.PORT_.SUBSET_.HOST`: {shown:?}")
+            });
+        }
         let mut labels = name.split('.');
         let first = labels.next().unwrap_or_default();
         let first_is_fine =
@@ -249,6 +261,18 @@ impl FromStr for Host {
         }
         Ok(Self(name.to_ascii_lowercase().into()))
     }
+}
+
+/// What proxies put behind `outbound_.` in the server name by which a gateway between networks tells services apart.
+fn routed_name(behind: &str) -> Option<()> {
+    let (port, rest) = behind.split_once("_.")?;
+    let (subset, host) = rest.split_once("_.")?;
+    let host: Host = host.parse().ok()?;
+    (port.parse().is_ok_and(|port: u16| port != 0)
+        && (subset.is_empty() || is_lower_label(subset))
+        && !host.is_wildcard()
+        && !host.as_str().starts_with("outbound_."))
+    .then_some(())
 }
 
 /// Whether `text` is one label of a DNS name.
@@ -304,8 +328,24 @@ impl FromStr for ServerHost {
                 ));
             }
         };
-        Ok(Self { namespace, host: host.parse()? })
+        Ok(Self { namespace, host: written_out(host)? })
     }
+}
+
+/// A host as Gateways and Sidecars name it: with its domain, and with a wildcard as a label of its own.
+pub(super) fn written_out(text: &str) -> Result<Host, String> {
+    let host: Host = text.parse()?;
+    let name = host.as_str();
+    if name.starts_with('*') && name != "*" && !name.starts_with("*.") {
+        return Err(format!(
+            "has a wildcard that is part of a label: {:?} (write `*.` and the domain)",
+            shortened(text)
+        ));
+    }
+    if name != "*" && !name.contains('.') && !host.is_ip() {
+        return Err(format!("is a short name, and has to be written out with its domain: {:?}", shortened(text)));
+    }
+    Ok(host)
 }
 
 impl fmt::Display for ServerHost {
@@ -509,12 +549,16 @@ impl Field for StringMatch {
         }
         let object = cx.object(value, STRING_MATCH)?;
         cx.one_of(object, &[STRING_MATCH]);
+        // What must not be there, whatever its value: Istio takes this for no regular expression, here and nowhere else.
+        if object.len() == 1
+            && object.get("regex").is_some_and(|regex| regex == "*")
+            && cx.is_entry_of("withoutHeaders")
+        {
+            return Some(Self::Present);
+        }
         let exact: Option<String> = cx.field(object, "exact", &[])?;
         let prefix: Option<String> = cx.field(object, "prefix", &[])?;
         let regex: Option<Pattern> = cx.field(object, "regex", &[])?;
-        if prefix.as_deref() == Some("") {
-            cx.error_at("prefix", "is empty, which every text starts with: remove the match");
-        }
         Some(match (exact, prefix, regex) {
             (Some(exact), _, _) => Self::Exact(exact),
             (None, Some(prefix), _) => Self::Prefix(prefix),

@@ -111,7 +111,10 @@ impl Document {
     /// The objects of the document: itself, or the items of a Kubernetes list (a `List`, or any `…List` with `items`), each as
     /// a document of its own that knows its place.
     pub fn into_items(self) -> Vec<Self> {
-        let is_list = self.value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+        // What has a name is an object, whatever its kind is called.
+        let is_named = self.value.pointer("/metadata/name").is_some();
+        let kind = self.value.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let is_list = kind == "List" || kind.ends_with("List") && !is_named;
         if !is_list || !self.value.get("items").is_some_and(Value::is_array) {
             return vec![self];
         }

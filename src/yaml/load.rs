@@ -58,6 +58,8 @@ struct Building {
     first_byte: usize,
     nodes: usize,
     expanded: usize,
+    /// What is kept for aliases to repeat, counted as they are.
+    remembered: usize,
     faulty: bool,
 }
 
@@ -68,7 +70,10 @@ struct Node {
     cost: usize,
 }
 
-struct Anchored {
+/// What an alias repeats; `None` is what no alias may repeat.
+type Anchored = Option<Kept>;
+
+struct Kept {
     value: Value,
     located: Located,
     cost: usize,
@@ -184,10 +189,7 @@ impl<'t> Loader<'t> {
                 };
                 self.open(kind, anchor, at, first_byte)
             }
-            Event::SequenceEnd | Event::MappingEnd => {
-                self.close();
-                Ok(())
-            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(at),
             Event::Alias(anchor) => self.alias(anchor, at),
             Event::UnresolvedAlias(name) => {
                 self.note(at, ErrorKind::UnknownAlias(name.into_owned()));
@@ -315,14 +317,14 @@ impl<'t> Loader<'t> {
         (in_list && behind.starts_with([',', ']'])).then(|| format!("{key}:"))
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, at: Position) -> Result<(), Stop> {
         let Some(frame) = self.current.stack.pop() else {
-            return;
+            return Ok(());
         };
         if let Some(text) = self.address_like(&frame) {
             let cost = NODE_COST + text.len();
             self.place(Node { value: Value::String(text), located: Located::scalar(frame.start), cost });
-            return;
+            return Ok(());
         }
         let (value, children) = match frame.kind {
             FrameKind::Sequence { items, located } => (Value::Array(items), Children::Sequence(located)),
@@ -338,8 +340,18 @@ impl<'t> Loader<'t> {
         if frame.anchor != 0 {
             self.remember(frame.anchor, &node, nodes);
         }
-        self.current.nodes += 1;
+        self.count(at)?;
         self.place(node);
+        Ok(())
+    }
+
+    /// Counts one more value.
+    fn count(&mut self, at: Position) -> Result<(), Stop> {
+        self.current.nodes = self.current.nodes.saturating_add(1);
+        if self.current.nodes > MAX_NODES {
+            return Err(Stop::Fault(at, ErrorKind::Nodes { limit: MAX_NODES }));
+        }
+        Ok(())
     }
 
     /// Merges `value` into `entries`, which win; of several mappings in a list, the first one that has a key gives it.
@@ -383,10 +395,11 @@ impl<'t> Loader<'t> {
         let Some(anchored) = self.current.anchors.get(&anchor) else {
             return self.add(Node::null(at), 0);
         };
+        let too_much = || Stop::Fault(at, ErrorKind::AliasExpansion { limit: MAX_EXPANSION });
+        let anchored = anchored.as_ref().ok_or_else(too_much)?;
         let expanded = self.current.expanded.saturating_add(anchored.cost);
         if expanded > MAX_EXPANSION {
-            let limit = MAX_EXPANSION;
-            return Err(Stop::Fault(at, ErrorKind::AliasExpansion { limit }));
+            return Err(too_much());
         }
         let node = Node { value: anchored.value.clone(), located: anchored.located.clone(), cost: anchored.cost };
         let nodes = anchored.nodes;
@@ -412,10 +425,7 @@ impl<'t> Loader<'t> {
         if anchor != 0 {
             self.remember(anchor, &node, 1);
         }
-        self.current.nodes = self.current.nodes.saturating_add(1);
-        if self.current.nodes > MAX_NODES {
-            return Err(Stop::Fault(at, ErrorKind::Nodes { limit: MAX_NODES }));
-        }
+        self.count(at)?;
         self.place(node);
         Ok(())
     }
@@ -485,12 +495,13 @@ impl<'t> Loader<'t> {
     }
 
     fn remember(&mut self, anchor: usize, node: &Node, nodes: usize) {
-        // What no alias may repeat need not be kept.
-        if node.cost > MAX_EXPANSION {
-            return;
-        }
-        let anchored = Anchored { value: node.value.clone(), located: node.located.clone(), cost: node.cost, nodes };
-        self.current.anchors.insert(anchor, anchored);
+        // Anchors may stand inside of anchors, each with a copy of all that is inside: what is kept is bounded as a whole.
+        let remembered = self.current.remembered.saturating_add(node.cost);
+        let kept = (remembered <= MAX_EXPANSION).then(|| {
+            self.current.remembered = remembered;
+            Kept { value: node.value.clone(), located: node.located.clone(), cost: node.cost, nodes }
+        });
+        self.current.anchors.insert(anchor, kept);
     }
 
     /// Notes a fault in the document's meaning; reading goes on.

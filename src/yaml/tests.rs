@@ -213,6 +213,39 @@ fn json_is_read_as_well() {
 }
 
 #[test]
+fn anchors_inside_of_anchors_are_not_all_kept() {
+    let numbers = "1,".repeat(100_000);
+    let (open, close): (String, String) = ((0..120).map(|level| format!("&a{level} [")).collect(), "]".repeat(120));
+    // Each level would keep a copy of all that is inside.
+    let nested = format!("a: {open}{numbers}{close}\n");
+    let start = std::time::Instant::now();
+    assert_eq!(load("t", nested.as_bytes()).errors, []);
+    // Those that are not kept cannot be repeated, and stand for nothing else.
+    let repeated = format!("{nested}b: *a0\n");
+    assert!(errors(&repeated)[0].contains("aliases of this document expand to more than 10 MiB"));
+    let innermost = format!("{nested}b: *a119\n");
+    assert_eq!(load("t", innermost.as_bytes()).errors, []);
+    assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
+fn empty_lists_count_as_values() {
+    let text = format!("a: [{}]\n", "[],".repeat(1_000_001));
+    assert!(errors(&text)[0].contains("values"), "{:?}", errors(&text));
+}
+
+#[test]
+fn lists_of_kubernetes_alone_are_divided() {
+    let count = |text: &str| {
+        let loaded = load("t", text.as_bytes());
+        loaded.documents.into_iter().flat_map(crate::yaml::Document::into_items).count()
+    };
+    assert_eq!(count("{apiVersion: v1, kind: List, items: [{}, {}]}"), 2);
+    assert_eq!(count("{apiVersion: v1, kind: PodList, items: [{metadata: {}}, {metadata: {}}]}"), 2);
+    assert_eq!(count("{apiVersion: a.b/v1, kind: IPList, metadata: {name: a}, items: [10.0.0.1, 10.0.0.2]}"), 1);
+}
+
+#[test]
 fn bombs_are_refused_before_they_go_off() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {

@@ -79,7 +79,17 @@ pub fn subsets(snapshot: &Snapshot, found: &mut Found) {
             "ServiceEntry" => known.object.map("/spec/workloadSelector/labels"),
             _ => known.object.map("/spec/selector"),
         };
-        let pods: Vec<Vec<(String, String)>> = snapshot.selected(&base, None).into_iter().map(&labels_of).collect();
+        let namespace = &known.object.namespace;
+        let pods = snapshot.selected(&base, Some(namespace)).into_iter().map(&labels_of);
+        let machines =
+            snapshot.all("WorkloadEntry").iter().filter(|entry| entry.namespace == *namespace).map(|entry| {
+                let own = entry.labels().into_iter().chain(entry.map("/spec/labels"));
+                own.map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<Vec<_>>()
+            });
+        let is_of_base = |labels: &Vec<(String, String)>| {
+            base.iter().all(|(key, value)| labels.iter().any(|(held, with)| held == key && with == value))
+        };
+        let pods: Vec<Vec<(String, String)>> = pods.chain(machines.filter(is_of_base)).collect();
         let any = |labels: &BTreeMap<&str, &str>| {
             pods.iter().any(|pod| {
                 labels.iter().all(|(key, value)| pod.iter().any(|(held, with)| held == key && with == value))

@@ -21,6 +21,7 @@ mod injection_auto;
 mod injection_image;
 mod mesh_networks;
 mod own;
+mod regex;
 mod schema;
 mod selection;
 mod service_clusters;
@@ -193,11 +194,14 @@ pub const ANALYZERS: &[Analyzer] = &[
     schema_of("schema.ValidationAnalyzer.WasmPlugin", "WasmPlugin"),
     schema_of("schema.ValidationAnalyzer.WorkloadEntry", "WorkloadEntry"),
     schema_of("schema.ValidationAnalyzer.WorkloadGroup", "WorkloadGroup"),
+    row("schema.ValidationAnalyzer.GatewayAPI", "Breaks of the rules of the Gateway API's kinds", schema::gateway_api),
+    row("schema.ValidationAnalyzer.MeshConfig", "Breaks of the rules of MeshConfig and MeshNetworks", schema::settings),
     row("mesh.EnforcementAnalyzer", "What this mesh does not do yet", own::not_in_force),
     row("mesh.DestinationRuleAnalyzer", "Several DestinationRules for one host", own::destination_rules),
     row("mesh.NamespaceAnalyzer", "Rules for another namespace's services", own::other_namespaces),
     row("mesh.RouteAnalyzer", "Rules that never get a request", shadowed::run),
-    row("mesh.RegexAnalyzer", "Regular expressions that look like something else", own::regexes),
+    row("mesh.RegexAnalyzer", "Regular expressions that look like something else", regex::run),
+    row("mesh.HostAnalyzer", "ServiceEntries for hosts that are taken", own::claimed_hosts),
     row("mesh.ServiceEntryAnalyzer", "ServiceEntries with others' addresses", own::service_entries),
     row("mesh.GatewayRouteAnalyzer", "Routes of the Gateway API that do not attach", gateway_api_routes::run)
         .needs(&["Service"]),

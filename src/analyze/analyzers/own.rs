@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::virtual_service_hosts::is_for_mesh;
 use crate::analyze::Found;
 use crate::analyze::codes::{
-    DESTINATION_RULE_CONFLICT, HOST_OF_OTHER_NAMESPACE, NOT_IN_FORCE, REGEX_LOOKS_LIKE_GLOB,
-    SERVICE_ENTRY_CAPTURES_MORE,
+    DESTINATION_RULE_CONFLICT, HOST_OF_OTHER_NAMESPACE, NOT_IN_FORCE, SERVICE_ENTRY_CAPTURES_MORE,
+    SERVICE_ENTRY_CONFLICT,
 };
 use crate::analyze::hosts::qualified;
-use crate::analyze::message::{below, place};
-use crate::analyze::object::{Object, items};
+use crate::analyze::message::place;
+use crate::analyze::object::Object;
 use crate::analyze::snapshot::Snapshot;
 use crate::resources::{enforcement, kinds};
-use crate::yaml::{Path, Segment};
 
 /// What objects say and this mesh does not do yet.
 pub fn not_in_force(snapshot: &Snapshot, found: &mut Found) {
@@ -28,7 +25,7 @@ pub fn not_in_force(snapshot: &Snapshot, found: &mut Found) {
                 enforcement::Consequence::Refused => ", so that the object is refused",
                 _ => "",
             };
-            let text = format!("{} is not in force yet: {}{refused}.", hit.path, hit.instead);
+            let text = format!("{} {}{refused}.", hit.path, hit.sentence(kind));
             found.at(NOT_IN_FORCE, object, &hit.path, text);
         }
     }
@@ -42,10 +39,7 @@ pub fn destination_rules(snapshot: &Snapshot, found: &mut Found) {
         claims.entry((&rule.namespace, host)).or_default().push(rule);
     }
     for ((_, host), mut rules) in claims.into_iter().filter(|(_, rules)| rules.len() > 1) {
-        rules.sort_by_key(|rule| {
-            let created = rule.text("/metadata/creationTimestamp");
-            (created.is_empty(), created, rule.name.clone())
-        });
+        rules.sort_by_key(|rule| age(rule));
         let Some((first, others)) = rules.split_first() else { continue };
         for other in others.iter().filter(|other| other.at("/spec/trafficPolicy").is_some()) {
             let text = format!(
@@ -57,11 +51,59 @@ pub fn destination_rules(snapshot: &Snapshot, found: &mut Found) {
     }
 }
 
+/// The order in which objects that claim the same win.
+fn age(object: &Object) -> impl Ord + use<'_> {
+    let created = object.text("/metadata/creationTimestamp");
+    (created.is_empty(), created, &*object.name, &*object.namespace)
+}
+
+/// ServiceEntries for a host that is somebody else's already: a Service's, or an older ServiceEntry's.
+pub fn claimed_hosts(snapshot: &Snapshot, found: &mut Found) {
+    let mut entries: Vec<&Object> = snapshot.all("ServiceEntry").iter().collect();
+    entries.sort_by_key(|entry| age(entry));
+    let mut claims: BTreeMap<String, Vec<&Object>> = BTreeMap::new();
+    for entry in entries {
+        for (index, host) in entry.texts("/spec/hosts").into_iter().enumerate() {
+            let host = host.to_ascii_lowercase();
+            let place = place!["spec", "hosts", index];
+            let own = host.strip_suffix(".svc.cluster.local").and_then(|rest| rest.split_once('.'));
+            let service = own.and_then(|(name, namespace)| snapshot.find("Service", namespace, name));
+            let earlier = claims.entry(host.clone()).or_default();
+            let beside = earlier.iter().find(|other| other.namespace == entry.namespace);
+            let text = match (service, beside, earlier.first()) {
+                (Some(service), ..) => Some(format!(
+                    "{host} is the Service {}, which goes first: nothing of this ServiceEntry holds for it.",
+                    service.full_name()
+                )),
+                (None, Some(other), _) => Some(format!(
+                    "{host} is also a host of {}, which goes first: of this ServiceEntry nothing holds for it. Make one of the two.",
+                    other.full_name()
+                )),
+                (None, None, Some(other)) if is_public(entry) && is_public(other) => Some(format!(
+                    "{host} is also a host of {}, which goes first: this ServiceEntry's holds for clients of {} alone. Set exportTo to \".\" in one of the two.",
+                    other.full_name(),
+                    entry.namespace
+                )),
+                _ => None,
+            };
+            if let Some(text) = text {
+                found.at(SERVICE_ENTRY_CONFLICT, entry, &place, text);
+            }
+            earlier.push(entry);
+        }
+    }
+}
+
+/// Whether everybody sees the object.
+fn is_public(object: &Object) -> bool {
+    let exported = object.texts("/spec/exportTo");
+    exported.is_empty() || exported.contains(&"*")
+}
+
 /// VirtualServices for another namespace's Services, seen by everybody: they change what all clients get.
 pub fn other_namespaces(snapshot: &Snapshot, found: &mut Found) {
     for service in snapshot.all("VirtualService").iter().filter(|service| is_for_mesh(service)) {
-        let exported = service.texts("/spec/exportTo");
-        if !exported.is_empty() && !exported.contains(&"*") {
+        if !is_public(service) {
             continue;
         }
         for (index, host) in service.texts("/spec/hosts").into_iter().enumerate() {
@@ -76,55 +118,6 @@ pub fn other_namespaces(snapshot: &Snapshot, found: &mut Found) {
             }
         }
     }
-}
-
-/// Regular expressions that look like globs, or like nothing that needs one.
-pub fn regexes(snapshot: &Snapshot, found: &mut Found) {
-    for service in snapshot.all("VirtualService") {
-        for list in ["http"] {
-            for (index, rule) in service.items(&format!("/spec/{list}")).iter().enumerate() {
-                for (at, conditions) in items(rule, "/match").iter().enumerate() {
-                    let base = place!["spec", list, index, "match", at];
-                    each_regex(conditions, &base, 0, &mut |place, regex| {
-                        if let Some(text) = looks_like(regex) {
-                            found.at(REGEX_LOOKS_LIKE_GLOB, service, place, text);
-                        }
-                    });
-                }
-            }
-        }
-    }
-}
-
-/// Every `regex` in a match, which nests no deeper than headers do.
-fn each_regex(value: &Value, place: &Path, depth: usize, visit: &mut impl FnMut(&Path, &str)) {
-    const DEEPEST: usize = 4;
-
-    for (key, inner) in value.as_object().into_iter().flatten().filter(|_| depth < DEEPEST) {
-        let place = below(place, [Segment::from(key.as_str())]);
-        match inner {
-            Value::String(regex) if key == "regex" => visit(&place, regex),
-            _ => each_regex(inner, &place, depth + 1, visit),
-        }
-    }
-}
-
-/// What is said of an expression that does not mean what it looks like.
-fn looks_like(regex: &str) -> Option<String> {
-    let star = regex.match_indices('*').find(|(at, _)| {
-        let mut before = regex.get(..*at).unwrap_or_default().chars().rev();
-        let repeated = before.next().is_some_and(|c| matches!(c, '/' | '-' | '_') || c.is_ascii_alphanumeric());
-        // A class, as in `\d*`, is meant to be repeated.
-        repeated && before.next() != Some('\\')
-    });
-    if let Some((at, _)) = star {
-        let repeated = regex.get(..at).and_then(|before| before.chars().next_back()).unwrap_or_default();
-        return Some(format!(
-            "In {regex:?}, the `*` repeats the {repeated:?} before it and stands for nothing else: for anything, write `.*`."
-        ));
-    }
-    let plain = !regex.is_empty() && !regex.contains(['\\', '^', '$', '.', '|', '?', '*', '+', '(', '[', '{']);
-    plain.then(|| format!("{regex:?} has nothing of a regular expression, and matches this text alone: write exact, or prefix if that is meant."))
 }
 
 /// ServiceEntries whose addresses are other Services'.
@@ -142,6 +135,11 @@ pub fn service_entries(snapshot: &Snapshot, found: &mut Found) {
         for (index, address) in entry.texts("/spec/addresses").into_iter().enumerate() {
             let Ok(block) = address.parse::<crate::resources::authorization_values::IpBlock>() else { continue };
             let network = block.get();
+            if network.prefix_len() == 0 {
+                let text = format!("{address} holds every address: all traffic on these ports is taken.");
+                found.at(SERVICE_ENTRY_CAPTURES_MORE, entry, &place!["spec", "addresses", index], text);
+                continue;
+            }
             let from = held.partition_point(|(address, _)| *address < network.network());
             let Some((taken, service)) = held.get(from).filter(|(address, _)| network.contains(address)) else {
                 continue;

@@ -6,11 +6,12 @@ use crate::analyze::Found;
 use crate::analyze::codes::{
     SCHEMA_VALIDATION_ERROR, SCHEMA_WARNING, VIRTUAL_SERVICE_INEFFECTIVE_MATCH, VIRTUAL_SERVICE_UNREACHABLE_RULE,
 };
+use crate::analyze::message::place;
 use crate::analyze::object::Object;
 use crate::analyze::shadow::{Shadow, shadows};
 use crate::analyze::snapshot::Snapshot;
-use crate::resources::{self, VirtualService, kinds};
-use crate::yaml::Path;
+use crate::resources::{self, Severity, VirtualService, kinds, mesh_config};
+use crate::yaml::{self, Path};
 
 /// The objects of one kind.
 pub fn run(snapshot: &Snapshot, kind: &str, found: &mut Found) {
@@ -26,6 +27,37 @@ pub fn run(snapshot: &Snapshot, kind: &str, found: &mut Found) {
         }
         for finding in findings.warnings.iter().filter(|finding| !said.contains(&finding.path)) {
             found.at(SCHEMA_WARNING, object, &finding.path, format!("{} {}.", finding.path, finding.message));
+        }
+    }
+}
+
+/// The kinds of the Gateway API, but for its Gateway: that is looked at with Istio's, which has the same name.
+pub fn gateway_api(snapshot: &Snapshot, found: &mut Found) {
+    for kind in kinds::KINDS.iter().filter(|kind| kind.group == "gateway.networking.k8s.io" && kind.kind != "Gateway") {
+        run(snapshot, kind.kind, found);
+    }
+}
+
+/// The settings of the mesh, which a ConfigMap holds as texts.
+pub fn settings(snapshot: &Snapshot, found: &mut Found) {
+    for object in snapshot.all("ConfigMap").iter().filter(|object| mesh_config::is_settings(object.value())) {
+        for settings in mesh_config::Settings::ALL {
+            let entry = settings.entry();
+            let Some(text) = object.at("/data").and_then(|data| data.get(entry)?.as_str()) else { continue };
+            let place = place!["data", entry];
+            let loaded = yaml::load(entry, text.as_bytes());
+            for error in &loaded.errors {
+                found.at(SCHEMA_VALIDATION_ERROR, object, &place, format!("{error}."));
+            }
+            for document in &loaded.documents {
+                for finding in settings.validate(&document.value).iter() {
+                    let code = match finding.severity {
+                        Severity::Error => SCHEMA_VALIDATION_ERROR,
+                        Severity::Warning => SCHEMA_WARNING,
+                    };
+                    found.at(code, object, &place, format!("In {entry}, {} {}.", finding.path, finding.message));
+                }
+            }
         }
     }
 }

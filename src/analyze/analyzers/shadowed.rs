@@ -2,6 +2,8 @@
 //!
 //! For each match there is a request that holds what the match asks for and nothing else that anybody could have meant. If an
 //! earlier rule takes it, the match never gets one. Regular expressions have no such request, and are left out.
+//!
+//! So are found matches that no request holds, whatever the other rules.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +20,8 @@ use crate::model::authz::Claims;
 use crate::model::matching::{HeaderLookup, StringMatch};
 use crate::model::route::{Decision, HttpRule, RequestFacts, RequestMatch, Routes, decide};
 use crate::model::{AppProtocol, Resolution, Service, ServicePort, TrafficDistribution};
+use crate::resources::values::{GatewayRef, StringMatch as Written};
+use crate::resources::virtual_service::{HttpMatch, HttpRoute};
 use crate::resources::{Object, Provenance, VirtualService};
 
 /// A word that nobody writes.
@@ -39,8 +43,14 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
                 Shadow::Rule { place, .. } | Shadow::Match { place, .. } => place,
             })
             .collect();
-        let Some(routes) = compiled(&parsed) else { continue };
-        for (index, earlier) in shadowed(&routes) {
+        for (index, rule) in parsed.spec.http.iter().enumerate() {
+            for (at, conditions) in rule.matches.iter().enumerate() {
+                if let Some((field, text)) = impossible(conditions).or_else(|| unbound(&parsed, conditions)) {
+                    found.at(ROUTE_NEVER_MATCHES, object, &place!["spec", "http", index, "match", at, field], text);
+                }
+            }
+        }
+        for (index, earlier) in shadowed_everywhere(&parsed) {
             let rule = place!["spec", "http", index];
             let matches = parsed.spec.http.get(index).map_or(0, |rule| rule.matches.len());
             let said = known.contains(&rule)
@@ -52,6 +62,98 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
             }
         }
     }
+}
+
+/// A Gateway as an object of `namespace` names it: namespace and name; `None` for the sidecars.
+fn gateway<'o>(named: &'o GatewayRef, namespace: &'o str) -> Option<(&'o str, &'o str)> {
+    match named {
+        GatewayRef::Mesh => None,
+        GatewayRef::Named { namespace: of, name } => Some((of.as_deref().unwrap_or(namespace), name)),
+    }
+}
+
+/// Where a VirtualService holds.
+fn bound(object: &Object<VirtualService>) -> Vec<Option<(&str, &str)>> {
+    let named = object.spec.gateways.iter().map(|named| gateway(named, &object.meta.namespace));
+    let mut bound: Vec<_> = named.collect();
+    if bound.is_empty() {
+        bound.push(None);
+    }
+    bound
+}
+
+/// Gateways of a match to none of which the VirtualService is bound.
+fn unbound(object: &Object<VirtualService>, conditions: &HttpMatch) -> Option<(&'static str, String)> {
+    let bound = bound(object);
+    let mut named = conditions.gateways.iter().map(|named| gateway(named, &object.meta.namespace));
+    (!conditions.gateways.is_empty() && named.all(|named| !bound.contains(&named))).then(|| {
+        let text = "The match holds at gateways that the VirtualService is not bound to, and so never: add one to spec.gateways.";
+        ("gateways", text.to_owned())
+    })
+}
+
+/// The rules that get no request wherever they hold, and who gets it instead.
+fn shadowed_everywhere(object: &Object<VirtualService>) -> BTreeMap<usize, String> {
+    let mut found: BTreeMap<usize, Option<String>> = BTreeMap::new();
+    for at in bound(object) {
+        let holds = |conditions: &HttpMatch| {
+            let mut named = conditions.gateways.iter().map(|named| gateway(named, &object.meta.namespace));
+            conditions.gateways.is_empty() || named.any(|named| named == at)
+        };
+        let mut there = object.clone();
+        let mut kept = Vec::new();
+        let mut rules = Vec::new();
+        for (index, rule) in object.spec.http.iter().enumerate() {
+            let matches: Vec<HttpMatch> = rule.matches.iter().filter(|matched| holds(matched)).cloned().collect();
+            if matches.is_empty() != rule.matches.is_empty() {
+                continue;
+            }
+            kept.push(index);
+            rules.push(HttpRoute { matches, ..rule.clone() });
+        }
+        there.spec.http = rules;
+        let Some(routes) = compiled(&there) else { continue };
+        let mut never = shadowed(&routes);
+        for (place, index) in kept.iter().enumerate() {
+            let taker = never.remove(&place).map(|taker| written(&taker, &kept));
+            let known = found.entry(*index).or_insert_with(|| taker.clone());
+            if taker.is_none() {
+                *known = None;
+            }
+        }
+    }
+    found.into_iter().filter_map(|(index, taker)| Some((index, taker?))).collect()
+}
+
+/// `http[0] and http[1]` with the places that the rules have where they were written.
+fn written(takers: &str, kept: &[usize]) -> String {
+    let place = |taker: &str| {
+        let at: usize = taker.strip_prefix("http[")?.strip_suffix(']')?.parse().ok()?;
+        Some(format!("http[{}]", kept.get(at)?))
+    };
+    let takers = takers.split(" and ").map(|taker| place(taker).unwrap_or_else(|| taker.to_owned()));
+    takers.collect::<Vec<_>>().join(" and ")
+}
+
+/// The field of a match that no request holds, and why.
+fn impossible(conditions: &HttpMatch) -> Option<(&'static str, String)> {
+    // Case counts: `get` is another method than `GET`, and none that anybody uses (RFC 9110, section 9.1).
+    const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"];
+
+    if let Some(Written::Exact(text) | Written::Prefix(text)) = &conditions.uri
+        && !text.is_empty()
+        && !text.starts_with('/')
+        && text != "*"
+    {
+        let text = format!("No request is for {text:?}, since paths begin with `/`: write {:?}.", format!("/{text}"));
+        return Some(("uri", text));
+    }
+    if let Some(Written::Exact(text)) = &conditions.method
+        && let Some(method) = METHODS.iter().find(|method| method.eq_ignore_ascii_case(text) && *method != text)
+    {
+        return Some(("method", format!("No request has the method {text:?}, since case counts: write {method:?}.")));
+    }
+    None
 }
 
 /// The rules of a VirtualService for one of its hosts, as if it held for sidecars, wherever it does.
@@ -114,7 +216,7 @@ fn taker(routes: &Routes, rule: &HttpRule, conditions: &RequestMatch) -> Option<
             authority: &request.authority,
             headers: &request.headers,
             claims: Some(&request.claims),
-            port: conditions.port.unwrap_or(PORT),
+            port: request.port,
             source_labels: &request.labels,
             source_namespace: &request.namespace,
         };
@@ -142,6 +244,7 @@ fn taker(routes: &Routes, rule: &HttpRule, conditions: &RequestMatch) -> Option<
 
 /// A request that conditions ask for.
 struct Request {
+    port: u16,
     method: Vec<u8>,
     path: Vec<u8>,
     query: Vec<u8>,
@@ -201,10 +304,16 @@ fn requests(routes: &Routes, conditions: &RequestMatch) -> Option<Vec<Request>> 
         Some(wanted) if wanted.matches(b"http") => &["http"],
         Some(_) => return None,
     };
+    // A rule for no port in particular is for those that others name, and for one that none does.
+    let named = routes.http.iter().flat_map(|rule| &rule.matches).filter_map(|other| other.port);
+    let mut ports: BTreeSet<u16> = named.collect();
+    ports.extend((PORT..).find(|port| !ports.contains(port)));
+    let ports = conditions.port.map_or(ports, |port| BTreeSet::from([port]));
     let mut found = Vec::new();
-    for scheme in schemes {
+    for (scheme, port) in schemes.iter().flat_map(|scheme| ports.iter().map(move |port| (scheme, *port))) {
         for (headers, query) in [(&headers, &query), (&more_headers, &more_query)] {
             found.push(Request {
+                port,
                 method: text(&conditions.method, "")?,
                 path: text(&conditions.path, "/")?,
                 query: query.join(&b'&'),

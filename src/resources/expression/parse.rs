@@ -25,6 +25,8 @@ pub struct InvalidExpression {
     pub at: usize,
     /// What is wrong there.
     pub reason: String,
+    /// Whether CEL knows nothing of the kind either, whatever its attributes and functions.
+    pub is_syntax: bool,
 }
 
 type Parsed = Result<Node, InvalidExpression>;
@@ -61,7 +63,11 @@ struct Parser<'s> {
 impl<'s> Parser<'s> {
     fn fail<T>(&self, reason: impl Into<String>) -> Result<T, InvalidExpression> {
         let before = self.source.get(..self.at).unwrap_or_default();
-        Err(InvalidExpression { at: before.chars().count() + 1, reason: reason.into() })
+        Err(InvalidExpression { at: before.chars().count() + 1, reason: reason.into(), is_syntax: false })
+    }
+
+    fn fail_syntax<T>(&self, reason: impl Into<String>) -> Result<T, InvalidExpression> {
+        self.fail(reason).map_err(|error| InvalidExpression { is_syntax: true, ..error })
     }
 
     fn rest(&self) -> &'s str {
@@ -188,7 +194,7 @@ impl<'s> Parser<'s> {
     fn primary(&mut self) -> Parsed {
         self.skip_space();
         match self.rest().chars().next() {
-            None => self.fail("something is missing here"),
+            None => self.fail_syntax("something is missing here"),
             Some('(') => {
                 self.at += 1;
                 let node = self.deeper(Self::or)?;
@@ -234,13 +240,17 @@ impl<'s> Parser<'s> {
                 other => text.push(other),
             }
         }
-        self.fail("this text has no end")
+        self.fail_syntax("this text has no end")
     }
 
     /// A name: of an attribute, a function or a truth.
     fn named(&mut self) -> Parsed {
         let start = self.at;
         let word = self.word();
+        let next = self.rest().chars().next();
+        if word.is_empty() && !next.is_some_and(|next| matches!(next, '.' | '[' | '{')) {
+            return self.fail_syntax("a value should be here");
+        }
         match word {
             "true" | "false" => return Ok(Node::Literal(Value::Bool(word == "true"))),
             "has" | "duration" if self.take("(") => {

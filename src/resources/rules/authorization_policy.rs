@@ -99,6 +99,29 @@ fn inside(place: &[(&str, usize)], cx: &mut Cx, note: impl FnOnce(&mut Cx)) {
 /// On a port that is not HTTP, what only HTTP has does not count, so that a DENY rule of it denies everything there.
 fn deny_beyond_http(policy: &AuthorizationPolicy, cx: &mut Cx) {
     for (rule_index, rule) in policy.rules.iter().enumerate() {
+        let of_tcp = |source: &Source| {
+            !source.principals.is_empty()
+                || !source.not_principals.is_empty()
+                || !source.namespaces.is_empty()
+                || !source.not_namespaces.is_empty()
+                || !source.service_accounts.is_empty()
+                || !source.not_service_accounts.is_empty()
+                || !source.trust_domains.is_empty()
+                || !source.not_trust_domains.is_empty()
+                || !source.ip_blocks.is_empty()
+                || !source.not_ip_blocks.is_empty()
+                || !source.remote_ip_blocks.is_empty()
+                || !source.not_remote_ip_blocks.is_empty()
+        };
+        let sources: Vec<&Source> = rule.from.iter().filter_map(|from| from.source.as_ref()).collect();
+        if rule.to.is_empty() && rule.when.is_empty() && !sources.is_empty() && !sources.iter().copied().any(of_tcp) {
+            inside(&[("rules", rule_index)], cx, |cx| {
+                cx.warn_at(
+                    "from",
+                    "has only requestPrincipals: on ports that are not HTTP the rule denies everything, so name the HTTP ports in `to`",
+                );
+            });
+        }
         for (index, operation) in rule.to.iter().enumerate().filter_map(|(i, to)| Some((i, to.operation.as_ref()?))) {
             let http = !operation.hosts.is_empty()
                 || !operation.not_hosts.is_empty()

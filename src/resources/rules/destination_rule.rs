@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use crate::resources::destination_rule::{
-    ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, DestinationRule, Distribute, Failover, HttpPool,
-    LoadBalancer, LocalityLb, OutlierDetection, PortPolicy, Subset, TcpPool, TrafficPolicy, Tunnel,
+    ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, DestinationRule, Distribute, Failover, Http2KeepAlive,
+    HttpPool, LoadBalancer, LocalityLb, OutlierDetection, PortPolicy, Subset, TcpPool, TrafficPolicy, Tunnel,
 };
 use crate::resources::field::Cx;
+use crate::resources::policy_target::selects_something;
 use crate::resources::values::{ExportTo, Host, is_lower_label};
 
 pub(in crate::resources) fn destination_rule(rule: &DestinationRule, cx: &mut Cx) {
@@ -24,6 +25,7 @@ pub(in crate::resources) fn destination_rule(rule: &DestinationRule, cx: &mut Cx
         }
     });
     super::export_to(&rule.export_to, cx);
+    selects_something(rule.workload_selector.as_ref(), "workloadSelector", cx);
     let own = ExportTo::Namespace(cx.namespace.clone());
     let beyond = rule.export_to.iter().any(|entry| *entry != ExportTo::Private && *entry != own);
     if rule.workload_selector.is_some() && beyond {
@@ -58,12 +60,38 @@ pub(in crate::resources) fn traffic_policy(policy: &TrafficPolicy, cx: &mut Cx) 
     if empty {
         cx.error("is empty: set a field of it, or remove it");
     }
+    if policy.tunnel.is_some() && policy.proxy_protocol.is_some() {
+        cx.error("has both `tunnel` and `proxyProtocol`, and only one of them can be: remove one");
+    }
+    fails_over_unseen(policy.load_balancer.as_ref(), policy.outlier_detection.is_some(), cx);
+}
+
+/// Where no endpoint is ever left out, none of another region is ever tried.
+fn fails_over_unseen(balancer: Option<&LoadBalancer>, detects: bool, cx: &mut Cx) {
+    let setting = balancer.and_then(|balancer| balancer.locality_lb_setting.as_ref());
+    if !detects && setting.is_some_and(|setting| !setting.failover.is_empty() || !setting.failover_priority.is_empty())
+    {
+        cx.at("loadBalancer", |cx| {
+            cx.warn_at(
+                "localityLbSetting",
+                "fails over only where outlierDetection is set beside loadBalancer: add it",
+            );
+        });
+    }
 }
 
 pub(in crate::resources) fn port_policy(policy: &PortPolicy, cx: &mut Cx) {
     if policy.port.is_none() {
         cx.error_at("port", "is required: say which port the settings are for");
     }
+    if policy.load_balancer.is_none()
+        && policy.connection_pool.is_none()
+        && policy.outlier_detection.is_none()
+        && policy.tls.is_none()
+    {
+        cx.error("has no settings: set loadBalancer, connectionPool, outlierDetection or tls, or remove it");
+    }
+    fails_over_unseen(policy.load_balancer.as_ref(), policy.outlier_detection.is_some(), cx);
 }
 
 pub(in crate::resources) fn load_balancer(balancer: &LoadBalancer, cx: &mut Cx) {
@@ -71,6 +99,12 @@ pub(in crate::resources) fn load_balancer(balancer: &LoadBalancer, cx: &mut Cx) 
         cx.error("has both `warmup` and `warmupDurationSecs`, and only one of them can be: keep `warmup`");
     } else if balancer.warmup_duration_secs.is_some() {
         cx.warn_at("warmupDurationSecs", "is deprecated: use warmup.duration");
+    }
+    if balancer.locality_lb_setting.is_some() && balancer.zone_aware_lb_setting.is_some() {
+        cx.error("has both `localityLbSetting` and `zoneAwareLbSetting`, and only one of them can be: remove one");
+    }
+    if balancer.warmup.as_ref().is_some_and(|warmup| warmup.aggression.is_some_and(|aggression| aggression <= 0.0)) {
+        cx.at("warmup", |cx| cx.error_at("aggression", "has to be above 0"));
     }
 }
 
@@ -90,6 +124,17 @@ pub(in crate::resources) fn consistent_hash(hash: &ConsistentHash, cx: &mut Cx) 
         let text = |text: &str| text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b';');
         let attributes =
             cookie.attributes.iter().all(|a| text(&a.name) && text(a.value.as_deref().unwrap_or_default()));
+        let mut names = HashSet::new();
+        for (index, attribute) in cookie.attributes.iter().enumerate() {
+            let fault = match attribute.name.as_str() {
+                "" => "is empty: name the attribute, or remove it",
+                name if !names.insert(name) => "repeats an attribute before it: remove one of the two",
+                _ => continue,
+            };
+            cx.at("httpCookie", |cx| {
+                cx.at("attributes", |cx| cx.at_index(index, |cx| cx.error_at("name", fault)));
+            });
+        }
         if !text(cookie.path.as_deref().unwrap_or_default()) || !attributes {
             cx.error_at("httpCookie", "has a `;` or a control character in its path or an attribute");
         }
@@ -109,7 +154,9 @@ pub(in crate::resources) fn consistent_hash(hash: &ConsistentHash, cx: &mut Cx) 
     {
         cx.error_at("maglev", format!("has a table of {size} entries, which is no prime: the default is 65537"));
     }
-    if hash.minimum_ring_size.is_some() {
+    if hash.minimum_ring_size.is_some_and(|size| size != 0) && (hash.ring_hash.is_some() || hash.maglev.is_some()) {
+        cx.error_at("minimumRingSize", "cannot be set with ringHash or maglev: remove it");
+    } else if hash.minimum_ring_size.is_some() {
         cx.warn_at("minimumRingSize", "is deprecated: use ringHash.minimumRingSize");
     }
 }
@@ -171,6 +218,14 @@ pub(in crate::resources) fn http_pool(pool: &HttpPool, cx: &mut Cx) {
     }
 }
 
+pub(in crate::resources) fn http2_keep_alive(probes: &Http2KeepAlive, cx: &mut Cx) {
+    for (name, set) in [("interval", probes.interval.is_some()), ("timeout", probes.timeout.is_some())] {
+        if !set {
+            cx.error_at(name, "is required: add it");
+        }
+    }
+}
+
 fn not_negative(field: &str, value: Option<i32>, cx: &mut Cx) {
     if let Some(value) = value.filter(|value| *value < 0) {
         cx.error_at(field, format!("cannot be negative, and is {value}"));
@@ -222,9 +277,27 @@ pub(in crate::resources) fn client_tls(tls: &ClientTls, cx: &mut Cx) {
         _ => {}
     }
     if matches!(tls.mode, Some(ClientTlsMode::Simple | ClientTlsMode::Mutual)) && tls.credential_name.is_some() {
-        for (name, set) in own.into_iter().chain(given.into_iter().take(1)) {
+        let of_the_secret = given.into_iter().filter(|(name, _)| *name != "credentialName");
+        for (name, set) in own.into_iter().chain(of_the_secret) {
             if set {
                 cx.error_at(name, "cannot be set with credentialName, whose secret holds it: remove one of the two");
+            }
+        }
+    }
+    let unchecked = tls.insecure_skip_verify == Some(true);
+    if unchecked && matches!(tls.mode, Some(ClientTlsMode::Simple | ClientTlsMode::Mutual)) {
+        // With MUTUAL, the secret may be there for the client's own certificate alone.
+        let by_secret = tls.mode == Some(ClientTlsMode::Simple) && tls.credential_name.is_some();
+        for (name, set) in [
+            ("caCertificates", tls.ca_certificates.is_some()),
+            ("credentialName", by_secret),
+            ("subjectAltNames", !tls.subject_alt_names.is_empty()),
+        ] {
+            if set {
+                cx.error_at(
+                    name,
+                    "cannot be set with insecureSkipVerify, which checks no server: remove one of the two",
+                );
             }
         }
     }

@@ -75,10 +75,7 @@ pub(in crate::resources) fn server(server: &Server, cx: &mut Cx) {
         }
         _ => {}
     }
-    if redirects
-        && family(&server.port.protocol) == Some(Family::Tls)
-        && !server.port.protocol.eq_ignore_ascii_case("HTTPS")
-    {
+    if redirects && family(&server.port.protocol) == Some(Family::Tls) {
         cx.at("tls", |cx| cx.warn_at("httpsRedirect", "only works on ports that speak HTTP"));
     }
 }
@@ -140,6 +137,11 @@ pub(in crate::resources) fn server_tls(tls: &ServerTls, cx: &mut Cx) {
     if let (Some((first, _)), Some((second, _))) = (set.next(), set.next()) {
         cx.error(format!("has both `{first}` and `{second}`, and only one of them can be: remove one"));
     }
+    if tls.server_certificate.is_some() && tls.private_key.is_some() {
+        if let Some((source, _)) = sources.iter().find(|(_, set)| *set) {
+            cx.error(format!("has both `serverCertificate` and `{source}`, and only one of them can be: remove one"));
+        }
+    }
     let from_files = !sources.iter().any(|(_, set)| *set);
     let files = [
         ("serverCertificate", tls.server_certificate.is_some()),
@@ -148,7 +150,7 @@ pub(in crate::resources) fn server_tls(tls: &ServerTls, cx: &mut Cx) {
     ];
     let needed = match tls.mode {
         Some(ServerTlsMode::IstioMutual) => {
-            for (name, set) in files.into_iter().chain([("credentialName", tls.credential_name.is_some())]) {
+            for (name, set) in files.into_iter().chain(sources) {
                 if set {
                     cx.error_at(
                         name,
@@ -158,8 +160,8 @@ pub(in crate::resources) fn server_tls(tls: &ServerTls, cx: &mut Cx) {
             }
             0
         }
-        Some(ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough) => {
-            for (name, set) in files.into_iter().chain([("credentialName", tls.credential_name.is_some())]) {
+        None | Some(ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough) => {
+            for (name, set) in files.into_iter().chain(sources) {
                 if set {
                     cx.warn_at(name, "has no effect, since the connections are passed on as they are");
                 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::resources::field::Cx;
-use crate::resources::service_entry::{Location, Resolution, ServiceEntry, ServicePort};
+use crate::resources::service_entry::{Resolution, ServiceEntry, ServicePort};
 use crate::resources::values::is_lower_label;
 use crate::resources::workload_entry::WorkloadAddress;
 
@@ -45,8 +45,10 @@ pub(in crate::resources) fn service_entry(entry: &ServiceEntry, cx: &mut Cx) {
         });
     }
     let mut numbers = HashSet::new();
+    let mut names = HashSet::new();
     cx.at("ports", |cx| {
         for (index, port) in entry.ports.iter().enumerate() {
+            names.insert(port.name.as_str());
             if !numbers.insert(port.number) {
                 cx.at_index(index, |cx| {
                     cx.error_at("number", format!("repeats {}: remove one of the two", port.number));
@@ -54,7 +56,17 @@ pub(in crate::resources) fn service_entry(entry: &ServiceEntry, cx: &mut Cx) {
             }
         }
     });
+    one_host_of_bytes(entry, resolution, cx);
     endpoints(entry, resolution, cx);
+    if matches!(resolution, Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin) {
+        endpoint_ports(entry, resolution, &names, cx);
+    }
+    if entry.workload_selector.as_ref().is_some_and(|selector| selector.labels.is_empty()) {
+        cx.warn_at("workloadSelector", "has no labels and selects every workload of the namespace: add labels");
+    }
+    if entry.workload_selector.is_some() && resolution == Resolution::None {
+        cx.warn_at("workloadSelector", "has no effect with the resolution NONE: set resolution to STATIC or DNS");
+    }
     super::export_to_or_nobody(&entry.export_to, cx);
 }
 
@@ -95,6 +107,63 @@ fn endpoints(entry: &ServiceEntry, resolution: Resolution, cx: &mut Cx) {
     }
 }
 
+/// A connection of bytes does not say which of several hosts it is for.
+fn one_host_of_bytes(entry: &ServiceEntry, resolution: Resolution, cx: &mut Cx) {
+    const SAYING: [&str; 6] = ["HTTP", "HTTP2", "GRPC", "GRPC-Web", "HTTPS", "TLS"];
+
+    let says = |protocol: &str| SAYING.iter().any(|known| known.eq_ignore_ascii_case(protocol));
+    if entry.hosts.len() < 2 || matches!(resolution, Resolution::None | Resolution::DynamicDns) {
+        return;
+    }
+    for (index, port) in entry.ports.iter().enumerate() {
+        if !says(port.protocol.as_deref().unwrap_or_default()) {
+            cx.at("ports", |cx| {
+                cx.at_index(index, |cx| {
+                    cx.error_at(
+                        "protocol",
+                        format!(
+                            "has to be one of {} where there are several hosts: make an entry for each host",
+                            SAYING.join(", ")
+                        ),
+                    );
+                });
+            });
+        }
+    }
+    let dns = matches!(resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+    let by_address = |port: &ServicePort| {
+        port.protocol
+            .as_deref()
+            .is_some_and(|protocol| ["HTTPS", "TLS"].iter().any(|tls| tls.eq_ignore_ascii_case(protocol)))
+    };
+    if dns && !entry.addresses.is_empty() && entry.ports.iter().any(by_address) {
+        cx.warn_at("addresses", "do not say which of the hosts a connection is for: make an entry for each host");
+    }
+}
+
+/// An endpoint's ports are ports of the entry; a socket is one port, whichever.
+fn endpoint_ports(entry: &ServiceEntry, resolution: Resolution, names: &HashSet<&str>, cx: &mut Cx) {
+    for (index, endpoint) in entry.endpoints.iter().enumerate() {
+        for name in endpoint.ports.keys().filter(|name| !names.contains(name.as_str())) {
+            cx.at("endpoints", |cx| {
+                cx.at_index(index, |cx| {
+                    cx.at("ports", |cx| {
+                        cx.error_at(name, "is the name of no port of the entry: add it to ports, or rename it")
+                    });
+                });
+            });
+        }
+        let is_socket = matches!(endpoint.address, Some(WorkloadAddress::Unix(_)));
+        if is_socket && resolution == Resolution::Static && entry.ports.len() != 1 {
+            cx.at("endpoints", |cx| {
+                cx.at_index(index, |cx| {
+                    cx.error_at("address", "is a Unix socket, which is one port, and the entry has several or none");
+                });
+            });
+        }
+    }
+}
+
 fn each_address(entry: &ServiceEntry, cx: &mut Cx, fault: impl Fn(&WorkloadAddress) -> Option<&'static str>) {
     for (index, endpoint) in entry.endpoints.iter().enumerate() {
         if let Some(fault) = endpoint.address.as_ref().and_then(&fault) {
@@ -118,9 +187,6 @@ fn dynamic(entry: &ServiceEntry, cx: &mut Cx) {
         if set {
             cx.error_at(field, "cannot be set with DYNAMIC_DNS, which finds endpoints by name: remove it");
         }
-    }
-    if entry.location == Some(Location::MeshInternal) {
-        cx.error_at("location", "has to be MESH_EXTERNAL with DYNAMIC_DNS");
     }
     for (index, port) in entry.ports.iter().enumerate() {
         let protocol = port.protocol.as_deref().unwrap_or_default();

@@ -39,16 +39,21 @@ pub(in crate::resources) fn sidecar(sidecar: &Sidecar, cx: &mut Cx) {
 
 fn egress_listeners(listeners: &[EgressListener], cx: &mut Cx) {
     let mut addresses = HashSet::new();
+    let mut sockets = HashSet::new();
     let mut catch_all = None;
     cx.at("egress", |cx| {
         for (index, listener) in listeners.iter().enumerate() {
             cx.at_index(index, |cx| {
-                if let Some(number) = listener.port.as_ref().and_then(|port| port.number)
-                    && !addresses.insert((number, listener.bind.as_deref().unwrap_or_default()))
+                let number = listener.port.as_ref().map(|port| port.number);
+                let socket = listener.bind.as_deref().filter(|bind| bind.starts_with(UNIX));
+                if let Some(Some(number)) = number
+                    && !addresses.insert(number)
                 {
-                    cx.at("port", |cx| {
-                        cx.error_at("number", "repeats port and bind of a listener before it: remove one");
-                    });
+                    cx.at("port", |cx| cx.error_at("number", "repeats the port of a listener before it: remove one"));
+                } else if let Some(socket) = socket
+                    && !sockets.insert(socket)
+                {
+                    cx.error_at("bind", "repeats the socket of a listener before it: remove one");
                 }
                 if let Some(first) = catch_all {
                     cx.error(format!(
@@ -113,6 +118,9 @@ pub(in crate::resources) fn egress(listener: &EgressListener, cx: &mut Cx) {
             if port.number.is_some() {
                 cx.at("port", |cx| cx.error_at("number", "has to be left out, since bind is a Unix socket"));
             }
+            if matches!(listener.capture_mode, Some(CaptureMode::Iptables)) {
+                cx.error_at("captureMode", "has to be DEFAULT or NONE, since bind is a Unix socket");
+            }
         }
         (Some(port), None) => {
             if port.number.is_none() {
@@ -127,18 +135,47 @@ pub(in crate::resources) fn egress(listener: &EgressListener, cx: &mut Cx) {
     if listener.hosts.is_empty() && !cx.is_faulty("hosts") {
         cx.error_at("hosts", "is empty: name the hosts, or write `~/*` for none");
     }
-    let mut seen = HashSet::new();
-    cx.at("hosts", |cx| {
-        for (index, host) in listener.hosts.iter().enumerate() {
-            if !seen.insert(host) {
-                cx.at_index(index, |cx| cx.warn("repeats an entry before it: remove it"));
-            }
-        }
-    });
+    covered_hosts(listener, cx);
     let nobody = listener.hosts.iter().any(|host| host.namespace == EgressNamespace::Nobody);
     if nobody && listener.hosts.len() > 1 {
         cx.warn_at("hosts", "has `~/*`, which is nothing, beside others: remove it");
     }
+}
+
+/// Entries that bring in nothing, since another one brings it in already.
+fn covered_hosts(listener: &EgressListener, cx: &mut Cx) {
+    let own = |namespace: &EgressNamespace| match namespace {
+        EgressNamespace::Own => EgressNamespace::Named(cx.namespace.clone()),
+        other => other.clone(),
+    };
+    let hosts: Vec<_> = listener
+        .hosts
+        .iter()
+        .map(|host| (host, own(&host.namespace)))
+        .map(|(host, namespace)| {
+            (!host.excluded && namespace != EgressNamespace::Nobody, namespace, host.host.as_str())
+        })
+        .collect();
+    let whole: HashSet<&EgressNamespace> =
+        hosts.iter().filter(|(counts, _, host)| *counts && *host == "*").map(|(_, namespace, _)| namespace).collect();
+    let mut seen = HashSet::new();
+    cx.at("hosts", |cx| {
+        for (index, (counts, namespace, host)) in hosts.iter().enumerate() {
+            let wider = match (*host, namespace) {
+                ("*", EgressNamespace::Any) => None,
+                _ if whole.contains(&EgressNamespace::Any) => Some("*/*"),
+                ("*", _) => None,
+                _ => whole.contains(namespace).then_some("all of its namespace"),
+            };
+            if *counts && !seen.insert((namespace, host)) {
+                cx.at_index(index, |cx| cx.warn("repeats an entry before it: remove it"));
+            } else if let Some(wider) = wider.filter(|_| *counts) {
+                cx.at_index(index, |cx| {
+                    cx.warn(format!("brings in nothing, since another entry is {wider}: remove it"))
+                });
+            }
+        }
+    });
 }
 
 pub(in crate::resources) fn port(port: &SidecarPort, cx: &mut Cx) {

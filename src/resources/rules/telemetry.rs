@@ -27,6 +27,10 @@ pub(in crate::resources) fn custom_tag(tag: &CustomTag, cx: &mut Cx) {
 pub(in crate::resources) fn log_filter(filter: &LogFilter, cx: &mut Cx) {
     let Some(expression) = filter.expression.as_deref().filter(|text| !text.is_empty()) else { return };
     if let Err(error) = Expression::parse(expression) {
+        if error.is_syntax {
+            cx.error_at("expression", format!("is no condition: {error}"));
+            return;
+        }
         cx.warn_at("expression", format!("is not in force, and every request is logged: {error}"));
     }
 }

@@ -13,8 +13,11 @@ use crate::resources::virtual_service::{
     TlsMatch, TlsRoute, VirtualService,
 };
 
-/// The most bytes of a direct response's body; from a tenth on, its author is warned.
+/// The most bytes of a direct response's body.
 const MAX_BODY: usize = 1 << 20;
+
+/// From how many bytes on the author of a direct response is warned.
+const LARGE_BODY: usize = 100 << 10;
 
 const RETRY_ON: &[&str] = &[
     "5xx",
@@ -84,9 +87,6 @@ pub(in crate::resources) fn virtual_service(service: &VirtualService, cx: &mut C
                 if route.delegate.is_some() && service.hosts.is_empty() {
                     cx.error_at("delegate", "cannot be in a VirtualService without hosts, which is a delegate itself");
                 }
-                if route.delegate.is_some() || service.hosts.is_empty() {
-                    no_regexes(route, cx);
-                }
             });
         });
     }
@@ -135,37 +135,6 @@ fn claims_at_sidecars(service: &VirtualService, cx: &mut Cx) {
                     };
                     cx.at("http", |cx| cx.at_index(rule, |cx| cx.at("match", |cx| cx.at_index(index, path))));
                 }
-            }
-        }
-    }
-}
-
-/// What is delegated is matched twice, and whether two regular expressions agree cannot be told.
-fn no_regexes(route: &HttpRoute, cx: &mut Cx) {
-    for (index, conditions) in route.matches.iter().enumerate() {
-        let single = [
-            ("uri", &conditions.uri),
-            ("scheme", &conditions.scheme),
-            ("method", &conditions.method),
-            ("authority", &conditions.authority),
-        ];
-        let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let maps = [
-            ("headers", &conditions.headers),
-            ("withoutHeaders", &conditions.without_headers),
-            ("queryParams", &conditions.query_params),
-        ];
-        let maps = maps.into_iter().flat_map(|(name, map)| map.values().map(move |value| (name, value)));
-        for (name, value) in single.chain(maps) {
-            if matches!(value, StringMatch::Regex(_)) {
-                cx.at("match", |cx| {
-                    cx.at_index(index, |cx| {
-                        cx.error_at(
-                            name,
-                            "cannot be a regular expression where rules are delegated: use exact or prefix",
-                        );
-                    });
-                });
             }
         }
     }
@@ -254,6 +223,17 @@ pub(in crate::resources) fn http_route(route: &HttpRoute, cx: &mut Cx) {
         }
         _ => {}
     }
+    if route.redirect.as_ref().is_some_and(|redirect| redirect.prefix_rewrite.is_some()) {
+        for (index, conditions) in route.matches.iter().enumerate() {
+            if conditions.uri.as_ref().is_some_and(|uri| !matches!(uri, StringMatch::Prefix(_))) {
+                cx.at("match", |cx| {
+                    cx.at_index(index, |cx| {
+                        cx.error_at("uri", "has to be a prefix, since redirect.prefixRewrite replaces what it matched");
+                    });
+                });
+            }
+        }
+    }
     super::weights(route.route.iter().map(|destination| destination.weight.0), cx);
     if route.mirror.is_some() && !route.mirrors.is_empty() {
         cx.error("has both `mirror` and `mirrors`, and only one of them can be: keep `mirrors`");
@@ -290,8 +270,33 @@ pub(in crate::resources) fn http_match(conditions: &HttpMatch, cx: &mut Cx) {
             });
         }
     }
+    empty_prefixes(conditions, cx);
     super::labels(&conditions.source_labels, "sourceLabels", cx);
     namespace("sourceNamespace", conditions.source_namespace.as_deref(), cx);
+}
+
+const EMPTY_PREFIX: &str = "is empty, which every text starts with: remove the match";
+
+/// Only a path may start with nothing, as in Envoy; it says no more than no match does.
+fn empty_prefixes(conditions: &HttpMatch, cx: &mut Cx) {
+    let is_empty = |value: &StringMatch| matches!(value, StringMatch::Prefix(prefix) if prefix.is_empty());
+    if conditions.uri.as_ref().is_some_and(is_empty) {
+        cx.at("uri", |cx| cx.warn_at("prefix", EMPTY_PREFIX));
+    }
+    let single = [("scheme", &conditions.scheme), ("method", &conditions.method), ("authority", &conditions.authority)];
+    for (field, _) in single.iter().filter(|(_, value)| value.as_ref().is_some_and(is_empty)) {
+        cx.at(field, |cx| cx.error_at("prefix", EMPTY_PREFIX));
+    }
+    let maps = [
+        ("headers", &conditions.headers),
+        ("withoutHeaders", &conditions.without_headers),
+        ("queryParams", &conditions.query_params),
+    ];
+    for (field, map) in maps {
+        for (name, _) in map.iter().filter(|(_, value)| is_empty(value)) {
+            cx.at(field, |cx| cx.at(name, |cx| cx.error_at("prefix", EMPTY_PREFIX)));
+        }
+    }
 }
 
 fn namespace(field: &str, namespace: Option<&str>, cx: &mut Cx) {
@@ -364,7 +369,7 @@ pub(in crate::resources) fn direct_response(response: &DirectResponse, cx: &mut 
         body.string.as_ref().map_or(0, String::len).max(body.bytes.as_ref().map_or(0, |text| text.len() / 4 * 3));
     if size > MAX_BODY {
         cx.error_at("body", format!("is {size} bytes long, and {MAX_BODY} is the most"));
-    } else if size > MAX_BODY / 10 {
+    } else if size > LARGE_BODY {
         cx.warn_at("body", format!("is {size} bytes long, and every proxy holds it in memory"));
     }
 }
@@ -474,9 +479,12 @@ pub(in crate::resources) fn percent(percent: &Percent, cx: &mut Cx) {
 
 pub(in crate::resources) fn cors_policy(policy: &CorsPolicy, cx: &mut Cx) {
     for (index, origin) in policy.allow_origins.iter().enumerate() {
-        if matches!(origin, StringMatch::Present) {
-            cx.at("allowOrigins", |cx| cx.at_index(index, |cx| cx.error("is empty: set exact, prefix or regex")));
-        }
+        let fault = match origin {
+            StringMatch::Present => "is empty: set exact, prefix or regex",
+            StringMatch::Prefix(prefix) if prefix.is_empty() => EMPTY_PREFIX,
+            _ => continue,
+        };
+        cx.at("allowOrigins", |cx| cx.at_index(index, |cx| cx.error(fault)));
     }
     for (index, method) in policy.allow_methods.iter().enumerate() {
         if !METHODS.contains(&method.as_str()) {
