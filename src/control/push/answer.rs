@@ -1,8 +1,9 @@
 //! What a name means to the one who asks (`docs/wire.md` sections 2 to 5).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::compile::{self, GatewayWorkload, Scope};
+use crate::compile::{self, GatewayWorkload, KeySource, Scope};
 use crate::model::{
     Endpoint, Endpoints, Listener, Reporting, Service, Settings, Side, TunnelProtocol, VirtualHost, Workload,
 };
@@ -121,6 +122,12 @@ impl Snapshot {
     fn seen(&self, subject: &Subject, host: &str) -> Option<&Arc<Service>> {
         compile::service_of(&self.world, &subject.clients, host)
             .filter(|service| subject.clients.sees(&self.world, service))
+    }
+
+    /// Where the keys come from of those whose tokens `subject` believes.
+    pub fn key_sources(&self, subject: &Subject) -> BTreeSet<KeySource> {
+        let placed = self.pod(&subject.pod);
+        placed.map(|placed| compile::key_sources_of(&self.world, &placed.workload)).unwrap_or_default()
     }
 
     /// The resources that `name` means to `subject`, whose question is `question`; none where there is no such thing.

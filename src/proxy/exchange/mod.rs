@@ -395,15 +395,19 @@ impl Exchange<'_> {
             }
         };
         let (own, cluster) = (self.own.as_ref(), &settings.cluster);
+        let side = self.facts.role.side();
+        let reporting = settings.reporting(side);
+        let customized = self.local.stats.customized(side, reporting.metrics.as_ref(), &shared.registry, |told| {
+            self.as_logged(outcome, duration, |logged| told(logged));
+        });
         let counted = Counted {
-            sides: Sides { call, own, cluster, flags: outcome.flags, mutual_tls },
+            sides: Sides { call, own, cluster, flags: outcome.flags, mutual_tls, customized: customized.as_ref() },
             code: outcome.code,
             duration,
             request_bytes: self.conn.head().len() as u64 + outcome.received,
             response_bytes: outcome.sent_head as u64 + outcome.sent,
         };
         self.local.stats.count(&counted, &shared.registry, self.local.worker.number);
-        let reporting = settings.reporting(self.facts.role.side());
         if reporting.log {
             self.log(outcome, duration, reporting.filter.as_deref());
         }
@@ -423,6 +427,15 @@ impl Exchange<'_> {
     fn log(&self, outcome: &Outcome<'_>, duration: Duration, filter: Option<&Expression>) {
         let mut log = self.local.log.borrow_mut();
         let Some(log) = log.as_mut() else { return };
+        self.as_logged(outcome, duration, |logged| {
+            if filter.is_none_or(|filter| filter.holds(logged)) {
+                log.log(logged.record);
+            }
+        });
+    }
+
+    /// Hands what is known of the request to `told`.
+    fn as_logged(&self, outcome: &Outcome<'_>, duration: Duration, told: impl FnOnce(&Logged<'_>)) {
         let bytes = self.conn.head();
         let (request, target) = (&self.scratch.request, &self.scratch.target);
         let generated = self.scratch.request_id.as_bytes();
@@ -463,14 +476,11 @@ impl Exchange<'_> {
             ..AccessRecord::new(SystemTime::now() - duration)
         };
         let headers = Headers { head: request, bytes };
-        let logged = Logged {
+        told(&Logged {
             record: &record,
             headers: Some(&headers),
             scheme: self.facts.scheme(),
             mutual_tls: self.facts.peer.is_some(),
-        };
-        if filter.is_none_or(|filter| filter.holds(&logged)) {
-            log.log(&record);
-        }
+        });
     }
 }

@@ -9,12 +9,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{InboundPolicy, Service};
+use crate::model::{InboundPolicy, Metrics, Service, Side};
 use crate::proxy::directory::UpstreamEndpoint;
 use crate::proxy::filter::peer;
 use crate::proxy::limits;
-use crate::telemetry::labels::TCP;
-use crate::telemetry::{ConnectionCell, Party, Registry, Reporter, RequestCell, RequestLabels};
+use crate::resources::expression::Attributes;
+use crate::telemetry::labels::{TCP, UNKNOWN};
+use crate::telemetry::{ConnectionCell, Customized, Party, Registry, Reporter, RequestCell, RequestLabels};
 
 /// Between whom something passed.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,8 @@ pub struct Sides<'a> {
     pub flags: &'static str,
     /// Whether the connection between the workloads was mutual TLS.
     pub mutual_tls: bool,
+    /// What users make of the series, where it is anything.
+    pub customized: Option<&'a Arc<Customized>>,
 }
 
 /// One request, as it is counted.
@@ -60,6 +63,7 @@ struct Key {
     own: usize,
     service: usize,
     peer: usize,
+    customized: usize,
     flags: usize,
     code: u16,
     outbound: bool,
@@ -73,6 +77,7 @@ struct Entry<C> {
     _service: Option<Arc<Service>>,
     _endpoint: Option<Arc<UpstreamEndpoint>>,
     _peer: Option<Arc<Party>>,
+    _customized: Option<Arc<Customized>>,
 }
 
 type Found<C> = RefCell<HashMap<Key, Entry<C>, BuildHasherDefault<Mixer>>>;
@@ -82,6 +87,50 @@ type Found<C> = RefCell<HashMap<Key, Entry<C>, BuildHasherDefault<Mixer>>>;
 pub struct Stats {
     requests: Found<RequestCell>,
     connections: Found<ConnectionCell>,
+    customs: [RefCell<Customs>; 2],
+}
+
+/// What users make of the series of one side, by the values that their labels are set to: all of a series' in one text.
+#[derive(Debug, Default)]
+struct Customs {
+    metrics: Option<Arc<Metrics>>,
+    known: HashMap<Box<str>, Arc<Customized>>,
+}
+
+/// Ends each value of a series in the text of all of them.
+const END: char = '\0';
+
+/// The longest value that a label is set to, in characters.
+const MAX_VALUE: usize = 256;
+
+impl Customs {
+    /// `told` is asked for the values that labels are set to, if there are any.
+    fn of<'a>(
+        &mut self,
+        metrics: &Metrics,
+        told: impl FnOnce(&mut dyn FnMut(&dyn Attributes)) + 'a,
+    ) -> Arc<Customized> {
+        let mut text = String::new();
+        if !metrics.values.is_empty() {
+            told(&mut |attributes| {
+                for value in &metrics.values {
+                    let value = value.text(attributes).filter(|value| !value.is_empty());
+                    text.extend(value.as_deref().unwrap_or(UNKNOWN).chars().filter(|c| *c != END).take(MAX_VALUE));
+                    text.push(END);
+                }
+            });
+        }
+        if let Some(known) = self.known.get(&*text) {
+            return known.clone();
+        }
+        if self.known.len() >= limits::MAX_CELLS {
+            self.known.clear();
+        }
+        let values = text.split_terminator(END).map(Into::into).collect();
+        let customized = Arc::new(Customized { overrides: metrics.overrides.clone(), values });
+        self.known.insert(text.into(), customized.clone());
+        customized
+    }
 }
 
 impl Stats {
@@ -98,6 +147,30 @@ impl Stats {
         let cell = registry.request_cell(&labels(&counted.sides, "http", counted.code), shard);
         record(&cell);
         keep(&mut cells, key, cell, &counted.sides);
+    }
+
+    /// What users make of a series of this side. `told` hands over what is known of the request or connection; it is not asked where no
+    /// label is set to anything of it.
+    pub fn customized<'a>(
+        &self,
+        side: Side,
+        metrics: Option<&Arc<Metrics>>,
+        registry: &Registry,
+        told: impl FnOnce(&mut dyn FnMut(&dyn Attributes)) + 'a,
+    ) -> Option<Arc<Customized>> {
+        let (customs, reporter) = match side {
+            Side::Client => (&self.customs[0], Reporter::Source),
+            Side::Server => (&self.customs[1], Reporter::Destination),
+        };
+        let mut customs = customs.borrow_mut();
+        if customs.metrics.as_ref().map(Arc::as_ptr) != metrics.map(Arc::as_ptr) {
+            if customs.metrics != metrics.cloned() {
+                customs.known.clear();
+                registry.override_metrics(reporter, metrics.map(|metrics| metrics.overrides.clone()));
+            }
+            customs.metrics = metrics.cloned();
+        }
+        Some(customs.of(metrics?, told))
     }
 
     /// The cell that counts a connection. `shard` is the worker's number.
@@ -123,7 +196,14 @@ fn keep<C>(cells: &mut HashMap<Key, Entry<C>, BuildHasherDefault<Mixer>>, key: K
         Call::Outbound(service, endpoint) => (service.cloned(), endpoint.cloned(), None),
         Call::Inbound(_, peer) => (None, None, peer.cloned()),
     };
-    let entry = Entry { cell, _own: sides.own.cloned(), _service: service, _endpoint: endpoint, _peer: peer };
+    let entry = Entry {
+        cell,
+        _own: sides.own.cloned(),
+        _service: service,
+        _endpoint: endpoint,
+        _peer: peer,
+        _customized: sides.customized.cloned(),
+    };
     cells.insert(key, entry);
 }
 
@@ -139,6 +219,7 @@ fn key(sides: &Sides<'_>, code: u16) -> Key {
         own: address(sides.own),
         service,
         peer,
+        customized: address(sides.customized),
         flags: sides.flags.as_ptr().addr(),
         code,
         outbound: matches!(sides.call, Call::Outbound(..)),
@@ -185,6 +266,7 @@ fn labels(sides: &Sides<'_>, protocol: &'static str, code: u16) -> RequestLabels
         grpc_response_status: "",
         response_flags: sides.flags,
         mutual_tls: sides.mutual_tls,
+        customized: sides.customized.cloned(),
     }
 }
 

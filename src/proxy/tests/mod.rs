@@ -12,6 +12,7 @@ mod handling;
 pub(in crate::proxy) mod harness;
 mod http;
 mod logs;
+mod metrics;
 mod mutual_tls;
 mod origins;
 mod policies;
