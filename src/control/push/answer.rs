@@ -151,7 +151,8 @@ impl Snapshot {
                 Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
             }
             Question::Scoped(_, _, host) => {
-                let routes = compile::routes(&self.world, &subject.clients, self.seen(subject, host)?);
+                let service = subject.clients.narrowed(self.seen(subject, host)?);
+                let routes = compile::routes(&self.world, &subject.clients, &service);
                 Some(Encoded::new(&v1::Routes::from(&routes)))
             }
             Question::VirtualHost(_, port, host) => {
@@ -220,7 +221,7 @@ impl Snapshot {
         let chunks = u32::try_from(count.div_ceil(MAX_ENDPOINTS_PER_CHUNK).max(1)).unwrap_or(u32::MAX);
         let scope = subject.scope.clone();
         let record = ServiceRecord {
-            service: (**service).clone(),
+            service: (**subject.clients.narrowed(service)).clone(),
             routes: RoutesName::Service { scope: scope.clone(), host: host.clone() }.to_string().into(),
             traffic_policy: TrafficPolicyName { scope, host: host.clone() }.to_string().into(),
             endpoints: (0..chunks)

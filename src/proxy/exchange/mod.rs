@@ -34,7 +34,7 @@ use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
 use crate::proxy::filter::logged::Logged;
 use crate::proxy::filter::request_id::RequestId;
-use crate::proxy::filter::stats::{Call, Counted, Sides};
+use crate::proxy::filter::stats::{Call, Counted, Protocol, Sides};
 use crate::proxy::http1::head::Headers;
 use crate::proxy::http1::{HTTP2_PREFACE, Head, Name, Refusal, Target};
 use crate::proxy::http2;
@@ -286,6 +286,8 @@ struct Outcome<'o> {
     received: u64,
     sent: u64,
     sent_head: usize,
+    /// How a call of gRPC ended, where anybody said it.
+    grpc_status: Option<u8>,
 }
 
 /// A cluster by the name that Envoy gives it.
@@ -343,6 +345,7 @@ impl Outcome<'_> {
             received: 0,
             sent: 0,
             sent_head: 0,
+            grpc_status: None,
         }
     }
 }
@@ -403,6 +406,10 @@ impl Exchange<'_> {
         let counted = Counted {
             sides: Sides { call, own, cluster, flags: outcome.flags, mutual_tls, customized: customized.as_ref() },
             code: outcome.code,
+            protocol: match self.facts.http2 && self.is_grpc() {
+                true => Protocol::Grpc(outcome.grpc_status),
+                false => Protocol::Http,
+            },
             duration,
             request_bytes: self.conn.head().len() as u64 + outcome.received,
             response_bytes: outcome.sent_head as u64 + outcome.sent,

@@ -41,12 +41,35 @@ pub struct Counted<'a> {
     pub sides: Sides<'a>,
     /// Status; 0 when none was sent.
     pub code: u16,
+    /// What was spoken.
+    pub protocol: Protocol,
     /// How long it took.
     pub duration: Duration,
     /// Bytes of the request, head and body.
     pub request_bytes: u64,
     /// Bytes of the response, head and body.
     pub response_bytes: u64,
+}
+
+/// What a request speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP.
+    Http,
+    /// gRPC, and how the call ended, where that is known.
+    Grpc(Option<u8>),
+}
+
+impl Protocol {
+    /// The labels `request_protocol` and `grpc_response_status`.
+    fn labels(self) -> (&'static str, &'static str) {
+        const CODES: [&str; 17] =
+            ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"];
+        match self {
+            Self::Http => ("http", ""),
+            Self::Grpc(status) => ("grpc", status.and_then(|status| CODES.get(usize::from(status))).unwrap_or(&"")),
+        }
+    }
 }
 
 /// The two sides of a call, one of which is us.
@@ -66,6 +89,7 @@ struct Key {
     customized: usize,
     flags: usize,
     code: u16,
+    protocol: Protocol,
     outbound: bool,
     mutual_tls: bool,
 }
@@ -137,14 +161,14 @@ impl Stats {
     /// Counts a request. `shard` is the worker's number.
     pub fn count(&self, counted: &Counted<'_>, registry: &Registry, shard: usize) {
         let record = |cell: &RequestCell| cell.record(counted.duration, counted.request_bytes, counted.response_bytes);
-        let key = key(&counted.sides, counted.code);
+        let key = key(&counted.sides, counted.code, counted.protocol);
         let mut cells = self.requests.borrow_mut();
         if let Some(entry) = cells.get(&key)
             && !entry.cell.is_retired()
         {
             return record(&entry.cell);
         }
-        let cell = registry.request_cell(&labels(&counted.sides, "http", counted.code), shard);
+        let cell = registry.request_cell(&labels(&counted.sides, counted.protocol.labels(), counted.code), shard);
         record(&cell);
         keep(&mut cells, key, cell, &counted.sides);
     }
@@ -175,14 +199,14 @@ impl Stats {
 
     /// The cell that counts a connection. `shard` is the worker's number.
     pub fn connection(&self, sides: &Sides<'_>, registry: &Registry, shard: usize) -> Arc<ConnectionCell> {
-        let key = key(sides, 0);
+        let key = key(sides, 0, Protocol::Http);
         let mut cells = self.connections.borrow_mut();
         if let Some(entry) = cells.get(&key)
             && !entry.cell.is_retired()
         {
             return entry.cell.clone();
         }
-        let cell = registry.connection_cell(&labels(sides, TCP, 0), shard);
+        let cell = registry.connection_cell(&labels(sides, (TCP, ""), 0), shard);
         keep(&mut cells, key, cell.clone(), sides);
         cell
     }
@@ -207,7 +231,7 @@ fn keep<C>(cells: &mut HashMap<Key, Entry<C>, BuildHasherDefault<Mixer>>, key: K
     cells.insert(key, entry);
 }
 
-fn key(sides: &Sides<'_>, code: u16) -> Key {
+fn key(sides: &Sides<'_>, code: u16, protocol: Protocol) -> Key {
     fn address<T>(part: Option<&Arc<T>>) -> usize {
         part.map_or(0, |part| Arc::as_ptr(part).addr())
     }
@@ -222,12 +246,13 @@ fn key(sides: &Sides<'_>, code: u16) -> Key {
         customized: address(sides.customized),
         flags: sides.flags.as_ptr().addr(),
         code,
+        protocol,
         outbound: matches!(sides.call, Call::Outbound(..)),
         mutual_tls: sides.mutual_tls,
     }
 }
 
-fn labels(sides: &Sides<'_>, protocol: &'static str, code: u16) -> RequestLabels {
+fn labels(sides: &Sides<'_>, (protocol, status): (&'static str, &'static str), code: u16) -> RequestLabels {
     let own = match sides.own {
         Some(own) => peer::party_of(&own.workload, sides.cluster, sides.mutual_tls),
         None => Party::default(),
@@ -263,7 +288,7 @@ fn labels(sides: &Sides<'_>, protocol: &'static str, code: u16) -> RequestLabels
         destination_service_namespace: namespace,
         request_protocol: protocol,
         response_code: code,
-        grpc_response_status: "",
+        grpc_response_status: status,
         response_flags: sides.flags,
         mutual_tls: sides.mutual_tls,
         customized: sides.customized.cloned(),

@@ -15,6 +15,7 @@ mod logs;
 mod metrics;
 mod mutual_tls;
 mod origins;
+mod peer_modes;
 mod policies;
 mod representation;
 mod streams;
