@@ -138,11 +138,9 @@ fn egress(object: &Object<Sidecar>, namespace: &Arc<str>, domain: &str) -> Egres
     }
 }
 
-/// The port of services that a listener is about. One for HTTP proxies is about all of them: its own is the proxy's.
+/// The port of services that a listener is about.
 fn port_of(listener: &EgressListener) -> Option<u16> {
-    let port = listener.port.as_ref()?;
-    let is_proxys = port.protocol.as_deref().is_some_and(|protocol| protocol.eq_ignore_ascii_case("HTTP_PROXY"));
-    port.number.filter(|_| !is_proxys).map(|number| number.get())
+    listener.port.as_ref()?.number.map(|number| number.get())
 }
 
 impl Egress {

@@ -606,7 +606,7 @@ fn a_sidecar_says_at_which_ports_its_clients_know_a_service() {
         let world = world(&(services.clone() + &object("Sidecar", "shop", "default", &spec) + more));
         let scope = super::scope(&world, &"shop".into(), &Labels::new());
         ["web", "api"].map(|name| {
-            let ports = |service: &Arc<Service>| {
+            let ports = |service: &Arc<crate::model::Service>| {
                 let known = scope.narrowed(service);
                 let told = routes(&world, &scope, &known);
                 let ports: Vec<u16> = known.ports.iter().map(|port| port.number).collect();
@@ -617,7 +617,7 @@ fn a_sidecar_says_at_which_ports_its_clients_know_a_service() {
         })
     };
     let (web, all) = ("./web.shop.svc.cluster.local", "./*");
-    let [http, tcp, proxy] = [port(80, "HTTP"), port(82, "TCP"), port(7777, "HTTP_PROXY")];
+    let [http, tcp] = [port(80, "HTTP"), port(82, "TCP")];
     for (listeners, expected) in [
         (vec![listener("", all)], [Some(vec![80, 81, 82]), Some(vec![80])]),
         (vec![listener(&http, all)], [Some(vec![80]), Some(vec![80])]),
@@ -625,7 +625,6 @@ fn a_sidecar_says_at_which_ports_its_clients_know_a_service() {
         (vec![listener(&http, web), listener(&tcp, all)], [Some(vec![80, 82]), None]),
         (vec![listener(&tcp, web), listener("", "./api.shop.svc.cluster.local")], [Some(vec![82]), Some(vec![80])]),
         (vec![listener(&port(9, "TCP"), all)], [None, None]),
-        (vec![listener(&proxy, all)], [Some(vec![80, 81, 82]), Some(vec![80])]),
         (
             vec![listener(&tcp, "*/*"), listener(&http, "./api.shop.svc.cluster.local")],
             [Some(vec![82]), Some(vec![80])],

@@ -343,7 +343,8 @@ impl Exchange<'_> {
 
 /// How a call of gRPC has ended, where the head of its answer says it.
 pub(super) fn grpc_status(response: &Head, bytes: &[u8]) -> Option<u8> {
-    let status = Headers { head: response, bytes }.value("grpc-status")?;
+    let headers = Headers { head: response, bytes };
+    let status = headers.value("grpc-status")?;
     std::str::from_utf8(&status).ok()?.parse().ok()
 }
 

@@ -40,7 +40,7 @@ async fn labels_of_requests_are_what_an_override_makes_of_them() {
         AppProtocol::Http,
         "[{match: {metric: REQUEST_COUNT}, tagOverrides: {request_host: {value: request.host}, \
            team: {value: \"has(request.headers['x-team']) ? request.headers['x-team'] : 'none'\"}, \
-           missing: {value: request.headers['x-none']}, response_code: {operation: REMOVE}, \
+           missing: {value: \"request.headers['x-none']\"}, response_code: {operation: REMOVE}, \
            destination_app: {value: \"'app-' + string(response.code)\"}}}, \
          {match: {metric: REQUEST_SIZE, mode: SERVER}, disabled: true}, \
          {match: {metric: RESPONSE_SIZE, mode: CLIENT}, disabled: true}]",
