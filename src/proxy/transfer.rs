@@ -94,6 +94,11 @@ impl Transfer {
         self.body.data()
     }
 
+    /// How a call of gRPC has ended, where a trailer has said it.
+    pub fn grpc_status(&self) -> Option<u8> {
+        self.body.grpc_status()
+    }
+
     /// What it waits for, after [`Transfer::poll`] could not go on.
     pub fn awaits(&self) -> Awaits {
         self.awaits

@@ -9,7 +9,7 @@ use crate::model::{AppProtocol, Http2Use, TryFailure};
 use crate::proxy::connection::Conn;
 use crate::proxy::directory::{Cluster, Report, Tally};
 use crate::proxy::exchange::plan::{Goal, Plan};
-use crate::proxy::exchange::reply::Reply;
+use crate::proxy::exchange::reply::{Reply, grpc_status};
 use crate::proxy::exchange::retry::Tries;
 use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::wait::{Answer, Ended, Wait, client_gone, through};
@@ -239,6 +239,7 @@ impl Exchange<'_> {
             plan: Some(plan),
             hop,
             sent: reply.body.len() as u64,
+            grpc_status: Some(reply.grpc_status()),
             ..Outcome::new(status, reply.flags, reply.details)
         });
         next
@@ -476,6 +477,8 @@ impl Exchange<'_> {
         let stance = self.stance();
         self.scratch.added_back.clear();
         let head = lease.conn.window().get(..length).unwrap_or_default();
+        // A call that fails at once says so in the head of its answer.
+        let refused = self.facts.http2.then(|| grpc_status(&self.scratch.response, head)).flatten();
         self.edit_response(plan, head);
         let scratch = &mut *self.scratch;
         let upgraded = scratch.response.status == 101;
@@ -542,6 +545,7 @@ impl Exchange<'_> {
             received,
             sent,
             sent_head,
+            grpc_status: response.grpc_status().or(refused),
             ..Outcome::new(status, flags, details)
         });
         let complete = matches!(ended, Ended::Complete) && !upgraded;
