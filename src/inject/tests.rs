@@ -149,3 +149,14 @@ fn what_is_not_a_pod_is_refused_by_name() {
     let mut odd = json!({ "metadata": { "labels": 3 }, "spec": { "containers": [] } });
     assert!(inject(&mut odd, &Settings::default()).is_err());
 }
+
+#[test]
+fn a_name_that_is_cut_still_ends_as_a_label_may() {
+    let mut pod = reviews();
+    pod["metadata"]["labels"] = json!({});
+    pod["metadata"]["ownerReferences"] = json!([{
+        "kind": "StatefulSet", "name": format!("{}-more", "a".repeat(62)), "controller": true,
+    }]);
+    inject(&mut pod, &Settings::default()).unwrap();
+    assert_eq!(pod["metadata"]["labels"]["service.istio.io/canonical-name"], "a".repeat(62));
+}

@@ -32,8 +32,8 @@ fn webhook_name(tag: &str, namespace: &str) -> String {
 
 /// The webhook of a tag. The control plane that it asks enters its own certificate.
 pub fn tag_manifest(tag: &str, revision: &str, namespace: &str, everywhere: bool) -> Value {
-    let suffix = if revision == DEFAULT_REVISION { String::new() } else { format!("-{revision}") };
-    let injector = Injector { service: format!("istiod{suffix}"), namespace, path: "/inject".to_owned() };
+    let injector =
+        Injector { service: format!("istiod{}", super::suffix(revision)), namespace, path: "/inject".to_owned() };
     json!({
         "apiVersion": API_VERSION,
         "kind": KIND,

@@ -252,6 +252,9 @@ async fn mesh(
                 Verdict::Good | Verdict::Shared(_) => continue,
                 Verdict::Missing => format!("{object} is missing"),
                 Verdict::NotReady(reason) => format!("{object} {reason}"),
+                Verdict::OtherVersion(version) => {
+                    format!("{object} {}", crate::cli::verify_install::other_version(&version))
+                }
                 Verdict::Changed => format!("{object} was changed by somebody else"),
             };
             bad += 1;
