@@ -54,8 +54,11 @@ fn istio_s_table_of_labels_decides() {
     let enabled = labels("istio-injection=enabled");
     let on_host = decide(&enabled, &labels(&t("true")), &labels(""), true);
     assert_eq!(on_host, Decision { inject: false, reason: Reason::HostNetwork });
-    assert!(!decide_for("canary", &enabled, &labels(""), &labels(""), false).inject);
-    assert!(decide_for("canary", &labels("istio.io/rev=canary"), &labels(""), &labels(""), false).inject);
+    assert!(!decide_for(Injector::asked_as("canary"), &enabled, &labels(""), &labels(""), false).inject);
+    assert!(
+        decide_for(Injector::asked_as("canary"), &labels("istio.io/rev=canary"), &labels(""), &labels(""), false)
+            .inject
+    );
 }
 
 fn reviews() -> Value {

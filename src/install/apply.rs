@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::install::foreign::{self, is_ours, is_shared};
 use crate::install::order::{KINDS, Stage, rank};
 use crate::install::plan::{Plan, Platform};
-use crate::install::webhook;
 use crate::install::{COMPONENT, Error, MANAGED_BY, REVISION, VERSION, render};
+use crate::install::{tag, webhook};
 use crate::kube::{self, ApplyOptions, Connection, Deleted, ObjectRef, Outcome, Selection};
 use crate::yaml;
 
@@ -298,13 +298,16 @@ pub(super) async fn over_present(
     reference: &ObjectRef,
     object: &Value,
 ) -> Result<Value, Error> {
+    if tag::is_superseded(connection, object).await? {
+        return Ok(webhook::silenced(object.clone()));
+    }
     let closes = reference.kind == "ValidatingWebhookConfiguration";
     let present = if closes { kube::get(connection, reference).await? } else { None };
     Ok(webhook::over_present(object, present.as_ref()))
 }
 
 /// An installation owns what it installs.
-const FORCED: ApplyOptions = ApplyOptions { force: true, dry_run: false };
+pub(super) const FORCED: ApplyOptions = ApplyOptions { force: true, dry_run: false };
 
 /// What a revision consists of in the cluster, in the order in which it goes, and whether each is a tag. Its record, the
 /// definitions and namespaces are not among them.

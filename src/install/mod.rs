@@ -45,7 +45,7 @@ pub use profile::{Assignment, Layers, profile_text, profiles};
 pub use remove::{Extent, Place, Purge, Removal, left_behind, purge_extent, removable, remove};
 pub use render::render;
 pub use settings::Settings;
-pub use tag::{Tag, remove_tag, set_tag, tag_manifest, tags};
+pub use tag::{Tag, injects_everywhere, remove_tag, set_tag, tag_manifest, tags};
 pub use verify::{Verdict, installed_revisions, recorded_layers, verify};
 
 /// The label that says that mesh installed an object, and its value.

@@ -486,6 +486,33 @@ async fn tags_point_to_revisions_that_are_there_and_are_not_pruned() {
     assert!(install::tags(connection).await.unwrap().is_empty());
 }
 
+#[tokio::test]
+async fn the_default_is_one_control_plane_also_once_a_tag_stands_for_it() {
+    let cluster = cluster();
+    let connection = &cluster.connection;
+    installed(connection, &plan("minimal", &[])).await;
+    installed(connection, &plan("minimal", &["revision=canary"])).await;
+    let hook = ObjectRef {
+        namespace: None,
+        ..object("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "istio-sidecar-injector")
+    };
+    let silent = async || {
+        let hook = kube::get(connection, &hook).await.unwrap().unwrap();
+        let mut entries = hook["webhooks"].as_array().unwrap().clone().into_iter();
+        entries.all(|entry| entry["namespaceSelector"]["matchLabels"]["istio.io/deactivated"] == "never-match")
+    };
+    assert!(!silent().await);
+    let tag = install::tag_manifest("default", "canary", "istio-system", false);
+    install::set_tag(connection, &tag, false).await.unwrap();
+    assert!(silent().await, "what the tag stands for is asked of one control plane");
+    installed(connection, &plan("minimal", &[])).await;
+    assert!(silent().await, "also after installing again");
+    let verdicts = install::verify(connection, "default", Platform::Kubernetes).await.unwrap();
+    assert!(verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Good), "{verdicts:?}");
+    install::remove_tag(connection, "default", true).await.unwrap();
+    assert!(!silent().await);
+}
+
 /// A directory with a kubeconfig at `.kube/config` that names a server that is not there.
 fn home() -> (TempDir, PathBuf) {
     let home = tempfile::tempdir().unwrap();
