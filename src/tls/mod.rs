@@ -19,6 +19,7 @@ mod edge;
 mod error;
 mod origin;
 mod verify;
+mod version1;
 
 use std::sync::Arc;
 
