@@ -29,9 +29,11 @@ pub async fn located(connection: &Connection, object: ObjectRef) -> CliResult<Ob
     let Some((name, namespace)) = split.map(|(name, namespace)| (name.to_owned(), namespace.to_owned())) else {
         return Ok(object);
     };
-    match kube::get(connection, &object).await? {
-        Some(_) => Ok(object),
-        None => Ok(ObjectRef { name, namespace: Some(namespace), ..object }),
+    match kube::get(connection, &object).await {
+        Ok(None) => Ok(ObjectRef { name, namespace: Some(namespace), ..object }),
+        // Who may not read it learns that from the next question.
+        Ok(Some(_)) | Err(kube::Error::Forbidden { .. }) => Ok(object),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::harness::{Connection, MESH, Runtime, eventually, stderr, stdout};
+use crate::harness::{Connection, MESH, Runtime, eventually, mesh, stderr, stdout};
 
 const APPS: &str = "
 apiVersion: v1
@@ -278,7 +278,7 @@ fn injected_file(guide: &Guide) {
                  injected}}\n  template:\n    metadata: {labels: {app: injected}}\n    spec: {containers: [{name: curl, image: \
                  curlimages/curl, command: [/bin/sleep, 3650d]}]}\n";
     std::fs::write(&file, plain).unwrap();
-    let injected = guide.runtime.mesh(&["kube-inject", "-f", &file]);
+    let injected = mesh(&["kube-inject", "-f", &file]);
     assert!(injected.status.success(), "{}", stderr(&injected));
     guide.apply(&stdout(&injected));
     let data = guide.runtime.path("");
