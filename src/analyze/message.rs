@@ -25,7 +25,7 @@ pub struct Message {
     pub path: Path,
     /// Where it stands, where the object came from a file.
     pub source: Option<SourcePosition>,
-    /// Codes that the object's author does not want to hear of.
+    /// Whether the object's author does not want to hear of it.
     suppressed: bool,
 }
 
@@ -101,7 +101,7 @@ impl Found {
         self.messages.push(message);
     }
 
-    /// What was found and is not suppressed by its object, in order, each once.
+    /// What was found and is not suppressed by its object, in order.
     pub fn into_messages(self) -> Vec<Message> {
         let mut messages: Vec<Message> = self.messages.into_iter().filter(|message| !message.suppressed).collect();
         messages.sort_by(|a, b| {

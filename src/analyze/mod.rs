@@ -7,7 +7,8 @@
 //! Guarantees:
 //! - The same objects give the same messages in the same order.
 //! - Objects need not be sound: an analyzer reads what it understands of one and leaves the rest.
-//! - The time is bounded by the number of objects, not by its square, but for pairs that do conflict.
+//! - The time grows with the number of objects, not with its square, but for pairs that do conflict, and for what is looked for
+//!   among all Gateways or all ProxyConfigs.
 //!
 //! Refused: talking to clusters or proxies, printing, and changing anything.
 

@@ -152,7 +152,9 @@ impl Snapshot {
             })
             .map(|namespace| namespace.name.to_string())
             .collect();
-        let mut pods = snapshot.all("Pod").to_vec();
+        // What has ended gets no traffic any more.
+        let runs = |pod: &&Object| !matches!(pod.text("/status/phase"), "Succeeded" | "Failed");
+        let mut pods: Vec<Object> = snapshot.all("Pod").iter().filter(runs).cloned().collect();
         if snapshot.options.workloads_have_pods {
             pods.extend(WORKLOADS.iter().flat_map(|kind| snapshot.all(kind)).filter_map(Object::pod_of));
         }

@@ -15,9 +15,19 @@ const PROXY_USER: u64 = 1337;
 const TEXT: &str =
     "The application runs as user 1337, which is the proxy's: its traffic is not captured. Choose another.";
 
-/// Pods and Deployments with containers of that user.
+/// Where the kinds that have pods say what these are.
+const TEMPLATES: &[(&str, &str, &[&str])] = &[
+    ("Pod", "", &[]),
+    ("Deployment", "/spec/template", &["spec", "template"]),
+    ("StatefulSet", "/spec/template", &["spec", "template"]),
+    ("DaemonSet", "/spec/template", &["spec", "template"]),
+    ("Job", "/spec/template", &["spec", "template"]),
+    ("CronJob", "/spec/jobTemplate/spec/template", &["spec", "jobTemplate", "spec", "template"]),
+];
+
+/// Pods, and workloads, with containers of that user.
 pub fn run(snapshot: &Snapshot, found: &mut Found) {
-    for (kind, pointer, steps) in [("Pod", "", &[][..]), ("Deployment", "/spec/template", &["spec", "template"][..])] {
+    for (kind, pointer, steps) in TEMPLATES {
         for object in snapshot.all(kind).iter().filter(|object| !object.is_control_plane()) {
             let user = |value: &Value| value.pointer("/securityContext/runAsUser").and_then(Value::as_u64);
             let prefix = steps.iter().map(|step| Segment::from(*step));

@@ -3,7 +3,7 @@
 use crate::analyze::Found;
 use crate::analyze::codes::{NO_MATCHING_WORKLOADS_FOUND, PROVIDER_NOT_ASKED, REFERENCED_RESOURCE_NOT_FOUND};
 use crate::analyze::message::place;
-use crate::analyze::object::{Object, items, selects, text};
+use crate::analyze::object::{Object, items, text};
 use crate::analyze::snapshot::Snapshot;
 use crate::compile::MeshConfig;
 use crate::resources::authorization_values::TextMatch;
@@ -25,12 +25,12 @@ fn workloads(snapshot: &Snapshot, policy: &Object, found: &mut Found) {
     if everywhere && selector.is_empty() {
         return;
     }
-    let selected =
-        |pod: &Object| selects(&selector, &pod.labels()) && (snapshot.is_in_mesh(pod) || snapshot.is_ambient(pod));
-    let any = if everywhere {
-        snapshot.pods().iter().any(selected)
+    let in_mesh = |pod: &Object| snapshot.is_in_mesh(pod) || snapshot.is_ambient(pod);
+    let any = if selector.is_empty() {
+        snapshot.pods_in(&policy.namespace).any(in_mesh)
     } else {
-        snapshot.pods_in(&policy.namespace).any(selected)
+        let namespace = (!everywhere).then_some(&*policy.namespace);
+        snapshot.selected(&selector, namespace).into_iter().any(in_mesh)
     };
     if !any {
         let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -49,10 +49,11 @@ fn namespaces(snapshot: &Snapshot, policy: &Object, found: &mut Found) {
                 for (index, name) in names.iter().enumerate() {
                     let Some(name) = name.as_str() else { continue };
                     let Ok(pattern) = name.to_lowercase().parse::<TextMatch>() else { continue };
-                    let exists = snapshot
-                        .all("Namespace")
-                        .iter()
-                        .any(|namespace| pattern.matches(&namespace.name.to_lowercase()));
+                    let exists = snapshot.find("Namespace", "", name).is_some()
+                        || snapshot
+                            .all("Namespace")
+                            .iter()
+                            .any(|namespace| pattern.matches(&namespace.name.to_lowercase()));
                     if !exists {
                         let place = place!["spec", "rules", rule_index, "from", from_index, "source", field, index];
                         let text = format!("There is no namespace that {name:?} would mean: the source never matches.");

@@ -22,14 +22,18 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
         let Some(route) = snapshot.find(said.kind, &said.namespace, &said.name) else { continue };
         for parent in items(&said.status, "/parents") {
             let reference = parent.get("parentRef").unwrap_or(&Value::Null);
-            let index = route
-                .items("/spec/parentRefs")
-                .iter()
-                .position(|written| text(written, "/name") == text(reference, "/name"));
+            let same = |written: &Value| {
+                ["name", "namespace", "sectionName", "port"]
+                    .iter()
+                    .all(|field| written.get(field) == reference.get(field))
+            };
+            let parents = route.items("/spec/parentRefs");
+            let by_name = || parents.iter().position(|written| text(written, "/name") == text(reference, "/name"));
+            let index = parents.iter().position(same).or_else(by_name);
             for condition in
                 items(parent, "/conditions").iter().filter(|condition| text(condition, "/status") == "False")
             {
-                let (reason, message) = (text(condition, "/reason"), text(condition, "/message"));
+                let (reason, message) = (text(condition, "/reason"), text(condition, "/message").trim_end_matches('.'));
                 match (text(condition, "/type"), index) {
                     ("Accepted", Some(index)) => {
                         let name = text(reference, "/name");

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::analyze::Found;
 use crate::analyze::codes::GATEWAY_PORT_NOT_DEFINED_ON_SERVICE;
 use crate::analyze::message::place;
-use crate::analyze::object::{Object, selects, text};
+use crate::analyze::object::{Object, items, selects, text};
 use crate::analyze::snapshot::Snapshot;
 
 /// Ports that no Service of the Gateway's pods has, and Gateways without pods.
@@ -35,6 +35,13 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
     }
 }
 
+/// The ports that a pod's containers give a name.
+fn named(pod: &Object, name: &str) -> Vec<u64> {
+    let ports = pod.items("/spec/containers").iter().flat_map(|container| items(container, "/ports"));
+    let ports = ports.filter(|port| text(port, "/name") == name);
+    ports.filter_map(|port| port.get("containerPort").and_then(Value::as_u64)).collect()
+}
+
 /// The TCP ports that Services of these pods open, outside and inside.
 fn ports(snapshot: &Snapshot, pods: &[&Object]) -> Vec<u64> {
     let mut open = Vec::new();
@@ -47,7 +54,10 @@ fn ports(snapshot: &Snapshot, pods: &[&Object]) -> Vec<u64> {
         }
         for port in service.items("/spec/ports").iter().filter(|port| matches!(text(port, "/protocol"), "" | "TCP")) {
             let number = |field: &str| port.get(field).and_then(Value::as_u64).filter(|number| *number != 0);
-            open.extend(number("targetPort").or_else(|| number("port")));
+            match text(port, "/targetPort") {
+                "" => open.extend(number("targetPort").or_else(|| number("port"))),
+                name => open.extend(pods.iter().flat_map(|pod| named(pod, name))),
+            }
             open.extend(number("port"));
         }
     }

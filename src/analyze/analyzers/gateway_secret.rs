@@ -5,7 +5,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::analyze::Found;
 use crate::analyze::codes::{INVALID_GATEWAY_CREDENTIAL, REFERENCED_RESOURCE_NOT_FOUND};
 use crate::analyze::message::place;
-use crate::analyze::object::{Object, text};
+use crate::analyze::object::{Object, items, text};
 use crate::analyze::snapshot::Snapshot;
 use crate::compile::secret_entry;
 
@@ -19,23 +19,24 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
             continue;
         };
         for (index, server) in gateway.items("/spec/servers").iter().enumerate() {
-            let name = text(server, "/tls/credentialName");
-            if name.is_empty() {
-                continue;
-            }
-            let place = place!["spec", "servers", index, "tls", "credentialName"];
-            match snapshot.find("Secret", &pod.namespace, name) {
-                None => {
-                    let text = format!(
-                        "There is no Secret {name} in the namespace of the Gateway's pods ({}).",
-                        pod.namespace
-                    );
-                    found.at(REFERENCED_RESOURCE_NOT_FOUND, gateway, &place, text);
-                }
-                Some(secret) => {
-                    if let Some(fault) = fault(secret) {
-                        let text = format!("The Secret {name} {fault}.");
-                        found.at(INVALID_GATEWAY_CREDENTIAL, gateway, &place, text);
+            let single = ("credentialName", text(server, "/tls/credentialName"));
+            let several = items(server, "/tls/credentialNames").iter().filter_map(|name| name.as_str());
+            let all = std::iter::once(single).chain(several.map(|name| ("credentialNames", name)));
+            for (field, name) in all.filter(|(_, name)| !name.is_empty()) {
+                let place = place!["spec", "servers", index, "tls", field];
+                match snapshot.find("Secret", &pod.namespace, name) {
+                    None => {
+                        let text = format!(
+                            "There is no Secret {name} in the namespace of the Gateway's pods ({}).",
+                            pod.namespace
+                        );
+                        found.at(REFERENCED_RESOURCE_NOT_FOUND, gateway, &place, text);
+                    }
+                    Some(secret) => {
+                        if let Some(fault) = fault(secret) {
+                            let text = format!("The Secret {name} {fault}.");
+                            found.at(INVALID_GATEWAY_CREDENTIAL, gateway, &place, text);
+                        }
                     }
                 }
             }

@@ -49,8 +49,12 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
                 (text(webhook, "/clientConfig/service/namespace"), text(webhook, "/clientConfig/service/name"));
             if !name.is_empty() && snapshot.find("Service", namespace, name).is_none() {
                 let place = place!["webhooks", index, "clientConfig", "service"];
+                let outcome = match text(webhook, "/failurePolicy") {
+                    "Ignore" => "pods start without a proxy",
+                    _ => "no pod starts",
+                };
                 let text = format!(
-                    "The webhook {} leads to the Service {namespace}/{name}, which does not exist: no pod starts.",
+                    "The webhook {} leads to the Service {namespace}/{name}, which does not exist: {outcome}. Remove the webhook, or install the control plane again.",
                     text(webhook, "/name")
                 );
                 found.at(INVALID_WEBHOOK, object, &place, text);
