@@ -68,6 +68,10 @@ pub fn claimed_hosts(snapshot: &Snapshot, found: &mut Found) {
             let place = place!["spec", "hosts", index];
             let own = host.strip_suffix(".svc.cluster.local").and_then(|rest| rest.split_once('.'));
             let service = own.and_then(|(name, namespace)| snapshot.find("Service", namespace, name));
+            // What stands for an installation in files is written by nobody.
+            let is_written =
+                |service: &&Object| service.is_from_file() || *service.namespace != *snapshot.options.istio_namespace;
+            let service = service.filter(is_written);
             let earlier = claims.entry(host.clone()).or_default();
             let beside = earlier.iter().find(|other| other.namespace == entry.namespace);
             let text = match (service, beside, earlier.first()) {
