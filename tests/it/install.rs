@@ -230,7 +230,7 @@ async fn what_an_installer_that_was_killed_holds_is_waited_for() {
     let renewed = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(14);
     let left = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": "mesh-install", "namespace": "istio-system"},
-        "spec": {"holderIdentity": "bob@there (pid 7)", "leaseDurationSeconds": 15,
+        "spec": {"holderIdentity": "bob@there (pid 7)", "leaseDurationSeconds": 2,
             "acquireTime": renewed.strftime("%FT%T%.6fZ").to_string(),
             "renewTime": renewed.strftime("%FT%T%.6fZ").to_string()}});
     kube::apply(connection, &left, ApplyOptions::default()).await.unwrap();

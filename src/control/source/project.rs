@@ -15,6 +15,8 @@ use super::{Item, Key, PodItem, ServiceItem, SliceEndpoint, SliceItem};
 const TLS_MODE: &str = "security.istio.io/tlsMode";
 /// Written by the injector.
 const SIDECAR_STATUS: &str = "sidecar.istio.io/status";
+/// The name of a proxy's container.
+const PROXY: &str = "istio-proxy";
 /// Settings of the pod's proxy (Istio's ProxyConfig).
 const PROXY_CONFIG: &str = "proxy.istio.io/config";
 /// Names the service of a slice.
@@ -85,10 +87,20 @@ pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
         service_account: account.filter(|account| !account.is_empty()).unwrap_or("default").into(),
         workload_name: workload_name.into(),
         has_proxy,
+        is_gateway: pod.spec.as_ref().is_some_and(is_gateway),
         topology: annotation(PROXY_CONFIG).map(compile::annotated_topology).unwrap_or_default(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into(),
         labels,
     }))
+}
+
+/// Whether a pod is a gateway: its proxy is told that it is, or there is nothing but the proxy. What runs in a pod cannot change that.
+fn is_gateway(spec: &core::PodSpec) -> bool {
+    let proxies = || spec.containers.iter().filter(|container| container.name == PROXY);
+    let is_told = |container: &core::Container| {
+        container.args.iter().flatten().any(|argument| argument == "router" || argument == "--router")
+    };
+    proxies().any(is_told) || (!spec.containers.is_empty() && proxies().count() == spec.containers.len())
 }
 
 /// An EndpointSlice. `None` for one that belongs to no service.

@@ -128,6 +128,9 @@ impl Admitted {
             self.lacks_keys |= names.len() < before;
         }
         subscriptions.change(request, &self.subject);
+        if subscriptions.is_flooded() {
+            return Err(Status::resource_exhausted("the names that were asked for are none, and too many"));
+        }
         if kind == ResourceType::Service && subscriptions.len() > MAX_ASKED_NAMES {
             return Err(Status::resource_exhausted(format!("a proxy asks for {MAX_ASKED_NAMES} hosts at most")));
         }
