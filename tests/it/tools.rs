@@ -130,7 +130,7 @@ fn what_is_applied_is_looked_at_together_with_what_is_there() {
     assert!(stdout(&applied).contains("VirtualService ratings created"), "{}", stdout(&applied));
     let warned = stderr(&applied);
     assert!(
-        warned.contains("warning: [IST0101] (VirtualService default/ratings") && warned.contains(":13"),
+        warned.contains("warning: [IST0101] (VirtualService default/ratings") && warned.contains("ratings.yaml:12)"),
         "{warned}"
     );
     // What others did wrong is not this one's to hear of.

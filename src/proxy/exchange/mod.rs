@@ -213,6 +213,7 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
             exhausted: false,
             cookie: None,
             granted: Vec::new(),
+            taken: Taken::Nothing,
             because: String::new(),
             started: Instant::now(),
             own: local.shared.directory.inbound(),
@@ -254,6 +255,8 @@ struct Exchange<'a> {
     cookie: Option<String>,
     /// Headers that providers of authorization want the client to get.
     granted: Vec<(String, Bytes)>,
+    /// How much of the request's body has left the client's connection.
+    taken: Taken,
     /// The policies that had a say, for the log.
     because: String,
     started: Instant,
@@ -262,6 +265,17 @@ struct Exchange<'a> {
     claims: Option<Claims>,
     /// Of which trace it is, where there are any.
     trace: Option<(Arc<Tracing>, SpanContext)>,
+}
+
+/// How much of a request's body has left the connection that it came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// What has come of it is still there, from its beginning.
+    Nothing,
+    /// Some; what follows there is the rest of it.
+    Part,
+    /// All; what follows there is something else.
+    Everything,
 }
 
 /// The version that a client speaks, as logs and headers name it.

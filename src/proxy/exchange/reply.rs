@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::exchange::times::Expired;
-use crate::proxy::exchange::{Exchange, Next, Outcome};
+use crate::proxy::exchange::{Exchange, Next, Outcome, Taken};
 use crate::proxy::filter::ext_authz::Denial;
 use crate::proxy::filter::{edge, rbac};
 use crate::proxy::http1::Body;
@@ -323,10 +323,12 @@ impl Exchange<'_> {
         })
     }
 
-    /// Takes the request's body off the connection where all of it has been read. Whether that is so.
+    /// Takes the request's body off the connection where all of it has been read. Whether it is off.
     fn skip_body(&mut self) -> bool {
-        if self.scratch.request.framing == Framing::None {
-            return true;
+        match self.taken {
+            Taken::Nothing if self.scratch.request.framing != Framing::None => {}
+            Taken::Nothing | Taken::Everything => return true,
+            Taken::Part => return false,
         }
         let mut transfer = Transfer::new(Body::new(self.scratch.request.framing));
         let mut discarded = Vec::new();
