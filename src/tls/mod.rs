@@ -22,6 +22,7 @@ mod signatures;
 mod verify;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::{
     CipherSuite, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
@@ -180,6 +181,11 @@ pub fn client_as(svid: &Svid, roots: &TrustBundle, alpn: &[&[u8]]) -> Result<Arc
 /// `None` where it presented no certificate, or one that names no workload.
 pub fn peer_id(certificates: Option<&[CertificateDer<'_>]>) -> Option<SpiffeId> {
     identity::spiffe_id(certificates?.first()?).ok()
+}
+
+/// Until when the peer's certificate is good.
+pub fn peer_expiry(certificates: Option<&[CertificateDer<'_>]>) -> Option<SystemTime> {
+    identity::validity(certificates?.first()?).ok().map(|validity| validity.not_after)
 }
 
 fn identifying_server(
