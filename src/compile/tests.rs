@@ -677,7 +677,7 @@ fn what_came_past_the_door_with_less_security_than_it_asks_for_serves_and_calls_
     };
     let servers = [
         server(1, "", ""),
-        server(2, "", ", caCrl: /crl"),
+        server(2, "", ", verifyCertificateHash: [a]"),
         server(3, "", ", verifyCertificateSpki: [a]"),
         server(4, "bind: 127.0.0.1, ", ""),
     ];
