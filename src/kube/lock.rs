@@ -19,8 +19,8 @@ use crate::kube::{Connection, Error, FIELD_MANAGER};
 /// How long a lock is held without being renewed.
 pub const HELD_FOR: Duration = Duration::from_secs(15);
 
-/// By how much the clocks of two machines may differ before one takes a lock that the other still holds for one that was left.
-const SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+/// The longest that a lock is waited for, whatever its holder has written there.
+const MAX_HELD_FOR: Duration = Duration::from_secs(60);
 
 /// How often a lock that somebody holds is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -60,23 +60,26 @@ pub async fn lock(
         }
     };
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    // How old a lease is, is told by this machine's clock alone: its holder's may go differently.
     let mut first_seen: Option<(Lease, Instant)> = None;
     let taken = loop {
         let mut wanted = lease(namespace, name, holder, Timestamp::now(), Timestamp::now())
             .map_err(|error| failed(kube::Error::SerdeError(error)))?;
         match leases.get_opt(name).await.map_err(failed)? {
             None => break leases.create(&parameters, &wanted).await,
-            Some(present) if may_be_held(&present, first_seen.as_ref()) => match &first_seen {
-                None => {
-                    waiting(&held(Some(&present)));
-                    first_seen = Some((present, Instant::now()));
+            Some(present) if holder_of(&present).is_some_and(|holder| !holder.is_empty()) && !expired(&first_seen) => {
+                match &first_seen {
+                    None => {
+                        waiting(&held(Some(&present)));
+                        first_seen = Some((present, Instant::now()));
+                    }
+                    // Its holder has renewed it, or somebody has taken it over.
+                    Some((first, _)) if first.metadata.resource_version != present.metadata.resource_version => {
+                        return Err(held(Some(&present)));
+                    }
+                    Some(_) => {}
                 }
-                // Its holder has renewed it, or somebody has taken it over.
-                Some((first, _)) if first.metadata.resource_version != present.metadata.resource_version => {
-                    return Err(held(Some(&present)));
-                }
-                Some(_) => {}
-            },
+            }
             Some(present) => {
                 // Whoever else takes it over at this moment makes the version differ.
                 wanted.metadata.resource_version = present.metadata.resource_version;
@@ -127,19 +130,12 @@ fn holder_of(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref()
 }
 
-/// Whether a lock's holder may be alive. It has the time that the Lease gives it, by our clock, from when we first saw this version: its
-/// own clock may be another. What was renewed long ago by any clock is left.
-fn may_be_held(lease: &Lease, first_seen: Option<&(Lease, Instant)>) -> bool {
-    let Some(spec) = &lease.spec else { return false };
-    let Some(MicroTime(renewed)) = &spec.renew_time else { return false };
-    let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
-    if Timestamp::now().duration_since(*renewed) > SKEW {
-        return false;
-    }
-    let unchanged = first_seen
-        .filter(|(first, _)| first.metadata.resource_version == lease.metadata.resource_version)
-        .map_or(Duration::ZERO, |(_, since)| since.elapsed());
-    unchanged < Duration::from_secs(seconds)
+/// Whether a lease has been seen for as long as it lasts without being renewed.
+fn expired(seen: &Option<(Lease, Instant)>) -> bool {
+    let Some((lease, since)) = seen else { return false };
+    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
+    let lasts = Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).min(MAX_HELD_FOR);
+    since.elapsed() >= lasts
 }
 
 fn lease(
