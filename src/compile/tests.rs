@@ -599,7 +599,7 @@ fn a_gateways_ports_are_what_their_servers_say() {
 #[test]
 fn a_sidecar_says_at_which_ports_its_clients_know_a_service() {
     let services = service("web", "shop", &[80, 81, 82]) + &service("api", "shop", &[80]);
-    let listener = |port: &str, hosts: &str| format!("{{{port}hosts: [{hosts}]}}");
+    let listener = |port: &str, hosts: &str| format!("{{{port}hosts: ['{hosts}']}}");
     let port = |number: u16, protocol: &str| format!("port: {{number: {number}, protocol: {protocol}, name: p}}, ");
     let of = |listeners: &[String], more: &str| {
         let spec = format!("{{egress: [{}]}}", listeners.join(", "));
