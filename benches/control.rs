@@ -131,6 +131,7 @@ fn items() -> Vec<(Key, Item)> {
                         .into(),
                     workload_name: name.as_str().into(),
                     has_proxy: true,
+                    is_gateway: false,
                     topology: GatewayTopology::default(),
                     node: "".into(),
                 };

@@ -160,6 +160,7 @@ fn pod(name: &str, address: [u8; 4]) -> (Key, Item) {
         labels: [("app".into(), name.into()), ("version".into(), "v1".into())].into(),
         workload_name: name.into(),
         has_proxy: true,
+        is_gateway: false,
         topology: GatewayTopology::default(),
         node: "".into(),
     };

@@ -15,6 +15,7 @@ use crate::model::{
 use crate::resources::gateway::{self as resource, Server, ServerTlsMode, TlsVersion};
 use crate::resources::values::NamespaceFilter;
 use crate::resources::{Gateway, Object, Provenance, VirtualService};
+use crate::yaml::Path;
 
 /// A gateway's workload, as far as Gateways care.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ struct Open<'w> {
     /// Its port, as the Gateway names it.
     number: u16,
     speaks: Speaks<'w>,
+    /// Whether all that is said of its TLS is in force. Nobody is served with less.
+    is_sound: bool,
     provenance: Provenance,
 }
 
@@ -116,7 +119,11 @@ pub fn listeners(world: &World, workload: &GatewayWorkload) -> Vec<Listener> {
         match open.speaks {
             Speaks::Tls(termination, tls) => {
                 let hosts = hosts().collect();
-                listener.tls.push(server_tls(world, workload, tls, termination, hosts, open.provenance.clone()));
+                let mut made = server_tls(world, workload, tls, termination, hosts, open.provenance.clone());
+                if !open.is_sound {
+                    (made.certificate, made.clients) = (None, ClientCertificates::None);
+                }
+                listener.tls.push(made);
             }
             Speaks::Http { redirects: true } => listener.redirected.extend(hosts()),
             Speaks::Http { redirects: false } | Speaks::Tcp => {}
@@ -230,6 +237,11 @@ fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w
         for (index, server) in gateway.spec.servers.iter().enumerate() {
             let Ok(number) = u16::try_from(server.port.number) else { continue };
             let Some(speaks) = Speaks::of(server) else { continue };
+            let path = Path::root().key("spec").key("servers").index(index);
+            // Open on every address it would be more than it says.
+            if gateway.refused(&path.key("bind")).is_some() {
+                continue;
+            }
             let target = workload.target_ports.iter().find(|(port, _)| *port == number);
             open.push(Open {
                 port: target.map_or(number, |(_, target)| *target),
@@ -237,6 +249,7 @@ fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w
                 server,
                 number,
                 speaks,
+                is_sound: gateway.refused(&path.key("tls")).is_none(),
                 provenance: gateway.provenance().with_rule(format!("servers[{index}]")),
             });
         }

@@ -4,6 +4,7 @@
 //! It guarantees that a provider that cannot be asked as it is written is not there, so that what it should decide is denied, and
 //! says why; it refuses a text that is no MeshConfig as a whole, for those that it replaces to stay in force.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,27 @@ pub struct RefusedSetting {
     pub reason: String,
 }
 
+/// Settings that are read by nobody yet: where they are, the values that make no difference, and what the mesh does instead.
+const NOT_IN_FORCE: &[(&str, &[&str], &str)] = &[
+    ("/enableAutoMtls", &["true"], "mutual TLS is spoken where the other side has it"),
+    ("/caCertificates", &[], "certificates of these authorities are not believed"),
+    ("/meshMTLS", &[], "proxies speak TLS 1.3 with the mesh's own suites between each other"),
+    ("/tlsDefaults", &[], "servers and clients outside the mesh are spoken to as each rule says"),
+    (
+        "/pathNormalization/normalization",
+        &["DEFAULT", "BASE"],
+        "paths are sent on as they come; policies read them every way",
+    ),
+    ("/defaultHttpRetryPolicy", &[], "requests are tried again as Istio's own default says"),
+    ("/connectTimeout", &["10s"], "connecting may take 10s where no DestinationRule says it"),
+    ("/defaultTrafficPolicy", &[], "DestinationRules alone say how services are talked to"),
+    ("/discoverySelectors", &[], "every namespace is looked at"),
+    ("/h2UpgradePolicy", &["DO_NOT_UPGRADE"], "DestinationRules alone upgrade connections"),
+    ("/defaultServiceExportTo", &[], "services are seen everywhere"),
+    ("/defaultVirtualServiceExportTo", &[], "those that say nothing are seen everywhere"),
+    ("/defaultDestinationRuleExportTo", &[], "those that say nothing are seen everywhere"),
+];
+
 /// Why there are no settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MeshConfigError {
@@ -66,6 +88,9 @@ pub enum MeshConfigError {
     /// It is something else.
     #[error("it is not a map of settings")]
     NoMap,
+    /// What becomes of connections to unknown hosts is none of the known.
+    #[error("outboundTrafficPolicy.mode is {0:?}: there are ALLOW_ANY and REGISTRY_ONLY")]
+    OutboundMode(String),
 }
 
 impl MeshConfig {
@@ -98,7 +123,8 @@ impl MeshConfig {
             trust_domain_aliases: texts_at(value, "trustDomainAliases").into_iter().map(Into::into).collect(),
             outbound_mode: match value.pointer("/outboundTrafficPolicy/mode").and_then(Value::as_str) {
                 Some("REGISTRY_ONLY") => Some(OutboundMode::RegistryOnly),
-                Some(_) => Some(OutboundMode::AllowAny),
+                Some("ALLOW_ANY" | "ALLOW_ANY_DYNAMIC_DNS") => Some(OutboundMode::AllowAny),
+                Some(other) => return Err(MeshConfigError::OutboundMode(other.to_owned())),
                 None => None,
             },
             access_log: value.get("accessLogFile").and_then(Value::as_str).map(|file| !file.is_empty()),
@@ -112,10 +138,26 @@ impl MeshConfig {
                 Err(findings) => config.refuse("localityLbSetting".to_owned(), findings.to_string()),
             }
         }
+        for (place, harmless, instead) in NOT_IN_FORCE {
+            let said = value.pointer(place).filter(|said| !said.is_null());
+            let text = said.map(|said| said.as_str().map_or_else(|| said.to_string(), str::to_owned));
+            if text.is_some_and(|text| !harmless.contains(&text.as_str()) && text != "[]" && text != "{}") {
+                let path = place.trim_start_matches('/').replace('/', ".");
+                config.refuse(path, format!("it is not in force: {instead}"));
+            }
+        }
+        let mut named = BTreeSet::new();
         for (index, entry) in
             value.get("extensionProviders").and_then(Value::as_array).into_iter().flatten().enumerate()
         {
-            match config.telemetry.provider(text_at(entry, "name").unwrap_or_default(), entry) {
+            let name = text_at(entry, "name").unwrap_or_default();
+            if name.is_empty() || !named.insert(name) {
+                let reason =
+                    if name.is_empty() { "it has no name".to_owned() } else { format!("{name} is there twice") };
+                config.refuse(format!("extensionProviders[{index}]"), reason);
+                continue;
+            }
+            match config.telemetry.provider(name, entry) {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(reason) => {
@@ -124,9 +166,6 @@ impl MeshConfig {
                 }
             }
             match provider(entry) {
-                Ok(Some(provider)) if config.providers.iter().any(|known| known.name == provider.name) => {
-                    config.refuse(format!("extensionProviders[{index}]"), format!("{} is there twice", provider.name));
-                }
                 Ok(found) => config.providers.extend(found),
                 Err(reason) => config.refuse(format!("extensionProviders[{index}]"), reason),
             }
@@ -355,6 +394,31 @@ mod tests {
                 config.refused
             );
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_and_not_there_is_said() {
+        let said = |text: &str| {
+            let config = MeshConfig::parse(text).unwrap();
+            config.refused.iter().map(|refused| refused.path.clone()).collect::<Vec<_>>().join(" ")
+        };
+        for (text, expected) in [
+            (
+                "{enableAutoMtls: true, connectTimeout: 10s, pathNormalization: {normalization: BASE}, caCertificates: []}",
+                "",
+            ),
+            ("enableAutoMtls: false", "enableAutoMtls"),
+            ("meshMTLS: {minProtocolVersion: TLSV1_3}", "meshMTLS"),
+            ("pathNormalization: {normalization: MERGE_SLASHES}", "pathNormalization.normalization"),
+            ("discoverySelectors: [{matchLabels: {a: b}}]", "discoverySelectors"),
+        ] {
+            assert_eq!(said(text), expected, "{text}");
+        }
+        let wrong = MeshConfig::parse("outboundTrafficPolicy: {mode: REGISTRY_ONY}").unwrap_err().to_string();
+        assert!(wrong.contains("outboundTrafficPolicy.mode") && wrong.contains("REGISTRY_ONY"), "{wrong}");
+        let twice =
+            MeshConfig::parse("extensionProviders: [{name: a, prometheus: {}}, {name: a, zipkin: {}}]").unwrap();
+        assert!(twice.refused.iter().any(|refused| refused.reason.contains("is there twice")), "{:?}", twice.refused);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::compile::world::{Scope, TlsSecret, World};
+use crate::identity::SpiffeId;
 use crate::model::{Authorities, Origination, OwnCertificate, UpstreamTls};
 use crate::resources::destination_rule::{ClientTls, ClientTlsMode};
 
@@ -16,10 +17,13 @@ pub(super) type Secrets<'a> = Option<(&'a World, &'a Scope)>;
 pub(super) fn upstream_tls(settings: &ClientTls, secrets: Secrets<'_>) -> UpstreamTls {
     let mutual = match settings.mode {
         Some(ClientTlsMode::Disable) | None => return UpstreamTls::Disable,
-        Some(ClientTlsMode::IstioMutual) => return UpstreamTls::IstioMutual(named(settings.sni.as_deref())),
+        Some(ClientTlsMode::IstioMutual) => return mesh_tls(settings),
         Some(ClientTlsMode::Simple) => false,
         Some(ClientTlsMode::Mutual) => true,
     };
+    if named(settings.ca_crl.as_deref()).is_some() {
+        return UpstreamTls::Unavailable("revoked certificates would be accepted: caCrl is not in force".into());
+    }
     let parts = match named(settings.credential_name.as_deref()) {
         Some(secret) => from_secret(&secret, mutual, secrets),
         None => from_files(settings, mutual),
@@ -35,6 +39,15 @@ pub(super) fn upstream_tls(settings: &ClientTls, secrets: Secrets<'_>) -> Upstre
         authorities: if unverified { Authorities::Unverified } else { authorities },
         certificate,
     }))
+}
+
+/// Mutual TLS of the mesh; with the identities that the rule names, and no others, where it names any.
+fn mesh_tls(settings: &ClientTls) -> UpstreamTls {
+    let names: Result<Vec<SpiffeId>, _> = settings.subject_alt_names.iter().map(|name| name.parse()).collect();
+    match names {
+        Ok(names) => UpstreamTls::IstioMutual { server_name: named(settings.sni.as_deref()), names },
+        Err(error) => UpstreamTls::Unavailable(format!("a subjectAltName is no workload's: {error}").into()),
+    }
 }
 
 fn named(text: Option<&str>) -> Option<Arc<str>> {

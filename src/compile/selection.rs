@@ -1,6 +1,6 @@
 //! Which workloads a policy is about.
 
-use crate::compile::gateway_api::GATEWAY_NAME;
+use crate::compile::gateway_api::{GATEWAY_NAME, fitting};
 use crate::compile::world::World;
 use crate::model::Workload;
 use crate::resources::Object;
@@ -48,7 +48,7 @@ pub(super) fn is_attached<'o, T>(
     let is_gateway = |target: &TargetRef| {
         target.group.as_deref() == Some(GATEWAY_GROUP)
             && target.kind == "Gateway"
-            && workload.label(GATEWAY_NAME) == Some(&target.name)
+            && workload.label(GATEWAY_NAME) == Some(fitting(&target.name).as_str())
     };
     object.meta.namespace == *workload.namespace && targets.any(is_gateway)
 }

@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::*;
 use crate::identity::TrustDomain;
 use crate::model::{
-    AppProtocol, Balancer, Decision, HostPattern, InboundService, Labels, ListenerProtocol, MtlsMode, RequestFacts,
-    Routes, StreamFacts, Termination, UpstreamTls, Workload, route, stream,
+    AppProtocol, Balancer, Decision, HostPattern, InboundService, Labels, Listener, ListenerProtocol, MtlsMode,
+    RequestFacts, Routes, StreamFacts, Termination, UpstreamTls, Workload, route, stream,
 };
 use crate::yaml;
 
@@ -222,7 +222,7 @@ fn a_policys_blocks_override_each_other_one_by_one() {
     let v2 = policy.subset("v2").unwrap();
     assert_eq!(
         (v2.policies.default.balancer, v2.policies.default.tls.clone()),
-        (Balancer::RoundRobin, UpstreamTls::IstioMutual(None))
+        (Balancer::RoundRobin, UpstreamTls::IstioMutual { server_name: None, names: Vec::new() })
     );
     assert_eq!(v2.provenance.to_string(), "DestinationRule shop/web subsets[1] (mesh.yaml:7:1)");
     assert!(policy.subset("v3").is_none());
@@ -599,7 +599,7 @@ fn a_gateways_ports_are_what_their_servers_say() {
 #[test]
 fn a_sidecar_says_at_which_ports_its_clients_know_a_service() {
     let services = service("web", "shop", &[80, 81, 82]) + &service("api", "shop", &[80]);
-    let listener = |port: &str, hosts: &str| format!("{{{port}hosts: [{hosts}]}}");
+    let listener = |port: &str, hosts: &str| format!("{{{port}hosts: ['{hosts}']}}");
     let port = |number: u16, protocol: &str| format!("port: {{number: {number}, protocol: {protocol}, name: p}}, ");
     let of = |listeners: &[String], more: &str| {
         let spec = format!("{{egress: [{}]}}", listeners.join(", "));
@@ -665,4 +665,40 @@ fn a_workloads_sidecar_says_on_which_ports_it_answers() {
     assert_eq!(ingress("shop", "web"), of("0.0.0.0:81"));
     assert_eq!(ingress("shop", "other"), of("127.0.0.1:80"));
     assert_eq!(ingress("bank", "web").0, None);
+}
+
+#[test]
+fn what_came_past_the_door_with_less_security_than_it_asks_for_serves_and_calls_nobody() {
+    let server = |number: u16, more: &str, tls: &str| {
+        format!(
+            "{{port: {{number: {number}, name: p{number}, protocol: HTTPS}}, hosts: [a.org], {more}\
+             tls: {{mode: MUTUAL, credentialName: web{tls}}}}}"
+        )
+    };
+    let servers = [
+        server(1, "", ""),
+        server(2, "", ", verifyCertificateHash: [a]"),
+        server(3, "", ", verifyCertificateSpki: [a]"),
+        server(4, "bind: 127.0.0.1, ", ""),
+    ];
+    let mut world =
+        world(&object("Gateway", "shop", "front", &format!("{{selector: {{}}, servers: [{}]}}", servers.join(", "))));
+    let text = |name: &str| Some(name.as_bytes().to_vec());
+    world.secrets.insert(("shop".into(), "web".into()), Arc::new(TlsSecret::read(text).unwrap()));
+    let gateway = GatewayWorkload { scope: scope("shop"), labels: Labels::new(), target_ports: Vec::new() };
+    let shown = |listener: &Listener| (listener.port, listener.tls[0].certificate.is_some());
+    let shown: Vec<_> = listeners(&world, &gateway).iter().map(shown).collect();
+    assert_eq!(shown, [(1, true), (2, false), (3, false)]);
+
+    let tls = |settings: &str| {
+        let rule = format!("{{host: web, trafficPolicy: {{tls: {settings}}}}}");
+        let world = self::world(&(service("web", "shop", &[80]) + &object("DestinationRule", "shop", "a", &rule)));
+        let service = resolve(&world, &scope("shop"), "web").unwrap();
+        traffic_policy(&world, &scope("shop"), service, false).policies.default.tls
+    };
+    assert!(matches!(tls("{mode: SIMPLE, caCrl: /crl}"), UpstreamTls::Unavailable(reason) if reason.contains("caCrl")));
+    let names = |names: &str| tls(&format!("{{mode: ISTIO_MUTUAL, subjectAltNames: [{names}]}}"));
+    let ledger = "spiffe://cluster.local/ns/bank/sa/ledger";
+    assert_eq!(names(ledger), UpstreamTls::IstioMutual { server_name: None, names: vec![ledger.parse().unwrap()] });
+    assert!(matches!(names("bank.example.com"), UpstreamTls::Unavailable(_)));
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,8 +19,8 @@ use super::token::{Caller, TokenReviewer};
 /// What a connection says about whoever calls on it.
 #[derive(Debug, Clone)]
 pub(super) enum Peer {
-    /// The connection itself proves the identity: by a certificate, or by the word of the process that opened it.
-    Proved(SpiffeId),
+    /// The connection itself proves the identity: by a certificate, until that expires, or by the word of the process that opened it.
+    Proved(SpiffeId, Option<SystemTime>),
     /// Each call has to prove it with a service account's token.
     ByToken(Option<TokenReviewer>),
 }
@@ -29,7 +30,13 @@ impl Peer {
     pub(super) async fn of<T>(request: &Request<T>) -> Result<Caller, Status> {
         let peer = request.extensions().get::<Self>();
         let reviewer = match peer {
-            Some(Self::Proved(identity)) => return Ok(Caller { identity: identity.clone(), pod: None }),
+            Some(Self::Proved(identity, until)) => {
+                if until.is_some_and(|until| SystemTime::now() > until) {
+                    let sentence = format!("the certificate with which {identity} connected has expired: connect anew");
+                    return Err(Status::unauthenticated(sentence));
+                }
+                return Ok(Caller { identity: identity.clone(), pod: None, until: *until });
+            }
             Some(Self::ByToken(Some(reviewer))) => reviewer.clone(),
             Some(Self::ByToken(None)) | None => {
                 return Err(Status::unauthenticated(
@@ -75,7 +82,7 @@ enum Carrier {
 impl Accepted {
     /// A connection inside the process; whoever opened it vouches for the identity at its other end.
     pub(super) fn vouched(stream: DuplexStream, identity: SpiffeId) -> Self {
-        Self { carrier: Carrier::Memory(stream), peer: Peer::Proved(identity), _place: None }
+        Self { carrier: Carrier::Memory(stream), peer: Peer::Proved(identity, None), _place: None }
     }
 
     /// A connection whose handshake has succeeded.
@@ -125,5 +132,27 @@ impl AsyncWrite for Accepted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         carried!(self, stream => stream.poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_proves_nothing_any_more_once_its_certificate_has_expired() {
+        let identity: SpiffeId = "spiffe://cluster.local/ns/shop/sa/web".parse().unwrap();
+        let now = SystemTime::now();
+        let (past, future) = (now - Duration::from_secs(1), now + Duration::from_secs(60));
+        for (until, is_good) in [(None, true), (Some(future), true), (Some(past), false)] {
+            let mut request = Request::new(());
+            request.extensions_mut().insert(Peer::Proved(identity.clone(), until));
+            match Peer::of(&request).await {
+                Ok(caller) => assert!(is_good && caller.identity == identity && caller.until == until),
+                Err(status) => assert!(!is_good && status.code() == tonic::Code::Unauthenticated, "{status}"),
+            }
+        }
     }
 }

@@ -7,11 +7,12 @@
 //! largest size and a longest time, and addresses that only this machine or its cloud answer on are not asked.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -192,8 +193,12 @@ impl Keeper {
             state.is_running = true;
             let (client, source, limit) = (self.client.clone(), source.clone(), state.limit);
             self.running.spawn(async move {
-                let outcome = tokio::time::timeout(limit, fetch(&client, &source)).await;
-                (source, outcome.unwrap_or(Err(FetchError::Timeout(limit))))
+                let fetching = AssertUnwindSafe(tokio::time::timeout(limit, fetch(&client, &source))).catch_unwind();
+                let outcome = match fetching.await {
+                    Ok(outcome) => outcome.unwrap_or(Err(FetchError::Timeout(limit))),
+                    Err(_) => Err(FetchError::Content("answer that can be read")),
+                };
+                (source, outcome)
             });
         }
     }
@@ -268,11 +273,20 @@ async fn get(client: &reqwest::Client, uri: &str) -> Result<String, FetchError> 
     String::from_utf8(body).map_err(|_| FetchError::Content("text"))
 }
 
+/// Where some clouds tell machines their secrets, beside link-local addresses: Alibaba's, Azure's, Oracle's.
+const METADATA: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
+
 /// Link-local addresses, where clouds tell machines their secrets, and those that stand for no host.
 fn is_private_to_machine(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            address.is_link_local() || address.is_unspecified() || address.is_broadcast() || address.is_multicast()
+            let is_metadata = METADATA.contains(&address);
+            is_metadata
+                || address.is_link_local()
+                || address.is_unspecified()
+                || address.is_broadcast()
+                || address.is_multicast()
         }
         IpAddr::V6(address) => {
             address.is_unicast_link_local() || address.is_unspecified() || address.is_multicast()
@@ -424,6 +438,7 @@ mod tests {
             "http://[fe80::1]/",
             "http://0.0.0.0/",
             "http://[::ffff:169.254.169.254]/",
+            "http://168.63.129.16/keys",
             "file:///etc/passwd",
             "x",
         ] {

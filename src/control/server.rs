@@ -186,7 +186,7 @@ impl Door {
                 };
                 let certificates = stream.get_ref().1.peer_certificates();
                 let peer = match tls::peer_id(certificates) {
-                    Some(identity) => Peer::Proved(identity),
+                    Some(identity) => Peer::Proved(identity, tls::peer_expiry(certificates)),
                     None => Peer::ByToken(door.reviewer),
                 };
                 // Nobody serves any more: the connection closes.

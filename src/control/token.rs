@@ -1,7 +1,7 @@
 //! Service account tokens: what the API server says about one is what it proves, and nothing else is looked at.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use kube::api::PostParams;
@@ -37,6 +37,8 @@ pub(super) struct Caller {
     pub(super) identity: SpiffeId,
     /// The one pod that it may speak for, where its proof is bound to one.
     pub(super) pod: Option<Arc<str>>,
+    /// Until when its certificate proves it, where one does.
+    pub(super) until: Option<SystemTime>,
 }
 
 /// Has tokens reviewed by the API server.
@@ -98,7 +100,7 @@ fn caller(trust_domain: &TrustDomain, user: &UserInfo) -> Result<Caller, Status>
     let identity = SpiffeId::new(trust_domain, namespace, account)
         .map_err(|error| Status::permission_denied(error.to_string()))?;
     let bound = user.extra.as_ref().and_then(|extra| extra.get(POD_NAME)).and_then(|names| names.first());
-    Ok(Caller { identity, pod: bound.map(|pod| pod.as_str().into()) })
+    Ok(Caller { identity, pod: bound.map(|pod| pod.as_str().into()), until: None })
 }
 
 #[cfg(test)]

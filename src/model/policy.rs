@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::identity::SpiffeId;
 use crate::model::listener::PrivateKeyPem;
 use crate::model::locality::LocalityPolicy;
 use crate::model::pool::{HashPolicy, OutlierPolicy, PoolLimits, Warmup};
@@ -31,9 +32,13 @@ pub enum UpstreamTls {
     Auto,
     /// Plaintext, always.
     Disable,
-    /// Mutual TLS with mesh identities, always; an endpoint that has no identity is not talked to. With the server name that is
-    /// asked for; `None`: the one that says which cluster it is.
-    IstioMutual(Option<Arc<str>>),
+    /// Mutual TLS with mesh identities, always; an endpoint that has no identity is not talked to.
+    IstioMutual {
+        /// The server name that is asked for; `None`: the one that says which cluster it is.
+        server_name: Option<Arc<str>>,
+        /// Identities one of which the endpoint has to be; none: its own, as the mesh knows it.
+        names: Vec<SpiffeId>,
+    },
     /// TLS as servers outside the mesh speak it, always.
     Originate(Arc<Origination>),
     /// TLS that cannot be made, for this reason: nobody is talked to.

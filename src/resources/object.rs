@@ -130,6 +130,13 @@ impl<T: Resource> Object<T> {
             .with_source(self.source.clone().map(Into::into))
     }
 
+    /// What is refused at the door at `path` or below it: with an object that came in another way, nothing is to be as if it were not
+    /// written there.
+    pub fn refused(&self, path: &Path) -> Option<&Hit> {
+        let is_refused = |hit: &&Hit| hit.consequence == enforcement::Consequence::Refused && path.contains(&hit.path);
+        self.unenforced.iter().find(is_refused)
+    }
+
     /// What is not in force at `path` or below it, and makes the rule there never match.
     pub fn never_matching(&self, path: &Path) -> impl Iterator<Item = &Hit> {
         self.unenforced

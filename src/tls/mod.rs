@@ -23,6 +23,7 @@ mod verify;
 mod version1;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::{
     CipherSuite, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
@@ -181,6 +182,11 @@ pub fn client_as(svid: &Svid, roots: &TrustBundle, alpn: &[&[u8]]) -> Result<Arc
 /// `None` where it presented no certificate, or one that names no workload.
 pub fn peer_id(certificates: Option<&[CertificateDer<'_>]>) -> Option<SpiffeId> {
     identity::spiffe_id(certificates?.first()?).ok()
+}
+
+/// Until when the peer's certificate is good.
+pub fn peer_expiry(certificates: Option<&[CertificateDer<'_>]>) -> Option<SystemTime> {
+    identity::validity(certificates?.first()?).ok().map(|validity| validity.not_after)
 }
 
 fn identifying_server(

@@ -155,9 +155,11 @@ impl Cluster {
         }
         let mut labels = labels.clone();
         labels["security.istio.io/tlsMode"] = "istio".into();
+        // A gateway is a pod with nothing but a proxy.
+        let container = if labels.get("istio").is_some() { "istio-proxy" } else { "app" };
         let pod = json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "namespace": namespace, "labels": labels},
-            "spec": {"serviceAccountName": account, "containers": [{"name": "app", "image": "app:1"}]}});
+            "spec": {"serviceAccountName": account, "containers": [{"name": container, "image": "app:1"}]}});
         self.apply(&pod).await;
         let status = json!({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}});
         let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client(), namespace);

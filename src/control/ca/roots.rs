@@ -1,7 +1,7 @@
 //! The roots in every namespace: ConfigMap `istio-ca-root-cert`, from which a proxy learns whom to believe before it has said
 //! its first word.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -33,7 +33,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Keeps the ConfigMap in every namespace as `roots` (PEM) says, until `token` is cancelled. One that is changed or deleted by
 /// somebody else is put right.
 pub async fn distribute_roots(client: Client, roots: watch::Receiver<String>, token: CancellationToken) {
-    let keeper = Keeper { client, roots, namespaces: HashMap::new() };
+    let keeper =
+        Keeper { client, roots, namespaces: HashMap::new(), listed: HashSet::new(), listed_maps: HashSet::new() };
     let _stopped = token.run_until_cancelled(keeper.keep()).await;
 }
 
@@ -42,6 +43,9 @@ struct Keeper {
     roots: watch::Receiver<String>,
     /// What is known to be in each namespace; `None`: it has to be written.
     namespaces: HashMap<String, Option<String>>,
+    /// The namespaces, and those that have the ConfigMap, that a list under way has named so far.
+    listed: HashSet<String>,
+    listed_maps: HashSet<String>,
 }
 
 impl Keeper {
@@ -69,6 +73,7 @@ impl Keeper {
                 // One that is on its way out takes nothing new.
                 let ending = namespace.metadata.deletion_timestamp.is_some();
                 let Some(name) = namespace.metadata.name else { return };
+                self.listed.insert(name.clone());
                 if ending {
                     self.namespaces.remove(&name);
                 } else {
@@ -78,7 +83,9 @@ impl Keeper {
             Ok(watcher::Event::Delete(namespace)) => {
                 self.namespaces.remove(&namespace.metadata.name.unwrap_or_default());
             }
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+            Ok(watcher::Event::Init) => self.listed.clear(),
+            // What was deleted while nobody watched.
+            Ok(watcher::Event::InitDone) => self.namespaces.retain(|name, _| self.listed.contains(name)),
             Err(error) => tracing::warn!(%error, "the watch of namespaces ended; it is opened again"),
         }
     }
@@ -87,7 +94,11 @@ impl Keeper {
         let (map, exists) = match event {
             Ok(watcher::Event::Apply(map) | watcher::Event::InitApply(map)) => (map, true),
             Ok(watcher::Event::Delete(map)) => (map, false),
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => return,
+            Ok(watcher::Event::Init) => return self.listed_maps.clear(),
+            Ok(watcher::Event::InitDone) => {
+                let gone = self.namespaces.iter_mut().filter(|(name, _)| !self.listed_maps.contains(*name));
+                return gone.for_each(|(_, held)| *held = None);
+            }
             Err(error) => {
                 tracing::warn!(%error, "the watch of ConfigMaps ended; it is opened again");
                 return;
@@ -95,6 +106,9 @@ impl Keeper {
         };
         if map.metadata.name.as_deref() != Some(NAME) {
             return;
+        }
+        if let Some(namespace) = map.metadata.namespace.clone().filter(|_| exists) {
+            self.listed_maps.insert(namespace);
         }
         let held = map.data.and_then(|mut data| data.remove(KEY)).filter(|_| exists);
         if let Some(known) = self.namespaces.get_mut(&map.metadata.namespace.unwrap_or_default()) {

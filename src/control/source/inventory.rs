@@ -25,6 +25,8 @@ pub struct Placed {
     pub workload: Arc<Workload>,
     /// The service account that it runs as.
     pub service_account: Arc<str>,
+    /// Whether it is a gateway: a proxy that no application stands behind.
+    pub is_gateway: bool,
     /// What it says that stands in front of its gateway.
     pub topology: GatewayTopology,
     /// Hosts of the services that have it among their endpoints.
@@ -615,6 +617,7 @@ impl Inventory {
         let placed = Placed {
             workload: Arc::new(workload),
             service_account: pod.service_account.clone(),
+            is_gateway: pod.is_gateway,
             topology: pod.topology,
             hosts,
         };

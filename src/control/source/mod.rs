@@ -7,6 +7,7 @@
 //! It refuses to compile anything, and to answer before every kind has been listed: half of a world looks like a whole one.
 
 mod affected;
+mod closed;
 mod inventory;
 mod project;
 mod watch;
@@ -191,6 +192,8 @@ pub struct PodItem {
     pub workload_name: Arc<str>,
     /// Whether a proxy stands before it.
     pub has_proxy: bool,
+    /// Whether it is a gateway: a proxy that no application stands behind.
+    pub is_gateway: bool,
     /// What it says that stands in front of its gateway.
     pub topology: GatewayTopology,
     /// The machine that it runs on; empty until it has one.

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 
 use crate::compile;
+use crate::inject::SIDECAR;
 use crate::model::{Health, Labels};
 
 use super::{Item, Key, PodItem, ServiceItem, SliceEndpoint, SliceItem};
@@ -85,10 +86,20 @@ pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
         service_account: account.filter(|account| !account.is_empty()).unwrap_or("default").into(),
         workload_name: workload_name.into(),
         has_proxy,
+        is_gateway: pod.spec.as_ref().is_some_and(is_gateway),
         topology: annotation(PROXY_CONFIG).map(compile::annotated_topology).unwrap_or_default(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into(),
         labels,
     }))
+}
+
+/// Whether a pod is a gateway: its proxy is told that it is, or there is nothing but the proxy. What runs in a pod cannot change that.
+fn is_gateway(spec: &core::PodSpec) -> bool {
+    let proxies = || spec.containers.iter().filter(|container| container.name == SIDECAR);
+    let is_told = |container: &core::Container| {
+        container.args.iter().flatten().any(|argument| argument == "router" || argument == "--router")
+    };
+    proxies().any(is_told) || (!spec.containers.is_empty() && proxies().count() == spec.containers.len())
 }
 
 /// An EndpointSlice. `None` for one that belongs to no service.
@@ -123,4 +134,32 @@ pub(super) fn slice(slice: &discovery::EndpointSlice) -> Option<Item> {
     });
     let item = SliceItem { service: service.as_str().into(), ports: ports.collect(), endpoints: endpoints.collect() };
     Some(Item::EndpointSlice(item))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_in_which_an_application_runs_is_no_gateway() {
+        for (spec, expected) in [
+            (json!({"containers": [{"name": "istio-proxy"}]}), true),
+            (json!({"containers": [{"name": "istio-proxy", "args": ["proxy", "router"]}, {"name": "log"}]}), true),
+            (json!({"containers": [{"name": "log"}, {"name": "istio-proxy", "args": ["proxy", "--router"]}]}), true),
+            (json!({"containers": [{"name": "app"}, {"name": "istio-proxy", "args": ["proxy", "sidecar"]}]}), false),
+            (json!({"containers": [{"name": "app", "args": ["--router"]}]}), false),
+            (json!({"containers": [{"name": "app"}], "initContainers": [{"name": "istio-proxy"}]}), false),
+            (json!({"containers": []}), false),
+        ] {
+            let pod = json!({"metadata": {"name": "a", "namespace": "b"}, "spec": spec});
+            let Some(Item::Pod(read)) = pod_of(&pod) else { panic!("{pod}") };
+            assert_eq!(read.is_gateway, expected, "{pod}");
+        }
+    }
+
+    fn pod_of(value: &serde_json::Value) -> Option<Item> {
+        pod(&serde_json::from_value(value.clone()).unwrap())
+    }
 }

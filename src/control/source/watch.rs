@@ -25,6 +25,7 @@ use crate::resources::{
     ServiceEntry, Sidecar, Telemetry, VirtualService, WorkloadEntry,
 };
 
+use super::closed::{self, Closed, Reader};
 use super::{Event, Item, Key, Kind, project};
 
 /// Watches every kind in every namespace until `token` is cancelled or nobody listens any more.
@@ -48,9 +49,9 @@ pub(in crate::control) fn watch(
     spawn.mesh::<DestinationRule>(Kind::DestinationRule, Item::DestinationRule);
     spawn.mesh::<Sidecar>(Kind::Sidecar, Item::Sidecar);
     spawn.mesh::<Gateway>(Kind::Gateway, Item::Gateway);
-    spawn.mesh::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication);
-    spawn.mesh::<RequestAuthentication>(Kind::RequestAuthentication, Item::RequestAuthentication);
-    spawn.mesh::<AuthorizationPolicy>(Kind::AuthorizationPolicy, Item::AuthorizationPolicy);
+    spawn.guarding::<PeerAuthentication>(Kind::PeerAuthentication, Item::PeerAuthentication, closed::peers);
+    spawn.guarding::<RequestAuthentication>(Kind::RequestAuthentication, Item::RequestAuthentication, closed::tokens);
+    spawn.guarding::<AuthorizationPolicy>(Kind::AuthorizationPolicy, Item::AuthorizationPolicy, closed::policy);
     spawn.mesh::<Telemetry>(Kind::Telemetry, Item::Telemetry);
     spawn.core(Kind::Namespace, project::namespace);
     spawn.mesh::<GatewayClass>(Kind::GatewayClass, Item::GatewayClass);
@@ -87,29 +88,31 @@ impl Spawn<'_> {
     where
         T: Resource + Send + Sync + 'static,
     {
+        self.objects(kind, item, None);
+    }
+
+    /// The same, of a kind that protects workloads: what is unsound is not as if it were not there.
+    fn guarding<T>(&self, kind: Kind, item: fn(Arc<Object<T>>) -> Item, closed: Closed)
+    where
+        T: Resource + Send + Sync + 'static,
+    {
+        self.objects(kind, item, Some(closed));
+    }
+
+    fn objects<T>(&self, kind: Kind, item: fn(Arc<Object<T>>) -> Item, closed: Option<Closed>)
+    where
+        T: Resource + Send + Sync + 'static,
+    {
         let Some(known) = Object::<T>::kind() else { return };
         let version = known.versions.first().copied().unwrap_or_default();
         let group_version_kind = GroupVersionKind::gvk(known.group, version, known.kind);
         let resource = ApiResource::from_gvk_with_plural(&group_version_kind, known.plural);
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
         let name = format!("{}.{}", known.kind, known.group);
+        let reader = RefCell::new(Reader::new(closed));
         self.run(kind, Some(name.into()), api, move |object| {
             let value = serde_json::to_value(object).ok()?;
-            match Object::<T>::from_value(&value) {
-                Ok(object) => Some(item(Arc::new(object))),
-                Err(findings) => {
-                    let name = object.metadata.name.as_deref().unwrap_or_default();
-                    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-                    tracing::error!(
-                        kind = T::KIND,
-                        namespace,
-                        name,
-                        ?findings,
-                        "an object is unsound and not in force"
-                    );
-                    None
-                }
-            }
+            reader.borrow_mut().read(&value).map(item)
         });
     }
 
@@ -215,7 +218,10 @@ async fn follow<K>(
                 listed.extend(key(&object).zip(project(&object)));
                 continue;
             }
-            watcher::Event::InitDone => Some(Event::Replace(kind, std::mem::take(&mut listed))),
+            watcher::Event::InitDone => {
+                said_absent = false;
+                Some(Event::Replace(kind, std::mem::take(&mut listed)))
+            }
             // What cannot be used (any more) must not stay in force as if nothing had happened.
             watcher::Event::Apply(object) => key(&object).map(|key| match project(&object) {
                 Some(item) => Event::Apply(key, item),

@@ -37,8 +37,11 @@ fn secret(namespace: &str, chain: &'static str) -> (Key, Item) {
     (Key::new(namespace, "front"), Item::Secret(Arc::new(read.unwrap())))
 }
 
-/// The proxy of the pod `web-v1` in `shop`, as a gateway.
+/// The proxy of the pod `web-v1` in `shop`, which is a gateway.
 async fn router(mesh: &Mesh) -> Directory {
+    let Item::Pod(pod) = pod([10, 0, 1, 1], "v1") else { unreachable!("it is a pod") };
+    let gateway = Item::Pod(PodItem { is_gateway: true, ..pod });
+    mesh.tell(Event::Apply(Key::new("shop", "web-v1"), gateway)).await;
     let (plane, identity) = (mesh.plane.clone(), id("shop"));
     let connect = in_memory(move || {
         let (plane, identity) = (plane.clone(), identity.clone());
@@ -74,4 +77,15 @@ async fn a_gateway_is_told_its_ports_and_the_secrets_of_its_own_namespace() {
     }
     mesh.tell(Event::Delete(Kind::Secret, Key::new("shop", "front"))).await;
     until("the certificate is gone", || chain() == Some(None)).await;
+}
+
+#[tokio::test]
+async fn a_workload_does_not_become_a_gateway_by_saying_so() {
+    let mesh = mesh().await;
+    let mut stream = mesh.stream("shop").await;
+    let node = NodeId { kind: ProxyKind::Router, ..node("shop") };
+    stream.ask(ResourceType::Settings, &["self"], Some(node.to_string())).await;
+    let refused = stream.next().await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(refused.message().contains("shop/web-v1") && refused.message().contains("an application"), "{refused}");
 }

@@ -3,7 +3,7 @@
 //! What anybody changes there is put right. The webhook that validates starts out as one that may be passed by, so that an
 //! installation that is under way stands in nobody's way; it is closed once it is served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -49,7 +49,7 @@ impl Hook {
 
 /// Keeps the webhooks of `revision` up to date with `roots`, for as long as it is polled.
 pub(super) async fn keep(client: Client, revision: String, roots: watch::Receiver<TrustBundle>) {
-    Keeper { client, revision, roots, known: BTreeMap::new() }.keep().await;
+    Keeper { client, revision, roots, known: BTreeMap::new(), listed: BTreeSet::new() }.keep().await;
 }
 
 struct Keeper {
@@ -57,6 +57,8 @@ struct Keeper {
     revision: String,
     roots: watch::Receiver<TrustBundle>,
     known: BTreeMap<(Hook, String), Value>,
+    /// Those that a list under way has named so far.
+    listed: BTreeSet<(Hook, String)>,
 }
 
 impl Keeper {
@@ -82,12 +84,17 @@ impl Keeper {
                 let (Some(name), Ok(value)) = (object.metadata.name.clone(), serde_json::to_value(object)) else {
                     return;
                 };
+                self.listed.insert((hook, name.clone()));
                 self.known.insert((hook, name), value);
             }
             Ok(watcher::Event::Delete(object)) => {
                 self.known.remove(&(hook, object.metadata.name.unwrap_or_default()));
             }
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+            Ok(watcher::Event::Init) => self.listed.retain(|(of, _)| *of != hook),
+            // What was deleted while nobody watched.
+            Ok(watcher::Event::InitDone) => {
+                self.known.retain(|key, _| key.0 != hook || self.listed.contains(key));
+            }
             Err(error) => tracing::warn!(%error, "the watch of webhooks ended; it is opened again"),
         }
     }

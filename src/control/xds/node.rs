@@ -59,6 +59,9 @@ impl Announced {
                 Some(placed) if !placed.workload.addresses.contains(&self.address) => {
                     format!("it does not have the address {}", self.address)
                 }
+                Some(placed) if self.is_gateway && !placed.is_gateway => {
+                    "an application runs in it, and this proxy says that it is a gateway".to_owned()
+                }
                 Some(_) => return true,
             };
             false

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Status, Streaming};
 
 use crate::compile::KeySource;
@@ -67,6 +67,9 @@ impl Serving {
         })?;
         let subject = announced.admit(&self.caller, &mut self.snapshots).await?;
         self.entry.announce(&subject.pod, node)?;
+        // What is said once is not believed for ever.
+        let until = self.caller.until.and_then(|until| until.duration_since(SystemTime::now()).ok());
+        let until = until.map(|left| Instant::now() + left);
         let Self { mut requests, responses, mut snapshots, stale_keys, entry, .. } = self;
         let mut admitted = Admitted {
             subject,
@@ -93,6 +96,10 @@ impl Serving {
                     Some(message) => request = Some(message),
                     None => return Ok(()),
                 },
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                    let sentence = "the certificate with which this stream was opened has expired: open another one";
+                    return Err(Status::unauthenticated(sentence));
+                }
                 changed = snapshots.changed() => {
                     changed.map_err(|_| Status::unavailable("the control plane is stopping"))?;
                 }
@@ -128,6 +135,9 @@ impl Admitted {
             self.lacks_keys |= names.len() < before;
         }
         subscriptions.change(request, &self.subject);
+        if subscriptions.is_flooded() {
+            return Err(Status::resource_exhausted("the names that were asked for are none, and too many"));
+        }
         if kind == ResourceType::Service && subscriptions.len() > MAX_ASKED_NAMES {
             return Err(Status::resource_exhausted(format!("a proxy asks for {MAX_ASKED_NAMES} hosts at most")));
         }

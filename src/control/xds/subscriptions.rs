@@ -11,6 +11,9 @@ use crate::wire::{MAX_MESSAGE_BYTES, ResourceType};
 /// How many bytes of resources one response carries at most; the rest follows when it is acknowledged.
 const RESPONSE_BYTES: usize = MAX_MESSAGE_BYTES / 2;
 
+/// Bytes of names that cannot be subscribed to, as they wait to be answered.
+const MAX_REFUSED_BYTES: usize = 64 << 10;
+
 /// A response that is not acknowledged yet.
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -50,9 +53,14 @@ impl Subscriptions {
         }
     }
 
-    /// How many names there are.
+    /// How many names are kept of what was asked for, and of what it says that it holds.
     pub(super) fn len(&self) -> usize {
-        self.names.len()
+        self.names.len().max(self.told.len())
+    }
+
+    /// Whether there are more names that cannot be subscribed to than it may send before it takes an answer.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.refused.iter().map(String::len).sum::<usize>() > MAX_REFUSED_BYTES
     }
 
     /// Takes in a request's names.

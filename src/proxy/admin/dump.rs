@@ -428,7 +428,7 @@ fn upstream_tls(tls: &UpstreamTls) -> String {
         UpstreamTls::Unavailable(reason) => return format!("Unavailable: {reason}"),
         UpstreamTls::Auto => return "Auto".to_owned(),
         UpstreamTls::Disable => return "Disable".to_owned(),
-        UpstreamTls::IstioMutual(_) => return "IstioMutual".to_owned(),
+        UpstreamTls::IstioMutual { .. } => return "IstioMutual".to_owned(),
     };
     let authorities = match &origination.authorities {
         Authorities::System => "the machine's authorities",

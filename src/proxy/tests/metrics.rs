@@ -49,6 +49,8 @@ async fn labels_of_requests_are_what_an_override_makes_of_them() {
     for (host, team) in [("a.example", "x-team: red\r\n"), ("b.example", ""), ("a.example", "x-team: red\r\n")] {
         peer.ask(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n{team}\r\n")).await;
     }
+    // A request is counted when its answer has been sent.
+    until(|| lines(&proxy, "istio_response_bytes_count").iter().any(|line| line.ends_with(" 3"))).await;
     let counts = lines(&proxy, "istio_requests_total");
     let count = |labels: &[&str]| {
         let found: Vec<_> = counts.iter().filter(|line| labels.iter().all(|label| line.contains(label))).collect();

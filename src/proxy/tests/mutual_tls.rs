@@ -320,7 +320,7 @@ async fn for_the_mesh(mesh: &Mesh, app: SocketAddr) -> (Running, SocketAddr) {
 
 /// A service whose endpoint is the gateway, spoken to as a rule for an egress gateway says.
 fn through(mesh: &Mesh, gateway: SocketAddr, server_name: Option<&str>) -> (Arc<str>, Arc<Target>) {
-    let tls = UpstreamTls::IstioMutual(server_name.map(Into::into));
+    let tls = UpstreamTls::IstioMutual { server_name: server_name.map(Into::into), names: Vec::new() };
     let policy = ClusterPolicy { tls, ..ClusterPolicy::default() };
     let cluster = testing::cluster("web.example.com", policy, &[gateway], Some(&mesh.id("gateway")));
     let service = testing::service("web.example.com");
@@ -371,4 +371,24 @@ async fn mesh_tls_without_a_certificate_is_refused() {
     }
     server.log.line("tls_handshake_failed").await;
     assert!(app.requests.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_a_rule_does_not_name_gets_no_request() {
+    let mesh = Mesh::new();
+    let app = App::named("hello").await;
+    let server = called(&mesh, MtlsMode::Strict, app.address, AppProtocol::Http);
+    for (named, expected) in [(&["ledger", "reviews"][..], "HTTP/1.1 200"), (&["ledger"], "HTTP/1.1 503")] {
+        let names = named.iter().map(|account| mesh.id(account)).collect();
+        let tls = UpstreamTls::IstioMutual { server_name: None, names };
+        let policy = ClusterPolicy { tls, ..ClusterPolicy::default() };
+        let cluster = testing::cluster("reviews", policy, &[server.address()], Some(&mesh.id("reviews")));
+        let target =
+            Target { service: testing::service("reviews"), routes: routes(vec![route_to(&cluster.name)], [cluster]) };
+        let targets = vec![("reviews".into(), Arc::new(target))];
+        let client = outbound(targets, OutboundMode::RegistryOnly, Some(mesh.credentials("productpage")));
+        let response = client.connect().await.ask(&absolute("http://reviews:9080/")).await;
+        assert!(response.starts_with(expected), "{named:?}: {response}");
+    }
+    assert_eq!(app.requests.lock().len(), 1);
 }

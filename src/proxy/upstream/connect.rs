@@ -98,7 +98,9 @@ async fn connect_uncounted(
         (Some(expected), _) => {
             let name = cluster
                 .and_then(|cluster| match &cluster.policy.tls {
-                    UpstreamTls::IstioMutual(Some(name)) => ServerName::try_from(name.to_string()).ok(),
+                    UpstreamTls::IstioMutual { server_name: Some(name), .. } => {
+                        ServerName::try_from(name.to_string()).ok()
+                    }
                     _ => ServerName::try_from(server_name(&cluster.name)).ok(),
                 })
                 .unwrap_or_else(|| ServerName::IpAddress(hop.address.ip().into()));

@@ -106,11 +106,19 @@ impl Hop {
         let mutual = match &cluster.policy.tls {
             UpstreamTls::Unavailable(reason) => return Err(ConnectError::Unavailable(reason.clone())),
             UpstreamTls::Originate(_) | UpstreamTls::Disable => false,
-            UpstreamTls::IstioMutual(_) => true,
+            UpstreamTls::IstioMutual { .. } => true,
             UpstreamTls::Auto => endpoint.endpoint.speaks_tls(endpoint.address.port()),
+        };
+        let named = match &cluster.policy.tls {
+            UpstreamTls::IstioMutual { names, .. } => names.as_slice(),
+            _ => &[],
         };
         let expected = match (mutual, &workload.identity) {
             (false, _) => None,
+            (true, Some(identity)) if !named.is_empty() && !named.contains(identity) => {
+                let reason = format!("{} is {identity}, and a rule names others", workload.name);
+                return Err(ConnectError::Unavailable(reason.into()));
+            }
             (true, Some(identity)) => Some(identity.clone()),
             (true, None) => return Err(ConnectError::NoIdentity(workload.name.clone())),
         };
@@ -146,7 +154,7 @@ impl Hop {
         }
         match &cluster.policy.tls {
             UpstreamTls::Unavailable(reason) => return Err(ConnectError::Unavailable(reason.clone())),
-            UpstreamTls::IstioMutual(_) => return Err(ConnectError::NoIdentity(address.to_string().into())),
+            UpstreamTls::IstioMutual { .. } => return Err(ConnectError::NoIdentity(address.to_string().into())),
             UpstreamTls::Originate(_) | UpstreamTls::Disable | UpstreamTls::Auto => {}
         }
         let lookup = name.map(|name| Lookup { name, first: false });

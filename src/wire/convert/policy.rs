@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::identity::IdentityError;
 use crate::model::policy::PortPolicies;
 use crate::model::{
     Balancer, ClusterPolicy, Http2Use, OutlierPolicy, PoolLimits, ProxyProtocol, Subset, TrafficPolicy, UpstreamTls,
@@ -94,7 +95,7 @@ impl From<&ClusterPolicy> for v1::ClusterPolicy {
         let tls = match &policy.tls {
             UpstreamTls::Auto => v1::UpstreamTls::Auto,
             UpstreamTls::Disable => v1::UpstreamTls::Disable,
-            UpstreamTls::IstioMutual(_) => v1::UpstreamTls::IstioMutual,
+            UpstreamTls::IstioMutual { .. } => v1::UpstreamTls::IstioMutual,
             UpstreamTls::Originate(_) => v1::UpstreamTls::Originate,
             UpstreamTls::Unavailable(_) => v1::UpstreamTls::Unavailable,
         };
@@ -112,8 +113,12 @@ impl From<&ClusterPolicy> for v1::ClusterPolicy {
             origination,
             tls_unavailable,
             mutual_server_name: match &policy.tls {
-                UpstreamTls::IstioMutual(Some(name)) => name.to_string(),
+                UpstreamTls::IstioMutual { server_name: Some(name), .. } => name.to_string(),
                 _ => String::new(),
+            },
+            mutual_names: match &policy.tls {
+                UpstreamTls::IstioMutual { names, .. } => names.iter().map(ToString::to_string).collect(),
+                _ => Vec::new(),
             },
             // At least 1: a timeout of less than a millisecond must not be read as none.
             connect_timeout_ms: u32::try_from(policy.connect_timeout.as_millis()).unwrap_or(u32::MAX).max(1),
@@ -154,9 +159,12 @@ impl TryFrom<v1::ClusterPolicy> for ClusterPolicy {
         let tls = match v1::UpstreamTls::try_from(message.tls) {
             Ok(v1::UpstreamTls::Auto) => UpstreamTls::Auto,
             Ok(v1::UpstreamTls::Disable) => UpstreamTls::Disable,
-            Ok(v1::UpstreamTls::IstioMutual) => UpstreamTls::IstioMutual(
-                Some(message.mutual_server_name.into()).filter(|name: &Arc<str>| !name.is_empty()),
-            ),
+            Ok(v1::UpstreamTls::IstioMutual) => UpstreamTls::IstioMutual {
+                server_name: Some(message.mutual_server_name.into()).filter(|name: &Arc<str>| !name.is_empty()),
+                names: list("mutual_names", message.mutual_names, |name| {
+                    name.parse().map_err(|error: IdentityError| ConvertError::new("name", error))
+                })?,
+            },
             Ok(v1::UpstreamTls::Originate) => {
                 UpstreamTls::Originate(Arc::new(required("origination", message.origination, TryInto::try_into)?))
             }

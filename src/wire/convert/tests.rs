@@ -294,7 +294,8 @@ fn upstream_tls() -> impl Strategy<Value = UpstreamTls> {
     prop_oneof![
         Just(UpstreamTls::Auto),
         Just(UpstreamTls::Disable),
-        option::of(text()).prop_map(UpstreamTls::IstioMutual),
+        (option::of(text()), vec(Just("spiffe://cluster.local/ns/shop/sa/web".parse().unwrap()), 0..2))
+            .prop_map(|(server_name, names)| UpstreamTls::IstioMutual { server_name, names }),
         origination,
         text().prop_map(UpstreamTls::Unavailable)
     ]

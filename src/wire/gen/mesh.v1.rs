@@ -656,6 +656,9 @@ pub struct ClusterPolicy {
     /// With UPSTREAM_TLS_ISTIO_MUTUAL: the server name that is asked for; empty: the cluster's.
     #[prost(string, tag = "13")]
     pub mutual_server_name: ::prost::alloc::string::String,
+    /// With the same: identities one of which the endpoint has to be; none: its own.
+    #[prost(string, repeated, tag = "14")]
+    pub mutual_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LocalityPolicy {
