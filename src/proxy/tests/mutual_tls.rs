@@ -24,7 +24,7 @@ use crate::resources::Provenance;
 use crate::telemetry::{Counter, Reporter};
 
 /// The proxy beside `reviews`.
-fn called(mesh: &Mesh, mode: MtlsMode, app: SocketAddr, protocol: AppProtocol) -> Running {
+pub fn called(mesh: &Mesh, mode: MtlsMode, app: SocketAddr, protocol: AppProtocol) -> Running {
     // The port is known before the policy, which names it.
     let free = std::net::TcpListener::bind(any_port()).and_then(|listener| listener.local_addr()).expect("a port");
     let known = FixedDirectory {
