@@ -29,6 +29,7 @@ pub mod install;
 pub mod istioctl;
 pub mod kube_inject;
 pub mod label_namespace;
+mod live;
 pub mod logging;
 pub mod logs;
 pub mod manifest;
@@ -53,6 +54,7 @@ pub mod validate;
 pub mod verify_install;
 pub mod version;
 pub mod wait;
+mod web;
 
 #[cfg(test)]
 mod tests;

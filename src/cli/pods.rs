@@ -6,6 +6,9 @@ use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::objects;
 use crate::kube::{self, Connection, ObjectRef, Selection};
 
+/// How many pods that may be meant are named.
+const MEANT: usize = 4;
+
 /// The pods that a word means: `NAME`, `NAME.NAMESPACE` as istioctl has it, or `KIND/NAME` of what selects pods.
 ///
 /// # Errors
@@ -15,13 +18,17 @@ pub async fn named(connection: &Connection, word: &str, namespace: &str) -> CliR
     let kind = objects::kind(kind)?;
     let mut object = objects::named(kind, name, Some(namespace));
     if object.kind == "Pod" {
-        // A pod's name may hold dots: the namespace is split off only where no pod is called so.
-        if let Some((name, namespace)) = name.rsplit_once('.')
-            && kube::get(connection, &object).await?.is_none()
-        {
-            object = objects::named(kind, name, Some(namespace));
+        if exists(connection, &object).await? {
+            return Ok(vec![object]);
         }
-        return Ok(vec![object]);
+        // A pod's name may hold dots: the namespace is split off only where no pod is called so.
+        if let Some((name, namespace)) = name.rsplit_once('.') {
+            object = objects::named(kind, name, Some(namespace));
+            if exists(connection, &object).await? {
+                return Ok(vec![object]);
+            }
+        }
+        return Err(no_such(connection, &object).await);
     }
     let missing = || CliError::message(Kind::Failed, format!("{object} is not on {}", connection.server));
     let found = kube::get(connection, &object).await?.ok_or_else(missing)?;
@@ -38,6 +45,31 @@ pub async fn named(connection: &Connection, word: &str, namespace: &str) -> CliR
         return Err(CliError::message(Kind::Failed, format!("{object} has no pods")));
     }
     Ok(pods)
+}
+
+/// Whether a pod is there, as far as the user may know: who may not read pods learns from the next question.
+async fn exists(connection: &Connection, pod: &ObjectRef) -> CliResult<bool> {
+    match kube::get(connection, pod).await {
+        Ok(found) => Ok(found.is_some()),
+        Err(kube::Error::Forbidden { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// That there is no such pod, with those that may be meant: pods get the names of what made them, and some more letters.
+async fn no_such(connection: &Connection, pod: &ObjectRef) -> CliError {
+    let error = CliError::message(Kind::Failed, format!("{pod} is not on {}", connection.server));
+    let selection = Selection { namespace: pod.namespace.as_deref(), labels: "" };
+    let pods = kube::list(connection, "v1", "Pod", selection).await.unwrap_or_default();
+    let names = pods.iter().filter_map(|pod| pod.pointer("/metadata/name").and_then(Value::as_str));
+    let mut meant: Vec<&str> = names.filter(|name| name.starts_with(&pod.name)).collect();
+    meant.sort_unstable();
+    match meant.as_slice() {
+        [] => error,
+        [one] => error.hint(format!("did you mean {one}?")),
+        [..] if meant.len() <= MEANT => error.hint(format!("did you mean one of {}?", meant.join(", "))),
+        [one, ..] => error.hint(format!("{} pods begin so, {one} among them", meant.len())),
+    }
 }
 
 /// The first of the pods that a word means: what asks one pod asks this one.

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CipherSuite, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedCipherSuite, SupportedProtocolVersion,
+    CipherSuite, DistinguishedName, Error, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
 };
 
 use super::origin::has_a_name;
+use super::signatures::signatures;
 use super::{NAMED_VERSIONS, PeerError, TlsError, protocols, provider};
 
 /// Whether clients show certificates; with the authorities that vouch for them, as PEM.
@@ -141,7 +140,11 @@ fn with_suites(wanted: &[Arc<str>]) -> Arc<CryptoProvider> {
 }
 
 fn named(verifier: Arc<dyn ClientCertVerifier>, names: &[Arc<str>]) -> Arc<dyn ClientCertVerifier> {
-    if names.is_empty() { verifier } else { Arc::new(NamedClients { verifier, names: names.to_vec() }) }
+    if names.is_empty() {
+        return verifier;
+    }
+    let algorithms = provider().signature_verification_algorithms;
+    Arc::new(NamedClients { verifier, names: names.to_vec(), algorithms })
 }
 
 /// Takes clients that are vouched for, and whose certificate holds one of these names.
@@ -149,6 +152,7 @@ fn named(verifier: Arc<dyn ClientCertVerifier>, names: &[Arc<str>]) -> Arc<dyn C
 struct NamedClients {
     verifier: Arc<dyn ClientCertVerifier>,
     names: Vec<Arc<str>>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ClientCertVerifier for NamedClients {
@@ -177,25 +181,5 @@ impl ClientCertVerifier for NamedClients {
         Ok(verified)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
+    signatures!();
 }

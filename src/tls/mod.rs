@@ -18,6 +18,7 @@
 mod edge;
 mod error;
 mod origin;
+mod signatures;
 mod verify;
 
 use std::sync::Arc;

@@ -86,6 +86,32 @@ fn who_has_no_proxy_is_told_so() {
     assert!(stderr(&wrong).contains("is no dump of a proxy"));
 }
 
+#[test]
+fn what_is_applied_is_looked_at_together_with_what_is_there() {
+    let runtime = Runtime::demo();
+    let file = runtime.path("ratings.yaml");
+    let route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: ratings\nspec:\n  hosts:\n  \
+                 - ratings\n  http:\n  - route:\n    - destination:\n        host: ratings\n        subset: v9\n";
+    std::fs::write(&file, route).unwrap();
+    let applied = runtime.mesh(&["apply", "-f", &file]);
+    assert!(applied.status.success(), "{}", stderr(&applied));
+    assert!(stdout(&applied).contains("VirtualService ratings created"), "{}", stdout(&applied));
+    let warned = stderr(&applied);
+    assert!(
+        warned.contains("warning: [IST0101] (VirtualService default/ratings") && warned.contains(":13"),
+        "{warned}"
+    );
+    // What others did wrong is not this one's to hear of.
+    let service = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  name: details\nspec:\n  \
+                   host: details\n";
+    std::fs::write(&file, service).unwrap();
+    let applied = runtime.mesh(&["apply", "-f", &file]);
+    assert!(applied.status.success() && !stderr(&applied).contains("warning"), "{}", stderr(&applied));
+    // A pod's name is a workload's and some more letters.
+    let meant = runtime.mesh(&["logs", "ratings-v1"]);
+    assert!(stderr(&meant).contains("did you mean ratings-v1-"), "{}", stderr(&meant));
+}
+
 fn with_input(runtime: &Runtime, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(MESH)
         .args(arguments)
