@@ -37,6 +37,7 @@ pub struct Transfer {
     /// Whether chunks are put around a body that comes without.
     encodes: bool,
     finished: bool,
+    given_up: bool,
     awaits: Awaits,
     tee: Option<Box<Tee>>,
 }
@@ -44,7 +45,7 @@ pub struct Transfer {
 impl Transfer {
     /// A transfer of this body.
     pub fn new(body: Body) -> Self {
-        Self { body, cleared: 0, encodes: false, finished: false, awaits: Awaits::Source, tee: None }
+        Self { body, cleared: 0, encodes: false, finished: false, given_up: false, awaits: Awaits::Source, tee: None }
     }
 
     /// Copies what passes from now on.
@@ -62,14 +63,20 @@ impl Transfer {
         Self::new(Body::new(Framing::UntilClose))
     }
 
-    /// Whether every byte of it, and what was to be written before it, is with the kernel.
+    /// Whether nothing of it is moved any more.
     pub fn is_finished(&self) -> bool {
         self.finished
     }
 
-    /// Ends it where it is.
+    /// Whether every byte of it, and what was to be written before it, is with the kernel: behind it, its source says something else.
+    pub fn has_arrived(&self) -> bool {
+        self.finished && !self.given_up
+    }
+
+    /// Ends it where it is. What is left of it stays with its source, and is nothing else for that.
     pub fn give_up(&mut self) {
         self.finished = true;
+        self.given_up = true;
     }
 
     /// Whether every byte of the body has been seen.

@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::exchange::times::Expired;
-use crate::proxy::exchange::{Exchange, Next, Outcome};
+use crate::proxy::exchange::{Exchange, Next, Outcome, Unread};
 use crate::proxy::filter::ext_authz::Denial;
 use crate::proxy::filter::{edge, rbac};
 use crate::proxy::http1::Body;
@@ -259,7 +259,8 @@ impl Exchange<'_> {
     pub(super) async fn write_reply(&mut self, reply: &Reply) -> (Next, u16) {
         let server = edge::server(self.stance());
         let complete = !reply.close && self.skip_body();
-        let keeps = complete && !self.scratch.request.close && !self.local.seats.draining();
+        let request = &self.scratch.request;
+        let keeps = complete && !request.close && !request.http10 && !self.local.seats.draining();
         let is_head = self.scratch.request.method.of(self.conn.head()) == b"HEAD";
         let is_grpc = self.is_grpc();
         let status = if is_grpc { 200 } else { reply.status };
@@ -320,8 +321,11 @@ impl Exchange<'_> {
 
     /// Takes the request's body off the connection where all of it has been read. Whether that is so.
     fn skip_body(&mut self) -> bool {
-        if self.scratch.request.framing == Framing::None {
-            return true;
+        match self.unread {
+            _ if self.scratch.request.framing == Framing::None => return true,
+            Unread::All => {}
+            Unread::Unknown => return false,
+            Unread::Nothing => return true,
         }
         let mut transfer = Transfer::new(Body::new(self.scratch.request.framing));
         let mut discarded = Vec::new();

@@ -3,6 +3,7 @@
 mod announced;
 mod authz;
 mod authz_matrix;
+mod boundaries;
 mod east_west;
 mod edge_tls;
 mod edges;

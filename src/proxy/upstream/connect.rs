@@ -123,6 +123,8 @@ async fn connect_uncounted(
         return Ok(Conn::new(Stream::Plain(tcp), Buffer::default(), worker.clone()));
     };
     let underlay = Underlay::new(Buffer::default(), tcp, worker.clone());
+    // A peer that takes connections and says nothing is not there either (Envoy's connect_timeout covers both).
+    let handshake = handshake.min(timeout);
     let shaking = tokio::time::timeout(handshake, TlsConnector::from(config).connect(name, underlay));
     let stream =
         shaking.await.map_err(|_| ConnectError::Timeout(hop.address, handshake))?.map_err(|error| {
