@@ -63,20 +63,25 @@ impl Transfer {
         Self::new(Body::new(Framing::UntilClose))
     }
 
-    /// Whether nothing of it is moved any more.
+    /// Whether nothing more is moved: it has [arrived](Self::has_arrived) or was given up.
     pub fn is_finished(&self) -> bool {
+        self.finished || self.given_up
+    }
+
+    /// Whether every byte of it, and what was to be written before it, is with the kernel.
+    pub fn has_arrived(&self) -> bool {
         self.finished
     }
 
-    /// Whether every byte of it, and what was to be written before it, is with the kernel: behind it, its source says something else.
-    pub fn has_arrived(&self) -> bool {
-        self.finished && !self.given_up
+    /// Ends it where it is.
+    pub fn give_up(&mut self) {
+        self.given_up = true;
     }
 
-    /// Ends it where it is. What is left of it stays with its source, and is nothing else for that.
-    pub fn give_up(&mut self) {
-        self.finished = true;
-        self.given_up = true;
+    /// Whether the body is off the connection that it came from, so that what follows there is something else: a transfer that was
+    /// given up may have left some of it there.
+    pub fn source_is_clear(&self) -> bool {
+        self.body.is_done() && self.cleared == 0
     }
 
     /// Whether every byte of the body has been seen.
@@ -87,6 +92,11 @@ impl Transfer {
     /// Bytes of data so far.
     pub fn data(&self) -> u64 {
         self.body.data()
+    }
+
+    /// How a call of gRPC has ended, where a trailer has said it.
+    pub fn grpc_status(&self) -> Option<u8> {
+        self.body.grpc_status()
     }
 
     /// What it waits for, after [`Transfer::poll`] could not go on.

@@ -10,11 +10,11 @@ use crate::proxy::call::on_stream;
 use crate::proxy::connection::Conn;
 use crate::proxy::directory::{Cluster, Report, Tally};
 use crate::proxy::exchange::plan::{Goal, Plan};
-use crate::proxy::exchange::reply::Reply;
+use crate::proxy::exchange::reply::{Reply, grpc_status};
 use crate::proxy::exchange::retry::Tries;
 use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::wait::{Answer, Ended, Wait, client_gone, through};
-use crate::proxy::exchange::{Exchange, Next, Outcome, Role, Unread};
+use crate::proxy::exchange::{Exchange, Next, Outcome, Role, Taken};
 use crate::proxy::filter::edge::{self, Stance};
 use crate::proxy::filter::headers;
 use crate::proxy::http1::encode::{add_line, add_number};
@@ -169,11 +169,10 @@ impl Exchange<'_> {
             let whole = request.body_is_done();
             if !whole {
                 self.conn.pass(staged);
-                self.unread = Unread::Unknown;
             }
             let answer = self.answer(&mut lease, &mut request).await;
-            if !whole && request.has_arrived() {
-                self.unread = Unread::Nothing;
+            if !whole {
+                self.taken = if request.source_is_clear() { Taken::Everything } else { Taken::Part };
             }
             match &answer {
                 Answer::Ended(..) | Answer::Refused => tally(plan, Tally::Resets),
@@ -188,7 +187,6 @@ impl Exchange<'_> {
                     if !whole || !self.retries_answer(&mut tries, head) {
                         if whole {
                             self.conn.pass(staged);
-                            self.unread = Unread::Nothing;
                         }
                         self.times.end_try();
                         tries.settle();
@@ -237,11 +235,7 @@ impl Exchange<'_> {
             return match answer {
                 // Answered above.
                 Answer::Head(_) => Next::Close,
-                Answer::Ended(_, failure) => {
-                    let reply = Reply::reset(failure, plan);
-                    let reply = if request.has_arrived() { reply } else { reply.closing() };
-                    self.fail(reply, plan, hop).await
-                }
+                Answer::Ended(_, failure) => self.fail(Reply::reset(failure, plan), plan, hop).await,
                 Answer::Refused => self.fail(Reply::refused(plan), plan, hop).await,
                 Answer::Malformed(refusal) => self.fail(Reply::malformed_response(refusal).closing(), plan, hop).await,
                 Answer::ClientMalformed(refusal) => self.fail(Reply::refusal(refusal), plan, hop).await,
@@ -312,6 +306,7 @@ impl Exchange<'_> {
             plan: Some(plan),
             hop,
             sent: reply.body.len() as u64,
+            grpc_status: Some(reply.grpc_status()),
             ..Outcome::new(status, reply.flags, reply.details)
         });
         next
@@ -531,6 +526,8 @@ impl Exchange<'_> {
         let stance = self.stance();
         self.scratch.added_back.clear();
         let head = lease.conn.window().get(..length).unwrap_or_default();
+        // A call that fails at once says so in the head of its answer.
+        let refused = self.facts.http2.then(|| grpc_status(&self.scratch.response, head)).flatten();
         self.edit_response(plan, head);
         let scratch = &mut *self.scratch;
         let upgraded = scratch.response.status == 101;
@@ -549,7 +546,7 @@ impl Exchange<'_> {
         let keeps = !upgraded
             && !scratch.request.close
             && !scratch.request.http10
-            && request.has_arrived()
+            && request.source_is_clear()
             && !self.local.seats.draining();
         if upgraded {
             added.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
@@ -597,6 +594,7 @@ impl Exchange<'_> {
             received,
             sent,
             sent_head,
+            grpc_status: response.grpc_status().or(refused),
             ..Outcome::new(status, flags, details)
         });
         let complete = matches!(ended, Ended::Complete) && !upgraded;
@@ -615,7 +613,7 @@ impl Exchange<'_> {
             let key = lease.hop.key();
             self.local.pool.give(key, lease.conn, &self.local.shared.limits, of_cluster);
         }
-        match (complete, keeps, request.has_arrived()) {
+        match (complete, keeps, request.source_is_clear()) {
             (true, true, _) => Next::Again,
             (true, false, false) => Next::Linger,
             _ => Next::Close,

@@ -34,7 +34,7 @@ use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
 use crate::proxy::filter::logged::Logged;
 use crate::proxy::filter::request_id::RequestId;
-use crate::proxy::filter::stats::{Call, Counted, Sides};
+use crate::proxy::filter::stats::{Call, Counted, Protocol, Sides};
 use crate::proxy::http1::head::Headers;
 use crate::proxy::http1::{HTTP2_PREFACE, Head, Name, Refusal, Target};
 use crate::proxy::http2;
@@ -214,11 +214,11 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
             deadline: &mut deadline,
             times: &mut times,
             permitted: false,
-            unread: Unread::All,
             delayed: false,
             exhausted: false,
             cookie: None,
             granted: Vec::new(),
+            taken: Taken::Nothing,
             because: String::new(),
             started: Instant::now(),
             own: local.shared.directory.inbound(),
@@ -248,17 +248,6 @@ fn is_outdated(local: &Local, facts: &Facts) -> bool {
     facts.peer.is_none() && local.shared.directory.inbound().is_some_and(|own| own.mtls(port).0 == MtlsMode::Strict)
 }
 
-/// What of a request's body is still to be taken off its connection: behind that, the next request begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unread {
-    /// All of it.
-    All,
-    /// Some of it, from the middle on: nothing that comes can be told from it.
-    Unknown,
-    /// None of it.
-    Nothing,
-}
-
 /// One request and its response.
 struct Exchange<'a> {
     local: &'a Rc<Local>,
@@ -269,8 +258,6 @@ struct Exchange<'a> {
     times: &'a mut Times,
     /// Whether the response says what other origins' pages may do.
     permitted: bool,
-    /// What of the request's body is still to be taken off the connection.
-    unread: Unread,
     /// Whether the request was held up on purpose.
     delayed: bool,
     /// Whether it was tried as often as it may be.
@@ -279,6 +266,8 @@ struct Exchange<'a> {
     cookie: Option<String>,
     /// Headers that providers of authorization want the client to get.
     granted: Vec<(String, Bytes)>,
+    /// How much of the request's body has left the client's connection.
+    taken: Taken,
     /// The policies that had a say, for the log.
     because: String,
     started: Instant,
@@ -287,6 +276,17 @@ struct Exchange<'a> {
     claims: Option<Claims>,
     /// Of which trace it is, where there are any.
     trace: Option<(Arc<Tracing>, SpanContext)>,
+}
+
+/// How much of a request's body has left the connection that it came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// What has come of it is still there, from its beginning.
+    Nothing,
+    /// Some; what follows there is the rest of it.
+    Part,
+    /// All; what follows there is something else.
+    Everything,
 }
 
 /// The version that a client speaks, as logs and headers name it.
@@ -311,6 +311,8 @@ struct Outcome<'o> {
     received: u64,
     sent: u64,
     sent_head: usize,
+    /// How a call of gRPC ended, where anybody said it.
+    grpc_status: Option<u8>,
 }
 
 /// A cluster by the name that Envoy gives it.
@@ -368,6 +370,7 @@ impl Outcome<'_> {
             received: 0,
             sent: 0,
             sent_head: 0,
+            grpc_status: None,
         }
     }
 }
@@ -428,15 +431,23 @@ impl Exchange<'_> {
             }
         };
         let (own, cluster) = (self.own.as_ref(), &settings.cluster);
+        let side = self.facts.role.side();
+        let reporting = settings.reporting(side);
+        let customized = self.local.stats.customized(side, reporting.metrics.as_ref(), &shared.registry, |told| {
+            self.as_logged(outcome, duration, |logged| told(logged));
+        });
         let counted = Counted {
-            sides: Sides { call, own, cluster, flags: outcome.flags, mutual_tls },
+            sides: Sides { call, own, cluster, flags: outcome.flags, mutual_tls, customized: customized.as_ref() },
             code: outcome.code,
+            protocol: match self.facts.http2 && self.is_grpc() {
+                true => Protocol::Grpc(outcome.grpc_status),
+                false => Protocol::Http,
+            },
             duration,
             request_bytes: self.conn.head().len() as u64 + outcome.received,
             response_bytes: outcome.sent_head as u64 + outcome.sent,
         };
         self.local.stats.count(&counted, &shared.registry, self.local.worker.number);
-        let reporting = settings.reporting(self.facts.role.side());
         if reporting.log {
             self.log(outcome, duration, reporting.filter.as_deref());
         }
@@ -456,6 +467,15 @@ impl Exchange<'_> {
     fn log(&self, outcome: &Outcome<'_>, duration: Duration, filter: Option<&Expression>) {
         let mut log = self.local.log.borrow_mut();
         let Some(log) = log.as_mut() else { return };
+        self.as_logged(outcome, duration, |logged| {
+            if filter.is_none_or(|filter| filter.holds(logged)) {
+                log.log(logged.record);
+            }
+        });
+    }
+
+    /// Hands what is known of the request to `told`.
+    fn as_logged(&self, outcome: &Outcome<'_>, duration: Duration, told: impl FnOnce(&Logged<'_>)) {
         let bytes = self.conn.head();
         let (request, target) = (&self.scratch.request, &self.scratch.target);
         let generated = self.scratch.request_id.as_bytes();
@@ -496,14 +516,11 @@ impl Exchange<'_> {
             ..AccessRecord::new(SystemTime::now() - duration)
         };
         let headers = Headers { head: request, bytes };
-        let logged = Logged {
+        told(&Logged {
             record: &record,
             headers: Some(&headers),
             scheme: self.facts.scheme(),
             mutual_tls: self.facts.peer.is_some(),
-        };
-        if filter.is_none_or(|filter| filter.holds(&logged)) {
-            log.log(&record);
-        }
+        });
     }
 }
