@@ -9,29 +9,23 @@ use crate::kube::{self, Connection, ObjectRef, Selection};
 /// How many pods that may be meant are named.
 const MEANT: usize = 4;
 
-/// The pods that a word means: `NAME`, `NAME.NAMESPACE` as istioctl has it, or `KIND/NAME` of what selects pods.
+/// The pods that a word means: `NAME`, or `KIND/NAME` of what selects pods; `.NAMESPACE` may follow, as istioctl has it.
 ///
 /// # Errors
 /// There is no such object, or it has no pods.
 pub async fn named(connection: &Connection, word: &str, namespace: &str) -> CliResult<Vec<ObjectRef>> {
     let (kind, name) = word.split_once('/').unwrap_or(("pod", word));
     let kind = objects::kind(kind)?;
-    let mut object = objects::named(kind, name, Some(namespace));
+    let object = objects::located(connection, objects::named(kind, name, Some(namespace))).await?;
     if object.kind == "Pod" {
-        if exists(connection, &object).await? {
-            return Ok(vec![object]);
-        }
-        // A pod's name may hold dots: the namespace is split off only where no pod is called so.
-        if let Some((name, namespace)) = name.rsplit_once('.') {
-            object = objects::named(kind, name, Some(namespace));
-            if exists(connection, &object).await? {
-                return Ok(vec![object]);
-            }
-        }
-        return Err(no_such(connection, &object).await);
+        return match exists(connection, &object).await? {
+            true => Ok(vec![object]),
+            false => Err(no_such(connection, &object).await),
+        };
     }
     let missing = || CliError::message(Kind::Failed, format!("{object} is not on {}", connection.server));
     let found = kube::get(connection, &object).await?.ok_or_else(missing)?;
+    let namespace = object.namespace.as_deref().unwrap_or(namespace);
     let selector = found.pointer("/spec/selector/matchLabels").or_else(|| found.pointer("/spec/selector"));
     let labels = selector.and_then(Value::as_object).into_iter().flatten();
     let labels: Vec<String> = labels.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();

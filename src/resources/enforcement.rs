@@ -489,7 +489,7 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
         ],
     ),
     ("WorkloadGroup", &[warn("kind", "workloads do not register with it")]),
-    ("EnvoyFilter", &[warn("kind", "there is no Envoy whose configuration it could change")]),
+    ("EnvoyFilter", &[warn("kind", ENVOY_FILTER)]),
     ("ProxyConfig", &[warn("kind", "proxies start with the mesh's own settings")]),
     (
         "Telemetry",
@@ -558,6 +558,11 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     ("ListenerSet.gateway.networking.k8s.io", gateway_api::NOT_OF_LISTENER_SET),
     ("BackendTLSPolicy.gateway.networking.k8s.io", gateway_api::NOT_OF_BACKEND_TLS),
 ];
+
+/// What EnvoyFilters are mostly written for has kinds of its own.
+const ENVOY_FILTER: &str = "there is no Envoy whose configuration it could change. Connections and requests are limited by a \
+     DestinationRule's connectionPool, headers changed by a VirtualService, access decided by an AuthorizationPolicy (CUSTOM asks \
+     a service of yours), logs by Telemetry";
 
 const WASM: &[Row] = &[
     warn("kind", "the code is not run"),

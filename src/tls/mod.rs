@@ -20,6 +20,7 @@ mod error;
 mod origin;
 mod signatures;
 mod verify;
+mod version1;
 
 use std::sync::Arc;
 

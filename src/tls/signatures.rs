@@ -11,7 +11,7 @@ macro_rules! signatures {
             certificate: &rustls::pki_types::CertificateDer<'_>,
             signature: &rustls::DigitallySignedStruct,
         ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-            rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.algorithms)
+            $crate::tls::version1::signed_tls12(message, certificate, signature, &self.algorithms)
         }
 
         fn verify_tls13_signature(
@@ -20,7 +20,7 @@ macro_rules! signatures {
             certificate: &rustls::pki_types::CertificateDer<'_>,
             signature: &rustls::DigitallySignedStruct,
         ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-            rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms)
+            $crate::tls::version1::signed_tls13(message, certificate, signature, &self.algorithms)
         }
 
         fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
