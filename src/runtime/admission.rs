@@ -43,7 +43,7 @@ impl Admission for Injection {
         };
         let host_network = request.object.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
         let decision = inject::decide_for(
-            &self.settings.revision,
+            inject::Injector::asked_as(&self.settings.revision),
             request.namespace_labels,
             &map("/metadata/labels"),
             &map("/metadata/annotations"),
