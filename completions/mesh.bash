@@ -46,6 +46,9 @@ _mesh() {
             mesh,curl)
                 cmd="mesh__subcmd__curl"
                 ;;
+            mesh,dashboard)
+                cmd="mesh__subcmd__dashboard"
+                ;;
             mesh,delete)
                 cmd="mesh__subcmd__delete"
                 ;;
@@ -242,7 +245,7 @@ _mesh() {
 
     case "${cmd}" in
         mesh)
-            opts="-h -V --help --version install upgrade uninstall verify-install manifest profile tag label-namespace up down status apply delete get wait proxy-status ps proxy-config pc describe des check logs exec curl kube-inject check-inject validate analyze proxy control-plane bug-report version completion capture await-proxy"
+            opts="-h -V --help --version install upgrade uninstall verify-install manifest profile tag label-namespace up down status apply delete get wait proxy-status ps proxy-config pc describe des check logs exec curl dashboard kube-inject check-inject validate analyze proxy control-plane bug-report version completion capture await-proxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -762,6 +765,56 @@ _mesh() {
                     ;;
                 -n)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mesh__subcmd__dashboard)
+            opts="-n -p -h -V --namespace --port --address --browser --kubeconfig --context --runtime --data-dir --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --browser)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)

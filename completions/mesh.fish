@@ -51,6 +51,7 @@ complete -c mesh -n "__fish_mesh_needs_command" -f -a "check" -d 'Check a cluste
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "logs" -d 'Print what pods logged'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "exec" -d 'Run a command in a pod'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "curl" -d 'Send a request from inside a pod, through its proxy'
+complete -c mesh -n "__fish_mesh_needs_command" -f -a "dashboard" -d 'Open the pages of what is installed beside a mesh'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "kube-inject" -d 'Write sidecars into files, and print them'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "check-inject" -d 'Tell whether a pod gets a sidecar, and what decides'
 complete -c mesh -n "__fish_mesh_needs_command" -f -a "validate" -d 'Check configuration files without applying them'
@@ -247,7 +248,7 @@ json\t'JSON'
 yaml\t'YAML'"
 complete -c mesh -n "__fish_mesh_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand status" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand apply" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s f -l filename -d 'A file, a directory, a URL, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -s n -l namespace -d 'Namespace of objects that name none' -r
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l dry-run -d 'Change nothing, and have everything checked by the server, or only here' -r -f -a "none\t'Nobody: objects are applied'
 server\t'The server, with its admission'
@@ -1122,6 +1123,17 @@ complete -c mesh -n "__fish_mesh_using_subcommand curl" -l data-dir -d 'Director
 complete -c mesh -n "__fish_mesh_using_subcommand curl" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand curl" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand curl" -s V -l version -d 'Print version'
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -s n -l namespace -d 'Namespace [default: istio-system; of a pod, the context\'s]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -s p -l port -d 'Port of this machine; 0 takes any [default: that of the pages, or the next free one]' -r
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -l address -d 'Address of this machine' -r
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -l browser -d 'Whether a browser is opened, where somebody watches' -r -f -a "true\t''
+false\t''"
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -l kubeconfig -d 'Kubeconfig to use [default: $KUBECONFIG, else ~/.kube/config]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -l context -d 'Context of the kubeconfig' -r
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -l data-dir -d 'Directory of the built-in runtime [default: $XDG_STATE_HOME/mesh]' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mesh -n "__fish_mesh_using_subcommand dashboard" -s V -l version -d 'Print version'
 complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -s r -l revision -d 'The revision of the control plane' -r
 complete -c mesh -n "__fish_mesh_using_subcommand kube-inject" -l image -d 'Image of the proxy' -r
@@ -1139,7 +1151,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -l data-dir -d '
 complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 'A file, a directory, a URL, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s R -l recursive -d 'Read directories with everything below them'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s V -l version -d 'Print version'
@@ -1173,7 +1185,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l ignore-unknown -d 
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s f -l filename -d 'A file, a directory, a URL, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l labels -d 'Labels of the gateway (with --local)' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s n -l namespace -d 'Namespace of the proxy' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l bind -d 'Address that a gateway listens on' -r

@@ -16,8 +16,13 @@ impl Message {
     /// One line, with the level as `level` shows it.
     pub fn line(&self, level: &str) -> String {
         let cluster = self.cluster.as_ref().map(|cluster| format!("[{cluster}] ")).unwrap_or_default();
+        format!("{cluster}{level} {}", self.sentence())
+    }
+
+    /// Code, object, place and text, where the level is said otherwise.
+    pub fn sentence(&self) -> String {
         let reference = self.reference().map(|reference| format!(" {reference}")).unwrap_or_default();
-        format!("{cluster}{level} [{}] ({}{reference}) {}", self.code.id, self.resource(), self.text)
+        format!("[{}] ({}{reference}) {}", self.code.id, self.resource(), self.text)
     }
 
     /// The fields that istioctl gives a message.

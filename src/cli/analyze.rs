@@ -13,11 +13,11 @@ use crate::analyze::{
 };
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::input::{Files, count};
+use crate::cli::live;
 use crate::cli::target::Target;
 use crate::cli::ui::{self, Format, Tone, Ui};
-use crate::kube::{self, Connection, Selection};
+use crate::kube::Connection;
 use crate::resources::Duration;
-use crate::resources::kinds::KINDS;
 use crate::yaml::Document;
 
 /// Find what is accepted and does not work
@@ -32,7 +32,7 @@ use crate::yaml::Document;
     after_help = "Examples:\n  mesh analyze -k=false config/\n  mesh analyze -A\n  mesh analyze new.yaml -S \"IST0102=Namespace frod\" -o sarif"
 )]
 pub struct Args {
-    /// Files, or directories with everything below them, or - for standard input
+    /// Files, or directories with everything below them, or URLs, or - for standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// List the analyzers
@@ -114,35 +114,6 @@ enum Output {
     /// JUnit's XML, for build servers
     Junit,
 }
-
-/// A kind whose objects are read.
-#[derive(Debug, Clone, Copy)]
-struct ListedKind {
-    group: &'static str,
-    /// In the order in which they are tried.
-    versions: &'static [&'static str],
-    kind: &'static str,
-    plural: &'static str,
-}
-
-/// Kinds that analyzers look at and the mesh has no table entry for.
-const MORE_KINDS: &[ListedKind] = &[
-    ListedKind {
-        group: "admissionregistration.k8s.io",
-        versions: &["v1"],
-        kind: "MutatingWebhookConfiguration",
-        plural: "mutatingwebhookconfigurations",
-    },
-    ListedKind {
-        group: "admissionregistration.k8s.io",
-        versions: &["v1"],
-        kind: "ValidatingWebhookConfiguration",
-        plural: "validatingwebhookconfigurations",
-    },
-];
-
-/// Kinds of the table that no analyzer looks at.
-const NOT_NEEDED: &[&str] = &["Event", "ReplicaSet", "EndpointSlice", "Lease", "ServiceAccount"];
 
 /// Prints what is found; fails where something reaches the threshold.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
@@ -264,7 +235,7 @@ async fn clusters(ui: &Ui, args: &Args, connection: &Connection) -> CliResult<Ve
 
 /// What one cluster holds, within the time that it may take.
 async fn bounded(ui: &Ui, args: &Args, connection: &Connection, several: bool) -> CliResult<Vec<Object>> {
-    let values = tokio::time::timeout(args.timeout.get(), live(ui, connection)).await.map_err(|_| {
+    let values = tokio::time::timeout(args.timeout.get(), whole(ui, connection)).await.map_err(|_| {
         CliError::message(Kind::Unavailable, format!("{connection} was not read within {}", args.timeout))
             .hint("--timeout allows more")
     })??;
@@ -272,40 +243,14 @@ async fn bounded(ui: &Ui, args: &Args, connection: &Connection, several: bool) -
     Ok(values.into_iter().filter_map(|value| Object::of_cluster(value, cluster.as_ref())).collect())
 }
 
-/// What the cluster holds. A kind that the user may not read is left out, and said.
-async fn live(ui: &Ui, connection: &Connection) -> CliResult<Vec<Value>> {
-    let known = KINDS.iter().filter(|kind| !NOT_NEEDED.contains(&kind.kind)).map(|kind| ListedKind {
-        group: kind.group,
-        versions: kind.versions,
-        kind: kind.kind,
-        plural: kind.plural,
-    });
-    let mut objects = Vec::new();
+/// What a cluster holds. A kind that the user may not read is left out, and said.
+async fn whole(ui: &Ui, connection: &Connection) -> CliResult<Vec<Value>> {
     let progress = ui.progress("reading the cluster");
-    for kind in known.chain(MORE_KINDS.iter().copied()) {
-        progress.update(format!("reading {}", kind.plural));
-        match list(connection, kind).await {
-            Ok(found) => objects.extend(found),
-            Err(error @ kube::Error::Forbidden { .. }) => {
-                ui.warn(format!("{error}: what depends on {} is not looked at", kind.plural));
-            }
-            Err(error) => return Err(error.into()),
-        }
+    let live = live::read(connection, |plural| progress.update(format!("reading {plural}"))).await?;
+    for (plural, error) in live.forbidden {
+        ui.warn(format!("{error}: what depends on {plural} is not looked at"));
     }
-    Ok(objects)
-}
-
-/// The objects of a kind, in the first of its versions that the cluster has.
-async fn list(connection: &Connection, kind: ListedKind) -> Result<Vec<Value>, kube::Error> {
-    for version in kind.versions {
-        let api_version =
-            if kind.group.is_empty() { (*version).to_owned() } else { format!("{}/{version}", kind.group) };
-        let found = kube::list(connection, &api_version, kind.kind, Selection::default()).await?;
-        if !found.is_empty() {
-            return Ok(found);
-        }
-    }
-    Ok(Vec::new())
+    Ok(live.objects)
 }
 
 fn settings(file: &Path) -> CliResult<Value> {

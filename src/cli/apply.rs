@@ -1,13 +1,16 @@
-//! `mesh apply`: checked here, applied there.
+//! `mesh apply`: checked here, applied there, and looked at once more together with what is there already.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::Value;
 
+use crate::analyze::{ANALYZERS, Level, Object, Options, Snapshot, analyze, codes};
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::{Files, count};
 use crate::cli::install::duration;
+use crate::cli::live;
 use crate::cli::planes::Where;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{self, Ui};
@@ -15,14 +18,20 @@ use crate::cli::wait;
 use crate::install::{compare, normalise};
 use crate::kube::{self, ApplyOptions, Connection, ObjectRef, Outcome};
 use crate::resources::{self, kinds};
+use crate::yaml::Document;
 
 /// Kinds that others need, applied before them wherever they stand.
 const FIRST: [&str; 2] = ["Namespace", "CustomResourceDefinition"];
+/// How long the look at what was applied may take. It is a service to the user, and nothing that applying depends on.
+const LOOK: Duration = Duration::from_secs(5);
+/// How many findings are shown; `mesh analyze` shows all.
+const FINDINGS: usize = 10;
 
 /// Apply configuration, checked before anything is changed
 ///
 /// Every object is validated with its file, line and column before the first is
 /// applied. Objects are applied by server-side apply as field manager `mesh`.
+/// What will not work together with what the cluster holds is said as a warning.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mesh apply -f reviews.yaml
@@ -74,7 +83,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
     if errors > 0 {
         return Err(CliError::message(Kind::Data, format!("{}; nothing was applied", count(errors, "error"))));
     }
-    let mut objects: Vec<Value> = input.documents.into_iter().map(|document| document.value).collect();
+    let mut objects: Vec<Value> = input.documents.iter().map(|document| document.value.clone()).collect();
     objects.sort_by_key(|object| {
         let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
         FIRST.iter().position(|first| *first == kind).unwrap_or(FIRST.len())
@@ -108,6 +117,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
             })?;
             applied.push(reference);
         }
+        look(ui, &connection, input.documents, &args.place).await;
         if args.wait {
             wait::until_effective(ui, &connection, &applied, args.timeout, &args.place).await
         } else {
@@ -137,6 +147,52 @@ async fn one(ui: &Ui, connection: &Connection, object: &Value, options: ApplyOpt
     let dry = if options.dry_run { " (dry run)" } else { "" };
     ui.line(format!("{reference} {done}{dry}"));
     Ok(reference)
+}
+
+/// Warns of what will not work about these documents, laid over what the cluster holds. Breaks of a kind's own rules were said
+/// before. Where something can't be read nothing is said, because it would look like something that is missing.
+async fn look(ui: &Ui, connection: &Connection, documents: Vec<Document>, place: &Where) {
+    let of_the_mesh = |document: &Document| {
+        kinds::of(&document.value)
+            .is_some_and(|kind| kind.group.ends_with("istio.io") || kind.group == "gateway.networking.k8s.io")
+    };
+    if !documents.iter().any(of_the_mesh) {
+        return;
+    }
+    let live = match tokio::time::timeout(LOOK, live::read(connection, |_| ())).await {
+        Ok(Ok(live)) if live.forbidden.is_empty() => live.objects,
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => return tracing::debug!(%error, "what was applied is not analyzed"),
+        Err(_) => return ui.note("the cluster could not be read in time; `mesh analyze` tells what does not work"),
+    };
+    let options = Options {
+        default_namespace: connection.namespace.clone(),
+        istio_namespace: place.istio_namespace.clone(),
+        revision: "default".to_owned(),
+        // Those of a workload that was applied just now are still to come.
+        workloads_have_pods: true,
+    };
+    let applied: Vec<Object> = documents
+        .into_iter()
+        .flat_map(|document| Object::of_document(document, &options.default_namespace, None))
+        .collect();
+    let named = applied.iter().map(|object| (object.kind.clone(), object.namespace.clone(), object.name.clone()));
+    let named: HashSet<_> = named.collect();
+    let live = live.into_iter().filter_map(|value| Object::of_cluster(value, None));
+    let snapshot = Snapshot::new(options, live.chain(applied));
+    let analyzers = ANALYZERS.iter().filter(|analyzer| analyzer.default && !analyzer.name.starts_with("schema."));
+    let mut found = analyze(&snapshot, analyzers);
+    found.retain(|message| {
+        message.level() >= Level::Warning
+            && message.code.id != codes::NOT_IN_FORCE.id
+            && named.contains(&(message.kind.clone(), message.namespace.clone(), message.name.clone()))
+    });
+    for message in found.iter().take(FINDINGS) {
+        ui.warn(message.sentence());
+    }
+    if found.len() > FINDINGS {
+        ui.note(format!("and {} more: `mesh analyze` shows them", found.len() - FINDINGS));
+    }
 }
 
 /// Shows what applying would change, as the server itself says.

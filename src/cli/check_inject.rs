@@ -87,8 +87,10 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         }
         asked.sort();
         asked.dedup();
+        let everywhere = install::injects_everywhere(&connection).await?;
         let rows = asked.into_iter().map(|revision| {
-            let inject::Decision { inject, reason } = decide_for_pod(&revision, &labels, &pod);
+            let injector = inject::Injector { asked_as: &revision, everywhere };
+            let inject::Decision { inject, reason } = decide_for_pod(injector, &labels, &pod);
             Row { revision, injects: inject, reason: reason.to_string() }
         });
         Ok((rows.collect::<Vec<_>>(), sidecar_revision(&pod)))

@@ -142,6 +142,7 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
     ui.note(format!("→ {connection}"));
     let trust_domain = TrustDomain::new(&args.trust_domain).kind(Kind::Usage)?;
     let authority = Arc::new(authority(&args, &connection, &trust_domain).await?);
+    let first = authority.clone();
     let listener = net::bind(args.xds_address).kind(Kind::CannotCreate)?;
     let health = listen(args.health_address).await?;
     let monitoring = listen(args.monitoring_address).await?;
@@ -188,7 +189,7 @@ async fn serve(ui: &Ui, args: Args) -> CliResult {
         tasks.spawn(serve::serve(listener, None, Limits::default(), plane.report(report), token.clone()));
     }
     let is_pod = args.pod_ip.is_some();
-    tasks.spawn(keep_authority(args, connection, trust_domain, plane.clone(), roots, token.clone()));
+    tasks.spawn(keep_authority(args, connection, trust_domain, first, plane.clone(), roots, token.clone()));
     ui.note(format!("serving proxies on {address}"));
     let ready = tokio::select! {
         ready = plane.ready() => ready,
@@ -233,24 +234,20 @@ async fn keep_authority(
     args: Args,
     connection: Connection,
     trust_domain: TrustDomain,
+    mut in_force: Arc<Authority>,
     plane: ControlPlane,
     roots: watch::Sender<String>,
     token: CancellationToken,
 ) {
-    let mut in_force: Option<Arc<Authority>> = None;
     loop {
         match authority(&args, &connection, &trust_domain).await {
             Ok(found) => {
-                let same = in_force.as_ref().is_some_and(|known| {
-                    known.certificate() == found.certificate() && known.root_pem() == found.root_pem()
-                });
+                let same = in_force.certificate() == found.certificate() && in_force.root_pem() == found.root_pem();
                 if !same {
-                    let found = Arc::new(found);
-                    if in_force.replace(found.clone()).is_some() {
-                        tracing::info!("the certificate authority was replaced");
-                        plane.replace_authority(found.clone());
-                        roots.send_replace(found.root_pem());
-                    }
+                    in_force = Arc::new(found);
+                    tracing::info!("the certificate authority was replaced");
+                    plane.replace_authority(in_force.clone());
+                    roots.send_replace(in_force.root_pem());
                 }
             }
             // A set that is being replaced may be incomplete for a moment.

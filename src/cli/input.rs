@@ -5,12 +5,15 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::SystemTime;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::cli::error::{CliError, CliResult, Kind, WithKind};
+use crate::cli::target::block_on;
 use crate::cli::ui::Ui;
+use crate::cli::web;
 use crate::resources::{self, Finding, Severity, kinds, mesh_config};
 use crate::yaml::{self, Document};
 
@@ -23,7 +26,7 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 /// Where input comes from
 #[derive(Debug, Clone, clap::Args)]
 pub struct Files {
-    /// A file, a directory, or - for standard input; may be given several times
+    /// A file, a directory, a URL, or - for standard input; may be given several times
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Read directories with everything below them
@@ -34,7 +37,7 @@ pub struct Files {
 /// Where input may come from
 #[derive(Debug, Clone, clap::Args)]
 pub struct OptionalFiles {
-    /// A file, a directory, or - for standard input; may be given several times
+    /// A file, a directory, a URL, or - for standard input; may be given several times
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Read directories with everything below them
@@ -78,6 +81,10 @@ impl Files {
                 input.load("-", &bytes);
                 continue;
             }
+            if let Some(url) = url(path) {
+                input.load(url, &fetch(url)?);
+                continue;
+            }
             for file in self.expand(path)? {
                 let bytes = read(&file)?;
                 input.load(&file.display().to_string(), &bytes);
@@ -90,9 +97,9 @@ impl Files {
         Ok(input)
     }
 
-    /// Whether they can be read a second time: standard input can't.
+    /// Whether they can be read a second time, and looked at in between: standard input and the web can't.
     pub fn can_be_read_again(&self) -> bool {
-        self.files.iter().all(|path| path.as_os_str() != "-")
+        self.files.iter().all(|path| path.as_os_str() != "-" && url(path).is_none())
     }
 
     /// What tells one state of the files from another, without reading them. `None` while one of them can't be looked at.
@@ -140,6 +147,17 @@ pub fn documents(files: &[PathBuf]) -> CliResult<Vec<Document>> {
         Some(error) => Err(CliError::message(Kind::Data, error.render(input.source(&error.place.file)))),
         None => Ok(input.documents),
     }
+}
+
+/// The URL that stands in a file's place.
+fn url(path: &Path) -> Option<&str> {
+    path.to_str().filter(|text| web::is_url(text))
+}
+
+/// Reads a URL, on a thread of its own, because some who read files are in the middle of asynchronous work.
+fn fetch(url: &str) -> CliResult<Vec<u8>> {
+    let fetched = thread::scope(|scope| scope.spawn(|| block_on(web::read(url, MAX_BYTES))).join());
+    fetched.unwrap_or_else(|_| Err(CliError::message(Kind::Io, format!("can't read {url}: reading it was broken off"))))
 }
 
 fn read(path: &Path) -> CliResult<Vec<u8>> {

@@ -45,9 +45,9 @@ pub struct Args {
 }
 
 impl Args {
-    /// The revision that is meant.
-    pub fn plan_revision(&self) -> CliResult<String> {
-        Ok(self.settings.plan(Platform::Kubernetes)?.revision().to_owned())
+    /// What was said about the installation. Files are read, standard input too, so this is asked once.
+    pub fn layers(&self) -> CliResult<Layers> {
+        self.settings.layers()
     }
 
     /// The cluster that is meant.
@@ -68,15 +68,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Installs.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
     // What is wrong with the settings is said before anybody is asked for anything.
-    args.settings.plan(Platform::Kubernetes)?;
-    run_over(ui, args, Layers::default())
+    let layers = args.layers()?;
+    Plan::of(&layers, Platform::Kubernetes)?;
+    run_with(ui, args, layers)
 }
 
-/// Installs what was said before, and what the arguments say over it.
-pub fn run_over(ui: &Ui, args: Args, before: Layers) -> CliResult {
+/// Installs what these layers say.
+pub fn run_with(ui: &Ui, args: Args, layers: Layers) -> CliResult {
     block_on(async {
         let connection = args.target.connect_to_change(ui).await?;
-        let layers = before.then(args.settings.layers()?);
         let plan = Plan::of(&layers, platform(&connection).await?)?;
         if !args.dry_run {
             let question = format!(

@@ -24,6 +24,8 @@ const NAMES: &[(&[&str], &[&str])] = &[
     (&["pc", "eds"], &["proxy-config", "endpoint"]),
     (&["proxy-config", "eds"], &["proxy-config", "endpoint"]),
     (&["dashboard", "istiod-debug"], &["proxy-status", "--wide"]),
+    (&["dash"], &["dashboard"]),
+    (&["d"], &["dashboard"]),
     (&["options"], &["--help"]),
 ];
 
@@ -70,12 +72,6 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["authz"], "`mesh proxy-config policy POD` shows what a workload demands of its callers"),
     (&["create-remote-secret"], ONE_CLUSTER),
     (&["remote-clusters"], ONE_CLUSTER),
-    (&["dashboard", "envoy"], "`mesh proxy-config all POD` shows what the proxy holds"),
-    (&["dashboard", "proxy"], "`mesh proxy-config all POD` shows what the proxy holds"),
-    (&["dashboard", "controlz"], CONTROL_PLANE_LOG),
-    (&["dashboard"], DASHBOARD),
-    (&["dash"], DASHBOARD),
-    (&["d"], DASHBOARD),
     (
         &["manifest", "translate"],
         "there is no Helm chart to translate to: `mesh manifest generate` prints the manifests",
@@ -128,10 +124,9 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["dump"], "`mesh bug-report` writes an archive of everything"),
 ];
 
-const CONTROL_PLANE_LOG: &str = "`mesh logs deploy/istiod -n istio-system` prints the control plane's log; how much it says is set where it starts, by RUST_LOG";
+/// What istioctl asks a control plane for, and where it is here.
+pub const CONTROL_PLANE_LOG: &str = "`mesh logs deploy/istiod -n istio-system` prints the control plane's log; how much it says is set where it starts, by RUST_LOG";
 const ONE_CLUSTER: &str = "a mesh spans one cluster: there are no remote clusters to name or list";
-const DASHBOARD: &str =
-    "mesh opens no browser: `kubectl port-forward -n istio-system svc/NAME PORT` leads to what is installed there";
 const BOOTSTRAP: &str =
     "a proxy of mesh has no bootstrap configuration: `mesh proxy-config all POD` shows everything that it holds";
 const EXTENSIONS: &str =
@@ -236,6 +231,7 @@ mod tests {
             ("mesh ps -c other.conf", "mesh ps --kubeconfig other.conf"),
             ("mesh exec web -c app -- curl -c jar http://a", "mesh exec web -c app -- curl -c jar http://a"),
             ("mesh pc eds web", "mesh proxy-config endpoint web"),
+            ("mesh dash kiali", "mesh dashboard kiali"),
             ("mesh x", "mesh --help"),
             ("mesh", "mesh"),
         ] {
@@ -249,8 +245,6 @@ mod tests {
         for (theirs, named) in [
             ("mesh waypoint apply", "sidecar"),
             ("mesh x zc all", "sidecar"),
-            ("mesh dashboard kiali", "port-forward"),
-            ("mesh dashboard proxy web", "proxy-config all"),
             ("mesh pc bootstrap web", "proxy-config all"),
             ("mesh ps --xds-address a:1", "--context"),
             ("mesh ps --as=admin", "--context"),

@@ -260,6 +260,8 @@ fn change(name: &str, labels: &BTreeMap<String, String>, wish: &Wish, overwrite:
 /// The pods of a namespace that do not run as they would be started now.
 async fn pods(connection: &Connection, row: &Row, asks: &str, revision: &str) -> CliResult<Vec<PodRow>> {
     let selection = Selection { namespace: Some(&row.namespace), labels: "" };
+    let everywhere = install::injects_everywhere(connection).await?;
+    let injector = inject::Injector { asked_as: asks, everywhere };
     let mut found = Vec::new();
     for pod in kube::list(connection, "v1", "Pod", selection).await? {
         let phase = pod.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
@@ -267,7 +269,7 @@ async fn pods(connection: &Connection, row: &Row, asks: &str, revision: &str) ->
         if going || matches!(phase, "Succeeded" | "Failed") {
             continue;
         }
-        let sidecar = match inject::standing(asks, revision, &row.labels, &pod) {
+        let sidecar = match inject::standing(injector, revision, &row.labels, &pod) {
             Standing::Current => continue,
             Standing::Missing => "none".to_owned(),
             Standing::Outdated { revision } => format!("of revision {revision}"),

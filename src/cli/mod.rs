@@ -18,6 +18,7 @@ pub mod check;
 pub mod check_inject;
 pub mod completion;
 pub mod control_plane;
+pub mod dashboard;
 pub mod delete;
 pub mod describe;
 pub mod down;
@@ -29,6 +30,7 @@ pub mod install;
 pub mod istioctl;
 pub mod kube_inject;
 pub mod label_namespace;
+mod live;
 pub mod logging;
 pub mod logs;
 pub mod manifest;
@@ -53,6 +55,7 @@ pub mod validate;
 pub mod verify_install;
 pub mod version;
 pub mod wait;
+mod web;
 
 #[cfg(test)]
 mod tests;
@@ -94,6 +97,7 @@ enum Command {
     Logs(logs::Args),
     Exec(exec::Args),
     Curl(exec::CurlArgs),
+    Dashboard(dashboard::Args),
     KubeInject(kube_inject::Args),
     CheckInject(check_inject::Args),
     Validate(validate::Args),
@@ -181,6 +185,7 @@ fn run(ui: &Ui, command: Command) -> CliResult<ExitCode> {
         Command::Check(args) => check::run(ui, args),
         Command::Exec(args) => return exec::run(ui, args),
         Command::Curl(args) => return exec::curl(ui, args),
+        Command::Dashboard(args) => dashboard::run(ui, args),
         Command::Logs(args) => logs::run(ui, args),
         Command::KubeInject(args) => kube_inject::run(ui, args),
         Command::CheckInject(args) => check_inject::run(ui, args),

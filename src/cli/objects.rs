@@ -1,7 +1,7 @@
 //! Words on the command line that mean objects: `vs reviews`, `deploy/web`, `virtualservice web.shop`.
 
 use crate::cli::error::{CliError, CliResult, Kind};
-use crate::kube::ObjectRef;
+use crate::kube::{self, Connection, ObjectRef};
 use crate::resources::kinds::{self, Scope};
 
 /// The kind that a word means.
@@ -19,6 +19,21 @@ pub fn named(kind: &kinds::Kind, name: &str, namespace: Option<&str>) -> ObjectR
         kind: kind.kind.to_owned(),
         namespace: namespace.filter(|_| kind.scope == Scope::Namespaced).map(str::to_owned),
         name: name.to_owned(),
+    }
+}
+
+/// The object itself, or the one of istioctl's `NAME.NAMESPACE`: a name may hold dots, so the namespace is split off only where
+/// nothing is called so.
+pub async fn located(connection: &Connection, object: ObjectRef) -> CliResult<ObjectRef> {
+    let split = object.name.rsplit_once('.').filter(|_| object.namespace.is_some());
+    let Some((name, namespace)) = split.map(|(name, namespace)| (name.to_owned(), namespace.to_owned())) else {
+        return Ok(object);
+    };
+    match kube::get(connection, &object).await {
+        Ok(None) => Ok(ObjectRef { name, namespace: Some(namespace), ..object }),
+        // Who may not read it learns that from the next question.
+        Ok(Some(_)) | Err(kube::Error::Forbidden { .. }) => Ok(object),
+        Err(error) => Err(error.into()),
     }
 }
 

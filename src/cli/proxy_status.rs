@@ -9,6 +9,7 @@ use crate::cli::planes::{self, Answers, Plane, Where};
 use crate::cli::pods;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Format, Tone, Ui, table};
+use crate::cli::web;
 use crate::control::{PROXIES_PATH, ProxyStatus};
 use crate::kube::{Connection, ObjectRef};
 
@@ -19,7 +20,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// The most that is read of its answer, in bytes.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
 /// Show how far each proxy is with the configuration
 ///
@@ -144,26 +145,18 @@ impl Origin {
         match self {
             Self::Cluster(connection, place) => planes::ask(connection, place).await,
             Self::Address(address) => {
-                let answer = tokio::time::timeout(ANSWER, fetch(&format!("{address}{PROXIES_PATH}"))).await;
-                answer.map_err(|_| {
+                let url = format!("{address}{PROXIES_PATH}");
+                let answer = tokio::time::timeout(ANSWER, web::read(&url, MAX_ANSWER_BYTES)).await;
+                let answer = answer.map_err(|_| {
                     CliError::message(
                         Kind::Unavailable,
                         format!("{address} did not answer within {} s", ANSWER.as_secs()),
                     )
-                })?
+                })??;
+                Ok(Answers::of_one(serde_json::from_slice(&answer).kind(Kind::Failed)?))
             }
         }
     }
-}
-
-async fn fetch(url: &str) -> CliResult<Answers> {
-    let unavailable = |error: reqwest::Error| CliError::new(Kind::Unavailable, error);
-    let response = reqwest::get(url).await.map_err(unavailable)?.error_for_status().map_err(unavailable)?;
-    if response.content_length().is_some_and(|length| length > MAX_ANSWER_BYTES as u64) {
-        return Err(CliError::message(Kind::Failed, format!("{url} answers with more than anybody could read")));
-    }
-    let body = response.bytes().await.map_err(unavailable)?;
-    Ok(Answers::of_one(serde_json::from_slice(&body).kind(Kind::Failed)?))
 }
 
 /// Leaves the control planes of one revision.

@@ -113,7 +113,12 @@ impl From<install::Error> for CliError {
             E::Assignment { .. } | E::Ambient { .. } | E::Profile { .. } => Kind::Usage,
             E::File { .. } | E::Settings(_) | E::Overlay { .. } | E::Manifest { .. } => Kind::Data,
             E::NotPermitted { .. } => Kind::Permission,
-            E::Foreign { .. } | E::NotInstalled { .. } | E::NotReady { .. } | E::Tag(_) | E::Cluster(_) => Kind::Failed,
+            E::Foreign { .. }
+            | E::NotInstalled { .. }
+            | E::NotReady { .. }
+            | E::Overtaken { .. }
+            | E::Tag(_)
+            | E::Cluster(_) => Kind::Failed,
         };
         match error {
             E::Cluster(error) => error.into(),

@@ -54,7 +54,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
     block_on(async {
         let connection = args.target.connect_to_change(ui).await?;
         let extent = if args.purge { Extent::Everything } else { Extent::Revision(revision.clone()) };
-        let Removal { mut objects, kept } = install::removable(&connection, &extent).await?;
+        let Removal { mut objects, kept, places } = install::removable(&connection, &extent).await?;
         for (object, other) in &kept {
             ui.warn(format!(
                 "{object} stays: revision {other} has it as well, and gets it back when it is installed again"
@@ -98,7 +98,7 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         let mut removed = removed?;
         if args.purge {
             progress.update("waiting for the control plane to end");
-            let left = install::left_behind(&connection, CONTROL_PLANE_ENDS).await?;
+            let left = install::left_behind(&connection, &places, CONTROL_PLANE_ENDS).await?;
             removed +=
                 install::remove(&connection, &left, |object| progress.update(format!("removed {object}"))).await?;
         }

@@ -4,7 +4,7 @@ use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::install;
 use crate::cli::target::block_on;
 use crate::cli::ui::Ui;
-use crate::install::{installed_revisions, recorded_layers};
+use crate::install::{Plan, Platform, installed_revisions, recorded_layers};
 
 /// Bring an installed mesh to this version
 ///
@@ -20,14 +20,15 @@ pub struct Args {
 
 /// Upgrades.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
-    let revision = args.install.plan_revision()?;
+    let said = args.install.layers()?;
+    let revision = Plan::of(&said, Platform::Kubernetes)?.revision().to_owned();
     let (known, before) = block_on(async {
         let connection = args.install.target().connect(ui).await?;
         Ok((installed_revisions(&connection).await?, recorded_layers(&connection, &revision).await?))
     })?;
     if let (Some((_, version, profile)), Some(before)) = (known.iter().find(|(name, ..)| *name == revision), before) {
         ui.note(format!("revision {revision} is at {version} (profile {profile})"));
-        return install::run_over(ui, args.install, before);
+        return install::run_with(ui, args.install, before.then(said));
     }
     let there: Vec<&str> = known.iter().map(|(name, ..)| name.as_str()).collect();
     let there =

@@ -6,7 +6,7 @@ use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::count;
 use crate::cli::target::{Target, block_on};
 use crate::cli::ui::{Format, Tone, Ui, table};
-use crate::install::{DEFAULT_REVISION, Verdict, verify};
+use crate::install::{DEFAULT_REVISION, VERSION, Verdict, verify};
 
 /// Check that what was installed is there, ready, and as it was installed
 ///
@@ -60,12 +60,20 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         .hint(format!("`{} install` with the settings it was installed with mends it", ui.program())))
 }
 
+/// Why an object that an older program installed cannot be held against what it was.
+pub fn other_version(version: &str) -> String {
+    format!(
+        "is as {version} installed it, or was changed since; this is {VERSION}: `mesh upgrade` brings it up to date"
+    )
+}
+
 fn row(object: String, verdict: Verdict) -> Row {
     let (ok, state) = match verdict {
         Verdict::Good => (true, "ready".to_owned()),
         Verdict::Shared(revision) => (true, format!("ready; revision {revision} has it now")),
         Verdict::Missing => (false, "is missing".to_owned()),
         Verdict::NotReady(reason) => (false, reason),
+        Verdict::OtherVersion(version) => (false, other_version(&version)),
         Verdict::Changed => (false, "was changed by somebody else".to_owned()),
     };
     Row { object, ok, state }

@@ -78,7 +78,7 @@ fn condition(text: &str) -> Result<Condition, String> {
 
 /// Waits.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
-    let objects = match (&args.condition, args.words.is_empty()) {
+    let mut objects = match (&args.condition, args.words.is_empty()) {
         (Condition::Distribution, true) => Vec::new(),
         _ => objects::objects(&args.words, args.namespace.as_deref())?,
     };
@@ -86,6 +86,9 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
         let mut connection = args.target.connect(ui).await?;
         if let Some(namespace) = &args.namespace {
             connection = connection.in_namespace(namespace);
+        }
+        for object in &mut objects {
+            *object = objects::located(&connection, object.clone()).await?;
         }
         match &args.condition {
             Condition::Ready => ready(ui, &connection, &objects, args.timeout).await,

@@ -20,9 +20,11 @@ mod external;
 pub mod gateway_api;
 mod handling;
 mod inbound;
+mod ingress;
 mod listeners;
 mod locality;
 mod mesh_config;
+mod metrics;
 mod names;
 mod objects;
 mod origination;
@@ -39,11 +41,12 @@ mod external_tests;
 #[cfg(test)]
 mod tests;
 
-pub use authentication::{KeySource, key_sources};
+pub use authentication::{KeySource, key_sources, key_sources_of};
 pub use claims::{Claimant, Claims};
 pub use endpoints::{endpoints, slice_service, workload};
 pub use external::External;
 pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
+pub use ingress::{Ingress, ingress, is_served};
 pub use listeners::{GatewayWorkload, gateway_routes, listeners};
 pub use mesh_config::{MeshConfig, MeshConfigError, RefusedSetting, annotated_topology};
 pub use names::{endpoints_of, qualify, resolve, service_of};

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use crate::compile::endpoints::{endpoints, slice_service, workload};
+use crate::compile::ingress::ingress;
 use crate::compile::mesh_config::MeshConfig;
 use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
@@ -131,6 +132,11 @@ impl World {
             }
             if let Some((name, authorities)) = authorities(document.value) {
                 world.authorities.insert(name, authorities);
+                continue;
+            }
+            if let Some(ingress) = ingress(document.value) {
+                world.gateways.push(ingress.gateway);
+                ingress.routes.into_iter().for_each(|route| drop(world.virtual_services.insert(route)));
                 continue;
             }
             add(document, &mut world.service_entries)?;

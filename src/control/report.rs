@@ -4,7 +4,6 @@
 //! `kubectl port-forward` or `exec`, which the API server has authorized).
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 
-use crate::serve::{Body, Connection, full, handler};
+use crate::serve::{Body, Connection, Service, full, handler};
 
 use super::{ControlPlane, ProxyStatus};
 
@@ -48,17 +47,7 @@ pub enum Report {
 
 impl ControlPlane {
     /// A service for [`serve`](crate::serve::serve) that answers `report`'s questions.
-    pub fn report(
-        &self,
-        report: Report,
-    ) -> impl tower::Service<
-        Request<Incoming>,
-        Response = Response<Body>,
-        Error = Infallible,
-        Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
-    > + Clone
-    + Send
-    + 'static {
+    pub fn report(&self, report: Report) -> impl Service {
         let plane = self.clone();
         handler(move |request: Request<Incoming>| {
             let answer = plane.answer(report, &request);

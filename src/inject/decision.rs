@@ -47,6 +47,8 @@ pub enum Reason {
     Revision,
     /// `istio.io/rev` names another revision.
     OtherRevision,
+    /// Nothing is said, and pods of which nothing is said are injected.
+    Everywhere,
     /// Nothing asks for a sidecar.
     NotAsked,
 }
@@ -61,11 +63,17 @@ impl fmt::Display for Reason {
             Self::NamespaceLabel => "label istio-injection of the namespace",
             Self::Revision => "label istio.io/rev",
             Self::OtherRevision => "label istio.io/rev names another revision",
+            Self::Everywhere => "enableNamespacesByDefault: namespaces that say nothing are injected",
             Self::NotAsked => {
                 "neither the namespace nor the pod asks for a sidecar; label the namespace istio-injection=enabled"
             }
         })
     }
+}
+
+/// Whether a namespace keeps the cluster itself running, so that its pods are never injected.
+pub fn is_ignored(namespace: &str) -> bool {
+    IGNORED_NAMESPACES.contains(&namespace)
 }
 
 const fn yes(reason: Reason) -> Decision {
@@ -76,22 +84,38 @@ const fn no(reason: Reason) -> Decision {
     Decision { inject: false, reason }
 }
 
-/// [`decide_for`] the revision `default`.
-pub fn decide(namespace: &Labels, pod: &Labels, annotations: &Labels, host_network: bool) -> Decision {
-    decide_for(DEFAULT_REVISION, namespace, pod, annotations, host_network)
+/// Who would inject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Injector<'a> {
+    /// The name by which namespaces and pods ask for it: its revision, or a tag.
+    pub asked_as: &'a str,
+    /// As the default one it injects namespaces that say nothing, too (`enableNamespacesByDefault`).
+    pub everywhere: bool,
 }
 
-/// Whether the injector of `revision` adds a sidecar to a pod with these labels and annotations, in a namespace with
+impl<'a> Injector<'a> {
+    /// One that injects who asks for it.
+    pub fn asked_as(name: &'a str) -> Self {
+        Self { asked_as: name, everywhere: false }
+    }
+}
+
+/// [`decide_for`] the revision `default`.
+pub fn decide(namespace: &Labels, pod: &Labels, annotations: &Labels, host_network: bool) -> Decision {
+    decide_for(Injector::asked_as(DEFAULT_REVISION), namespace, pod, annotations, host_network)
+}
+
+/// Whether `injector` adds a sidecar to a pod with these labels and annotations, in a namespace with
 /// these labels. The namespace's name is read from its label `kubernetes.io/metadata.name`.
 pub fn decide_for(
-    revision: &str,
+    injector: Injector<'_>,
     namespace: &Labels,
     pod: &Labels,
     annotations: &Labels,
     host_network: bool,
 ) -> Decision {
     let own_name = namespace.get(NAMESPACE_NAME).map_or("", String::as_str);
-    decide_within(own_name, pod, annotations, host_network, |label| namespace_rule(revision, namespace, pod, label))
+    decide_within(own_name, pod, annotations, host_network, |label| namespace_rule(injector, namespace, pod, label))
 }
 
 /// What is left to decide about a pod that a webhook was asked about: the API server has matched the namespace's labels, with
@@ -117,7 +141,7 @@ fn decide_within(
     asks: impl FnOnce(Option<&str>) -> Decision,
 ) -> Decision {
     let get = |labels: &Labels, name: &str| labels.get(name).map(|value| value.to_ascii_lowercase());
-    if IGNORED_NAMESPACES.contains(&namespace) {
+    if is_ignored(namespace) {
         return no(Reason::IgnoredNamespace);
     }
     if host_network {
@@ -141,7 +165,8 @@ fn decide_within(
 }
 
 /// Whether the namespace's labels (and the labels by which a pod joins on its own) make the injector look at the pod.
-fn namespace_rule(revision: &str, namespace: &Labels, pod: &Labels, pod_label: Option<&str>) -> Decision {
+fn namespace_rule(injector: Injector<'_>, namespace: &Labels, pod: &Labels, pod_label: Option<&str>) -> Decision {
+    let revision = injector.asked_as;
     match (namespace.get(NAMESPACE_INJECTION).map(String::as_str), namespace.get(REVISION)) {
         // istio-injection wins over istio.io/rev where a namespace carries both.
         (Some("enabled"), _) if revision == DEFAULT_REVISION => yes(Reason::NamespaceLabel),
@@ -153,6 +178,7 @@ fn namespace_rule(revision: &str, namespace: &Labels, pod: &Labels, pod_label: O
             Some(wanted) if wanted == revision => yes(Reason::Revision),
             Some(_) => no(Reason::OtherRevision),
             None if pod_label == Some("true") && revision == DEFAULT_REVISION => yes(Reason::PodLabel),
+            None if injector.everywhere && revision == DEFAULT_REVISION => yes(Reason::Everywhere),
             None => no(Reason::NotAsked),
         },
     }

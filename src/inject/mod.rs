@@ -21,7 +21,7 @@ mod kubelet_tests;
 mod tests;
 
 pub use capture::NAME as CAPTURE;
-pub use decision::{Decision, Reason, decide, decide_for, decide_selected};
+pub use decision::{Decision, Injector, Reason, decide, decide_for, decide_selected, is_ignored};
 pub use probes::VARIABLE as APPLICATION_PROBES;
 pub use sidecar::{Host, InjectError, LINGER, Outcome, SIDECAR, Settings, inject};
 pub use template::{inject_object, pod_of};

@@ -283,6 +283,8 @@ fn canonical(pod: &Value, workload: &str) -> (String, String) {
     let mut name = first(&["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"])
         .unwrap_or_else(|| workload.to_owned());
     name.truncate(name.floor_char_boundary(LABEL_LIMIT));
+    // A label's value ends in a letter or digit.
+    name.truncate(name.trim_end_matches(|last: char| !last.is_ascii_alphanumeric()).len());
     let revision = first(&["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"])
         .unwrap_or_else(|| "latest".to_owned());
     (name, revision)

@@ -54,8 +54,11 @@ fn istio_s_table_of_labels_decides() {
     let enabled = labels("istio-injection=enabled");
     let on_host = decide(&enabled, &labels(&t("true")), &labels(""), true);
     assert_eq!(on_host, Decision { inject: false, reason: Reason::HostNetwork });
-    assert!(!decide_for("canary", &enabled, &labels(""), &labels(""), false).inject);
-    assert!(decide_for("canary", &labels("istio.io/rev=canary"), &labels(""), &labels(""), false).inject);
+    assert!(!decide_for(Injector::asked_as("canary"), &enabled, &labels(""), &labels(""), false).inject);
+    assert!(
+        decide_for(Injector::asked_as("canary"), &labels("istio.io/rev=canary"), &labels(""), &labels(""), false)
+            .inject
+    );
 }
 
 fn reviews() -> Value {
@@ -148,4 +151,15 @@ fn what_is_not_a_pod_is_refused_by_name() {
     assert!(error.contains("pod x") && error.contains("spec"), "{error}");
     let mut odd = json!({ "metadata": { "labels": 3 }, "spec": { "containers": [] } });
     assert!(inject(&mut odd, &Settings::default()).is_err());
+}
+
+#[test]
+fn a_name_that_is_cut_still_ends_as_a_label_may() {
+    let mut pod = reviews();
+    pod["metadata"]["labels"] = json!({});
+    pod["metadata"]["ownerReferences"] = json!([{
+        "kind": "StatefulSet", "name": format!("{}-more", "a".repeat(62)), "controller": true,
+    }]);
+    inject(&mut pod, &Settings::default()).unwrap();
+    assert_eq!(pod["metadata"]["labels"]["service.istio.io/canonical-name"], "a".repeat(62));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::decision::{Decision, decide_for, texts};
+use super::decision::{Decision, Injector, decide_for, texts};
 
 /// The annotation in which injection says what it did.
 const STATUS: &str = "sidecar.istio.io/status";
@@ -33,16 +33,14 @@ pub fn sidecar_revision(pod: &Value) -> Option<String> {
 }
 
 /// What injection would decide about a pod that exists, in a namespace with these labels.
-///
-/// `asks` is the name by which namespaces and pods ask for the control plane: its revision, or a tag.
-pub fn decide_for_pod(asks: &str, namespace: &BTreeMap<String, String>, pod: &Value) -> Decision {
+pub fn decide_for_pod(injector: Injector<'_>, namespace: &BTreeMap<String, String>, pod: &Value) -> Decision {
     let host_network = pod.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
-    decide_for(asks, namespace, &texts(pod, "labels"), &texts(pod, "annotations"), host_network)
+    decide_for(injector, namespace, &texts(pod, "labels"), &texts(pod, "annotations"), host_network)
 }
 
-/// How a running pod stands to what would be decided about it, by the control plane of `revision` that is asked as `asks`.
-pub fn standing(asks: &str, revision: &str, namespace: &BTreeMap<String, String>, pod: &Value) -> Standing {
-    match (sidecar_revision(pod), decide_for_pod(asks, namespace, pod).inject) {
+/// How a running pod stands to what would be decided about it, by the control plane of `revision` that injects as `injector`.
+pub fn standing(injector: Injector<'_>, revision: &str, namespace: &BTreeMap<String, String>, pod: &Value) -> Standing {
+    match (sidecar_revision(pod), decide_for_pod(injector, namespace, pod).inject) {
         (None, true) => Standing::Missing,
         (Some(_), false) => Standing::Superfluous,
         (Some(has), true) if has != revision => Standing::Outdated { revision: has },
@@ -74,9 +72,14 @@ mod tests {
             ("prod", "1-2", &tagged, with("1-1"), Standing::Outdated { revision: "1-1".into() }),
             ("prod", "1-2", &tagged, with("1-2"), Standing::Current),
         ] {
-            assert_eq!(standing(asks, revision, namespace, &pod), expected);
+            assert_eq!(standing(Injector::asked_as(asks), revision, namespace, &pod), expected);
         }
         let host = json!({"metadata": {}, "spec": {"hostNetwork": true}});
-        assert_eq!(standing("default", "default", &enabled, &host), Standing::Current);
+        assert_eq!(standing(Injector::asked_as("default"), "default", &enabled, &host), Standing::Current);
+        let everywhere = Injector { asked_as: "default", everywhere: true };
+        let silent = json!({"metadata": {"name": "a"}, "spec": {}});
+        assert_eq!(standing(everywhere, "default", &nothing, &silent), Standing::Missing);
+        let disabled = BTreeMap::from([("istio-injection".to_owned(), "disabled".to_owned())]);
+        assert_eq!(standing(everywhere, "default", &disabled, &silent), Standing::Current);
     }
 }

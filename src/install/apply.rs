@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::install::foreign::{self, is_ours, is_shared};
 use crate::install::order::{KINDS, Stage, rank};
 use crate::install::plan::{Plan, Platform};
-use crate::install::webhook;
-use crate::install::{COMPONENT, DEFAULT_REVISION, Error, MANAGED_BY, REVISION, VERSION, render};
+use crate::install::{COMPONENT, Error, MANAGED_BY, REVISION, VERSION, render};
+use crate::install::{tag, webhook};
 use crate::kube::{self, ApplyOptions, Connection, Deleted, ObjectRef, Outcome, Selection};
 use crate::yaml;
 
@@ -87,7 +87,7 @@ pub async fn install(
     report: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, Error> {
     let objects = render(plan)?;
-    permitted(connection, &objects).await?;
+    permitted(connection, plan, &objects).await?;
     if plan.platform == Platform::Kubernetes && !options.replace_istio {
         let found = foreign::find(connection, plan, &objects).await?;
         if !found.is_empty() {
@@ -100,35 +100,33 @@ pub async fn install(
         return Ok(work.summary);
     }
     work.namespaces(&objects).await?;
-    let lease = ObjectRef {
-        api_version: "coordination.k8s.io/v1".to_owned(),
-        kind: "Lease".to_owned(),
-        namespace: Some(plan.namespace().to_owned()),
-        name: lock_name(plan),
-    };
+    let lease = lease(plan);
     let lock = kube::lock(connection, plan.namespace(), &lease.name, &options.holder, |error| {
         if let kube::Error::Held { holder, since, .. } = error {
             let reason = format!("is held by {holder} since {since}; if they have died, it is free within 15 s");
             (work.report)(Event::Waiting(&[(lease.clone(), reason)]));
         }
     });
-    let lock = lock.await?;
-    let outcome = work.converge(&objects).await;
+    let mut lock = lock.await?;
+    let outcome = tokio::select! {
+        outcome = work.converge(&objects) => outcome,
+        () = lock.lost() => Err(Error::Overtaken { lease, server: connection.server.clone() }),
+    };
     lock.release().await;
     outcome?;
     Ok(work.summary)
 }
 
 /// Refuses, before anything is changed, what would be refused half-way: for each kind, and each namespace that it is in.
-async fn permitted(connection: &Connection, objects: &[Value]) -> Result<(), Error> {
-    let mut kinds: Vec<ObjectRef> = Vec::new();
+async fn permitted(connection: &Connection, plan: &Plan, objects: &[Value]) -> Result<(), Error> {
+    let mut kinds: Vec<ObjectRef> = vec![lease(plan)];
     for object in objects {
         let object = ObjectRef::of(object)?;
         if !kinds.iter().any(|known| known.kind == object.kind && known.namespace == object.namespace) {
             kinds.push(object);
         }
     }
-    let questions = kinds.iter().flat_map(|kind| ["get", "create", "patch"].map(|verb| (kind, verb)));
+    let questions = kinds.iter().flat_map(|kind| verbs(&kind.kind).iter().map(move |verb| (kind, *verb)));
     let answers = stream::iter(questions).map(|(kind, verb)| kube::lacks(connection, kind, verb));
     let answers: Vec<Option<String>> = answers.buffered(QUESTIONS).try_collect().await?;
     let missing: Vec<String> = answers.into_iter().flatten().collect();
@@ -138,9 +136,24 @@ async fn permitted(connection: &Connection, objects: &[Value]) -> Result<(), Err
     Err(Error::NotPermitted { server: connection.server.clone(), missing })
 }
 
+/// What an installation does with objects of a kind: kinds that it removes have to be found first.
+fn verbs(kind: &str) -> &'static [&'static str] {
+    match KINDS.iter().find(|known| known.kind == kind) {
+        Some(known) if known.pruned => &["get", "create", "patch", "list", "delete"],
+        Some(_) => &["get", "create", "patch"],
+        // The lock.
+        None => &["get", "create", "update", "delete"],
+    }
+}
+
 /// The Lease that keeps two installers of a revision apart.
-pub(super) fn lock_name(plan: &Plan) -> String {
-    format!("mesh-install{}", plan.suffix())
+fn lease(plan: &Plan) -> ObjectRef {
+    ObjectRef {
+        api_version: "coordination.k8s.io/v1".to_owned(),
+        kind: "Lease".to_owned(),
+        namespace: Some(plan.namespace().to_owned()),
+        name: format!("mesh-install{}", plan.suffix()),
+    }
 }
 
 struct Work<'w> {
@@ -285,13 +298,16 @@ pub(super) async fn over_present(
     reference: &ObjectRef,
     object: &Value,
 ) -> Result<Value, Error> {
+    if tag::is_superseded(connection, object).await? {
+        return Ok(webhook::silenced(object.clone()));
+    }
     let closes = reference.kind == "ValidatingWebhookConfiguration";
     let present = if closes { kube::get(connection, reference).await? } else { None };
     Ok(webhook::over_present(object, present.as_ref()))
 }
 
 /// An installation owns what it installs.
-const FORCED: ApplyOptions = ApplyOptions { force: true, dry_run: false };
+pub(super) const FORCED: ApplyOptions = ApplyOptions { force: true, dry_run: false };
 
 /// What a revision consists of in the cluster, in the order in which it goes, and whether each is a tag. Its record, the
 /// definitions and namespaces are not among them.
@@ -314,7 +330,7 @@ fn namespace(name: &str) -> Value {
 
 /// Name of the record of a revision.
 pub(super) fn record_name(revision: &str) -> String {
-    if revision == DEFAULT_REVISION { "mesh-install".to_owned() } else { format!("mesh-install-{revision}") }
+    format!("mesh-install{}", super::suffix(revision))
 }
 
 /// What was installed, for those who come later: `verify-install`, `upgrade`, `uninstall`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::install::Foreign;
-use crate::kube;
+use crate::kube::{self, ObjectRef};
 
 /// Why something was not installed, or not removed.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,16 @@ pub enum Error {
         server: String,
         /// The permissions that are missing: verb, resource and namespace of each.
         missing: Vec<String>,
+    },
+    /// The lock was lost, so that somebody else may be at work.
+    #[error(
+        "{lease} on {server} could not be kept: somebody else may be installing; what was applied stays, and installing again goes on"
+    )]
+    Overtaken {
+        /// The lock.
+        lease: ObjectRef,
+        /// The server.
+        server: String,
     },
     /// Not everything was ready in time.
     #[error("not ready within {} s: {}", .bound.as_secs(), .waiting.join("; "))]

@@ -32,6 +32,12 @@ pub(super) fn is_ours(object: &Value) -> bool {
     label.and_then(Value::as_str) == Some(MANAGED_BY.1)
 }
 
+/// The Deployments of control planes, whoever installed them.
+pub(super) async fn control_planes(connection: &Connection) -> Result<Vec<Value>, Error> {
+    let selection = Selection { namespace: None, labels: "app=istiod" };
+    Ok(kube::list(connection, "apps/v1", "Deployment", selection).await?)
+}
+
 fn foreign(object: &Value) -> Result<Foreign, Error> {
     let managers = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     let last = managers
@@ -45,9 +51,8 @@ fn foreign(object: &Value) -> Result<Foreign, Error> {
 
 /// What stands in the way of a plan: control planes of its revision, and objects that it would overwrite.
 pub(super) async fn find(connection: &Connection, plan: &Plan, objects: &[Value]) -> Result<Vec<Foreign>, Error> {
-    let selection = Selection { namespace: None, labels: "app=istiod" };
     let mut found = Vec::new();
-    for control_plane in kube::list(connection, "apps/v1", "Deployment", selection).await? {
+    for control_plane in control_planes(connection).await? {
         let revision = order::revision_of(&control_plane).unwrap_or(DEFAULT_REVISION);
         if !is_ours(&control_plane) && revision == plan.revision() {
             found.push(foreign(&control_plane)?);

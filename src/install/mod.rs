@@ -42,10 +42,10 @@ pub use foreign::Foreign;
 pub use order::{component_of, revision_of};
 pub use plan::{Plan, Platform};
 pub use profile::{Assignment, Layers, profile_text, profiles};
-pub use remove::{Extent, Purge, Removal, left_behind, purge_extent, removable, remove};
+pub use remove::{Extent, Place, Purge, Removal, left_behind, purge_extent, removable, remove};
 pub use render::render;
 pub use settings::Settings;
-pub use tag::{Tag, remove_tag, set_tag, tag_manifest, tags};
+pub use tag::{Tag, injects_everywhere, remove_tag, set_tag, tag_manifest, tags};
 pub use verify::{Verdict, installed_revisions, recorded_layers, verify};
 
 /// The label that says that mesh installed an object, and its value.
@@ -56,6 +56,11 @@ pub const COMPONENT: &str = "operator.istio.io/component";
 
 /// The label that names the revision that an object belongs to.
 pub const REVISION: &str = "istio.io/rev";
+
+/// What names of a revision's objects end in: nothing for the default revision.
+fn suffix(revision: &str) -> String {
+    if revision == DEFAULT_REVISION { String::new() } else { format!("-{revision}") }
+}
 
 /// The Lease whose holder writes what is written once, among the control planes of every revision.
 pub const LEADER_LEASE: &str = "istio-leader";

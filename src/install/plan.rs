@@ -69,7 +69,7 @@ impl Plan {
 
     /// What names of objects end in: nothing for the default revision.
     pub(super) fn suffix(&self) -> String {
-        if self.revision == DEFAULT_REVISION { String::new() } else { format!("-{}", self.revision) }
+        super::suffix(&self.revision)
     }
 
     pub(super) fn image(&self) -> String {

@@ -148,9 +148,9 @@ impl Layers {
     /// These, and what is said later over them.
     #[must_use]
     pub fn then(mut self, later: Self) -> Self {
-        if later.profile.is_some() {
+        if let Some(name) = later.named() {
+            self.profile = Some(name.to_owned());
             self.set.retain(|set| set.path != [Step::Key("profile".to_owned())]);
-            self.profile = later.profile;
         }
         self.files.extend(later.files);
         self.set.extend(later.set);
@@ -159,9 +159,14 @@ impl Layers {
 
     /// The name of the profile that is chosen.
     pub fn profile(&self) -> &str {
+        self.named().unwrap_or(DEFAULT)
+    }
+
+    /// The name of the profile, where one was named.
+    fn named(&self) -> Option<&str> {
         let assigned = self.set.iter().rev().find(|set| set.path == [Step::Key("profile".to_owned())]);
         let from_file = || self.files.iter().rev().find_map(|file| file.value.pointer("/spec/profile")?.as_str());
-        assigned.map(|set| set.value.as_str()).or(self.profile.as_deref()).or_else(from_file).unwrap_or(DEFAULT)
+        assigned.map(|set| set.value.as_str()).or(self.profile.as_deref()).or_else(from_file)
     }
 
     /// The settings that all of it amounts to.

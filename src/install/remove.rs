@@ -7,10 +7,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::install::apply::{RECORD, installed, record_name};
-use crate::install::foreign::is_ours;
+use crate::install::foreign::{control_planes, is_ours};
 use crate::install::plan::Platform;
 use crate::install::verify::records;
-use crate::install::{COMPONENT, Error, LEADER_LEASE, MANAGED_BY};
+use crate::install::{COMPONENT, Error, LEADER_LEASE, MANAGED_BY, REVISION, suffix};
 use crate::kube::{self, Connection, Deleted, ObjectRef, Selection};
 use crate::resources;
 use crate::resources::kinds::{KINDS, Support};
@@ -64,6 +64,17 @@ pub struct Removal {
     pub objects: Vec<ObjectRef>,
     /// Those that stay, because another revision has them as well, each with its name.
     pub kept: Vec<(ObjectRef, String)>,
+    /// Where the control planes that would go are.
+    pub places: Vec<Place>,
+}
+
+/// A control plane that mesh installed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its revision.
+    pub revision: String,
 }
 
 /// What would go.
@@ -72,11 +83,20 @@ pub struct Removal {
 /// Nothing of it is installed, or the server does not answer.
 pub async fn removable(connection: &Connection, extent: &Extent) -> Result<Removal, Error> {
     let known = records(connection).await?;
+    let mut places: Vec<Place> = known
+        .iter()
+        .map(|record| Place { namespace: record.namespace.clone(), revision: record.revision.clone() })
+        .collect();
     let revisions: Vec<String> = match extent {
-        Extent::Revision(revision) => vec![revision.clone()],
+        Extent::Revision(revision) => {
+            places.retain(|place| place.revision == *revision);
+            vec![revision.clone()]
+        }
         Extent::Everything => {
-            let mut revisions: Vec<String> = known.iter().map(|record| record.revision.clone()).collect();
-            revisions.extend(unrecorded(connection).await?);
+            places.extend(unrecorded(connection).await?);
+            places.sort();
+            places.dedup();
+            let mut revisions: Vec<String> = places.iter().map(|place| place.revision.clone()).collect();
             revisions.sort();
             revisions.dedup();
             revisions
@@ -103,7 +123,7 @@ pub async fn removable(connection: &Connection, extent: &Extent) -> Result<Remov
         };
         return Err(Error::NotInstalled { server: connection.server.clone(), revision: revision.clone(), known });
     }
-    let mut removal = Removal { objects, kept: Vec::new() };
+    let mut removal = Removal { objects, kept: Vec::new(), places };
     if let Extent::Revision(revision) = extent {
         for other in known.iter().filter(|record| record.revision != *revision) {
             let theirs = other.objects(Platform::Kubernetes)?;
@@ -117,16 +137,20 @@ pub async fn removable(connection: &Connection, extent: &Extent) -> Result<Remov
     Ok(removal)
 }
 
-/// Revisions whose installation was interrupted before it was recorded.
-async fn unrecorded(connection: &Connection) -> Result<Vec<String>, Error> {
+/// Control planes whose installation was interrupted before it was recorded.
+async fn unrecorded(connection: &Connection) -> Result<Vec<Place>, Error> {
     let labels = format!("{}={},{COMPONENT}!={RECORD}", MANAGED_BY.0, MANAGED_BY.1);
     let selection = Selection { namespace: None, labels: &labels };
-    let mut revisions = Vec::new();
+    let mut places = Vec::new();
     for (api_version, kind) in [("v1", "ConfigMap"), ("v1", "ServiceAccount"), ("apps/v1", "Deployment")] {
         let found = kube::list(connection, api_version, kind, selection).await?;
-        revisions.extend(found.iter().filter_map(|object: &Value| super::revision_of(object).map(str::to_owned)));
+        places.extend(found.iter().filter_map(|object: &Value| {
+            let revision = super::revision_of(object)?.to_owned();
+            let namespace = object.pointer("/metadata/namespace")?.as_str()?.to_owned();
+            Some(Place { namespace, revision })
+        }));
     }
-    Ok(revisions)
+    Ok(places)
 }
 
 /// Removes objects, in order, and says of each that it went. Returns how many there were.
@@ -148,33 +172,61 @@ pub async fn remove(
     Ok(count)
 }
 
-/// What a mesh has made while it ran, beside what was installed: its root in every namespace, its authority's key, the locks of
-/// its installers. Waits, up to `bound`, until no control plane runs any more that would make it again.
+/// What control planes at `places` have made while they ran, beside what was installed: their authority's key, the locks of
+/// their installers, and their root in every namespace. Waits, up to `bound`, until none of them runs any more that would make it
+/// again. What a control plane uses that mesh did not install stays: the key beside it, and the roots.
 ///
 /// # Errors
 /// The server does not answer or does not permit it.
-pub async fn left_behind(connection: &Connection, bound: Duration) -> Result<Vec<ObjectRef>, Error> {
-    let everywhere = |labels| Selection { namespace: None, labels };
+pub async fn left_behind(connection: &Connection, places: &[Place], bound: Duration) -> Result<Vec<ObjectRef>, Error> {
     let deadline = Instant::now() + bound;
-    while Instant::now() < deadline && !kube::list(connection, "v1", "Pod", everywhere("app=istiod")).await?.is_empty()
-    {
-        tokio::time::sleep(AGAIN).await;
+    for Place { namespace, revision } in places {
+        let labels = format!("app=istiod,{REVISION}={revision}");
+        let selection = Selection { namespace: Some(namespace), labels: &labels };
+        while Instant::now() < deadline && !kube::list(connection, "v1", "Pod", selection).await?.is_empty() {
+            tokio::time::sleep(AGAIN).await;
+        }
     }
-    let mut found = kube::list(connection, "v1", "ConfigMap", everywhere("istio.io/config=true")).await?;
-    found.retain(|object| name(object) == Some("istio-ca-root-cert"));
-    // Its type is its own; a Secret that a user made as the mesh's authority is called cacerts and stays.
-    for (api_version, kind, ours) in
-        [("v1", "Secret", "istio-ca-secret"), ("coordination.k8s.io/v1", "Lease", "mesh-install")]
-    {
-        let all = kube::list(connection, api_version, kind, everywhere("")).await?;
-        found.extend(all.into_iter().filter(|object| {
-            let name = name(object).unwrap_or_default();
-            name == ours || (kind == "Lease" && (name.starts_with("mesh-install-") || name == LEADER_LEASE))
-        }));
+    let others: Vec<Value> =
+        control_planes(connection).await?.into_iter().filter(|control_plane| !is_ours(control_plane)).collect();
+    let is_shared = |namespace: &str| {
+        let mut theirs = others.iter().map(|control_plane| control_plane.pointer("/metadata/namespace"));
+        theirs.any(|theirs| theirs.and_then(Value::as_str) == Some(namespace))
+    };
+    let lease = ("coordination.k8s.io/v1", "Lease");
+    let mut wanted: Vec<(&str, (&str, &str), String)> = Vec::new();
+    for Place { namespace, revision } in places {
+        wanted.push((namespace, lease, format!("mesh-install{}", suffix(revision))));
+        wanted.push((namespace, lease, LEADER_LEASE.to_owned()));
+        // A Secret that a user made as the mesh's authority is called cacerts and stays.
+        if !is_shared(namespace) {
+            wanted.push((namespace, ("v1", "Secret"), "istio-ca-secret".to_owned()));
+        }
     }
-    found.iter().map(|object| Ok(ObjectRef::of(object)?)).collect()
-}
-
-fn name(object: &Value) -> Option<&str> {
-    object.pointer("/metadata/name")?.as_str()
+    wanted.sort();
+    wanted.dedup();
+    let mut found = Vec::new();
+    for (namespace, (api_version, kind), name) in wanted {
+        let object = ObjectRef {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name,
+        };
+        match kube::get(connection, &object).await {
+            Ok(Some(_)) => found.push(object),
+            Ok(None) | Err(kube::Error::UnknownKind { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if others.is_empty() && !places.is_empty() {
+        let roots = Selection { namespace: None, labels: "istio.io/config=true" };
+        for root in kube::list(connection, "v1", "ConfigMap", roots).await? {
+            let root = ObjectRef::of(&root)?;
+            if root.name == "istio-ca-root-cert" {
+                found.push(root);
+            }
+        }
+    }
+    Ok(found)
 }

@@ -4,12 +4,14 @@
 
 use serde_json::{Value, json};
 
-use crate::install::apply::TAG;
+use crate::install::apply::{FORCED, TAG, over_present};
+use crate::install::foreign::is_ours;
 use crate::install::order::revision_of;
+use crate::install::plan::Platform;
 use crate::install::verify::records;
 use crate::install::webhook::{self, Injector};
 use crate::install::{COMPONENT, DEFAULT_REVISION, Error, MANAGED_BY, REVISION};
-use crate::kube::{self, Applied, ApplyOptions, Connection, Deleted, ObjectRef, Selection};
+use crate::kube::{self, Applied, Connection, Deleted, ObjectRef, Selection};
 
 const API_VERSION: &str = "admissionregistration.k8s.io/v1";
 const KIND: &str = "MutatingWebhookConfiguration";
@@ -32,8 +34,8 @@ fn webhook_name(tag: &str, namespace: &str) -> String {
 
 /// The webhook of a tag. The control plane that it asks enters its own certificate.
 pub fn tag_manifest(tag: &str, revision: &str, namespace: &str, everywhere: bool) -> Value {
-    let suffix = if revision == DEFAULT_REVISION { String::new() } else { format!("-{revision}") };
-    let injector = Injector { service: format!("istiod{suffix}"), namespace, path: "/inject".to_owned() };
+    let injector =
+        Injector { service: format!("istiod{}", super::suffix(revision)), namespace, path: "/inject".to_owned() };
     json!({
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -100,7 +102,50 @@ pub async fn set_tag(connection: &Connection, manifest: &Value, overwrite: bool)
         let Tag { name, revision, .. } = present;
         return Err(Error::Tag(format!("tag {name} points to revision {revision}; --overwrite points it elsewhere")));
     }
-    Ok(kube::apply(connection, manifest, ApplyOptions { force: true, dry_run: false }).await?)
+    let applied = kube::apply(connection, manifest, FORCED).await?;
+    if tag == DEFAULT_REVISION {
+        settle_default(connection).await?;
+    }
+    Ok(applied)
+}
+
+/// The webhook of the tag `default`, where there is one.
+async fn default_tag(connection: &Connection) -> Result<bool, Error> {
+    let labels = format!("{TAG}={DEFAULT_REVISION}");
+    let hooks = kube::list(connection, API_VERSION, KIND, Selection { namespace: None, labels: &labels }).await?;
+    Ok(!hooks.is_empty())
+}
+
+/// Whether a webhook that is to be applied is a revision's that stands for `istio-injection=enabled`, while the tag `default` is
+/// there, which stands for the same: only one of them may be asked.
+pub(super) async fn is_superseded(connection: &Connection, object: &Value) -> Result<bool, Error> {
+    let stands = object.get("kind").and_then(Value::as_str) == Some(KIND)
+        && object.get("metadata").and_then(|metadata| metadata.get("labels")?.get(TAG)).is_none()
+        && webhook::asks(object, webhook::BY_DEFAULT);
+    Ok(stands && default_tag(connection).await?)
+}
+
+/// Silences the webhooks that the tag `default` takes the place of, or has them asked again.
+async fn settle_default(connection: &Connection) -> Result<(), Error> {
+    for record in records(connection).await? {
+        for object in record.objects(Platform::Kubernetes)? {
+            if object.get("kind").and_then(Value::as_str) == Some(KIND) && webhook::asks(&object, webhook::BY_DEFAULT) {
+                let wanted = over_present(connection, &ObjectRef::of(&object)?, &object).await?;
+                kube::apply(connection, &wanted, FORCED).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether namespaces that say nothing are injected.
+///
+/// # Errors
+/// The server does not answer or does not permit it.
+pub async fn injects_everywhere(connection: &Connection) -> Result<bool, Error> {
+    let selection = Selection { namespace: None, labels: "app=sidecar-injector" };
+    let hooks = kube::list(connection, API_VERSION, KIND, selection).await?;
+    Ok(hooks.iter().any(|hook| webhook::asks(hook, webhook::EVERYWHERE)))
 }
 
 /// Removes a tag; `force` although namespaces follow it.
@@ -122,11 +167,22 @@ pub async fn remove_tag(connection: &Connection, name: &str, force: bool) -> Res
         )));
     }
     let labels = format!("{TAG}={name}");
+    let mut ours = 0;
     for hook in kube::list(connection, API_VERSION, KIND, Selection { namespace: None, labels: &labels }).await? {
         let reference = ObjectRef::of(&hook)?;
+        if !is_ours(&hook) {
+            continue;
+        }
+        ours += 1;
         if kube::delete(connection, &reference).await? == Deleted::Absent {
             return Err(Error::Tag(format!("tag {name} went away meanwhile")));
         }
+    }
+    if ours == 0 {
+        return Err(Error::Tag(format!("tag {name} was set by another installer, which has to remove it")));
+    }
+    if name == DEFAULT_REVISION {
+        settle_default(connection).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::install::apply::{RECORD, over_present, record_name};
 use crate::install::compare::normalise;
 use crate::install::plan::{Plan, Platform};
-use crate::install::{COMPONENT, DEFAULT_REVISION, Error, Layers, MANAGED_BY, Settings, render, revision_of};
+use crate::install::{COMPONENT, DEFAULT_REVISION, Error, Layers, MANAGED_BY, Settings, VERSION, render, revision_of};
 use crate::kube::{self, ApplyOptions, Connection, ObjectRef, Selection, readiness};
 use crate::resources::field::decode;
 use crate::yaml;
@@ -21,6 +21,8 @@ pub enum Verdict {
     NotReady(String),
     /// Somebody changed what was installed.
     Changed,
+    /// It differs from what this program would install, which is of another version than the one that installed it.
+    OtherVersion(String),
     /// Another revision that is installed has it now: gateways are shared by revisions.
     Shared(String),
 }
@@ -108,7 +110,12 @@ pub async fn verify(
     let mut verdicts = Vec::new();
     for object in record.objects(platform)? {
         let reference = ObjectRef::of(&object)?;
-        let verdict = judge(connection, &reference, &object, &others).await?;
+        let verdict = match judge(connection, &reference, &object, &others).await? {
+            Verdict::Missing | Verdict::Changed if record.version != VERSION => {
+                Verdict::OtherVersion(record.version.clone())
+            }
+            verdict => verdict,
+        };
         verdicts.push((reference, verdict));
     }
     Ok(verdicts)

@@ -69,6 +69,36 @@ pub(super) fn entries(injector: &Injector<'_>, revision: &str, default: bool, ev
     entries
 }
 
+/// The entry of namespaces that say nothing.
+pub(super) const EVERYWHERE: &str = "auto.sidecar-injector.istio.io";
+
+/// The entry that `istio-injection=enabled` means.
+pub(super) const BY_DEFAULT: &str = "namespace.sidecar-injector.istio.io";
+
+/// Whether a webhook has an entry of this name that may match something.
+pub(super) fn asks(hook: &Value, name: &str) -> bool {
+    let entries = hook.get("webhooks").and_then(Value::as_array).into_iter().flatten();
+    let mut named = entries.filter(|entry| entry.get("name").and_then(Value::as_str) == Some(name));
+    named.any(|entry| entry.pointer("/namespaceSelector/matchLabels").is_none_or(|labels| *labels != never()))
+}
+
+/// Labels that nothing has (Istio's).
+fn never() -> Value {
+    json!({"istio.io/deactivated": "never-match"})
+}
+
+/// The webhook, asked about nothing: another one has taken over what it was asked about.
+pub(super) fn silenced(mut hook: Value) -> Value {
+    for entry in hook.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten() {
+        for selector in ["namespaceSelector", "objectSelector"] {
+            if let Some(entry) = entry.as_object_mut() {
+                entry.insert(selector.to_owned(), json!({ "matchLabels": never() }));
+            }
+        }
+    }
+    hook
+}
+
 /// A webhook as it is to be applied over the one that is there: one that the control plane has closed stays as it is, so that
 /// installing again opens no gap.
 pub(super) fn over_present(object: &Value, present: Option<&Value>) -> Value {

@@ -77,10 +77,23 @@ pub async fn apply(connection: &Connection, value: &Value, options: ApplyOptions
     let version = answer.body.pointer("/metadata/resourceVersion").and_then(Value::as_str);
     let outcome = match before {
         None => Outcome::Created,
+        // A rehearsal leaves the version as it was, whatever it would change.
+        Some(before) if options.dry_run => {
+            let before = serde_json::to_value(before).unwrap_or_default();
+            if said(before) == said(answer.body.clone()) { Outcome::Unchanged } else { Outcome::Configured }
+        }
         Some(before) if before.metadata.resource_version.as_deref() == version => Outcome::Unchanged,
         Some(_) => Outcome::Configured,
     };
     Ok(Applied { outcome, warnings: answer.warnings, object: answer.body })
+}
+
+/// An object without what the server counts and remembers about it.
+fn said(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|field, _| !matches!(field.as_str(), "managedFields" | "resourceVersion" | "generation"));
+    }
+    object
 }
 
 /// Deletes an object, and what it owns. Does not wait until it is gone: that is [`wait_for`](crate::kube::wait_for)'s.
@@ -122,8 +135,8 @@ async fn send(connection: &Connection, object: &ObjectRef, request: http::Reques
         return Err(Error::of_status(status, object, connection));
     }
     let body = serde_json::from_slice(&body).map_err(|error| unusable(error.to_string()))?;
-    let lines = head.headers.get_all("warning").iter().filter_map(|line| line.to_str().ok());
-    Ok(Answer { body, warnings: lines.filter_map(warning_text).collect() })
+    let lines = head.headers.get_all("warning").iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    Ok(Answer { body, warnings: lines.filter_map(|line| warning_text(&line)).collect() })
 }
 
 /// The text of a `Warning` header: `299 - "text"`, with `\` before a quoted character (RFC 7234 section 5.5).

@@ -10,8 +10,8 @@ use kube::{Client, Config};
 
 use crate::kube::Error;
 
-/// How long establishing a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long establishing a connection may take: names, TCP and TLS, over whatever VPN or bastion lies between.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the first answer may take; credential plugins run within it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -19,6 +19,9 @@ use crate::kube::{Connection, Error, FIELD_MANAGER};
 /// How long a lock is held without being renewed.
 pub const HELD_FOR: Duration = Duration::from_secs(15);
 
+/// The longest that a lock is waited for, whatever its holder has written there.
+const MAX_HELD_FOR: Duration = Duration::from_secs(60);
+
 /// How often a lock that somebody holds is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -57,23 +60,26 @@ pub async fn lock(
         }
     };
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    let mut first_seen: Option<Lease> = None;
+    // How old a lease is, is told by this machine's clock alone: its holder's may go differently.
+    let mut first_seen: Option<(Lease, Instant)> = None;
     let taken = loop {
         let mut wanted = lease(namespace, name, holder, Timestamp::now(), Timestamp::now())
             .map_err(|error| failed(kube::Error::SerdeError(error)))?;
         match leases.get_opt(name).await.map_err(failed)? {
             None => break leases.create(&parameters, &wanted).await,
-            Some(present) if is_held(&present, Timestamp::now()) => match &first_seen {
-                None => {
-                    waiting(&held(Some(&present)));
-                    first_seen = Some(present);
+            Some(present) if holder_of(&present).is_some_and(|holder| !holder.is_empty()) && !expired(&first_seen) => {
+                match &first_seen {
+                    None => {
+                        waiting(&held(Some(&present)));
+                        first_seen = Some((present, Instant::now()));
+                    }
+                    // Its holder has renewed it, or somebody has taken it over.
+                    Some((first, _)) if first.metadata.resource_version != present.metadata.resource_version => {
+                        return Err(held(Some(&present)));
+                    }
+                    Some(_) => {}
                 }
-                // Its holder has renewed it, or somebody has taken it over.
-                Some(first) if first.metadata.resource_version != present.metadata.resource_version => {
-                    return Err(held(Some(&present)));
-                }
-                Some(_) => {}
-            },
+            }
             Some(present) => {
                 // Whoever else takes it over at this moment makes the version differ.
                 wanted.metadata.resource_version = present.metadata.resource_version;
@@ -124,13 +130,12 @@ fn holder_of(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref()
 }
 
-fn is_held(lease: &Lease, now: Timestamp) -> bool {
-    let Some(spec) = &lease.spec else { return false };
-    let seconds = spec.lease_duration_seconds.unwrap_or_default();
-    spec.renew_time
-        .as_ref()
-        .and_then(|MicroTime(renewed)| renewed.checked_add(jiff::SignedDuration::from_secs(seconds.into())).ok())
-        .is_some_and(|until| until > now)
+/// Whether a lease has been seen for as long as it lasts without being renewed.
+fn expired(seen: &Option<(Lease, Instant)>) -> bool {
+    let Some((lease, since)) = seen else { return false };
+    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
+    let lasts = Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).min(MAX_HELD_FOR);
+    since.elapsed() >= lasts
 }
 
 fn lease(

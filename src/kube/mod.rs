@@ -31,7 +31,7 @@ pub use object::ObjectRef;
 pub use patch::{merge, merge_status};
 pub use read::get;
 pub use ready::{Readiness, readiness, wait_ready};
-pub use streams::{ExecOptions, PortAnswer, ask_port, exec};
+pub use streams::{ExecOptions, PortAnswer, ask_port, exec, forward};
 pub use table::{LogOptions, ServerTable, follow_logs, logs, read_path, table};
 pub use version::{ServerVersion, server_time, server_version};
 pub use wait::wait_for;

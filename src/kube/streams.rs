@@ -3,6 +3,7 @@
 //! Both go through the API server, as kubectl's do, and so need no route to the pod. A request has a bound; a command lasts as long
 //! as it lasts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::AttachParams;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::kube::{Connection, Error, ObjectRef};
 
@@ -20,6 +24,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest answer that is read, in bytes: what a gateway of thousands of hosts holds.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
+
+/// Connections that are carried to a pod's port at one time.
+const FORWARDED: usize = 64;
 
 /// What a pod's port answered.
 #[derive(Debug, Clone)]
@@ -89,6 +96,36 @@ where
             Ok(()) => asking.await,
             Err(error) => Err(error.to_string()),
         },
+    }
+}
+
+/// Carries the connections of a listener to a port of a pod, [`FORWARDED`] at one time, until it is dropped. A connection that
+/// breaks concerns its peer alone.
+///
+/// # Errors
+/// Connections cannot be accepted any more.
+pub async fn forward(connection: &Connection, pod: &ObjectRef, port: u16, listener: TcpListener) -> Result<(), Error> {
+    let (api, permits) = (pods(connection, pod), Arc::new(Semaphore::new(FORWARDED)));
+    // Dropping the set ends what is under way.
+    let mut carried = JoinSet::new();
+    loop {
+        let permit = Arc::clone(&permits).acquire_owned().await;
+        let accepted = listener.accept().await;
+        let (mut stream, _) = accepted.map_err(|error| Error::Answer {
+            object: pod.to_string(),
+            server: connection.server.clone(),
+            reason: format!("connections to port {port} cannot be accepted: {error}"),
+        })?;
+        let (api, name) = (api.clone(), pod.name.clone());
+        carried.spawn(async move {
+            if let Ok(mut forwarded) = api.portforward(&name, &[port]).await
+                && let Some(mut there) = forwarded.take_stream(port)
+            {
+                let _ended = tokio::io::copy_bidirectional(&mut stream, &mut there).await;
+            }
+            drop(permit);
+        });
+        while carried.try_join_next().is_some() {}
     }
 }
 

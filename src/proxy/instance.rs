@@ -101,6 +101,37 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// A proxy's ways in, for who may close them and nothing else.
+#[derive(Clone)]
+pub struct Doors(Arc<watch::Sender<Phase>>);
+
+impl Default for Doors {
+    /// Those of nobody.
+    fn default() -> Self {
+        Self(Arc::new(watch::channel(Phase::Serving).0))
+    }
+}
+
+impl fmt::Debug for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Doors({:?})", *self.0.borrow())
+    }
+}
+
+impl Doors {
+    /// The proxy takes no more connections, and ends those that it has when their requests are answered. It is not over with that:
+    /// it can still be asked about itself.
+    pub fn close(&self) {
+        self.0.send_if_modified(|phase| {
+            let serves = *phase == Phase::Serving;
+            if serves {
+                *phase = Phase::Draining;
+            }
+            serves
+        });
+    }
+}
+
 /// A port of a gateway, and where it is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
@@ -116,7 +147,7 @@ pub struct Proxy {
     addresses: Vec<SocketAddr>,
     ways: Arc<[Way]>,
     bound: watch::Receiver<Vec<Bound>>,
-    phase: watch::Sender<Phase>,
+    phase: Arc<watch::Sender<Phase>>,
     /// Closed when every worker has let go.
     alive: mpsc::Receiver<()>,
     /// Since when it is there.
@@ -172,7 +203,7 @@ impl Proxy {
             addresses: opened.addresses,
             ways: opened.ways.into(),
             bound,
-            phase,
+            phase: Arc::new(phase),
             alive,
             since: Instant::now(),
         })
@@ -211,6 +242,7 @@ impl Proxy {
             ways: self.ways.clone(),
             since: self.since,
             bound: self.bound.clone(),
+            doors: Doors(self.phase.clone()),
         }
     }
 

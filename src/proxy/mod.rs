@@ -38,7 +38,7 @@ pub mod upstream;
 pub mod worker;
 pub mod xds;
 
-pub use instance::{Bound, Proxy, ProxyConfig, ProxyError};
+pub use instance::{Bound, Doors, Proxy, ProxyConfig, ProxyError};
 pub use limits::Limits;
 pub use listener::Bind;
 pub use listener::connect::REFUSED_STEP;

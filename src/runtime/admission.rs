@@ -6,6 +6,7 @@
 use http::StatusCode;
 use serde_json::Value;
 
+use crate::compile;
 use crate::inject::{self, InjectError};
 use crate::resources::{self, Finding};
 use crate::runtime::apiserver::{Admission, AdmissionRequest, Cause, Denied, Operation};
@@ -42,7 +43,7 @@ impl Admission for Injection {
         };
         let host_network = request.object.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true);
         let decision = inject::decide_for(
-            &self.settings.revision,
+            inject::Injector::asked_as(&self.settings.revision),
             request.namespace_labels,
             &map("/metadata/labels"),
             &map("/metadata/annotations"),
@@ -60,11 +61,7 @@ impl Admission for Injection {
 
 /// Kinds that are stored so that manifests apply, and that nothing here acts on; what to use instead.
 const INERT: &[(&str, &str, &str)] = &[
-    (
-        "networking.k8s.io",
-        "Ingress",
-        "the ingress gateway serves Gateway with VirtualService, and Gateway with HTTPRoute",
-    ),
+    ("networking.k8s.io", "Ingress", "with `ingressClassName: istio` the ingress gateway serves it"),
     ("networking.k8s.io", "NetworkPolicy", "AuthorizationPolicy says who may call whom"),
     ("autoscaling", "HorizontalPodAutoscaler", "use kubectl scale"),
     ("policy", "PodDisruptionBudget", "there is one node"),
@@ -93,6 +90,7 @@ impl Admission for NotInForce {
         }
         let inert = INERT.iter().find(|(group, kind, _)| (*group, *kind) == (request.group, request.kind));
         let mut warnings: Vec<String> = inert
+            .filter(|_| request.kind != "Ingress" || !compile::is_served(request.object))
             .map(|(_, kind, instead)| format!("{kind} is stored and not in force in the built-in runtime: {instead}"))
             .into_iter()
             .collect();

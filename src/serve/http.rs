@@ -105,8 +105,7 @@ impl From<Option<Arc<ServerConfig>>> for Tls {
 /// A connection that fails its handshake, or says nothing for [`Limits::header_time`], is closed and disturbs no other.
 pub async fn serve<S>(listener: TcpListener, tls: impl Into<Tls>, limits: Limits, service: S, token: CancellationToken)
 where
-    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
+    S: Service,
 {
     let (tls, limits) = (tls.into(), Arc::new(limits));
     let permits = Arc::new(Semaphore::new(limits.connections));
@@ -159,8 +158,7 @@ async fn connection<S>(
     service: S,
     token: CancellationToken,
 ) where
-    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
+    S: Service,
 {
     if stream.set_nodelay(true).is_err() {
         return;
@@ -232,8 +230,7 @@ async fn drive<I, S>(
 ) -> Result<(), hyper::Error>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
+    S: Service,
 {
     let io = TokioIo::new(io);
     let service = TowerToHyperService::new(WithConnection { inner: service, about: about.clone() });
@@ -282,8 +279,7 @@ fn http1(limits: &Limits) -> hyper::server::conn::http1::Builder {
 pub async fn serve_stream<I, S>(io: I, limits: Limits, service: S)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
+    S: Service,
 {
     let served = http1(&limits).serve_connection(TokioIo::new(io), TowerToHyperService::new(service)).await;
     if let Err(error) = served {
@@ -314,6 +310,23 @@ where
         request.extensions_mut().insert(self.about.clone());
         self.inner.call(request)
     }
+}
+
+/// What can be served: answers every request, and is cloned for every connection.
+pub trait Service:
+    tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Service for S where
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static
+{
 }
 
 /// A service made of a function; see [`handler`].

@@ -21,7 +21,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
 pub use self::grpc::grpc_server;
-pub use self::http::{Connection, HandlerFn, Tls, TlsSession, handler, serve, serve_stream};
+pub use self::http::{Connection, HandlerFn, Service, Tls, TlsSession, handler, serve, serve_stream};
 pub use self::limits::Limits;
 
 /// The error of a response body.

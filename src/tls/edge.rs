@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CipherSuite, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedCipherSuite, SupportedProtocolVersion,
+    CipherSuite, DistinguishedName, Error, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
 };
 
 use super::origin::has_a_name;
-use super::{NAMED_VERSIONS, PeerError, TlsError, protocols, provider};
+use super::signatures::signatures;
+use super::{NAMED_VERSIONS, PeerError, TlsError, protocols, provider, version1};
 
 /// Whether clients show certificates; with the authorities that vouch for them, as PEM.
 #[derive(Debug, Clone, Copy)]
@@ -96,29 +95,16 @@ pub fn edge_server_with(
     let builder = ServerConfig::builder_with_provider(with_suites(demands.suites))
         .with_protocol_versions(versions)
         .map_err(TlsError::Configuration)?;
-    let verifier = |pem: &str| {
-        let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-            roots.add(root.map_err(unreadable)?).map_err(TlsError::Configuration)?;
-        }
-        if roots.is_empty() {
-            return Err(TlsError::NoRoots);
-        }
-        Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()))
-    };
-    let usable = |error: rustls::server::VerifierBuilderError| TlsError::Pem(error.to_string());
     let builder = match clients {
         EdgeClients::Anonymous => builder.with_no_client_auth(),
         EdgeClients::Required(pem) => {
-            let verifier = verifier(pem)?.build().map_err(usable)?;
-            builder.with_client_cert_verifier(named(verifier, demands.client_names))
+            builder.with_client_cert_verifier(Arc::new(EdgeVerifier::new(pem, true, demands.client_names)?))
         }
         EdgeClients::Optional(pem) => {
-            let verifier = verifier(pem)?.allow_unauthenticated().build().map_err(usable)?;
-            builder.with_client_cert_verifier(named(verifier, demands.client_names))
+            builder.with_client_cert_verifier(Arc::new(EdgeVerifier::new(pem, false, demands.client_names)?))
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(TlsError::Configuration)?;
+    let mut config = builder.with_cert_resolver(version1::shown(chain, key)?);
     config.alpn_protocols = protocols(alpn);
     Ok(Arc::new(config))
 }
@@ -140,18 +126,38 @@ fn with_suites(wanted: &[Arc<str>]) -> Arc<CryptoProvider> {
     Arc::new(chosen)
 }
 
-fn named(verifier: Arc<dyn ClientCertVerifier>, names: &[Arc<str>]) -> Arc<dyn ClientCertVerifier> {
-    if names.is_empty() { verifier } else { Arc::new(NamedClients { verifier, names: names.to_vec() }) }
+/// The certificates of a list that a user wrote, and the store that the library makes of them.
+pub(super) fn authorities(pem: &str) -> Result<(Vec<CertificateDer<'static>>, RootCertStore), TlsError> {
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| TlsError::Pem(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(TlsError::Configuration)?;
+    }
+    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok((certificates, roots)) }
 }
 
-/// Takes clients that are vouched for, and whose certificate holds one of these names.
+/// Takes clients that are vouched for, and whose certificate holds one of the names, where there are any.
 #[derive(Debug)]
-struct NamedClients {
+struct EdgeVerifier {
     verifier: Arc<dyn ClientCertVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
     names: Vec<Arc<str>>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for NamedClients {
+impl EdgeVerifier {
+    fn new(pem: &str, mandatory: bool, names: &[Arc<str>]) -> Result<Self, TlsError> {
+        let (authorities, roots) = authorities(pem)?;
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let builder = if mandatory { builder } else { builder.allow_unauthenticated() };
+        let verifier = builder.build().map_err(|error| TlsError::Pem(error.to_string()))?;
+        let algorithms = provider().signature_verification_algorithms;
+        Ok(Self { verifier, authorities, names: names.to_vec(), algorithms })
+    }
+}
+
+impl ClientCertVerifier for EdgeVerifier {
     fn offer_client_auth(&self) -> bool {
         self.verifier.offer_client_auth()
     }
@@ -170,32 +176,22 @@ impl ClientCertVerifier for NamedClients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        if let Some(leaf) = version1::read(end_entity) {
+            version1::verify(&leaf, &self.authorities, now)?;
+            return match self.names.is_empty() {
+                true => Ok(ClientCertVerified::assertion()),
+                false => Err(PeerError::OtherNames(self.names.join(", ")).into()),
+            };
+        }
         let verified = self.verifier.verify_client_cert(end_entity, intermediates, now)?;
+        if self.names.is_empty() {
+            return Ok(verified);
+        }
         if !has_a_name(&self.names, end_entity, &ParsedCertificate::try_from(end_entity)?) {
             return Err(PeerError::OtherNames(self.names.join(", ")).into());
         }
         Ok(verified)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
+    signatures!();
 }

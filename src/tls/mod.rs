@@ -18,7 +18,9 @@
 mod edge;
 mod error;
 mod origin;
+mod signatures;
 mod verify;
+mod version1;
 
 use std::sync::Arc;
 

@@ -3,16 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, Error, RootCertStore};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 
-use super::{NAMED_VERSIONS, PeerError, TlsError, protocols, provider};
+use super::edge::authorities;
+use super::signatures::signatures;
+use super::{NAMED_VERSIONS, PeerError, TlsError, protocols, provider, version1};
 
 /// Who vouches for servers.
 #[derive(Debug, Clone, Copy)]
@@ -37,32 +39,31 @@ pub fn origin_client(
     alpn: &[&[u8]],
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let unreadable = |error: rustls::pki_types::pem::Error| TlsError::Pem(error.to_string());
-    let roots = match trust {
-        OriginTrust::System => Some(system_roots()?),
+    let (authorities, roots) = match trust {
+        OriginTrust::System => (Vec::new(), Some(system_roots()?)),
         OriginTrust::Authorities(pem) => {
-            let mut roots = RootCertStore::empty();
-            for root in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                roots.add(root.map_err(unreadable)?).map_err(TlsError::Configuration)?;
-            }
-            Some(roots)
+            let (authorities, roots) = authorities(pem)?;
+            (authorities, Some(roots))
         }
-        OriginTrust::Anybody => None,
+        OriginTrust::Anybody => (Vec::new(), None),
     };
-    if roots.as_ref().is_some_and(RootCertStore::is_empty) {
-        return Err(TlsError::NoRoots);
-    }
     let algorithms = provider().signature_verification_algorithms;
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(NAMED_VERSIONS)
         .map_err(TlsError::Configuration)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(OriginVerifier { roots, names: names.to_vec(), algorithms }));
+        .with_custom_certificate_verifier(Arc::new(OriginVerifier {
+            roots,
+            authorities,
+            names: names.to_vec(),
+            algorithms,
+        }));
     let mut config = match certificate {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
             let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
             let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(unreadable)?;
-            builder.with_client_auth_cert(chain.map_err(unreadable)?, key).map_err(TlsError::Configuration)?
+            builder.with_client_cert_resolver(version1::shown(chain.map_err(unreadable)?, key)?)
         }
     };
     config.alpn_protocols = protocols(alpn);
@@ -80,6 +81,8 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
 struct OriginVerifier {
     /// `None`: nothing is verified but that the server has the key.
     roots: Option<RootCertStore>,
+    /// The same, where a user named them.
+    authorities: Vec<CertificateDer<'static>>,
     names: Vec<Arc<str>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -117,6 +120,12 @@ impl ServerCertVerifier for OriginVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let Some(roots) = &self.roots else { return Ok(ServerCertVerified::assertion()) };
+        if let Some(leaf) = version1::read(end_entity) {
+            version1::verify(&leaf, &self.authorities, now)?;
+            let name = server_name.to_str().into_owned();
+            let wanted = if self.names.is_empty() { name } else { self.names.join(", ") };
+            return Err(PeerError::OtherNames(wanted).into());
+        }
         let parsed = ParsedCertificate::try_from(end_entity)?;
         verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, self.algorithms.all)?;
         if self.names.is_empty() {
@@ -127,27 +136,7 @@ impl ServerCertVerifier for OriginVerifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures!();
 }
 
 impl fmt::Debug for OriginVerifier {

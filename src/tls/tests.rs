@@ -376,3 +376,96 @@ fn the_reason_is_found_behind_an_io_error() {
     assert!(matches!(PeerError::of(&error), Some(PeerError::WrongIdentity { .. })));
     assert!(PeerError::of(&io::Error::other("else")).is_none());
 }
+
+/// DER: tag, length, content.
+fn der(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+    let content = content.concat();
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [&[tag, 0x82], &length[..], &content].concat()
+}
+
+/// A certificate of version 1 for a key, as `openssl x509 -req` makes it: RFC 5280 section 4.1, without version and extensions.
+fn version1(
+    issuer: &Issuer<'_, rcgen::KeyPair>,
+    model: &CertificateDer<'_>,
+    days: [&str; 2],
+) -> CertificateDer<'static> {
+    use rcgen::SigningKey;
+
+    const SEQUENCE: u8 = 0x30;
+    const ECDSA_SHA256: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+    let (_, model) = x509_parser::parse_x509_certificate(model).unwrap();
+    let validity = days.map(|day| der(0x18, &[format!("{day}000000Z").as_bytes()])).concat();
+    let signed = der(
+        SEQUENCE,
+        &[
+            &[0x02, 0x01, 0x07],
+            ECDSA_SHA256,
+            model.issuer().as_raw(),
+            &der(SEQUENCE, &[&validity]),
+            model.subject().as_raw(),
+            model.public_key().raw,
+        ],
+    );
+    let signature = issuer.key().sign(&signed).unwrap();
+    der(SEQUENCE, &[&signed, ECDSA_SHA256, &der(0x03, &[&[0], &signature])]).into()
+}
+
+#[test]
+fn a_certificate_of_version_1_is_a_server_s_or_a_client_s_where_a_named_authority_signed_it() {
+    use rustls::pki_types::pem::PemObject;
+
+    let authority = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        (Issuer::from_ca_cert_pem(&pem, key).unwrap(), pem)
+    };
+    let ((issuer, roots), (stranger, others)) = (authority("example.com"), authority("other.example"));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let model = |issuer: &Issuer<'_, rcgen::KeyPair>| CertificateParams::default().signed_by(&key, issuer).unwrap();
+    let pem = |der: &CertificateDer<'_>| {
+        let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, der);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    };
+    let now = ["20200101", "20990101"];
+    let leaf = pem(&version1(&issuer, model(&issuer).der(), now));
+    let shown = (leaf.as_str(), &*key.serialize_pem());
+    assert!(CertificateDer::from_pem_slice(leaf.as_bytes()).is_ok());
+
+    let server = |clients| edge_server(shown.0, shown.1, clients, &[]).unwrap();
+    let believing = origin_client(OriginTrust::Anybody, &[], None, &[]).unwrap();
+    handshake(&believing, &server(EdgeClients::Anonymous), "example.com").unwrap();
+    let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    assert!(edge_server(shown.0, &other_key, EdgeClients::Anonymous, &[]).is_err(), "the key is another's");
+
+    // It holds no name, so a client that wants one refuses it.
+    let naming = origin_client(OriginTrust::Authorities(&roots), &[], None, &[]).unwrap();
+    let error = handshake(&naming, &server(EdgeClients::Anonymous), "example.com").unwrap_err().by_client();
+    assert!(error.contains("none of example.com"), "{error}");
+
+    let as_client = |chain: &str| origin_client(OriginTrust::Anybody, &[], Some((chain, shown.1)), &[]).unwrap();
+    for versions in [EdgeVersions::Only12, EdgeVersions::From13] {
+        let demands = EdgeDemands { versions, ..EdgeDemands::default() };
+        let server = edge_server_with(shown.0, shown.1, EdgeClients::Required(&roots), &[], demands).unwrap();
+        let ends = handshake(&as_client(&leaf), &server, "example.com").unwrap();
+        assert!(ends.server.peer_certificates().is_some());
+    }
+    let names: Vec<Arc<str>> = vec!["client.example.com".into()];
+    let demands = EdgeDemands { client_names: &names, ..EdgeDemands::default() };
+    let demanding = edge_server_with(shown.0, shown.1, EdgeClients::Required(&roots), &[], demands).unwrap();
+    let error = handshake(&as_client(&leaf), &demanding, "example.com").unwrap_err().by_server();
+    assert!(error.contains("none of client.example.com"), "{error}");
+
+    let posing = pem(&version1(&stranger, model(&issuer).der(), now));
+    let expired = pem(&version1(&issuer, model(&issuer).der(), ["20200101", "20200102"]));
+    for (chain, trusted, why) in
+        [(&leaf, &others, "UnknownIssuer"), (&posing, &roots, "BadSignature"), (&expired, &roots, "Expired")]
+    {
+        let server = server(EdgeClients::Required(trusted));
+        let error = handshake(&as_client(chain), &server, "example.com").unwrap_err().by_server();
+        assert!(error.contains(why) || error.to_lowercase().contains(&why.to_lowercase()), "{why}: {error}");
+    }
+}

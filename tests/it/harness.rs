@@ -54,6 +54,13 @@ pub struct Runtime {
     pub api: String,
 }
 
+/// Runs a program with this on its standard input; `None` where there is no such program.
+fn run_with(command: &mut Command, input: &str) -> Option<Output> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().ok()?;
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    Some(child.wait_with_output().unwrap())
+}
+
 impl Runtime {
     /// Starts `mesh up OPTIONS…` on any free ports and waits until it is ready.
     pub fn start(options: &[&str]) -> Self {
@@ -128,19 +135,16 @@ impl Runtime {
         Command::new(MESH).args(arguments).args(["--data-dir", &self.path("")]).output().unwrap()
     }
 
+    /// The same, with this on its standard input.
+    pub fn mesh_with(&self, arguments: &[&str], input: &str) -> Output {
+        run_with(Command::new(MESH).args(arguments).args(["--data-dir", &self.path("")]), input).unwrap()
+    }
+
     /// Runs kubectl against this runtime; `None` where there is no kubectl.
     pub fn kubectl(&self, arguments: &[&str], input: Option<&str>) -> Option<Output> {
-        let mut child = Command::new("kubectl")
-            .env("KUBECONFIG", self.path("kubeconfig"))
-            .env("HOME", self.directory.path())
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .ok()?;
-        child.stdin.take().unwrap().write_all(input.unwrap_or_default().as_bytes()).unwrap();
-        Some(child.wait_with_output().unwrap())
+        let mut kubectl = Command::new("kubectl");
+        kubectl.env("KUBECONFIG", self.path("kubeconfig")).env("HOME", self.directory.path()).args(arguments);
+        run_with(&mut kubectl, input.unwrap_or_default())
     }
 
     /// Runs kubectl and demands that it succeeds; its output, or `None` where there is no kubectl.

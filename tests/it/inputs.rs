@@ -1,6 +1,8 @@
 //! Files as they should not be, through `mesh validate`: each has its sentence, in bounded time and memory.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -105,6 +107,40 @@ fn what_cannot_be_read_at_all_is_said_by_name() {
     if fs::read(at("secret.yaml")).is_err() {
         assert!(said(&at("secret.yaml")).contains("secret.yaml"));
     }
+}
+
+#[test]
+fn a_url_is_read_like_a_file_and_named_in_what_is_said() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let answers = [
+        ("200 OK", SERVICE.to_owned()),
+        ("200 OK", SERVICE.replace("  - port", "  - [port")),
+        ("404 Not Found", String::new()),
+    ];
+    let serving = std::thread::spawn(move || {
+        for (status, body) in answers {
+            let (mut stream, _) = server.accept().unwrap();
+            let mut head = BufReader::new(stream.try_clone().unwrap()).lines();
+            while head.next().unwrap().unwrap() != "" {}
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        }
+    });
+    let url = format!("http://{address}/web.yaml");
+    let validate = || Command::new(MESH).args(["validate", &url]).env("no_proxy", "*").output().unwrap();
+    let sound = validate();
+    assert!(sound.status.success() && stdout(&sound).contains("1 object"), "{}", stderr(&sound));
+    let wrong = validate();
+    assert_eq!(wrong.status.code(), Some(65));
+    assert!(stderr(&wrong).contains(&format!("{url}:")), "{}", stderr(&wrong));
+    let gone = validate();
+    assert_eq!(gone.status.code(), Some(69));
+    assert!(stderr(&gone).contains(&format!("can't read {url}: it answers with 404")), "{}", stderr(&gone));
+    serving.join().unwrap();
+    let nobody = validate();
+    assert_eq!(nobody.status.code(), Some(69));
+    assert!(stderr(&nobody).contains(&url), "{}", stderr(&nobody));
 }
 
 #[test]

@@ -227,10 +227,11 @@ async fn what_an_installer_that_was_killed_holds_is_waited_for() {
     let connection = &cluster.connection;
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}});
     kube::apply(connection, &namespace, ApplyOptions::default()).await.unwrap();
-    let renewed = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(14);
+    // Its clock went an hour fast, which makes it neither longer nor shorter.
+    let renewed = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3600);
     let left = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": "mesh-install", "namespace": "istio-system"},
-        "spec": {"holderIdentity": "bob@there (pid 7)", "leaseDurationSeconds": 15,
+        "spec": {"holderIdentity": "bob@there (pid 7)", "leaseDurationSeconds": 2,
             "acquireTime": renewed.strftime("%FT%T%.6fZ").to_string(),
             "renewTime": renewed.strftime("%FT%T%.6fZ").to_string()}});
     kube::apply(connection, &left, ApplyOptions::default()).await.unwrap();
@@ -293,7 +294,13 @@ async fn a_rehearsal_changes_nothing() {
 
     installed(connection, &plan("demo", &[])).await;
     let (outcome, told) = run(connection, &plan("minimal", &["values.global.logging.level=debug"]), &rehearsal).await;
-    assert_eq!(outcome.unwrap().pruned, 10, "{told:#?}");
+    let summary = outcome.unwrap();
+    assert_eq!(summary.pruned, 10, "{told:#?}");
+    assert!(
+        told.contains(&"Configured Deployment istio-system/istiod".to_owned()),
+        "what would change is said: {told:#?}"
+    );
+    assert!(summary.unchanged > 20, "and what would not: {summary:?}");
     assert!(
         kube::get(connection, &object("apps/v1", "Deployment", "istio-system", "istio-egressgateway"))
             .await
@@ -376,6 +383,56 @@ async fn removing_keeps_what_users_wrote_and_a_purge_counts_it() {
     }
 }
 
+/// An Istio of somebody else in the namespace, with the authority and the roots that it made.
+async fn foreign_istio(connection: &Connection, namespace: &str) -> [Value; 3] {
+    let labels = json!({"app": "istiod"});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "istiod-theirs", "namespace": namespace, "labels": {"app": "istiod", "istio.io/rev": "theirs"}},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "discovery", "image": "pilot"}]}}}});
+    let key = json!({"apiVersion": "v1", "kind": "Secret", "type": "istio.io/ca-root",
+        "metadata": {"name": "istio-ca-secret", "namespace": namespace}});
+    let root = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "istio-ca-root-cert", "namespace": namespace, "labels": {"istio.io/config": "true"}}});
+    let name = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    for object in [&name, &deployment, &key, &root] {
+        kube::apply(connection, object, ApplyOptions::default()).await.unwrap();
+    }
+    [deployment, key, root]
+}
+
+#[tokio::test]
+async fn a_purge_leaves_what_another_istio_has_made() {
+    let cluster = cluster();
+    let connection = &cluster.connection;
+    let theirs = foreign_istio(connection, "istio-system").await;
+    let ours = plan("minimal", &["revision=ours", "namespace=mesh-system"]);
+    installed(connection, &ours).await;
+    for (kind, name, labels) in [
+        ("Secret", "istio-ca-secret", json!({})),
+        ("ConfigMap", "istio-ca-root-cert", json!({"istio.io/config": "true"})),
+    ] {
+        let made = json!({"apiVersion": "v1", "kind": kind,
+            "metadata": {"name": name, "namespace": "mesh-system", "labels": labels}});
+        kube::apply(connection, &made, ApplyOptions::default()).await.unwrap();
+    }
+    let left = async |places: &[install::Place]| -> Vec<String> {
+        let left = install::left_behind(connection, places, Duration::from_secs(1)).await.unwrap();
+        left.iter().map(ToString::to_string).collect()
+    };
+    let everything = install::removable(connection, &Extent::Everything).await.unwrap();
+    assert_eq!(everything.places.len(), 1, "{:?}", everything.places);
+    assert_eq!(left(&everything.places).await, ["Secret mesh-system/istio-ca-secret"]);
+    let beside = install::Place { namespace: "istio-system".to_owned(), revision: "ours".to_owned() };
+    assert_eq!(left(&[beside]).await, Vec::<String>::new(), "a key that two control planes use stays");
+    for object in &theirs {
+        assert!(kube::get(connection, &ObjectRef::of(object).unwrap()).await.unwrap().is_some(), "{object}");
+    }
+    kube::delete(connection, &ObjectRef::of(&theirs[0]).unwrap()).await.unwrap();
+    let all = left(&everything.places).await;
+    assert!(all.contains(&"ConfigMap mesh-system/istio-ca-root-cert".to_owned()), "with nobody else left: {all:?}");
+}
+
 #[tokio::test]
 async fn a_gateway_that_another_revision_took_over_is_as_it_should_be_and_outlives_that_revision() {
     let cluster = cluster();
@@ -427,6 +484,33 @@ async fn tags_point_to_revisions_that_are_there_and_are_not_pruned() {
     assert!(error.contains("is followed by shop"), "{error}");
     install::remove_tag(connection, "prod", true).await.unwrap();
     assert!(install::tags(connection).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_default_is_one_control_plane_also_once_a_tag_stands_for_it() {
+    let cluster = cluster();
+    let connection = &cluster.connection;
+    installed(connection, &plan("minimal", &[])).await;
+    installed(connection, &plan("minimal", &["revision=canary"])).await;
+    let hook = ObjectRef {
+        namespace: None,
+        ..object("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "istio-sidecar-injector")
+    };
+    let silent = async || {
+        let hook = kube::get(connection, &hook).await.unwrap().unwrap();
+        let mut entries = hook["webhooks"].as_array().unwrap().clone().into_iter();
+        entries.all(|entry| entry["namespaceSelector"]["matchLabels"]["istio.io/deactivated"] == "never-match")
+    };
+    assert!(!silent().await);
+    let tag = install::tag_manifest("default", "canary", "istio-system", false);
+    install::set_tag(connection, &tag, false).await.unwrap();
+    assert!(silent().await, "what the tag stands for is asked of one control plane");
+    installed(connection, &plan("minimal", &[])).await;
+    assert!(silent().await, "also after installing again");
+    let verdicts = install::verify(connection, "default", Platform::Kubernetes).await.unwrap();
+    assert!(verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Good), "{verdicts:?}");
+    install::remove_tag(connection, "default", true).await.unwrap();
+    assert!(!silent().await);
 }
 
 /// A directory with a kubeconfig at `.kube/config` that names a server that is not there.
@@ -514,6 +598,11 @@ fn the_runtime_is_installed_into_verified_and_cleared_by_the_executable() {
     assert!(stdout(&installed).contains("(profile demo, revision default) is installed"), "{}", stdout(&installed));
     let again = runtime.mesh(&["install", "--profile", "demo", "-y"]);
     assert!(stdout(&again).contains("0 created, 0 changed, 0 removed"), "{}", stdout(&again));
+    let settings = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec: {profile: demo}\n";
+    for command in ["install", "upgrade"] {
+        let piped = runtime.mesh_with(&[command, "-y", "-f", "-"], settings);
+        assert!(stdout(&piped).contains("0 created, 0 changed"), "{command}: {}{}", stdout(&piped), stderr(&piped));
+    }
     let verified = runtime.mesh(&["verify-install"]);
     assert!(verified.status.success(), "{}{}", stdout(&verified), stderr(&verified));
 
@@ -556,4 +645,8 @@ async fn what_was_said_at_installation_is_remembered_for_the_upgrade() {
     assert_eq!(tree["profile"], "minimal");
     assert_eq!(tree["values"]["global"]["tag"], 7);
     assert_eq!(tree["values"]["pilot"]["traceSampling"], 9);
+
+    let text = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec: {profile: demo}\n";
+    let file = Layers { files: mesh::yaml::load("op.yaml", text.as_bytes()).documents, ..Layers::default() };
+    assert_eq!(layers.then(file).profile(), "demo", "a file that names a profile is the last to name one");
 }

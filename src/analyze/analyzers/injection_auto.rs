@@ -6,7 +6,7 @@ use super::injection::proxy;
 use super::webhook::{is_injector, is_selected};
 use crate::analyze::Found;
 use crate::analyze::codes::{IMAGE_AUTO_WITHOUT_INJECTION_ERROR, IMAGE_AUTO_WITHOUT_INJECTION_WARNING};
-use crate::analyze::object::{items, map, text};
+use crate::analyze::object::{items, map, selects, text};
 use crate::analyze::snapshot::Snapshot;
 
 /// The image that stands for the injector's.
@@ -35,7 +35,13 @@ pub fn run(snapshot: &Snapshot, found: &mut Found) {
             snapshot.all("MutatingWebhookConfiguration").iter().filter(|object| is_injector(object)).any(|object| {
                 object.items("/webhooks").iter().any(|webhook| is_selected(webhook, &namespace_labels, &labels))
             });
-        if !injected {
+        // A pod that has got its proxy says more than webhooks do: the built-in runtime has none.
+        let shown = snapshot
+            .all("Pod")
+            .iter()
+            .filter(|pod| pod.namespace == deployment.namespace)
+            .any(|pod| selects(&labels, &pod.labels()) && proxy(pod).is_some_and(|image| image != AUTO));
+        if !injected && !shown {
             let text = "The proxy has the image `auto`, which injection replaces, and no webhook injects these pods: label them, or their namespace.";
             found.note(IMAGE_AUTO_WITHOUT_INJECTION_WARNING, deployment, text);
         }

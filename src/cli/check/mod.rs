@@ -252,6 +252,9 @@ async fn mesh(
                 Verdict::Good | Verdict::Shared(_) => continue,
                 Verdict::Missing => format!("{object} is missing"),
                 Verdict::NotReady(reason) => format!("{object} {reason}"),
+                Verdict::OtherVersion(version) => {
+                    format!("{object} {}", crate::cli::verify_install::other_version(&version))
+                }
                 Verdict::Changed => format!("{object} was changed by somebody else"),
             };
             bad += 1;
@@ -296,16 +299,20 @@ async fn pods(
     findings: &mut Findings,
 ) -> CliResult {
     let tags = install::tags(connection).await?;
+    let everywhere = install::injects_everywhere(connection).await?;
     known.extend(built_in.then(|| DEFAULT_REVISION.to_owned()));
     let mut injected = 0;
     for namespace in kube::list(connection, "v1", "Namespace", Selection::default()).await? {
         let labels = labels(&namespace);
         let Some(name) = namespace.pointer("/metadata/name").and_then(Value::as_str) else { continue };
+        let silent = !labels.contains_key("istio-injection") && !labels.contains_key("istio.io/rev");
         let asks = match (labels.get("istio-injection").map(String::as_str), labels.get("istio.io/rev")) {
             (Some("enabled"), _) => DEFAULT_REVISION,
             (None, Some(revision)) => revision.as_str(),
+            _ if everywhere && silent && !inject::is_ignored(name) => DEFAULT_REVISION,
             _ => continue,
         };
+        let injector = inject::Injector { asked_as: asks, everywhere };
         injected += 1;
         let revision = tags.iter().find(|tag| tag.name == asks).map_or(asks, |tag| tag.revision.as_str());
         if !known.iter().any(|known| known == revision) {
@@ -317,7 +324,7 @@ async fn pods(
             continue;
         }
         let pods = kube::list(connection, "v1", "Pod", Selection { namespace: Some(name), labels: "" }).await?;
-        let behind = pods.iter().filter(|pod| inject::standing(asks, revision, &labels, pod) != Standing::Current);
+        let behind = pods.iter().filter(|pod| inject::standing(injector, revision, &labels, pod) != Standing::Current);
         let behind = behind.filter(|pod| pod.pointer("/metadata/deletionTimestamp").is_none()).count();
         match behind {
             0 => findings

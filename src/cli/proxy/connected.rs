@@ -1,13 +1,12 @@
 //! A proxy that a control plane tells what to do.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,7 +25,7 @@ use crate::proxy::admin::Application;
 use crate::proxy::xds::{NodeId, ProxyKind, RootsSource, TokenSource, XdsClient, XdsConfig, over_tls};
 use crate::proxy::{Bind, Proxy, ProxyConfig, Workers, admin};
 use crate::resources::values;
-use crate::serve::{self, Body, Limits, handler};
+use crate::serve::{self, Limits, Service, handler};
 use crate::telemetry::{AccessLog, AccessLogFormat};
 
 /// How long a gateway takes connections after it was told to end: within this, nodes and balancers hear that it does (Istio's
@@ -290,14 +289,7 @@ impl Surface {
         level: logging::Level,
         application: Option<Arc<Application>>,
         quit: mpsc::Sender<()>,
-    ) -> impl tower::Service<
-        Request<Incoming>,
-        Response = Response<Body>,
-        Error = Infallible,
-        Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
-    > + Clone
-    + Send
-    + 'static {
+    ) -> impl Service {
         handler(move |request: Request<Incoming>| {
             let path = match (self, request.uri().path()) {
                 (Self::Admin, path) | (Self::Status, path @ ("/healthz/ready" | "/stats/prometheus")) => path,

@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Serves until it is told to stop.
 pub(super) fn run(ui: &Ui, files: &Files, args: Args) -> CliResult {
     if args.watch && !files.can_be_read_again() {
-        return Err(CliError::message(Kind::Usage, "--watch needs files: standard input is read once"));
+        return Err(CliError::message(Kind::Usage, "--watch needs files: standard input and the web are read once"));
     }
     let seen = files.stamp();
     let world =
@@ -110,7 +110,7 @@ fn no_server() -> CliError {
 
 fn read_again(ui: &Ui, files: &Files, gateway: &mut Standalone) -> CliResult {
     if !files.can_be_read_again() {
-        return Err(CliError::message(Kind::Usage, "standard input cannot be read again"));
+        return Err(CliError::message(Kind::Usage, "standard input and the web are not read again"));
     }
     let world = read(ui, files)?;
     if gateway.replace(&world) == 0 { Err(no_server()) } else { Ok(()) }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use crate::compile::{self, KeySource, MeshConfig, World};
+use crate::compile::{self, Ingress, KeySource, MeshConfig, World};
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::model::{
     Endpoint, Endpoints, GatewayTopology, Health, InboundService, MtlsMode, Service, TunnelProtocol, Workload,
@@ -60,6 +60,8 @@ pub struct Inventory {
     unlisted: BTreeSet<Kind>,
     /// The object that the mesh's settings are from.
     mesh_config: Option<Key>,
+    /// What is made of Ingresses, by the Ingress.
+    ingresses: BTreeMap<Key, Arc<Ingress>>,
     /// How far the watches of configuration are, and whether that has changed since it was told.
     seen: BTreeMap<Arc<str>, u64>,
     seen_is_new: bool,
@@ -83,6 +85,7 @@ impl Inventory {
             external_is_stale: false,
             unlisted: Kind::ALL.into(),
             mesh_config: None,
+            ingresses: BTreeMap::new(),
             seen: BTreeMap::new(),
             seen_is_new: false,
             trust_domain,
@@ -177,10 +180,11 @@ impl Inventory {
             Kind::Service => self.services.keys().cloned().collect(),
             Kind::EndpointSlice => self.owners.keys().cloned().collect(),
             Kind::Pod => self.pods.keys().cloned().collect(),
-            Kind::VirtualService => of(&self.world.virtual_services),
+            Kind::VirtualService => self.written(of(&self.world.virtual_services)),
             Kind::DestinationRule => of(&self.world.destination_rules),
             Kind::Sidecar => of(&self.world.sidecars),
-            Kind::Gateway => of(&self.world.gateways),
+            Kind::Gateway => self.written(of(&self.world.gateways)),
+            Kind::Ingress => self.ingresses.keys().cloned().collect(),
             Kind::PeerAuthentication => of(&self.world.peer_authentications),
             Kind::RequestAuthentication => of(&self.world.request_authentications),
             Kind::AuthorizationPolicy => of(&self.world.authorization_policies),
@@ -204,6 +208,15 @@ impl Inventory {
             Kind::ReferenceGrant => of(&self.world.reference_grants),
             Kind::MeshConfig => self.mesh_config.iter().cloned().collect(),
         }
+    }
+
+    /// Those that somebody wrote, and that were not made of an Ingress.
+    fn written(&self, mut keys: Vec<Key>) -> Vec<Key> {
+        if !self.ingresses.is_empty() {
+            let made: BTreeSet<Key> = self.ingresses.values().flat_map(|ingress| made_of(ingress)).collect();
+            keys.retain(|key| !made.contains(key));
+        }
+        keys
     }
 
     fn insert(&mut self, key: Key, item: Item, affected: &mut Affected) {
@@ -240,6 +253,16 @@ impl Inventory {
             Item::Gateway(object) => {
                 if put(&mut Arc::make_mut(&mut self.world).gateways, object) {
                     affected.touch_gateways();
+                }
+            }
+            Item::Ingress(ingress) => {
+                if self.ingresses.get(&key) != Some(&ingress) {
+                    self.remove(Kind::Ingress, &key, affected);
+                    self.ingresses.insert(key.clone(), ingress.clone());
+                    self.insert(key.clone(), Item::Gateway(ingress.gateway.clone()), affected);
+                    for route in &ingress.routes {
+                        self.insert(key.clone(), Item::VirtualService(route.clone()), affected);
+                    }
                 }
             }
             Item::PeerAuthentication(object) => {
@@ -386,6 +409,14 @@ impl Inventory {
                     }
                     self.assemble_referrers(key, &gone.workload.addresses, affected);
                     self.note_pod();
+                }
+            }
+            Kind::Ingress => {
+                if let Some(gone) = self.ingresses.remove(key) {
+                    for made in made_of(&gone) {
+                        self.remove(Kind::Gateway, &made, affected);
+                        self.remove(Kind::VirtualService, &made, affected);
+                    }
                 }
             }
             Kind::VirtualService => {
@@ -851,6 +882,12 @@ fn pod_of(workload: &Workload) -> Key {
 /// What runs at an address that no pod has.
 fn outside(cluster: &str, namespace: &Arc<str>, address: IpAddr) -> Workload {
     Workload::at(address, format!("{cluster}//Address/{namespace}/{address}").into(), namespace.clone())
+}
+
+/// The Gateway and the VirtualServices; their names differ.
+fn made_of(ingress: &Ingress) -> impl Iterator<Item = Key> + '_ {
+    let routes = ingress.routes.iter().map(|route| &route.meta);
+    std::iter::once(&ingress.gateway.meta).chain(routes).map(|meta| Key::new(&meta.namespace, &meta.name))
 }
 
 /// Puts an object in its place; whether it is new or differs from what was there.

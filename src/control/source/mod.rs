@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::compile::{MeshConfig, TlsSecret};
+use crate::compile::{Ingress, MeshConfig, TlsSecret};
 use crate::model::{GatewayTopology, Health, Labels, Service};
 use crate::resources::gateway_api::{
     self, BackendTLSPolicy, GRPCRoute, GatewayClass, HTTPRoute, ListenerSet, ReferenceGrant, TCPRoute, TLSRoute,
@@ -72,6 +72,8 @@ pub enum Kind {
     Sidecar,
     /// Istio Gateway.
     Gateway,
+    /// Kubernetes Ingress of the mesh's class.
+    Ingress,
     /// Istio PeerAuthentication.
     PeerAuthentication,
     /// Istio RequestAuthentication.
@@ -116,7 +118,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -124,6 +126,7 @@ impl Kind {
         Self::DestinationRule,
         Self::Sidecar,
         Self::Gateway,
+        Self::Ingress,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
         Self::AuthorizationPolicy,
@@ -271,6 +274,8 @@ pub enum Item {
     MeshConfig(Arc<MeshConfig>),
     /// A ServiceEntry.
     ServiceEntry(Arc<Object<ServiceEntry>>),
+    /// What is made of an Ingress.
+    Ingress(Arc<Ingress>),
     /// A WorkloadEntry.
     WorkloadEntry(Arc<Object<WorkloadEntry>>),
 }
@@ -305,6 +310,7 @@ impl Item {
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::MeshConfig(_) => Kind::MeshConfig,
             Self::ServiceEntry(_) => Kind::ServiceEntry,
+            Self::Ingress(_) => Kind::Ingress,
             Self::WorkloadEntry(_) => Kind::WorkloadEntry,
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::compile::MeshConfig;
+use crate::compile::{self, MeshConfig};
 use crate::resources::gateway_api::{
     self, BackendTLSPolicy, GRPCRoute, GatewayClass, HTTPRoute, ListenerSet, ReferenceGrant, TCPRoute, TLSRoute,
     UDPRoute,
@@ -43,6 +43,7 @@ pub(in crate::control) fn watch(
     spawn.core(Kind::Pod, |pod: &core::Pod| project::pod(pod));
     spawn.core(Kind::Secret, |secret: &core::Secret| project::secret(secret));
     spawn.mesh_config(root_namespace);
+    spawn.ingress();
     spawn.mesh::<VirtualService>(Kind::VirtualService, Item::VirtualService);
     spawn.mesh::<DestinationRule>(Kind::DestinationRule, Item::DestinationRule);
     spawn.mesh::<Sidecar>(Kind::Sidecar, Item::Sidecar);
@@ -109,6 +110,17 @@ impl Spawn<'_> {
                     None
                 }
             }
+        });
+    }
+
+    fn ingress(&self) {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("networking.k8s.io", "v1", "Ingress"));
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        self.run(Kind::Ingress, None, api, |object| {
+            let mut value = serde_json::to_value(object).ok()?;
+            // A list does not say what its items are.
+            (value["apiVersion"], value["kind"]) = ("networking.k8s.io/v1".into(), "Ingress".into());
+            compile::ingress(&value).map(|ingress| Item::Ingress(Arc::new(ingress)))
         });
     }
 

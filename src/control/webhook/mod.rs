@@ -13,8 +13,6 @@ mod trust;
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::inject;
-use crate::serve::{self, Body, Limits, Tls, full, handler};
+use crate::serve::{self, Body, Limits, Service, Tls, full, handler};
 
 use super::server::{Audience, Certificate};
 use super::{ControlPlane, ServerError};
@@ -127,16 +125,7 @@ struct Reviewer {
 }
 
 impl Reviewer {
-    fn service(
-        self,
-    ) -> impl tower::Service<
-        Request<Incoming>,
-        Response = Response<Body>,
-        Error = Infallible,
-        Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
-    > + Clone
-    + Send
-    + 'static {
+    fn service(self) -> impl Service {
         handler(move |request: Request<Incoming>| {
             let reviewer = self.clone();
             async move { reviewer.answer(request).await }

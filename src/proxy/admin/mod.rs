@@ -16,8 +16,8 @@ use http::{Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
-use crate::proxy::Bound;
 use crate::proxy::directory::Directory;
+use crate::proxy::{Bound, Doors};
 use crate::serve::{self, Body};
 use crate::telemetry::Registry;
 
@@ -67,6 +67,8 @@ pub struct Subject {
     pub bound: watch::Receiver<Vec<Bound>>,
     /// Since when it is there.
     pub since: Instant,
+    /// Its ways in, to be closed.
+    pub doors: Doors,
 }
 
 /// What is asked.
@@ -158,6 +160,13 @@ pub fn handle(request: Request<'_>, subject: &Subject) -> Response {
             _ => Response::text(StatusCode::METHOD_NOT_ALLOWED, "ending a proxy takes a POST\n"),
         };
     }
+    if request.path == "/drain_listeners" {
+        if *request.method != Method::POST {
+            return Response::text(StatusCode::METHOD_NOT_ALLOWED, "closing a proxy's listeners takes a POST\n");
+        }
+        subject.doors.close();
+        return Response::text(StatusCode::OK, "OK\n");
+    }
     let path = match request.path {
         "/" => "/",
         path => path.trim_end_matches('/'),
@@ -174,6 +183,7 @@ pub fn handle(request: Request<'_>, subject: &Subject) -> Response {
 fn help(_: &Request<'_>, _: &Subject) -> Response {
     let rows = PATHS.iter().filter(|(path, ..)| *path != "/");
     let mut list: String = rows.map(|(path, _, what)| format!("{path:18} {what}\n")).collect();
+    list.push_str("/drain_listeners   takes no more connections, by POST\n");
     list.push_str("/quitquitquit      ends the proxy, by POST\n");
     Response::text(StatusCode::OK, list)
 }

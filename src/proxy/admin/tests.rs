@@ -7,7 +7,14 @@ fn ask(method: Method, path: &str) -> Response {
     let (_sender, bound) = watch::channel(Vec::new());
     let directory = Directory::fixed(FixedDirectory::default());
     let since = Instant::now();
-    let subject = Subject { directory, registry: Registry::default(), ways: Arc::from([]), bound, since };
+    let subject = Subject {
+        directory,
+        registry: Registry::default(),
+        ways: Arc::from([]),
+        bound,
+        since,
+        doors: Doors::default(),
+    };
     handle(Request::of(&method, path), &subject)
 }
 
@@ -16,6 +23,8 @@ fn only_a_post_ends_a_proxy() {
     assert!(ask(Method::POST, "/quitquitquit").quit);
     let refused = ask(Method::GET, "/quitquitquit");
     assert!(!refused.quit && refused.status == StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(ask(Method::GET, "/drain_listeners").status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(ask(Method::POST, "/drain_listeners").body, "OK\n");
     assert_eq!(ask(Method::POST, "/stats").status, StatusCode::METHOD_NOT_ALLOWED);
 }
 

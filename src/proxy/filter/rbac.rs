@@ -53,12 +53,13 @@ pub fn decide(policy: &InboundPolicy, facts: &Facts<'_>, explain: bool) -> Said 
             join(&mut because, &format!("audit: {audit}"));
         }
         if let Some(dry_run) = &differs {
-            let would = if dry_run.is_allowed() { "would allow" } else { "would deny" };
+            // Istio's guide looks for these words in the log.
+            let would = if dry_run.is_allowed() { "shadow allowed" } else { "shadow denied" };
             let by = match dry_run {
                 Outcome::Allowed(None) => "no policy".to_owned(),
                 Outcome::Allowed(Some(by)) | Outcome::Denied(by) => by.to_string(),
             };
-            join(&mut because, &format!("dry run: {by} {would}"));
+            join(&mut because, &format!("{would} by {by} (dry run)"));
         }
     }
     Said { allowed, audited: verdict.audit.is_some(), differs_in_dry_run: differs.is_some(), because }

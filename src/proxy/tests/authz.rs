@@ -311,7 +311,7 @@ async fn the_log_names_the_policy_that_decided_and_the_one_that_is_tried_out() {
         (
             "+ GET /new",
             "200",
-            "\"AuthorizationPolicy shop/p1 rules[0]; dry run: AuthorizationPolicy shop/p2 rules[0] would deny\"",
+            "\"AuthorizationPolicy shop/p1 rules[0]; shadow denied by AuthorizationPolicy shop/p2 rules[0] (dry run)\"",
         ),
         ("+ GET /seen", "200", "\"AuthorizationPolicy shop/p1 rules[0]; audit: AuthorizationPolicy shop/p3 rules[0]\""),
     ] {

@@ -329,6 +329,9 @@ fn container_defaults(container: &mut Value) {
             default(get, "path", || "/".into());
             default(get, "scheme", || "HTTP".into());
         }
+        if let Some(ask) = probe.get_mut("grpc").filter(|ask| ask.is_object()) {
+            default(ask, "service", || "".into());
+        }
     }
     for variable in container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {

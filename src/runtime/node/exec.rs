@@ -31,6 +31,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Where a proxy tells about itself: Istio's port.
 const ADMIN_PORT: u16 = 15_000;
 
+/// Where the proxy's container is asked about its proxy: Istio's ports of administration, of the agent and of metrics.
+const OWN_PORTS: [&str; 3] = ["15000", "15020", "15090"];
+
 /// Bytes on their way on a connection to it.
 const ADMIN_BUFFER: usize = 64 << 10;
 
@@ -147,6 +150,13 @@ impl RunningPods {
             return Ok(Start::Process(place.clone(), options));
         }
         if options.container == super::plan::PROXY {
+            // Any other command runs beside the application, and as the proxy's own would: not through the proxy.
+            let beside = entry.containers.values().next().filter(|_| runs_beside(&options.command));
+            if let Some(place) = beside {
+                let mut place = place.clone();
+                place.env.retain(|(name, _)| !name.to_ascii_lowercase().ends_with("_proxy"));
+                return Ok(Start::Process(place, options));
+            }
             return Ok(Start::Proxy(Arc::clone(&entry.network), entry.uid.clone(), options.command));
         }
         Err(format!("container {} of pod {namespace}/{pod} does not run", options.container))
@@ -241,23 +251,38 @@ async fn process(place: ContainerPlace, options: ExecOptions) -> io::Result<Exec
     Ok(Execution { stdin, stdout: Box::new(stdout), stderr: Box::new(stderr), exit })
 }
 
-/// `pilot-agent request GET path`, `curl [-s] localhost:15000/path`, in the proxy's container.
-fn proxy(network: &dyn PodNetwork, uid: &str, command: &[String]) -> Execution {
+/// Whether a command for the proxy's container is none that the proxy answers, and built in.
+fn runs_beside(command: &[String]) -> bool {
+    asked_of_proxy(command).is_none() && command.first().is_some_and(|program| tools::is_known(program))
+}
+
+/// What a command asks the proxy: `pilot-agent request GET path`, `curl [-s] [-X POST] localhost:15000/path`. The method is `None`
+/// where it is no method.
+fn asked_of_proxy(command: &[String]) -> Option<(Option<Method>, String)> {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     let program = words.first().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
-    let asked = match (program, words.get(1..).unwrap_or_default()) {
+    match (program, words.get(1..).unwrap_or_default()) {
         ("pilot-agent", ["request", method, path, ..]) => Some((method.parse().ok(), (*path).to_owned())),
         ("curl", arguments) => {
             let post = arguments.windows(2).any(|pair| matches!(pair, ["-X", "POST"])) || arguments.contains(&"-XPOST");
-            let url = arguments.iter().find(|word| word.contains("localhost") || word.contains("127.0.0.1"));
-            url.map(|url| {
-                let rest = url.trim_start_matches("http://");
-                let path = rest.split_once('/').map_or("", |(_, path)| path);
-                (Some(if post { Method::POST } else { Method::GET }), path.to_owned())
-            })
+            let own = |word: &&str| {
+                let rest = word.trim_start_matches("http://");
+                let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+                let (host, port) = authority.split_once(':')?;
+                let is_own = matches!(host, "localhost" | "127.0.0.1") && OWN_PORTS.contains(&port);
+                is_own.then(|| path.to_owned())
+            };
+            let path = arguments.iter().find_map(own)?;
+            Some((Some(if post { Method::POST } else { Method::GET }), path))
         }
         _ => None,
-    };
+    }
+}
+
+/// Answers in the proxy's container.
+fn proxy(network: &dyn PodNetwork, uid: &str, command: &[String]) -> Execution {
+    let program = command.first().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
+    let asked = asked_of_proxy(command);
     let (code, out, err) = match asked {
         Some((Some(method), path)) => {
             let path = format!("/{}", path.trim_start_matches('/'));

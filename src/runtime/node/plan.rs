@@ -17,11 +17,14 @@ use super::network::{PodPort, PodSpecLite};
 use super::placement::Placement;
 use super::probe::{Check, ProbePlan};
 use super::resources::Resources;
+use crate::inject;
 use crate::runtime::samples::{self, App};
 use crate::runtime::tools;
 
 /// Name of the proxy's container, as injection writes it.
 pub(super) const PROXY: &str = "istio-proxy";
+/// Init containers that lead a pod's traffic to its proxy, as `kube-inject` writes them: this network does that itself.
+const CAPTURING: [&str; 2] = [inject::CAPTURE, "istio-validation"];
 const DEFAULT_GRACE_SECONDS: i64 = 30;
 
 /// A pod as this node runs it.
@@ -216,8 +219,13 @@ fn ports(spec: &PodSpec, plans: &[ContainerPlan]) -> Vec<PodPort> {
     let apps = spec.containers.iter().filter(|container| !is_proxy(container));
     apps.zip(plans)
         .flat_map(|(container, plan)| match (declared(container), plan.port) {
-            (ports, Some(port)) if ports.is_empty() => {
-                vec![PodPort { name: None, port, protocol: "TCP".to_owned() }]
+            // What listens is reached, declared or not.
+            (ports, Some(_)) if ports.is_empty() => {
+                let own = match &plan.runnable {
+                    Runnable::Yes(app) => app.ports(),
+                    Runnable::No { .. } => &[],
+                };
+                own.iter().map(|port| PodPort { name: None, port: *port, protocol: "TCP".to_owned() }).collect()
             }
             (ports, _) => ports,
         })
@@ -232,6 +240,10 @@ impl ContainerPlan {
             return Self { sidecar: true, ..plan };
         }
         (plan.startup, plan.readiness, plan.liveness) = (None, None, None);
+        if CAPTURING.contains(&plan.name.as_str()) {
+            plan.runnable = Runnable::Yes(App::Idle);
+            plan.command = vec!["true".to_owned()];
+        }
         if matches!(plan.runnable, Runnable::Yes(App::Idle)) && plan.command.is_empty() {
             let message = "an init container needs a command: the built-in image ends by itself never".to_owned();
             plan.runnable = Runnable::No { reason: "NoCommand", message };
@@ -292,6 +304,8 @@ impl ContainerPlan {
                 plan.readiness = readiness;
                 plan.liveness = liveness;
             }
+            // What cannot run is not probed.
+            _ if matches!(plan.runnable, Runnable::No { .. }) => {}
             [startup, readiness, liveness] => {
                 let message = [startup.err(), readiness.err(), liveness.err()].into_iter().flatten().next();
                 plan.runnable = Runnable::No { reason: "ProbeNotSupported", message: message.unwrap_or_default() };
@@ -334,11 +348,11 @@ fn command(container: &Container, image: &str) -> Vec<String> {
 }
 
 fn unknown_image(image: &str) -> String {
-    let known: Vec<_> = samples::known_images().collect();
-    format!(
-        "image {image:?} is not built in; the built-in runtime runs {}; other images need a Kubernetes cluster",
-        known.join(", ")
-    )
+    let instead = samples::instead(image).unwrap_or(
+        "`mesh up` runs no images, only apps of its own in the place of some (Istio's samples, httpbin, curl, nginx, busybox, fortio, \
+         podinfo, jaeger, …): run the program on this machine and name it in a ServiceEntry, or use a Kubernetes cluster",
+    );
+    format!("image {image:?} is not built in; {instead}")
 }
 
 fn probe_plan(probe: &Probe, container: &Container) -> Result<ProbePlan, String> {

@@ -242,15 +242,23 @@ async fn the_environment_is_the_pod_s_own_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_unknown_image_waits_and_names_what_would_run() {
+async fn an_unknown_image_waits_and_says_what_to_do() {
     let world = World::start();
-    world.create("db", one_container("docker.io/library/postgres:16")).await;
-    let status = world.status("db", "waits", |status| status.container_statuses.is_some()).await;
-    let waiting = status.container_statuses.unwrap()[0].state.clone().unwrap().waiting.unwrap();
-    assert_eq!(waiting.reason.as_deref(), Some("ImageNotKnown"));
-    let message = waiting.message.unwrap();
-    assert!(message.contains("postgres") && message.contains("examples-bookinfo-reviews-v1"), "{message}");
-    assert_eq!(status.phase.as_deref(), Some("Pending"));
+    for (name, image, said) in [
+        ("db", "docker.io/library/postgres:16", "ServiceEntry"),
+        ("metrics", "docker.io/prom/prometheus:v3.10.0", "15090/stats/prometheus"),
+    ] {
+        let mut spec = one_container(image);
+        // Of what cannot run no probe is a problem.
+        spec["containers"][0]["readinessProbe"] = json!({"grpc": {"port": 8080}});
+        world.create(name, spec).await;
+        let status = world.status(name, "waits", |status| status.container_statuses.is_some()).await;
+        let waiting = status.container_statuses.unwrap()[0].state.clone().unwrap().waiting.unwrap();
+        assert_eq!(waiting.reason.as_deref(), Some("ImageNotKnown"));
+        let message = waiting.message.unwrap();
+        assert!(message.contains(image) && message.contains(said), "{message}");
+        assert_eq!(status.phase.as_deref(), Some("Pending"));
+    }
 }
 
 #[tokio::test]

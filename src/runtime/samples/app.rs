@@ -10,7 +10,9 @@ use rustls::ServerConfig;
 use super::context::{AppContext, Environment};
 use super::echo::Echo;
 use super::httpbin::Flavour;
-use super::{bookinfo, echo, echo_basic, ext_authz, helloworld, httpbin, jwt_server, podinfo, reply, tornado};
+use super::{
+    bookinfo, echo, echo_basic, ext_authz, helloworld, httpbin, jaeger, jwt_server, nginx, podinfo, reply, tornado,
+};
 use crate::runtime::tools::Files;
 use crate::serve::{self, Body};
 use crate::tls::{EdgeClients, edge_server};
@@ -36,6 +38,8 @@ pub enum App {
     ExtAuthz,
     /// Publishes the keys that Istio's example tokens are signed with.
     JwtServer,
+    /// Collects traces and shows them.
+    Jaeger,
     /// Pushes numbers over WebSockets.
     Tornado,
     /// Sends every line back behind a word.
@@ -79,6 +83,7 @@ impl App {
             Self::Echo(echo) => echo.ports(),
             Self::ExtAuthz => &[8000, 9000],
             Self::JwtServer => &[8000],
+            Self::Jaeger => jaeger::PORTS,
             Self::Tornado => &[8888],
             Self::TcpEcho => &[9000],
             Self::Silent(5353) => &[5353],
@@ -103,6 +108,7 @@ impl App {
             return echo_basic::listens(environment);
         }
         let named: Vec<Port> = match self {
+            Self::Echo(Echo::Nginx) => nginx::listens()?,
             Self::Echo(echo) => echo.named_ports(arguments)?.into_iter().map(Port::from).collect(),
             _ => Vec::new(),
         };
@@ -132,6 +138,7 @@ impl App {
             Self::Helloworld(version) => helloworld::handle(version, context, &request),
             Self::ExtAuthz => ext_authz::handle(&request),
             Self::JwtServer => jwt_server::handle(&request).await,
+            Self::Jaeger => jaeger::handle(context, &request),
             Self::TcpEcho | Self::Silent(_) | Self::Idle => reply::not_found(),
         };
         whole.map(serve::full)
@@ -186,6 +193,7 @@ impl fmt::Display for App {
             Self::Echo(echo) => f.write_str(echo.name()),
             Self::ExtAuthz => f.write_str("ext-authz"),
             Self::JwtServer => f.write_str("jwt-server"),
+            Self::Jaeger => f.write_str("jaeger"),
             Self::Tornado => f.write_str("tornado"),
             Self::TcpEcho => f.write_str("tcp-echo"),
             Self::Silent(port) => write!(f, "silent-{port}"),

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, broadcast};
 
 use super::client::{Client, ProxyAddress};
+use super::jaeger::store::Store;
 use super::websocket;
 
 /// Posts that a slow WebSocket may be behind; it misses older ones.
@@ -102,6 +103,8 @@ pub struct AppContext {
     pub(super) sessions: Arc<Semaphore>,
     /// What was posted for everybody who listens on a WebSocket.
     pub(super) posts: broadcast::Sender<String>,
+    /// What was told to a collector of traces.
+    pub(super) traces: Mutex<Store>,
     /// How often each request was tried, by the id that it gives itself.
     tries: Mutex<BTreeMap<String, u32>>,
 }
@@ -115,6 +118,7 @@ impl AppContext {
             posted_ratings: Mutex::new(BTreeMap::new()),
             sessions: websocket::permits(),
             posts: broadcast::channel(POSTS).0,
+            traces: Mutex::default(),
             tries: Mutex::new(BTreeMap::new()),
         }
     }

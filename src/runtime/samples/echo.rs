@@ -3,12 +3,14 @@
 //! One table of ports and one function per form of answer. What the originals can do beyond it (uploads, load, shells) is not there.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, SERVER};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
+use prost::Message;
 
 use super::app::flag_values;
 use super::context::AppContext;
-use super::{bookinfo, reply};
+use super::ext_authz::{GRPC_PREFIX, INVALID_ARGUMENT, UNIMPLEMENTED, framed, grpc, is_grpc};
+use super::{bookinfo, nginx, reply};
 use crate::serve::Connection;
 
 /// Whose form the answer has.
@@ -93,6 +95,7 @@ impl Echo {
 pub(super) fn handle(echo: Echo, port: u16, context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
     match echo {
         Echo::GatewayApi | Echo::Podinfo => reply::not_found(),
+        Echo::Istio if is_grpc(request) => istio_grpc(port, context, request),
         Echo::Istio => istio(port, context, request),
         Echo::Health => match request.uri().path() {
             path @ ("/foo" | "/bar") => {
@@ -110,7 +113,7 @@ pub(super) fn handle(echo: Echo, port: u16, context: &AppContext, request: &Requ
             reply::text(StatusCode::OK, format!("Hello, world!\nVersion: {version}\nHostname: {host}\n"))
         }
         Echo::Agnhost => agnhost(context, request),
-        Echo::Nginx => nginx(request),
+        Echo::Nginx => nginx::handle(request),
         Echo::Fortio => fortio(context, request),
     }
 }
@@ -152,6 +155,39 @@ fn peer(request: &Request<Bytes>) -> String {
 
 pub(super) fn query(request: &Request<Bytes>, name: &str) -> Option<String> {
     bookinfo::form::pairs(request.uri().query().unwrap_or("")).find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// The method of Istio's echo server over gRPC.
+pub(in crate::runtime) const ECHO_METHOD: &str = "/proto.EchoTestService/Echo";
+
+/// What that method is asked with, and what it answers with.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::runtime) struct EchoMessage {
+    #[prost(string, tag = "1")]
+    pub(in crate::runtime) message: String,
+}
+
+/// The same over gRPC: the message tells of the call.
+fn istio_grpc(port: u16, context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
+    if request.uri().path() != ECHO_METHOD {
+        return grpc(UNIMPLEMENTED, Bytes::new());
+    }
+    let asked = request.body().get(GRPC_PREFIX..).and_then(|message| EchoMessage::decode(message).ok());
+    let Some(EchoMessage { message }) = asked else { return grpc(INVALID_ARGUMENT, Bytes::new()) };
+    let version = flag_values(&context.environment.arguments, "version").next().unwrap_or_default();
+    let mut lines = vec![format!("Host={}", host(request)), format!("RequestHeader=:authority:{}", host(request))];
+    let named = request.headers().iter().filter(|(name, _)| *name != HOST);
+    lines.extend(named.map(|(name, value)| format!("RequestHeader={name}:{}", text_of(value))));
+    lines.extend([
+        "StatusCode=200".to_owned(),
+        format!("ServiceVersion={version}"),
+        format!("ServicePort={port}"),
+        format!("IP={}", peer(request).rsplit_once(':').map_or("", |(ip, _)| ip)),
+        "Proto=GRPC".to_owned(),
+        format!("Echo={message}"),
+        format!("Hostname={}", context.environment.pod_name),
+    ]);
+    grpc("0", framed(&EchoMessage { message: format!("{}\n", lines.join("\n")) }))
 }
 
 fn istio(port: u16, context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
@@ -207,33 +243,6 @@ fn agnhost(context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
         _ => return reply::text(StatusCode::NOT_FOUND, "404 page not found\n"),
     };
     reply::text(StatusCode::OK, text)
-}
-
-const WELCOME: &str = "<!DOCTYPE html>
-<html>
-<head>
-<title>Welcome to nginx!</title>
-</head>
-<body>
-<h1>Welcome to nginx!</h1>
-<p>This page comes from mesh's built-in runtime, which runs no images: it answers in nginx's place.</p>
-</body>
-</html>
-";
-
-fn nginx(request: &Request<Bytes>) -> Response<Bytes> {
-    let mut response = match request.uri().path() {
-        "/" | "/index.html" => reply::html(WELCOME.to_owned()),
-        _ => {
-            let page = "<html>\n<head><title>404 Not Found</title></head>\n<body>\n<center><h1>404 Not Found</h1></center>\n\
-                        <hr><center>nginx</center>\n</body>\n</html>\n";
-            let mut response = reply::html(page.to_owned());
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            response
-        }
-    };
-    response.headers_mut().insert(SERVER, HeaderValue::from_static("nginx"));
-    response
 }
 
 /// The body comes back; `status`, `header` and `size` of the query change the answer. `/debug` shows the request.

@@ -27,17 +27,18 @@ const DENIED: &str = "denied by ext_authz for not found header `x-ext-authz: all
 /// Length of what is repeated in a header.
 const SHOWN: usize = 2048;
 /// Flag and length before a gRPC message.
-const GRPC_PREFIX: usize = 5;
+pub(in crate::runtime) const GRPC_PREFIX: usize = 5;
 const PERMISSION_DENIED: i32 = 7;
 pub(super) const UNIMPLEMENTED: &str = "12";
-const INVALID_ARGUMENT: &str = "3";
+pub(super) const INVALID_ARGUMENT: &str = "3";
 
 pub(super) fn handle(request: &Request<Bytes>) -> Response<Bytes> {
-    let is_grpc = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"));
-    if is_grpc { check_grpc(request) } else { check_http(request) }
+    if is_grpc(request) { check_grpc(request) } else { check_http(request) }
+}
+
+pub(super) fn is_grpc(request: &Request<Bytes>) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    content_type.is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn check_http(request: &Request<Bytes>) -> Response<Bytes> {
@@ -108,7 +109,7 @@ fn check_grpc(request: &Request<Bytes>) -> Response<Bytes> {
 }
 
 /// A message as gRPC sends it, not compressed.
-pub(super) fn framed(message: &impl Message) -> Bytes {
+pub(in crate::runtime) fn framed(message: &impl Message) -> Bytes {
     let mut framed = BytesMut::with_capacity(GRPC_PREFIX + message.encoded_len());
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.encoded_len()).unwrap_or(u32::MAX));

@@ -34,6 +34,9 @@ const TEST_REGISTRIES: &[&str] = &[
 
 const CURL_REGISTRIES: &[&str] = &["docker.io/curlimages/", "curlimages/", "docker.io/istio/", "mesh.internal/"];
 
+const JAEGER_REGISTRIES: &[&str] =
+    &["docker.io/jaegertracing/", "jaegertracing/", "cr.jaegertracing.io/jaegertracing/", "quay.io/jaegertracing/"];
+
 /// Where the Gateway API's conformance suite has its images.
 const CONFORMANCE_REGISTRIES: &[&str] =
     &["gcr.io/k8s-staging-gateway-api/", "registry.k8s.io/gateway-api/", "registry.k8s.io/gateway-api/conformance/"];
@@ -88,6 +91,8 @@ const IMAGES: &[Known] = &[
     testing("health", App::Echo(Echo::Health)),
     testing("ext-authz", App::ExtAuthz),
     testing("jwt-server", App::JwtServer),
+    Known { registries: JAEGER_REGISTRIES, name: "jaeger", app: App::Jaeger },
+    Known { registries: JAEGER_REGISTRIES, name: "all-in-one", app: App::Jaeger },
     testing("app", App::Echo(Echo::Istio)),
     Known { registries: &["docker.io/hiroakis/", "hiroakis/"], name: "tornado-websocket-example", app: App::Tornado },
     echo(&["docker.io/fortio/", "fortio/"], "fortio", Echo::Fortio),
@@ -133,9 +138,37 @@ pub fn entrypoint(image: &str) -> Option<&'static str> {
     repository_of(image).ends_with("/curl").then_some("curl")
 }
 
-/// The names (without registry and tag) of every built-in image, for messages that say what would have worked.
-pub fn known_images() -> impl Iterator<Item = &'static str> {
-    IMAGES.iter().map(|known| known.name)
+/// Programs beside a mesh that people install with it, and what to use in their place where images cannot run.
+const INSTEAD: &[(&[&str], &str)] = &[
+    (
+        &["prometheus", "prometheus-config-reloader"],
+        "`mesh status` shows the traffic; a Prometheus on this machine finds the pods with kubernetes_sd_configs and the runtime's \
+         kubeconfig, each proxy's metrics at http://POD_IP:15090/stats/prometheus",
+    ),
+    (
+        &["grafana"],
+        "a Grafana on this machine shows Istio's dashboards from a Prometheus that scrapes \
+         http://POD_IP:15090/stats/prometheus of every pod",
+    ),
+    (
+        &["kiali"],
+        "`mesh status` shows services and their traffic, `mesh describe` what the mesh makes of a pod, `mesh analyze` what is \
+         wrong; a Kiali on this machine takes the runtime's kubeconfig",
+    ),
+    (&["loki", "k8s-sidecar"], "`mesh logs` and `kubectl logs` print what pods logged"),
+    (
+        &["opentelemetry-collector", "opentelemetry-collector-contrib"],
+        "`kubectl apply -f samples/addons/jaeger.yaml` of Istio's runs a built-in collector of traces; a collector on this machine \
+         is named in a ServiceEntry",
+    ),
+    (&["ratelimit"], "the mesh asks no rate limit service"),
+];
+
+/// What to use in place of a well-known image that is not built in.
+pub fn instead(image: &str) -> Option<&'static str> {
+    let repository = repository_of(image);
+    let name = repository.rsplit('/').next().unwrap_or(repository);
+    INSTEAD.iter().find(|(names, _)| names.contains(&name)).map(|(_, instead)| *instead)
 }
 
 /// `host:port/path/name:tag@digest` without tag and digest. A colon before the last slash belongs to the host.

@@ -1,7 +1,7 @@
 //! The built-in demo applications.
 //!
 //! The built-in runtime has no container engine, so the images that Istio's own samples name are answered by small
-//! servers compiled into this binary: Bookinfo, httpbin, helloworld, the servers of Istio's guides, a few images that tutorials
+//! servers compiled into this binary: Bookinfo, httpbin, helloworld, the servers of Istio's guides, a collector of traces, a few images that tutorials
 //! deploy, and the idle `curl`/`sleep` client.
 //!
 //! Guarantees: the paths, methods and JSON fields that tutorials and scripts rely on; every outgoing call goes through
@@ -19,8 +19,10 @@ mod ext_authz;
 mod helloworld;
 mod httpbin;
 mod image;
+mod jaeger;
 mod jwt_server;
 pub mod manifests;
+mod nginx;
 mod podinfo;
 mod reply;
 mod server;
@@ -32,12 +34,15 @@ mod websocket;
 mod tests;
 
 pub(in crate::runtime) use bookinfo::form::RESERVED;
+pub(in crate::runtime) use client::BODY_LIMIT;
+pub(in crate::runtime) use echo::{ECHO_METHOD, EchoMessage};
+pub(in crate::runtime) use ext_authz::{GRPC_PREFIX, framed};
 pub(in crate::runtime) use httpbin::capitalised;
 
 pub use app::{App, ReviewsVersion};
 pub use client::{Client, ClientError, Fetched, Outgoing, ProxyAddress};
 pub use context::{AppContext, Environment};
-pub use image::{entrypoint, known_images, resolve};
+pub use image::{entrypoint, instead, resolve};
 pub use server::{ServeError, serve};
 
 /// The decoded name–value pairs of a query string.

@@ -33,6 +33,11 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes
     with_type(status, "text/plain; charset=utf-8", body.into())
 }
 
+/// Bytes of a type that is not shown to people.
+pub(super) fn binary(content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    with_type(StatusCode::OK, content_type, body)
+}
+
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Bytes> {
     json(status, &json!({ "error": message }))
 }

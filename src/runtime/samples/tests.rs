@@ -469,3 +469,58 @@ fn echo_basic_listens_as_its_variables_say() {
     assert_eq!(listens(&[("GRPC_ECHO_SERVER", "1")]), [3000]);
     assert_eq!(listens(&[("TCP_ECHO_SERVER", "1"), ("TCP_PORT", "9000")]), [9000]);
 }
+
+#[tokio::test]
+async fn a_collector_takes_spans_in_three_forms_and_tells_them_as_jaeger_does() {
+    let (address, _guard) = start(App::Jaeger, &[]).await;
+    let post = async |path: &str, content_type: &'static str, body: Vec<u8>| {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static(content_type));
+        let url = format!("http://{address}{path}");
+        let outgoing = Outgoing { url, method: http::Method::POST, headers, body: body.into() };
+        Client::new(None).send(&outgoing, LIMIT).await.unwrap().status.as_u16()
+    };
+    let zipkin = json!([{"traceId": "00000000000000000000000000000abc", "id": "1", "kind": "SERVER", "name": "GET <b>",
+        "timestamp": 1_000_000, "duration": 250, "localEndpoint": {"serviceName": "web.shop"}, "tags": {"http.status_code": "503",
+        "error": "true"}}]);
+    assert_eq!(post("/api/v2/spans", "application/json", zipkin.to_string().into_bytes()).await, 202);
+    let otlp = json!({"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue":
+        "reviews.shop"}}]}, "scopeSpans": [{"spans": [{"traceId": "00000000000000000000000000000abc", "spanId": "0000000000000002",
+        "parentSpanId": "0000000000000001", "name": "reviews:9080/*", "kind": 3, "startTimeUnixNano": "1000050000",
+        "endTimeUnixNano": "1000150000", "attributes": [{"key": "retries", "value": {"intValue": "2"}}]}]}]}]});
+    assert_eq!(post("/v1/traces", "application/json", otlp.to_string().into_bytes()).await, 200);
+    assert_eq!(post("/v1/traces", "application/x-protobuf", b"no".to_vec()).await, 400);
+    assert_eq!(post("/v1/traces", "application/json", b"{".to_vec()).await, 400);
+
+    let services = body(&get(address, "/jaeger/api/services", &[]).await);
+    assert_eq!(services["data"], json!(["reviews.shop", "web.shop"]));
+    let operations = body(&get(address, "/api/operations?service=reviews.shop", &[]).await);
+    assert_eq!(operations["data"], json!([{"name": "reviews:9080/*", "spanKind": "client"}]));
+    let found = body(&get(address, "/api/traces?service=web.shop&tags=%7B%22error%22%3A%22true%22%7D", &[]).await);
+    let told = &found["data"][0];
+    assert_eq!(told["traceID"], "00000000000000000000000000000abc");
+    let child = told["spans"].as_array().unwrap().iter().find(|span| span["spanID"] == "0000000000000002").unwrap();
+    assert_eq!(child["references"][0]["spanID"], "0000000000000001");
+    assert_eq!((child["startTime"].as_u64(), child["duration"].as_u64()), (Some(1_000_050), Some(100)));
+    assert_eq!(told["processes"][child["processID"].as_str().unwrap()]["serviceName"], "reviews.shop");
+    assert_eq!(body(&get(address, "/api/traces/abc", &[]).await)["data"][0], *told);
+    for (path, status) in [
+        ("/api/traces?service=web.shop&minDuration=1ms", 200),
+        ("/api/traces", 400),
+        ("/api/traces/def", 404),
+        ("/trace/def", 404),
+        ("/nothing", 404),
+    ] {
+        let answer = get(address, path, &[]).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+        assert!(status != 200 || body(&answer)["data"] == json!([]), "{path}");
+    }
+    let calls = body(&get(address, "/api/dependencies", &[]).await);
+    assert_eq!(calls["data"], json!([{"parent": "web.shop", "child": "reviews.shop", "callCount": 1}]));
+
+    for path in ["/jaeger/search?service=web.shop", "/jaeger/trace/abc", "/"] {
+        let page = get(address, path, &[]).await;
+        let page = String::from_utf8_lossy(&page.body).into_owned();
+        assert!(page.contains("web.shop") && page.contains("GET &lt;b&gt;") && !page.contains("<b>"), "{path}: {page}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::{Timestamp, tz::TimeZone};
 
@@ -54,6 +54,20 @@ pub(super) fn env(call: &mut Call<'_>) -> io::Result<u8> {
         writeln!(call.out, "{name}={value}")?;
     }
     Ok(0)
+}
+
+/// `time COMMAND`: how long it takes, as busybox says it. A process of the pod accounts for no more than that.
+pub(super) fn time(call: &mut Call<'_>) -> io::Result<u8> {
+    let command = call.args.strip_prefix(&["-p".to_owned()]).unwrap_or(call.args);
+    if command.is_empty() {
+        return call.usage(1, "expected a command");
+    }
+    let started = Instant::now();
+    let code = super::shell::wait(call.launch.command(command, call.files).spawn()?)?;
+    let took = started.elapsed();
+    let (minutes, seconds) = (took.as_secs() / 60, took.as_secs() % 60);
+    writeln!(call.err, "real\t{minutes}m {seconds}.{:02}s\nuser\t0m 0.00s\nsys\t0m 0.00s", took.subsec_millis() / 10)?;
+    Ok(code)
 }
 
 pub(super) fn sleep(call: &mut Call<'_>) -> io::Result<u8> {

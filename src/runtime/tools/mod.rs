@@ -12,6 +12,7 @@ mod curl;
 mod dial;
 mod files;
 mod fortio;
+mod grpc;
 mod list;
 mod net;
 mod pattern;
@@ -96,6 +97,7 @@ static TOOLS: &[Tool] = &[
     tool(&["seq"], text::seq),
     tool(&["base64"], text::base64),
     tool(&["env", "printenv"], list::env),
+    tool(&["time"], list::time),
     tool(&["sleep"], list::sleep),
     tool(&["date"], list::date),
     tool(&["hostname"], list::hostname),

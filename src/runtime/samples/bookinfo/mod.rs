@@ -4,7 +4,7 @@
 
 pub(super) mod details;
 pub(super) mod form;
-mod page;
+pub(super) mod page;
 pub(super) mod productpage;
 pub(super) mod ratings;
 pub(super) mod reviews;

@@ -126,7 +126,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(in crate::runtime::samples) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,13 +1,12 @@
 //! The gRPC server: `GrpcEcho` with the methods `Echo` and `EchoTwo`, which say what they were asked.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use prost::Message;
 
 use super::super::context::AppContext;
 use super::super::echo::{host, text_of};
-use super::super::ext_authz::{UNIMPLEMENTED, framed, grpc};
+use super::super::ext_authz::{UNIMPLEMENTED, framed, grpc, is_grpc};
 use super::super::reply;
 use crate::serve::Connection;
 
@@ -68,7 +67,7 @@ struct EchoResponse {
 }
 
 pub(super) fn handle(context: &AppContext, request: &Request<Bytes>) -> Response<Bytes> {
-    if !request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+    if !is_grpc(request) {
         return reply::not_found();
     }
     let path = request.uri().path();
