@@ -76,7 +76,7 @@ pub(super) fn object(mut object: Value, system: &str) -> Value {
     let of_apps = object["kind"] == "ConfigMap" && object["metadata"]["namespace"] != system;
     if object["kind"] == "Secret" || of_apps {
         for field in ["data", "stringData", "binaryData"] {
-            for (_, value) in object[field].as_object_mut().into_iter().flatten() {
+            for (_, value) in object.get_mut(field).and_then(Value::as_object_mut).into_iter().flatten() {
                 *value = REDACTED.into();
             }
         }
