@@ -124,6 +124,7 @@ fn json(text: &str) -> Result<Value, String> {
 
 /// Runs until it is told to stop.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
+    ui.outlive_reader();
     let _level = logging::start();
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().kind(Kind::Io)?;
     executor.block_on(serve(ui, args))
