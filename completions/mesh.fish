@@ -247,7 +247,7 @@ json\t'JSON'
 yaml\t'YAML'"
 complete -c mesh -n "__fish_mesh_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand status" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand apply" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand apply" -s f -l filename -d 'A file, a directory, a URL, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -s n -l namespace -d 'Namespace of objects that name none' -r
 complete -c mesh -n "__fish_mesh_using_subcommand apply" -l dry-run -d 'Change nothing, and have everything checked by the server, or only here' -r -f -a "none\t'Nobody: objects are applied'
 server\t'The server, with its admission'
@@ -1139,7 +1139,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -l data-dir -d '
 complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand check-inject" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand validate" -s f -l filename -d 'A file, a directory, a URL, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s R -l recursive -d 'Read directories with everything below them'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s h -l help -d 'Print help'
 complete -c mesh -n "__fish_mesh_using_subcommand validate" -s V -l version -d 'Print version'
@@ -1173,7 +1173,7 @@ complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l ignore-unknown -d 
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -l runtime -d 'The built-in runtime, whatever kubeconfigs there are'
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mesh -n "__fish_mesh_using_subcommand analyze" -s V -l version -d 'Print version'
-complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s f -l filename -d 'A file, a directory, or - for standard input; may be given several times' -r -F
+complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s f -l filename -d 'A file, a directory, a URL, or - for standard input; may be given several times' -r -F
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l labels -d 'Labels of the gateway (with --local)' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -s n -l namespace -d 'Namespace of the proxy' -r
 complete -c mesh -n "__fish_mesh_using_subcommand proxy" -l bind -d 'Address that a gateway listens on' -r

@@ -1,6 +1,6 @@
 //! The RequestAuthentications that apply to a workload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,15 +43,26 @@ pub fn key_sources(world: &World) -> BTreeMap<KeySource, Duration> {
 ///
 /// Keys that are not known, because they could not be fetched or are not there yet, are an empty set: such a rule believes nobody.
 pub fn token_rules(world: &World, workload: &Workload) -> Vec<TokenRule> {
-    let applying = world.request_authentications.iter().filter(|object| {
-        let spec = &object.spec;
-        let targets = (spec.target_ref.as_ref(), spec.target_refs.as_slice());
-        is_attached(world, object, spec.selector.as_ref(), targets, workload)
-    });
-    let mut rules: Vec<TokenRule> = applying.flat_map(|object| rules(world, object)).collect();
+    let mut rules: Vec<TokenRule> = applying(world, workload).flat_map(|object| rules(world, object)).collect();
     // Stable: of one issuer's rules the older object's come first.
     rules.sort_by(|a, b| a.issuer.cmp(&b.issuer));
     rules
+}
+
+/// Where the keys come from of those whose tokens a workload believes.
+pub fn key_sources_of(world: &World, workload: &Workload) -> BTreeSet<KeySource> {
+    applying(world, workload).flat_map(|object| &object.spec.jwt_rules).filter_map(key_source).collect()
+}
+
+fn applying<'w>(
+    world: &'w World,
+    workload: &'w Workload,
+) -> impl Iterator<Item = &'w Arc<Object<RequestAuthentication>>> {
+    world.request_authentications.iter().filter(move |object| {
+        let spec = &object.spec;
+        let targets = (spec.target_ref.as_ref(), spec.target_refs.as_slice());
+        is_attached(world, object, spec.selector.as_ref(), targets, workload)
+    })
 }
 
 fn rules<'w>(world: &'w World, object: &'w Object<RequestAuthentication>) -> impl Iterator<Item = TokenRule> + 'w {
@@ -83,6 +94,7 @@ fn rule(world: &World, jwt: &JwtRule, provenance: Provenance) -> TokenRule {
             .collect(),
         space_delimited: jwt.space_delimited_claims.iter().map(|name| name.as_str().into()).collect(),
         required: jwt.presence == Some(Presence::Required),
+        fetched: key_source(jwt).is_some(),
     }
 }
 

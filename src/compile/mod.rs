@@ -23,6 +23,7 @@ mod inbound;
 mod listeners;
 mod locality;
 mod mesh_config;
+mod metrics;
 mod names;
 mod objects;
 mod origination;
@@ -39,7 +40,7 @@ mod external_tests;
 #[cfg(test)]
 mod tests;
 
-pub use authentication::{KeySource, key_sources};
+pub use authentication::{KeySource, key_sources, key_sources_of};
 pub use claims::{Claimant, Claims};
 pub use endpoints::{endpoints, slice_service, workload};
 pub use external::External;

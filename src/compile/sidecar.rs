@@ -5,6 +5,7 @@
 //!
 //! The same object says which ports the proxy opens for its workload.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::compile::handling;
 use crate::compile::names::qualify;
 use crate::compile::routes::Entry;
 use crate::compile::world::{Scope, World, is_visible};
-use crate::model::{AppProtocol, HostPattern, IngressPort, Labels, OutboundMode, Service};
-use crate::resources::sidecar::{EgressNamespace, OutboundMode as Outbound};
+use crate::model::{AppProtocol, HostPattern, IngressPort, Labels, OutboundMode, Service, ServicePort};
+use crate::resources::sidecar::{EgressListener, EgressNamespace, OutboundMode as Outbound};
 use crate::resources::virtual_service::Destination;
 use crate::resources::{Object, Sidecar, VirtualService};
 
@@ -31,16 +32,21 @@ pub struct Egress {
     pub outbound_mode: Option<OutboundMode>,
 }
 
-/// Hosts of services, of one namespace or (`None`) of any.
+/// Hosts of services, of one namespace or (`None`) of any, at one port or (`None`) at all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Hosts {
     namespace: Option<Arc<str>>,
     host: HostPattern,
+    port: Option<u16>,
 }
 
 impl Hosts {
     fn meets(&self, namespace: &str, host: &HostPattern) -> bool {
         self.namespace.as_ref().is_none_or(|own| **own == *namespace) && self.host.intersect(host).is_some()
+    }
+
+    fn meets_at(&self, namespace: &str, host: &HostPattern, port: u16) -> bool {
+        self.port.is_none_or(|own| own == port) && self.meets(namespace, host)
     }
 }
 
@@ -104,7 +110,8 @@ pub fn scope(world: &World, namespace: &Arc<str>, labels: &Labels) -> Scope {
 
 fn egress(object: &Object<Sidecar>, namespace: &Arc<str>, domain: &str) -> Egress {
     let (mut known, mut excluded) = (Vec::new(), Vec::new());
-    for entry in object.spec.egress.iter().flat_map(|listener| &listener.hosts) {
+    let listeners = object.spec.egress.iter();
+    for (port, entry) in listeners.flat_map(|listener| listener.hosts.iter().map(|host| (port_of(listener), host))) {
         let of = match &entry.namespace {
             EgressNamespace::Any => None,
             // That of the clients, not of the object: one of the root namespace holds for others.
@@ -114,10 +121,12 @@ fn egress(object: &Object<Sidecar>, namespace: &Arc<str>, domain: &str) -> Egres
         };
         let place = of.as_deref().unwrap_or(namespace);
         let host = HostPattern::parse(&qualify(entry.host.as_str(), place, domain));
-        let hosts = Hosts { namespace: of, host };
+        let hosts = Hosts { namespace: of, host, port };
         if entry.excluded { excluded.push(hosts) } else { known.push(hosts) }
     }
-    let is_everything = known.iter().any(|hosts: &Hosts| hosts.namespace.is_none() && hosts.host == HostPattern::Any);
+    let is_everything = known
+        .iter()
+        .any(|hosts: &Hosts| hosts.namespace.is_none() && hosts.host == HostPattern::Any && hosts.port.is_none());
     let mode = object.spec.outbound_traffic_policy.as_ref().and_then(|policy| policy.mode);
     Egress {
         known: (!object.spec.egress.is_empty() && !is_everything).then_some(known),
@@ -129,10 +138,35 @@ fn egress(object: &Object<Sidecar>, namespace: &Arc<str>, domain: &str) -> Egres
     }
 }
 
+/// The port of services that a listener is about.
+fn port_of(listener: &EgressListener) -> Option<u16> {
+    listener.port.as_ref()?.number.map(|number| number.get())
+}
+
 impl Egress {
     fn names(&self, namespace: &str, host: &HostPattern) -> bool {
         let meets = |hosts: &[Hosts]| hosts.iter().any(|hosts| hosts.meets(namespace, host));
         self.known.as_deref().is_none_or(meets) && !meets(&self.excluded)
+    }
+
+    /// Whether a service is known at a port.
+    fn names_at(&self, service: &Service, port: u16) -> bool {
+        let host = HostPattern::parse(&service.host);
+        let meets = |hosts: &[Hosts]| hosts.iter().any(|hosts| hosts.meets_at(&service.namespace, &host, port));
+        self.known.as_deref().is_none_or(meets) && !meets(&self.excluded)
+    }
+
+    /// The ports at which a service is known.
+    fn ports<'s>(&'s self, service: &'s Service) -> impl Iterator<Item = &'s ServicePort> {
+        service.ports.iter().filter(|port| self.names_at(service, port.number))
+    }
+
+    /// Whether a service is known, at some port at least.
+    fn knows(&self, service: &Service) -> bool {
+        match service.ports.is_empty() {
+            true => self.names(&service.namespace, &HostPattern::parse(&service.host)),
+            false => self.ports(service).next().is_some(),
+        }
     }
 }
 
@@ -145,8 +179,19 @@ impl Scope {
     /// Whether its clients know a service.
     pub fn sees(&self, world: &World, service: &Service) -> bool {
         let Some(egress) = &self.egress else { return true };
-        egress.names(&service.namespace, &HostPattern::parse(&service.host))
+        egress.knows(service)
             || world.virtual_services.iter().any(|object| self.is_led_by(egress, world, object, service))
+    }
+
+    /// A service that its clients know, with the ports at which they do: those that egress listeners name; all of them where only a
+    /// rule about other hosts leads there.
+    pub fn narrowed<'s>(&self, service: &'s Arc<Service>) -> Cow<'s, Arc<Service>> {
+        let Some(egress) = &self.egress else { return Cow::Borrowed(service) };
+        let ports: Vec<ServicePort> = egress.ports(service).cloned().collect();
+        if ports.is_empty() || ports.len() == service.ports.len() {
+            return Cow::Borrowed(service);
+        }
+        Cow::Owned(Arc::new(Service { ports, ..(**service).clone() }))
     }
 
     /// Whether a rule about hosts that are known sends requests to a service.

@@ -1,4 +1,4 @@
-//! What is told about traffic: Telemetry objects, and what the mesh's settings say of logs and traces.
+//! What is told about traffic: Telemetry objects, and what the mesh's settings say of logs, traces and metrics.
 //!
 //! It guarantees Istio's order: what a workload's own Telemetry says holds before what its namespace's says, and that before what the
 //! root namespace's says, field by field. It refuses a collector that cannot be reached as it is written, for the mesh's settings to
@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::compile::mesh_config::{number, text_at, texts_at};
+use crate::compile::metrics::metrics;
 use crate::compile::selection::{is_attached, selects_some};
 use crate::compile::world::World;
 use crate::model::{Collector, CollectorProtocol, Reporting, Share, Side, TagValue, Tracing, Workload};
@@ -26,7 +27,7 @@ const SAMPLING_PERCENT: f64 = 1.0;
 /// How long a collector may take over HTTP where nobody says it.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a MeshConfig says of logs and traces.
+/// What a MeshConfig says of logs, traces and metrics.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MeshTelemetry {
     /// Providers that collect spans, each with the longest path that it wants.
@@ -37,6 +38,10 @@ pub struct MeshTelemetry {
     pub default_tracing: Vec<Arc<str>>,
     /// The providers of logs where no Telemetry names one.
     pub default_logging: Vec<Arc<str>>,
+    /// Providers whose metrics are Prometheus', beside the one that always has them.
+    pub exposers: Vec<Arc<str>>,
+    /// The providers of metrics where no Telemetry names one.
+    pub default_metrics: Vec<Arc<str>>,
     /// `enableTracing` is false.
     pub tracing_is_off: bool,
     /// `defaultConfig.tracing.sampling`, in per cent.
@@ -55,15 +60,21 @@ impl MeshTelemetry {
             loggers: Vec::new(),
             default_tracing: names("tracing"),
             default_logging: names("accessLogging"),
+            exposers: Vec::new(),
+            default_metrics: names("metrics"),
             tracing_is_off: config.get("enableTracing") == Some(&Value::Bool(false)),
             sampling: config.pointer("/defaultConfig/tracing/sampling").and_then(Value::as_f64),
         }
     }
 
-    /// Takes note of a provider of logs or traces. Whether it is one.
+    /// Takes note of a provider of logs, traces or metrics. Whether it is one.
     pub fn provider(&mut self, name: &str, entry: &Value) -> Result<bool, String> {
         if entry.get("envoyFileAccessLog").is_some() {
             self.loggers.push(name.into());
+            return Ok(true);
+        }
+        if entry.get("prometheus").is_some() {
+            self.exposers.push(name.into());
             return Ok(true);
         }
         let (kind, settings) = match (entry.get("opentelemetry"), entry.get("zipkin")) {
@@ -126,6 +137,7 @@ pub fn reporting(world: &World, workload: &Workload, side: Side, logs: bool) -> 
         log: log(world, &levels, side, logs),
         filter: filter(&levels, side).map(Arc::new),
         tracing: tracing(world, &levels, side).map(Arc::new),
+        metrics: metrics(&world.mesh.telemetry, &levels, side).map(Arc::new),
     }
 }
 
@@ -151,12 +163,17 @@ fn levels<'w>(world: &'w World, workload: &Workload) -> Vec<&'w Telemetry> {
     [root, namespace, own].into_iter().flatten().map(|object| &object.spec).collect()
 }
 
-fn is_about(matches: Option<&ModeMatch>, side: Side) -> bool {
-    match (matches.and_then(|matches| matches.mode), side) {
+/// Whether what names a side, or none, is about this one.
+pub(super) fn is_about(mode: Option<Mode>, side: Side) -> bool {
+    match (mode, side) {
         (None | Some(Mode::ClientAndServer), _) => true,
         (Some(Mode::Client), side) => side == Side::Client,
         (Some(Mode::Server), side) => side == Side::Server,
     }
+}
+
+fn mode(matches: Option<&ModeMatch>) -> Option<Mode> {
+    matches?.mode
 }
 
 /// Each level may switch providers on and off; those that it does not name stay as they were.
@@ -167,7 +184,7 @@ fn log(world: &World, levels: &[&Telemetry], side: Side, logs: bool) -> bool {
         providers.push(LINES);
     }
     for entry in levels.iter().flat_map(|level| &level.access_logging) {
-        if !is_about(entry.matches.as_ref(), side) {
+        if !is_about(mode(entry.matches.as_ref()), side) {
             continue;
         }
         let named: Vec<&str> = entry.providers.iter().map(|provider| provider.name.as_str()).collect();
@@ -188,7 +205,7 @@ fn log(world: &World, levels: &[&Telemetry], side: Side, logs: bool) -> bool {
 fn filter(levels: &[&Telemetry], side: Side) -> Option<Expression> {
     let entries = levels.iter().rev().flat_map(|level| level.access_logging.iter().rev());
     let mut written = entries
-        .filter(|entry| is_about(entry.matches.as_ref(), side))
+        .filter(|entry| is_about(mode(entry.matches.as_ref()), side))
         .filter_map(|entry| entry.filter.as_ref()?.expression.as_deref().filter(|text| !text.is_empty()));
     Expression::parse(written.next()?).ok()
 }
@@ -199,8 +216,9 @@ fn tracing(world: &World, levels: &[&Telemetry], side: Side) -> Option<Tracing> 
         return None;
     }
     // Of each level the first entry about the side (Istio).
-    let entries =
-        levels.iter().filter_map(|level| level.tracing.iter().find(|entry| is_about(entry.matches.as_ref(), side)));
+    let entries = levels
+        .iter()
+        .filter_map(|level| level.tracing.iter().find(|entry| is_about(mode(entry.matches.as_ref()), side)));
     let entries: Vec<&telemetry::Tracing> = entries.collect();
     let named = |providers: &[ProviderRef]| providers.first().map(|provider| provider.name.clone());
     let provider = entries.iter().rev().find_map(|entry| named(&entry.providers));

@@ -597,6 +597,53 @@ fn a_gateways_ports_are_what_their_servers_say() {
 }
 
 #[test]
+fn a_sidecar_says_at_which_ports_its_clients_know_a_service() {
+    let services = service("web", "shop", &[80, 81, 82]) + &service("api", "shop", &[80]);
+    let listener = |port: &str, hosts: &str| format!("{{{port}hosts: [{hosts}]}}");
+    let port = |number: u16, protocol: &str| format!("port: {{number: {number}, protocol: {protocol}, name: p}}, ");
+    let of = |listeners: &[String], more: &str| {
+        let spec = format!("{{egress: [{}]}}", listeners.join(", "));
+        let world = world(&(services.clone() + &object("Sidecar", "shop", "default", &spec) + more));
+        let scope = super::scope(&world, &"shop".into(), &Labels::new());
+        ["web", "api"].map(|name| {
+            let ports = |service: &Arc<crate::model::Service>| {
+                let known = scope.narrowed(service);
+                let told = routes(&world, &scope, &known);
+                let ports: Vec<u16> = known.ports.iter().map(|port| port.number).collect();
+                assert_eq!(told.http.len(), ports.len(), "a port without rules is led to itself, and no other");
+                ports
+            };
+            resolve(&world, &scope, name).map(ports)
+        })
+    };
+    let (web, all) = ("./web.shop.svc.cluster.local", "./*");
+    let [http, tcp] = [port(80, "HTTP"), port(82, "TCP")];
+    for (listeners, expected) in [
+        (vec![listener("", all)], [Some(vec![80, 81, 82]), Some(vec![80])]),
+        (vec![listener(&http, all)], [Some(vec![80]), Some(vec![80])]),
+        (vec![listener(&tcp, all)], [Some(vec![82]), None]),
+        (vec![listener(&http, web), listener(&tcp, all)], [Some(vec![80, 82]), None]),
+        (vec![listener(&tcp, web), listener("", "./api.shop.svc.cluster.local")], [Some(vec![82]), Some(vec![80])]),
+        (vec![listener(&port(9, "TCP"), all)], [None, None]),
+        (
+            vec![listener(&tcp, "*/*"), listener(&http, "./api.shop.svc.cluster.local")],
+            [Some(vec![82]), Some(vec![80])],
+        ),
+    ] {
+        assert_eq!(of(&listeners, ""), expected, "{listeners:?}");
+    }
+    // Where only a rule leads, it leads to every port.
+    let lead = object(
+        "VirtualService",
+        "shop",
+        "api",
+        "{hosts: [api], tcp: [{route: [{destination: {host: web, port: {number: 81}}}]}]}",
+    );
+    let known = of(&[listener("", "./api.shop.svc.cluster.local")], &lead);
+    assert_eq!(known, [Some(vec![80, 81, 82]), Some(vec![80])]);
+}
+
+#[test]
 fn a_workloads_sidecar_says_on_which_ports_it_answers() {
     let sidecar = |name: &str, selector: &str, endpoint: &str| {
         format!(

@@ -1,5 +1,7 @@
 //! The keys of issuers of tokens: fetched where RequestAuthentications say, kept fresh, told as events.
 //!
+//! An issuer that signs with a new key before its old ones are stale is asked again when a proxy meets a token that none of them has
+//! signed, but no sooner than [`HURRIED`] after it was asked before: strangers write tokens.
 //! What cannot be fetched is not there: proxies then believe no token of that issuer. Keys that were fetched before stay while
 //! fetching them anew fails. Users write the URLs, so that nothing behind them is trusted: no redirect is followed, an answer has a
 //! largest size and a longest time, and addresses that only this machine or its cloud answer on are not asked.
@@ -22,6 +24,9 @@ use crate::compile::KeySource;
 
 /// How long keys are good before they are fetched anew (Istio's interval).
 const FRESH: Duration = Duration::from_secs(20 * 60);
+
+/// How long after keys were fetched they may be fetched again because a proxy knows none for a token.
+const HURRIED: Duration = Duration::from_secs(10);
 
 /// How long after a failure the next attempt comes; it doubles …
 const AGAIN: Duration = Duration::from_secs(5);
@@ -77,9 +82,11 @@ enum FetchError {
     Timeout(Duration),
 }
 
-/// Keeps the keys of every source in `wanted`, each fetched within the time beside it, until `token` is cancelled, and tells those that changed.
+/// Keeps the keys of every source in `wanted`, each fetched within the time beside it, until `token` is cancelled, and tells those that
+/// changed. Those that come as `stale` lack a key.
 pub(super) async fn keep(
     wanted: watch::Receiver<BTreeMap<KeySource, Duration>>,
+    stale: mpsc::Receiver<KeySource>,
     fetched: mpsc::Sender<Fetched>,
     way_in: Option<ClusterProxy>,
     token: CancellationToken,
@@ -97,7 +104,7 @@ pub(super) async fn keep(
             return;
         }
     };
-    let keeper = Keeper { client, wanted, fetched, sources: BTreeMap::new(), running: JoinSet::new() };
+    let keeper = Keeper { client, wanted, stale, fetched, sources: BTreeMap::new(), running: JoinSet::new() };
     let _stopped = token.run_until_cancelled(keeper.keep()).await;
 }
 
@@ -119,6 +126,8 @@ struct State {
     /// How long one fetch may take, discovery included.
     limit: Duration,
     due: Instant,
+    /// When they were fetched last.
+    fetched: Option<Instant>,
     failures: u32,
     is_running: bool,
     told: Option<Arc<str>>,
@@ -127,6 +136,7 @@ struct State {
 struct Keeper {
     client: reqwest::Client,
     wanted: watch::Receiver<BTreeMap<KeySource, Duration>>,
+    stale: mpsc::Receiver<KeySource>,
     fetched: mpsc::Sender<Fetched>,
     sources: BTreeMap<KeySource, State>,
     running: JoinSet<(KeySource, Result<Arc<str>, FetchError>)>,
@@ -141,6 +151,7 @@ impl Keeper {
             let next = next.filter(|_| self.running.len() < FETCHES);
             tokio::select! {
                 changed = self.wanted.changed() => if changed.is_err() { return },
+                Some(source) = self.stale.recv() => self.hurry(&source),
                 Some(ended) = self.running.join_next() => {
                     let Ok((source, outcome)) = ended else { continue };
                     if !self.note(source, outcome).await {
@@ -157,8 +168,18 @@ impl Keeper {
         let wanted = self.wanted.borrow_and_update().clone();
         self.sources.retain(|source, _| wanted.contains_key(source));
         for (source, limit) in wanted.into_iter().take(MAX_SOURCES) {
-            let fresh = || State { limit, due: Instant::now(), failures: 0, is_running: false, told: None };
+            let fresh =
+                || State { limit, due: Instant::now(), fetched: None, failures: 0, is_running: false, told: None };
             self.sources.entry(source).or_insert_with(fresh).limit = limit;
+        }
+    }
+
+    /// Has keys fetched sooner. While fetching them fails, the next attempt comes when it comes.
+    fn hurry(&mut self, source: &KeySource) {
+        if let Some(state) = self.sources.get_mut(source)
+            && let Some(fetched) = state.fetched.filter(|_| state.failures == 0)
+        {
+            state.due = state.due.min(fetched + HURRIED);
         }
     }
 
@@ -184,6 +205,7 @@ impl Keeper {
         match outcome {
             Ok(keys) => {
                 state.failures = 0;
+                state.fetched = Some(Instant::now());
                 state.due = Instant::now() + FRESH;
                 if state.told.as_ref() != Some(&keys) {
                     tracing::info!(?source, "fetched the keys of an issuer");
@@ -315,8 +337,9 @@ mod tests {
     async fn first_within(source: KeySource, limit: Duration) -> Option<Fetched> {
         let (_wanted, wants) = watch::channel(BTreeMap::from([(source, limit)]));
         let (sender, mut fetched) = mpsc::channel(1);
+        let (_hurry, stale) = mpsc::channel(1);
         let token = CancellationToken::new();
-        let keeping = tokio::spawn(keep(wants, sender, None, token.clone()));
+        let keeping = tokio::spawn(keep(wants, stale, sender, None, token.clone()));
         let found = tokio::time::timeout(Duration::from_secs(2), fetched.recv()).await.ok().flatten();
         token.cancel();
         keeping.await.unwrap();

@@ -162,7 +162,8 @@ impl ControlPlane {
         let (publisher, snapshots) = watch::channel(None);
         let (wanted, wants) = watch::channel(BTreeMap::new());
         let (fetched, keys) = mpsc::channel(KEYS);
-        tasks.spawn(keys::keep(wants, fetched, way_in, token.clone()));
+        let (stale_keys, stale) = mpsc::channel(KEYS);
+        tasks.spawn(keys::keep(wants, stale, fetched, way_in, token.clone()));
         let (roots, believed) = watch::channel(authority.bundle());
         let seen = push::Seen::default();
         let incoming = push::Incoming { events, keys, roots: believed, wanted, seen: seen.clone() };
@@ -179,6 +180,7 @@ impl ControlPlane {
         let discovery = xds::Discovery {
             snapshots: snapshots.clone(),
             registry: registry.clone(),
+            stale_keys,
             tasks: tasks.clone(),
             token: token.clone(),
         };

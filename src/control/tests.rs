@@ -21,6 +21,7 @@ use crate::wire::proto::envoy::service::discovery::v3::{
 
 mod changes;
 mod gateway;
+mod keys;
 
 struct Mesh {
     plane: ControlPlane,

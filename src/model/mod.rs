@@ -49,5 +49,5 @@ pub use service::{
 };
 pub use settings::{GatewayTopology, OutboundMode, Settings};
 pub use stream::{StreamDecision, StreamFacts, StreamMatch, StreamRule};
-pub use telemetry::{Collector, CollectorProtocol, Reporting, Side, TagValue, Tracing};
+pub use telemetry::{Collector, CollectorProtocol, Metrics, Reporting, Side, TagValue, Tracing};
 pub use workload::{Labels, Locality, TunnelProtocol, Workload};

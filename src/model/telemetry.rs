@@ -1,10 +1,11 @@
-//! What a proxy tells about the traffic that it carries: which requests it logs, and which it traces.
+//! What a proxy tells about the traffic that it carries: which requests it logs, which it traces, and what its metrics say of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::Share;
 use crate::resources::expression::Expression;
+use crate::telemetry::MetricOverrides;
 
 /// On which side of its workload's traffic a proxy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +25,17 @@ pub struct Reporting {
     pub filter: Option<Arc<Expression>>,
     /// How requests are traced, where they are.
     pub tracing: Option<Arc<Tracing>>,
+    /// What is different about metrics, where anything is.
+    pub metrics: Option<Arc<Metrics>>,
+}
+
+/// What is different about metrics (Telemetry's `metrics`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// The values that labels are set to; what has none is `unknown`.
+    pub values: Vec<Expression>,
+    /// What is different about each metric. Labels name places among the values.
+    pub overrides: Arc<MetricOverrides>,
 }
 
 /// How requests are traced (Telemetry's `tracing`).

@@ -37,6 +37,7 @@ pub struct Transfer {
     /// Whether chunks are put around a body that comes without.
     encodes: bool,
     finished: bool,
+    given_up: bool,
     awaits: Awaits,
     tee: Option<Box<Tee>>,
 }
@@ -44,7 +45,7 @@ pub struct Transfer {
 impl Transfer {
     /// A transfer of this body.
     pub fn new(body: Body) -> Self {
-        Self { body, cleared: 0, encodes: false, finished: false, awaits: Awaits::Source, tee: None }
+        Self { body, cleared: 0, encodes: false, finished: false, given_up: false, awaits: Awaits::Source, tee: None }
     }
 
     /// Copies what passes from now on.
@@ -62,14 +63,25 @@ impl Transfer {
         Self::new(Body::new(Framing::UntilClose))
     }
 
-    /// Whether every byte of it, and what was to be written before it, is with the kernel.
+    /// Whether nothing more is moved: it has [arrived](Self::has_arrived) or was given up.
     pub fn is_finished(&self) -> bool {
+        self.finished || self.given_up
+    }
+
+    /// Whether every byte of it, and what was to be written before it, is with the kernel.
+    pub fn has_arrived(&self) -> bool {
         self.finished
     }
 
     /// Ends it where it is.
     pub fn give_up(&mut self) {
-        self.finished = true;
+        self.given_up = true;
+    }
+
+    /// Whether the body is off the connection that it came from, so that what follows there is something else: a transfer that was
+    /// given up may have left some of it there.
+    pub fn source_is_clear(&self) -> bool {
+        self.body.is_done() && self.cleared == 0
     }
 
     /// Whether every byte of the body has been seen.
@@ -80,6 +92,11 @@ impl Transfer {
     /// Bytes of data so far.
     pub fn data(&self) -> u64 {
         self.body.data()
+    }
+
+    /// How a call of gRPC has ended, where a trailer has said it.
+    pub fn grpc_status(&self) -> Option<u8> {
+        self.body.grpc_status()
     }
 
     /// What it waits for, after [`Transfer::poll`] could not go on.

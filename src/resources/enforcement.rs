@@ -75,9 +75,9 @@ pub(super) const fn refuse(path: &'static str, instead: &'static str) -> Row {
     Row { path, when: When::Set, consequence: Consequence::Refused, instead }
 }
 
-/// Targets of a policy that are no Gateways of the Gateway API: those that Istio's waypoints serve.
+/// Targets of a policy that are no Gateways of the Gateway API: Istio has waypoints act on them, and nobody else.
 const fn of_gateways(path: &'static str, instead: &'static str) -> Row {
-    Row { path, when: When::Not(&["Gateway"]), consequence: Consequence::Refused, instead }
+    Row { path, when: When::Not(&["Gateway"]), consequence: Consequence::Warning, instead }
 }
 
 /// What of a policy of a DestinationRule is in force, wherever in it the policy stands.
@@ -292,6 +292,7 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.ingress[].port",
             "spec.ingress[].defaultEndpoint",
             "spec.egress[].hosts",
+            "spec.egress[].port",
             "spec.outboundTrafficPolicy.mode",
         ],
     ),
@@ -325,6 +326,10 @@ pub const IN_FORCE: &[(&str, &[&str])] = &[
             "spec.accessLogging[].providers",
             "spec.accessLogging[].disabled",
             "spec.accessLogging[].filter",
+            "spec.metrics[].providers",
+            "spec.metrics[].overrides[].match.mode",
+            "spec.metrics[].overrides[].disabled",
+            "spec.metrics[].overrides[].tagOverrides",
         ],
     ),
     ("WasmPlugin", &[]),
@@ -413,15 +418,27 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "RequestAuthentication",
         &[
-            of_gateways("spec.targetRef.kind", "tokens would not be checked: select workloads by their labels"),
-            of_gateways("spec.targetRefs[].kind", "tokens would not be checked: select workloads by their labels"),
+            of_gateways(
+                "spec.targetRef.kind",
+                "waypoints alone check tokens for it, there are none, and nobody checks them: select workloads by their labels",
+            ),
+            of_gateways(
+                "spec.targetRefs[].kind",
+                "waypoints alone check tokens for it, there are none, and nobody checks them: select workloads by their labels",
+            ),
         ],
     ),
     (
         "AuthorizationPolicy",
         &[
-            of_gateways("spec.targetRef.kind", "nothing would ask the policy: select workloads by their labels"),
-            of_gateways("spec.targetRefs[].kind", "nothing would ask the policy: select workloads by their labels"),
+            of_gateways(
+                "spec.targetRef.kind",
+                "waypoints alone ask the policy, there are none, and it protects nothing: select workloads by their labels",
+            ),
+            of_gateways(
+                "spec.targetRefs[].kind",
+                "waypoints alone ask the policy, there are none, and it protects nothing: select workloads by their labels",
+            ),
         ],
     ),
     (
@@ -455,7 +472,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
                 consequence: Consequence::Refused,
                 instead: "nothing is sent to Unix sockets",
             },
-            warn("spec.egress[].port", "the hosts are known at every port"),
             warn("spec.egress[].bind", "proxies listen where they would without it"),
             warn("spec.egress[].captureMode", "connections are captured as they would be without it"),
             warn("spec.inboundConnectionPool", "connections to the workload are not limited"),
@@ -484,11 +500,56 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "Telemetry",
         &[
-            of_gateways("spec.targetRef.kind", "nothing is told differently: select workloads by their labels"),
-            of_gateways("spec.targetRefs[].kind", "nothing is told differently: select workloads by their labels"),
+            of_gateways(
+                "spec.targetRef.kind",
+                "waypoints alone tell it differently, and there are none: select workloads by their labels",
+            ),
+            of_gateways(
+                "spec.targetRefs[].kind",
+                "waypoints alone tell it differently, and there are none: select workloads by their labels",
+            ),
             warn("spec.tracing[].customTags{}.formatter", "spans have no such tag"),
             warn("spec.tracing[].useRequestIdForTraceSampling", "a request's id never says whether it is traced"),
-            warn("spec.metrics", "every metric has Istio's own labels"),
+            Row {
+                path: "spec.metrics[].overrides[].match.metric",
+                when: When::Not(&[
+                    "ALL_METRICS",
+                    "REQUEST_COUNT",
+                    "REQUEST_DURATION",
+                    "REQUEST_SIZE",
+                    "RESPONSE_SIZE",
+                    "TCP_OPENED_CONNECTIONS",
+                    "TCP_CLOSED_CONNECTIONS",
+                    "TCP_SENT_BYTES",
+                    "TCP_RECEIVED_BYTES",
+                ]),
+                consequence: Consequence::Warning,
+                instead: "messages of gRPC streams are not counted",
+            },
+            Row {
+                path: "spec.metrics[].overrides[].match.customMetric",
+                when: When::Not(&[
+                    "requests_total",
+                    "istio_requests_total",
+                    "request_duration_milliseconds",
+                    "istio_request_duration_milliseconds",
+                    "request_bytes",
+                    "istio_request_bytes",
+                    "response_bytes",
+                    "istio_response_bytes",
+                    "tcp_connections_opened_total",
+                    "istio_tcp_connections_opened_total",
+                    "tcp_connections_closed_total",
+                    "istio_tcp_connections_closed_total",
+                    "tcp_received_bytes_total",
+                    "istio_tcp_received_bytes_total",
+                    "tcp_sent_bytes_total",
+                    "istio_tcp_sent_bytes_total",
+                ]),
+                consequence: Consequence::Warning,
+                instead: "it is none of the metrics that are counted",
+            },
+            warn("spec.metrics[].reportingInterval", "bytes of connections are counted as they pass"),
         ],
     ),
     ("WasmPlugin", WASM),

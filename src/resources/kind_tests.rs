@@ -132,6 +132,13 @@ fn extensions_and_telemetry() {
     );
     let several = judged("telemetry.istio.io/v1", "Telemetry", "{tracing: [{}, {}]}");
     assert!(several.errors.is_empty() && several.warnings.len() == 1);
+    let label = |value: &str| {
+        let spec = format!("{{metrics: [{{overrides: [{{tagOverrides: {{a: {{value: \"{value}\"}}}}}}]}}]}}");
+        let found = judged("telemetry.istio.io/v1", "Telemetry", &spec);
+        assert!(found.errors.is_empty(), "{value}");
+        found.warnings.len()
+    };
+    assert_eq!(["request.host", "'a' + string(response.code)", "filter_state['x']"].map(label), [0, 0, 1]);
 }
 
 #[test]

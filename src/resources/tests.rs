@@ -274,13 +274,41 @@ fn what_is_wrong_around_the_spec_is_found() {
     };
     assert!(policy("{action: DENY, rules: [{}]}").is_empty());
     assert!(policy("{action: CUSTOM, provider: {name: opa}, rules: [{}]}").is_empty());
-    let attached = policy("{targetRefs: [{kind: Service, name: web}], rules: [{}]}");
-    assert!(attached.iter().any(|error| error.contains("nothing would ask the policy")), "{attached:?}");
-    let front = "{group: gateway.networking.k8s.io, kind: Gateway, name: front}";
-    assert!(policy(&format!("{{targetRefs: [{front}], rules: [{{}}]}}")).is_empty());
-    let mixed = policy(&format!("{{targetRefs: [{front}, {{kind: Service, name: web}}], rules: [{{}}]}}"));
-    assert!(mixed.iter().any(|error| error.contains("spec.targetRefs[1].kind")), "{mixed:?}");
     assert!(errors("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n").is_empty());
+}
+
+#[test]
+fn what_only_a_waypoint_would_act_on_is_accepted_and_said_to_protect_nothing() {
+    let front = "{group: gateway.networking.k8s.io, kind: Gateway, name: front}";
+    let (web, class) =
+        ("{kind: Service, name: web}", "{group: gateway.networking.k8s.io, kind: GatewayClass, name: w}");
+    let entry = "{group: networking.istio.io, kind: ServiceEntry, name: out}";
+    for (kind, rest, sentence) in [
+        (
+            "AuthorizationPolicy",
+            "rules: [{}]",
+            "waypoints alone ask the policy, there are none, and it protects nothing",
+        ),
+        ("RequestAuthentication", "jwtRules: [{issuer: i}]", "waypoints alone check tokens for it"),
+    ] {
+        for (targets, places) in [
+            (front.to_owned(), &[][..]),
+            (web.to_owned(), &["spec.targetRefs[0].kind"]),
+            (format!("{front}, {entry}"), &["spec.targetRefs[1].kind"]),
+            (format!("{class}, {front}"), &["spec.targetRefs[0].kind"]),
+        ] {
+            let findings = check(&format!(
+                "apiVersion: security.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\n\
+                 spec: {{targetRefs: [{targets}], {rest}}}\n"
+            ));
+            assert_eq!(lines(&findings.errors), [""; 0], "{kind} {targets}");
+            let said = lines(&findings.warnings);
+            assert_eq!(said.len(), places.len(), "{said:?}");
+            for (line, place) in said.iter().zip(places) {
+                assert!(line.contains(place) && line.contains(sentence), "{line}");
+            }
+        }
+    }
 }
 
 #[test]

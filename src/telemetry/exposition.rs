@@ -1,64 +1,99 @@
 //! The Prometheus text format.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use super::histogram::Buckets;
 use super::labels::RequestLabels;
+use super::overrides::StandardMetric;
 use super::registry::{ConnectionTotals, Totals};
+
+/// What a series has counted, which can be added up.
+pub(super) trait Sum: Clone {
+    /// Adds what another one has counted.
+    fn merge(&mut self, other: &Self);
+}
 
 /// Picks one of a series' histograms.
 type Pick = fn(&Totals) -> &Buckets;
 
-const HISTOGRAMS: [(&str, &str, Pick); 3] = [
-    ("istio_request_duration_milliseconds", "Duration of requests.", |totals| &totals.duration),
-    ("istio_request_bytes", "Size of requests.", |totals| &totals.request_bytes),
-    ("istio_response_bytes", "Size of responses.", |totals| &totals.response_bytes),
+const HISTOGRAMS: [(StandardMetric, &str, Pick); 3] = [
+    (StandardMetric::RequestDuration, "Duration of requests.", |totals| &totals.duration),
+    (StandardMetric::RequestSize, "Size of requests.", |totals| &totals.request_bytes),
+    (StandardMetric::ResponseSize, "Size of responses.", |totals| &totals.response_bytes),
 ];
 
-/// Istio's request metrics.
-pub(super) fn requests(series: Vec<(Arc<RequestLabels>, Totals)>) -> String {
-    let mut text = String::new();
-    let series: Vec<(String, Totals)> =
-        series.into_iter().map(|(labels, totals)| (label_text(&labels), totals)).collect();
-    header(&mut text, "istio_requests_total", "Requests.", "counter");
-    for (labels, totals) in &series {
-        line(&mut text, "istio_requests_total", "", labels, None, totals.requests);
-    }
-    for (name, help, pick) in HISTOGRAMS {
-        header(&mut text, name, help, "histogram");
-        for (labels, totals) in &series {
-            let buckets = pick(totals);
-            for (bound, count) in buckets.cumulated() {
-                line(&mut text, name, "_bucket", labels, Some(&bound.to_string()), count);
-            }
-            line(&mut text, name, "_bucket", labels, Some("+Inf"), buckets.count());
-            line(&mut text, name, "_sum", labels, None, buckets.sum());
-            line(&mut text, name, "_count", labels, None, buckets.count());
-        }
-    }
-    text
+/// Series as they are counted, each with its labels as text.
+struct Told<'s, T> {
+    series: &'s [(Arc<RequestLabels>, T)],
+    /// Their labels where nobody makes anything of them; none if somebody does.
+    plain: Option<Vec<String>>,
 }
 
-/// Name, help and value of a counter.
-type ConnectionCounter = (&'static str, &'static str, fn(&ConnectionTotals) -> u64);
+impl<'s, T: Sum> Told<'s, T> {
+    fn new(series: &'s [(Arc<RequestLabels>, T)]) -> Self {
+        let is_plain = series.iter().all(|(labels, _)| labels.customized.is_none());
+        let text = |(labels, _): &(Arc<RequestLabels>, T)| label_text(|each| labels.each(each));
+        Self { series, plain: is_plain.then(|| series.iter().map(text).collect()) }
+    }
+
+    /// Hands the labels and totals of every series of a metric to `each`.
+    fn each(&self, metric: StandardMetric, mut each: impl FnMut(&str, &T)) {
+        if let Some(plain) = &self.plain {
+            return plain.iter().zip(self.series).for_each(|(text, (_, totals))| each(text, totals));
+        }
+        let mut sums: BTreeMap<String, T> = BTreeMap::new();
+        for (labels, totals) in self.series.iter().filter(|(labels, _)| !labels.is_hidden(metric)) {
+            match sums.entry(label_text(|each| labels.each_of(metric, each))) {
+                Entry::Occupied(mut sum) => sum.get_mut().merge(totals),
+                Entry::Vacant(place) => {
+                    place.insert(totals.clone());
+                }
+            }
+        }
+        sums.iter().for_each(|(text, totals)| each(text, totals));
+    }
+}
+
+/// Istio's request metrics.
+pub(super) fn requests(text: &mut String, series: &[(Arc<RequestLabels>, Totals)]) {
+    let told = Told::new(series);
+    let name = StandardMetric::RequestCount.name();
+    header(text, name, "Requests.", "counter");
+    told.each(StandardMetric::RequestCount, |labels, totals| line(text, name, "", labels, None, totals.requests));
+    for (metric, help, pick) in HISTOGRAMS {
+        let name = metric.name();
+        header(text, name, help, "histogram");
+        told.each(metric, |labels, totals| {
+            let buckets = pick(totals);
+            for (bound, count) in buckets.cumulated() {
+                line(text, name, "_bucket", labels, Some(&bound.to_string()), count);
+            }
+            line(text, name, "_bucket", labels, Some("+Inf"), buckets.count());
+            line(text, name, "_sum", labels, None, buckets.sum());
+            line(text, name, "_count", labels, None, buckets.count());
+        });
+    }
+}
+
+/// Help and value of a counter.
+type ConnectionCounter = (StandardMetric, &'static str, fn(&ConnectionTotals) -> u64);
 
 const CONNECTION_COUNTERS: [ConnectionCounter; 4] = [
-    ("istio_tcp_connections_opened_total", "TCP connections opened.", |totals| totals.opened),
-    ("istio_tcp_connections_closed_total", "TCP connections closed.", |totals| totals.closed),
-    ("istio_tcp_received_bytes_total", "Bytes received on TCP connections.", |totals| totals.received),
-    ("istio_tcp_sent_bytes_total", "Bytes sent on TCP connections.", |totals| totals.sent),
+    (StandardMetric::ConnectionsOpened, "TCP connections opened.", |totals| totals.opened),
+    (StandardMetric::ConnectionsClosed, "TCP connections closed.", |totals| totals.closed),
+    (StandardMetric::BytesReceived, "Bytes received on TCP connections.", |totals| totals.received),
+    (StandardMetric::BytesSent, "Bytes sent on TCP connections.", |totals| totals.sent),
 ];
 
 /// Istio's metrics of connections.
 pub(super) fn connections(text: &mut String, series: &[(Arc<RequestLabels>, ConnectionTotals)]) {
-    let series: Vec<(String, &ConnectionTotals)> =
-        series.iter().map(|(labels, totals)| (label_text(labels), totals)).collect();
-    for (name, help, pick) in CONNECTION_COUNTERS {
-        header(text, name, help, "counter");
-        for (labels, totals) in &series {
-            line(text, name, "", labels, None, pick(totals));
-        }
+    let told = Told::new(series);
+    for (metric, help, pick) in CONNECTION_COUNTERS {
+        header(text, metric.name(), help, "counter");
+        told.each(metric, |labels, totals| line(text, metric.name(), "", labels, None, pick(totals)));
     }
 }
 
@@ -73,15 +108,17 @@ fn header(text: &mut String, name: &str, help: &str, kind: &str) {
 }
 
 fn line(text: &mut String, name: &str, suffix: &str, labels: &str, bound: Option<&str>, value: impl std::fmt::Display) {
+    let comma = if labels.is_empty() { "" } else { "," };
     match bound {
-        Some(bound) => put(text, format_args!("{name}{suffix}{{{labels},le=\"{bound}\"}} {value}\n")),
+        Some(bound) => put(text, format_args!("{name}{suffix}{{{labels}{comma}le=\"{bound}\"}} {value}\n")),
         None => put(text, format_args!("{name}{suffix}{{{labels}}} {value}\n")),
     }
 }
 
-fn label_text(labels: &RequestLabels) -> String {
+/// Labels that `pairs` hands to what it is given, as text.
+fn label_text(pairs: impl FnOnce(&mut dyn FnMut(&str, &str))) -> String {
     let mut text = String::with_capacity(900);
-    labels.each(|name, value| {
+    pairs(&mut |name, value| {
         if !text.is_empty() {
             text.push(',');
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::overrides::{Customized, StandardMetric};
+
 /// What an absent value is reported as (Istio's convention).
 pub const UNKNOWN: &str = "unknown";
 
@@ -73,6 +75,8 @@ pub struct RequestLabels {
     pub response_flags: &'static str,
     /// Whether the call went over mutual TLS.
     pub mutual_tls: bool,
+    /// What users make of the series, where it is anything.
+    pub customized: Option<Arc<Customized>>,
 }
 
 impl RequestLabels {
@@ -102,6 +106,38 @@ impl RequestLabels {
         }
         each("response_flags", self.response_flags);
         each("connection_security_policy", self.security_policy());
+    }
+
+    /// Whether the series is left out of a metric.
+    pub(super) fn is_hidden(&self, metric: StandardMetric) -> bool {
+        let customized = self.customized.as_ref();
+        customized.and_then(|customized| customized.overrides.get(&metric)).is_some_and(|said| said.hidden)
+    }
+
+    /// Hands the pairs of one metric to `each`: those of [`Self::each`], as users have changed them.
+    pub(super) fn each_of(&self, metric: StandardMetric, mut each: impl FnMut(&str, &str)) {
+        let Some((customized, said)) =
+            self.customized.as_ref().and_then(|customized| Some((customized, customized.overrides.get(&metric)?)))
+        else {
+            return self.each(each);
+        };
+        let value = |at: usize| customized.values.get(at).map_or(UNKNOWN, |value| value);
+        let mut standard = Vec::new();
+        self.each(|name, own| {
+            if said.removed.iter().any(|removed| **removed == *name) {
+                return;
+            }
+            match said.set.iter().find(|(set, _)| **set == *name) {
+                Some((_, at)) => {
+                    standard.push(name);
+                    each(name, value(*at));
+                }
+                None => each(name, own),
+            }
+        });
+        for (name, at) in said.set.iter().filter(|(name, _)| !standard.contains(&&**name)) {
+            each(name, value(*at));
+        }
     }
 
     /// The caller's side does not report it: Istio leaves that to the side that terminates the connection.

@@ -10,6 +10,7 @@
 pub mod access_log;
 pub mod histogram;
 pub mod labels;
+pub mod overrides;
 pub mod registry;
 pub mod snapshot;
 
@@ -19,5 +20,6 @@ mod series;
 pub use access_log::{AccessLog, AccessLogFormat, AccessRecord, LogHandle};
 pub use histogram::{Buckets, Histogram};
 pub use labels::{Party, Reporter, RequestLabels};
+pub use overrides::{Customized, MetricOverride, MetricOverrides, StandardMetric};
 pub use registry::{ConnectionCell, Counter, Registry, RequestCell};
 pub use snapshot::{Registries, ServiceRow, merge_rows};

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::exposition;
+use parking_lot::Mutex;
+
+use super::exposition::{self, Sum};
 use super::histogram::{Buckets, Histogram};
-use super::labels::RequestLabels;
+use super::labels::{Reporter, RequestLabels};
+use super::overrides::MetricOverrides;
 use super::series::{Cell, Table};
 use super::snapshot::{self, ServiceRow};
 
@@ -172,6 +175,8 @@ struct Inner {
     requests: Table<RequestCell>,
     connections: Table<ConnectionCell>,
     counters: [AtomicU64; COUNTERS.len()],
+    /// What users make of what each reporter tells, in the order of the enum.
+    overrides: Mutex<[Option<Arc<MetricOverrides>>; 2]>,
     limit: usize,
     idle: Duration,
 }
@@ -194,6 +199,15 @@ impl Totals {
     }
 }
 
+impl Sum for Totals {
+    fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.duration.add(&other.duration);
+        self.request_bytes.add(&other.request_bytes);
+        self.response_bytes.add(&other.response_bytes);
+    }
+}
+
 /// A series of connections, its shards added up.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ConnectionTotals {
@@ -212,6 +226,15 @@ impl ConnectionTotals {
     }
 }
 
+impl Sum for ConnectionTotals {
+    fn merge(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.received += other.received;
+        self.sent += other.sent;
+    }
+}
+
 impl Default for Registry {
     fn default() -> Self {
         Self::with_limits(MAX_SERIES, SERIES_IDLE)
@@ -225,6 +248,7 @@ impl Registry {
             requests: Table::default(),
             connections: Table::default(),
             counters: Default::default(),
+            overrides: Mutex::default(),
             limit: limit.max(1),
             idle,
         };
@@ -247,6 +271,13 @@ impl Registry {
             self.count(Counter::SeriesOverLimit);
         }
         cell
+    }
+
+    /// Says what users make of the metrics from now on. What was counted while they made something else of them is told no more.
+    pub fn override_metrics(&self, reporter: Reporter, overrides: Option<Arc<MetricOverrides>>) {
+        if let Some(current) = self.inner.overrides.lock().get_mut(reporter as usize) {
+            *current = overrides;
+        }
     }
 
     /// Adds one to a counter.
@@ -280,8 +311,17 @@ impl Registry {
     /// Everything, in the Prometheus text format. Series that are idle for too long are given up on the way.
     pub fn render(&self) -> String {
         self.expire(Instant::now());
-        let mut text = exposition::requests(self.read());
-        exposition::connections(&mut text, &self.inner.connections.read(ConnectionTotals::add));
+        let current = self.inner.overrides.lock().clone();
+        let is_current = |labels: &RequestLabels| {
+            let made = labels.customized.as_ref().map(|customized| &customized.overrides);
+            current.get(labels.reporter as usize).is_some_and(|current| current.as_ref() == made)
+        };
+        let (mut requests, mut connections) = (self.read(), self.inner.connections.read(ConnectionTotals::add));
+        requests.retain(|(labels, _)| is_current(labels));
+        connections.retain(|(labels, _)| is_current(labels));
+        let mut text = String::new();
+        exposition::requests(&mut text, &requests);
+        exposition::connections(&mut text, &connections);
         for (counter, name, help) in COUNTERS {
             exposition::counter(&mut text, name, help, self.counter(counter));
         }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::telemetry::labels::{Party, Reporter};
+use crate::telemetry::overrides::{Customized, MetricOverride, StandardMetric};
 
 fn labels(version: &str, code: u16) -> RequestLabels {
     let party =
@@ -20,6 +21,7 @@ fn labels(version: &str, code: u16) -> RequestLabels {
         grpc_response_status: "",
         response_flags: "-",
         mutual_tls: true,
+        customized: None,
     }
 }
 
@@ -97,4 +99,54 @@ fn label_values_are_escaped() {
     let registry = Registry::default();
     registry.request_cell(&labels("a\"b\\c\nd", 200), 0).record(Duration::ZERO, 0, 0);
     assert!(registry.render().contains(r#"destination_version="a\"b\\c\nd""#));
+}
+
+/// A registry of which these overrides are told, with two versions of one workload that were asked once each.
+fn overridden(said: MetricOverride, value: &str) -> String {
+    let overrides = Arc::new(MetricOverrides::from([(StandardMetric::RequestCount, said)]));
+    let registry = Registry::default();
+    // What was counted before is told no more.
+    registry.request_cell(&labels("v1", 200), 0).record(Duration::ZERO, 0, 0);
+    registry.override_metrics(Reporter::Destination, Some(overrides.clone()));
+    for version in ["v1", "v2"] {
+        let customized = Customized { overrides: overrides.clone(), values: vec![value.into()] };
+        let labels = RequestLabels { customized: Some(Arc::new(customized)), ..labels(version, 200) };
+        registry.request_cell(&labels, 0).record(Duration::from_millis(1), 10, 10);
+    }
+    assert_eq!(registry.snapshot().iter().map(|row| row.requests).sum::<u64>(), 3);
+    registry.render()
+}
+
+fn lines<'t>(text: &'t str, metric: &str) -> Vec<&'t str> {
+    text.lines().filter(|line| line.starts_with(&format!("{metric}{{"))).collect()
+}
+
+#[test]
+fn labels_are_removed_set_and_added_and_series_that_become_equal_are_one() {
+    let removed = ["destination_version", "destination_canonical_revision"].map(Arc::from).to_vec();
+    let set = vec![("destination_app".into(), 0), ("host".into(), 0)];
+    let text = overridden(MetricOverride { hidden: false, removed, set }, "a\"b");
+    let [line] = lines(&text, "istio_requests_total")[..] else { panic!("{text}") };
+    assert!(line.contains("destination_app=\"a\\\"b\",") && line.ends_with(",host=\"a\\\"b\"} 2"), "{line}");
+    assert!(!line.contains("destination_version") && !line.contains("destination_canonical_revision"), "{line}");
+    // The other metrics are as they were, and of one name and labels there is one line.
+    let counts = lines(&text, "istio_request_bytes_count");
+    assert!(counts.len() == 2 && counts.iter().all(|line| line.ends_with(" 1") && !line.contains("host=")), "{text}");
+}
+
+#[test]
+fn a_hidden_metric_is_not_told() {
+    let text = overridden(MetricOverride { hidden: true, ..MetricOverride::default() }, "");
+    assert_eq!(lines(&text, "istio_requests_total"), [""; 0]);
+    assert_eq!(lines(&text, "istio_request_bytes_count").len(), 2);
+}
+
+#[test]
+fn a_metric_that_has_lost_every_label_is_one_line_that_can_be_read() {
+    let registry = Registry::default();
+    registry.request_cell(&labels("v1", 200), 0).record(Duration::ZERO, 0, 0);
+    let mut all = Vec::new();
+    labels("v1", 200).each(|name, _| all.push(Arc::from(name)));
+    let text = overridden(MetricOverride { hidden: false, removed: all, set: Vec::new() }, "");
+    assert_eq!(lines(&text, "istio_requests_total"), ["istio_requests_total{} 2"]);
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::labels::RequestLabels;
+use super::labels::{RequestLabels, UNKNOWN};
+use super::overrides::Customized;
 
 /// What one worker counts of one label set.
 pub(super) trait Cell: Default {
@@ -110,5 +111,9 @@ fn overflow(labels: &RequestLabels) -> RequestLabels {
         grpc_response_status: "",
         response_flags: "-",
         mutual_tls: labels.mutual_tls,
+        customized: labels.customized.as_ref().map(|customized| {
+            let values = vec![UNKNOWN.into(); customized.values.len()];
+            Arc::new(Customized { overrides: customized.overrides.clone(), values })
+        }),
     }
 }

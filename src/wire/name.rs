@@ -19,6 +19,9 @@ pub const MAX_NAME_BYTES: usize = 512;
 /// The name of the one resource of a type that a proxy has: its settings, its inbound policy.
 pub const SELF: &str = "self";
 
+/// Asked for among inbound policies, it means no resource: a token has met its issuer's keys and is signed by none of them.
+pub const KEYS: &str = "keys";
+
 /// Subscribes to every resource of a type that is the caller's: a gateway's listeners.
 pub const WILDCARD: &str = "*";
 

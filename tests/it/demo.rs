@@ -128,6 +128,52 @@ fn a_pods_proxy_counts_requests_under_istios_names() {
     assert_eq!(Connection::open(address).get("/config_dump", &[]).status, 404);
 }
 
+/// Metrics of the whole mesh with other labels.
+const METRICS: &str = "\
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: mesh-default, namespace: istio-system}
+spec:
+  metrics:
+  - providers: [{name: prometheus}]
+    overrides:
+    - match: {metric: REQUEST_COUNT, mode: SERVER}
+      tagOverrides:
+        request_host: {value: request.host}
+        source_principal: {operation: REMOVE}
+    - match: {metric: REQUEST_SIZE}
+      disabled: true
+";
+
+#[test]
+fn metrics_have_the_labels_that_a_telemetry_says() {
+    let runtime = Runtime::demo();
+    let mut address = pod_address(&runtime, "productpage-v1");
+    address.set_port(15_020);
+    let metrics = || {
+        assert_eq!(runtime.visitor().get("/productpage", &[]).status, 200);
+        Connection::open(address).get("/stats/prometheus", &[]).body
+    };
+    let of = |text: &str, metric: &str, label: &str| -> Vec<String> {
+        let found = |line: &&str| line.starts_with(&format!("{metric}{{")) && line.contains(label);
+        text.lines().filter(found).map(str::to_owned).collect()
+    };
+    let before = metrics();
+    assert!(!of(&before, "istio_request_bytes_count", "").is_empty() && !before.contains("request_host"), "{before}");
+    let Some(_) = runtime.kubectl_ok(&["apply", "-f", "-"], Some(METRICS)) else { return };
+    let text = eventually("its metrics say who was asked", || {
+        let text = metrics();
+        let told = !of(&text, "istio_requests_total", "request_host=\"").is_empty();
+        (told && !of(&text, "istio_requests_total", "reporter=\"source\"").is_empty()).then_some(text)
+    });
+    let inbound = of(&text, "istio_requests_total", "reporter=\"destination\"");
+    let is_as_said = |line: &String| line.contains("request_host=\"") && !line.contains("source_principal=");
+    assert!(!inbound.is_empty() && inbound.iter().all(is_as_said), "{inbound:#?}");
+    let outbound = of(&text, "istio_requests_total", "reporter=\"source\"");
+    assert!(outbound.iter().all(|line| !is_as_said(line)), "{outbound:#?}");
+    assert_eq!(of(&text, "istio_request_bytes_count", ""), [""; 0]);
+}
+
 #[test]
 fn between_pods_there_is_nothing_but_tls_1_3() {
     let runtime = Runtime::demo();

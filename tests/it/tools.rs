@@ -75,6 +75,38 @@ fn what_a_proxy_holds_is_shown_with_the_object_that_says_so() {
     assert_eq!(stdout(&offline), shown);
 }
 
+/// Keys that nobody tells, a provider that the mesh does not have, and what metrics are to say.
+const LACKING: &str = "\
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: far, namespace: default}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  jwtRules: [{issuer: far, jwksUri: 'http://127.0.0.1:1/keys'}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: asks, namespace: default}
+spec: {selector: {matchLabels: {app: reviews}}, action: CUSTOM, provider: {name: nobody}, rules: [{to: [{operation: {paths: [/x]}}]}]}
+";
+
+#[test]
+fn what_a_policy_lacks_to_do_its_work_is_shown() {
+    let runtime = visited();
+    let before = table(&runtime, &["proxy-config", "policy", "deploy/reviews-v2"]);
+    assert!(!before.contains("LACKS"), "{before}");
+    let applied = with_input(&runtime, &["apply", "-f", "-", "--wait"], LACKING);
+    assert!(applied.status.success(), "{}", stderr(&applied));
+    let shown = eventually("both are held", || {
+        let shown = table(&runtime, &["proxy-config", "policy", "deploy/reviews-v2"]);
+        (shown.contains("default/far") && shown.contains("default/asks")).then_some(shown)
+    });
+    assert!(shown.lines().next().is_some_and(|heading| heading.trim_end().ends_with("LACKS")), "{shown}");
+    let line = |of: &str| shown.lines().find(|line| line.contains(of)).unwrap_or_default().to_owned();
+    assert!(line("default/far").contains("no keys"), "{shown}");
+    assert!(line("default/asks").contains("nobody"), "{shown}");
+}
+
 #[test]
 fn who_has_no_proxy_is_told_so() {
     let runtime = Runtime::start(&[]);
@@ -98,7 +130,7 @@ fn what_is_applied_is_looked_at_together_with_what_is_there() {
     assert!(stdout(&applied).contains("VirtualService ratings created"), "{}", stdout(&applied));
     let warned = stderr(&applied);
     assert!(
-        warned.contains("warning: [IST0101] (VirtualService default/ratings") && warned.contains(":13"),
+        warned.contains("warning: [IST0101] (VirtualService default/ratings") && warned.contains("ratings.yaml:12)"),
         "{warned}"
     );
     // What others did wrong is not this one's to hear of.

@@ -153,6 +153,22 @@ mod tests {
     use crate::proxy::admin::TargetDump;
 
     #[test]
+    fn what_a_policy_lacks_has_a_column_where_one_lacks_anything() {
+        let policy = |kind: &str, lacks: &str| PolicyDump {
+            kind: kind.into(),
+            action: "a".into(),
+            rule: "r".into(),
+            lacks: lacks.into(),
+            ..PolicyDump::default()
+        };
+        let whole = policies(&[policy("mtls", ""), policy("token", "")]);
+        assert!(whole.iter().all(|row| row.len() == 5 && !row.contains(&"LACKS".to_owned())), "{whole:?}");
+        let lacking = policies(&[policy("mtls", ""), policy("token", "no keys")]);
+        let last: Vec<_> = lacking.iter().map(|row| (row.len(), row[row.len() - 1].as_str())).collect();
+        assert_eq!(last, [(6, "LACKS"), (6, NOTHING), (6, "no keys")]);
+    }
+
+    #[test]
     fn where_a_rule_sends_requests_is_said_in_shares_of_a_hundred() {
         let to = |to: &str, weight| TargetDump { to: to.into(), weight };
         let v1 = to("outbound|9080|v1|reviews.shop.svc.cluster.local", Some(3));

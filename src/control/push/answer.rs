@@ -1,8 +1,9 @@
 //! What a name means to the one who asks (`docs/wire.md` sections 2 to 5).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::compile::{self, GatewayWorkload, Scope};
+use crate::compile::{self, GatewayWorkload, KeySource, Scope};
 use crate::model::{
     Endpoint, Endpoints, Listener, Reporting, Service, Settings, Side, TunnelProtocol, VirtualHost, Workload,
 };
@@ -123,6 +124,12 @@ impl Snapshot {
             .filter(|service| subject.clients.sees(&self.world, service))
     }
 
+    /// Where the keys come from of those whose tokens `subject` believes.
+    pub fn key_sources(&self, subject: &Subject) -> BTreeSet<KeySource> {
+        let placed = self.pod(&subject.pod);
+        placed.map(|placed| compile::key_sources_of(&self.world, &placed.workload)).unwrap_or_default()
+    }
+
     /// The resources that `name` means to `subject`, whose question is `question`; none where there is no such thing.
     pub fn answer(&self, subject: &Subject, question: &Question, name: &Arc<str>) -> Answer {
         if *question == Question::Own(ResourceType::Listener, subject.pod.clone()) {
@@ -144,7 +151,8 @@ impl Snapshot {
                 Some(Encoded::new(&v1::TrafficPolicy::from(&policy)))
             }
             Question::Scoped(_, _, host) => {
-                let routes = compile::routes(&self.world, &subject.clients, self.seen(subject, host)?);
+                let service = subject.clients.narrowed(self.seen(subject, host)?);
+                let routes = compile::routes(&self.world, &subject.clients, &service);
                 Some(Encoded::new(&v1::Routes::from(&routes)))
             }
             Question::VirtualHost(_, port, host) => {
@@ -213,7 +221,7 @@ impl Snapshot {
         let chunks = u32::try_from(count.div_ceil(MAX_ENDPOINTS_PER_CHUNK).max(1)).unwrap_or(u32::MAX);
         let scope = subject.scope.clone();
         let record = ServiceRecord {
-            service: (**service).clone(),
+            service: (**subject.clients.narrowed(service)).clone(),
             routes: RoutesName::Service { scope: scope.clone(), host: host.clone() }.to_string().into(),
             traffic_policy: TrafficPolicyName { scope, host: host.clone() }.to_string().into(),
             endpoints: (0..chunks)

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::compile::KeySource;
 use crate::wire::proto::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
 use crate::wire::proto::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
@@ -33,6 +34,8 @@ const RESPONSES: usize = 8;
 pub(super) struct Discovery {
     pub(super) snapshots: Snapshots,
     pub(super) registry: Registry,
+    /// Where keys come from that a token is signed by none of.
+    pub(super) stale_keys: mpsc::Sender<KeySource>,
     pub(super) tasks: TaskTracker,
     pub(super) token: CancellationToken,
 }
@@ -54,6 +57,7 @@ impl AggregatedDiscoveryService for Discovery {
             requests: request.into_inner(),
             responses: responses.clone(),
             snapshots: self.snapshots.clone(),
+            stale_keys: self.stale_keys.clone(),
             entry,
         };
         let token = self.token.clone();

@@ -8,9 +8,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
+use crate::compile::KeySource;
 use crate::control::push::{Snapshot, Snapshots, Subject};
 use crate::control::token::Caller;
 use crate::wire::ResourceType;
+use crate::wire::name::KEYS;
 use crate::wire::proto::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
 use super::node::Announced;
@@ -32,6 +34,7 @@ pub(super) struct Serving {
     pub(super) requests: Streaming<DeltaDiscoveryRequest>,
     pub(super) responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
     pub(super) snapshots: Snapshots,
+    pub(super) stale_keys: mpsc::Sender<KeySource>,
     pub(super) entry: Entry,
 }
 
@@ -39,6 +42,9 @@ pub(super) struct Serving {
 struct Admitted {
     subject: Subject,
     responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
+    stale_keys: mpsc::Sender<KeySource>,
+    /// Whether it knows a token that none of its issuer's keys has signed.
+    lacks_keys: bool,
     entry: Entry,
     types: BTreeMap<ResourceType, Subscriptions>,
     last_nonce: u64,
@@ -61,9 +67,18 @@ impl Serving {
         })?;
         let subject = announced.admit(&self.caller, &mut self.snapshots).await?;
         self.entry.announce(&subject.pod, node)?;
-        let Self { mut requests, responses, mut snapshots, entry, .. } = self;
-        let mut admitted =
-            Admitted { subject, responses, entry, types: BTreeMap::new(), last_nonce: 0, in_sync: 0, seen: 0 };
+        let Self { mut requests, responses, mut snapshots, stale_keys, entry, .. } = self;
+        let mut admitted = Admitted {
+            subject,
+            responses,
+            stale_keys,
+            lacks_keys: false,
+            entry,
+            types: BTreeMap::new(),
+            last_nonce: 0,
+            in_sync: 0,
+            seen: 0,
+        };
         let mut request = Some(first);
         loop {
             if let Some(request) = request.take() {
@@ -87,7 +102,7 @@ impl Serving {
 }
 
 impl Admitted {
-    fn receive(&mut self, request: DeltaDiscoveryRequest) -> Result<(), Status> {
+    fn receive(&mut self, mut request: DeltaDiscoveryRequest) -> Result<(), Status> {
         let Some(kind) = ResourceType::from_url(&request.type_url) else {
             let told = format!("there are no resources of type `{}`", request.type_url);
             return Err(Status::invalid_argument(told));
@@ -106,6 +121,12 @@ impl Admitted {
             self.entry.update(|status| status.last_nack = Some(nack));
         }
         tracing::trace!(identity = %self.subject.identity, ?request, "received");
+        if kind == ResourceType::InboundPolicy {
+            let names = &mut request.resource_names_subscribe;
+            let before = names.len();
+            names.retain(|name| name != KEYS);
+            self.lacks_keys |= names.len() < before;
+        }
         subscriptions.change(request, &self.subject);
         if kind == ResourceType::Service && subscriptions.len() > MAX_ASKED_NAMES {
             return Err(Status::resource_exhausted(format!("a proxy asks for {MAX_ASKED_NAMES} hosts at most")));
@@ -131,6 +152,12 @@ impl Admitted {
     /// Sends what has changed, type by type in their order, as far as nothing of the type is in flight.
     fn respond(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), Status> {
         self.look_at_scope(snapshot);
+        if std::mem::take(&mut self.lacks_keys) {
+            for source in snapshot.key_sources(&self.subject) {
+                // Where many lack keys at once, they are on their way.
+                let _hurried = self.stale_keys.try_send(source);
+            }
+        }
         let mut behind = None;
         for subscriptions in self.types.values_mut() {
             if subscriptions.in_flight.is_none()

@@ -76,6 +76,8 @@ pub struct TokenRule {
     pub space_delimited: Vec<Box<str>>,
     /// Whether a request without a token is refused.
     pub required: bool,
+    /// Whether the keys come from elsewhere, where newer ones may be.
+    pub fetched: bool,
 }
 
 /// A token that was verified.

@@ -56,6 +56,7 @@ fn rule(issuer: &str, keys: &[&Signer]) -> TokenRule {
         claim_headers: Vec::new(),
         space_delimited: Vec::new(),
         required: false,
+        fetched: false,
     }
 }
 

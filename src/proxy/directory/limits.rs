@@ -8,6 +8,12 @@ pub const FIRST_CONTACT_WAIT: Duration = Duration::from_secs(5);
 /// How many requests wait for such answers at a time; the next one is refused at once.
 pub const MAX_WAITING: usize = 1024;
 
+/// How long a request with a token that no known key has signed waits for newer keys.
+pub const KEYS_WAIT: Duration = Duration::from_secs(2);
+
+/// How long after newer keys were asked for they may be asked for again.
+pub const KEYS_AGAIN: Duration = Duration::from_secs(10);
+
 /// How many names the workload may have asked for; beyond it, the one idle for longest is given up.
 pub const MAX_ASKED_NAMES: usize = 4096;
 

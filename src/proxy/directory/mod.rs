@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
 
 use crate::identity::TrustBundle;
 use crate::model::{InboundPolicy, Listener, OutboundMode, Reporting, Service, Settings};
@@ -108,8 +110,20 @@ pub(in crate::proxy) struct Shared {
     /// Whether the stream to the control plane is up.
     pub(in crate::proxy) connected: AtomicBool,
     waiting: AtomicUsize,
-    /// Names that are asked for; `None` where there is nobody to ask.
-    asks: Option<mpsc::Sender<Arc<str>>>,
+    /// How many wait for newer keys of issuers, and when these were asked for last.
+    waiting_for_keys: AtomicUsize,
+    keys_asked: Mutex<Option<Instant>>,
+    /// What is asked; `None` where there is nobody to ask.
+    asks: Option<mpsc::Sender<Ask>>,
+}
+
+/// What is asked of the owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::proxy) enum Ask {
+    /// What the mesh says about a name.
+    Name(Arc<str>),
+    /// Newer keys of issuers.
+    Keys,
 }
 
 /// What a snapshot says about a name.
@@ -186,7 +200,7 @@ impl Directory {
         };
         // Subscribed before asking, so that no publication after the question is missed.
         let mut published = self.shared.published.subscribe();
-        match asks.try_send(authority.into()) {
+        match asks.try_send(Ask::Name(authority.into())) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 return Resolution::Unavailable(UnavailableReason::TooManyWaiting);
@@ -211,6 +225,42 @@ impl Directory {
                 false => UnavailableReason::ControlPlane,
             })
         })
+    }
+
+    /// The inbound policy with other keys of issuers than `held` has, for a token that none of those has signed. They are asked for at
+    /// most once in [`limits::KEYS_AGAIN`]; whoever wants them meanwhile waits for the same answer. `None`: none have come within
+    /// [`limits::KEYS_WAIT`].
+    pub async fn newer_keys(&self, held: &Arc<InboundPolicy>) -> Option<Arc<InboundPolicy>> {
+        let asks = self.shared.asks.as_ref()?;
+        // Subscribed before looking, so that no publication in between is missed.
+        let mut published = self.shared.published.subscribe();
+        let newer = || self.inbound().filter(|current| current.tokens != held.tokens);
+        if let Some(newer) = newer() {
+            return Some(newer);
+        }
+        let _place = Waiting::enter(&self.shared.waiting_for_keys)?;
+        let until = self.ask_for_keys(asks)?;
+        let answer = async {
+            loop {
+                published.changed().await.ok()?;
+                if let Some(newer) = newer() {
+                    return Some(newer);
+                }
+            }
+        };
+        timeout_at(until, answer).await.ok().flatten()
+    }
+
+    /// Until when newer keys may come; `None` where they were asked for, in vain, a short time ago.
+    fn ask_for_keys(&self, asks: &mpsc::Sender<Ask>) -> Option<Instant> {
+        let mut asked = self.shared.keys_asked.lock();
+        let now = Instant::now();
+        if let Some(before) = asked.filter(|before| now.duration_since(*before) < limits::KEYS_AGAIN) {
+            return Some(before + limits::KEYS_WAIT).filter(|until| *until > now);
+        }
+        asks.try_send(Ask::Keys).ok()?;
+        *asked = Some(now);
+        Some(now + limits::KEYS_WAIT)
     }
 
     /// Every name that there is an answer for, in order.
@@ -244,7 +294,7 @@ fn initial_settings() -> Settings {
 }
 
 impl Shared {
-    fn new(asks: Option<mpsc::Sender<Arc<str>>>) -> Self {
+    fn new(asks: Option<mpsc::Sender<Ask>>) -> Self {
         Self {
             settings: ArcSwap::from_pointee(initial_settings()),
             inbound: ArcSwapOption::empty(),
@@ -257,6 +307,8 @@ impl Shared {
             tick: AtomicU32::new(0),
             connected: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            waiting_for_keys: AtomicUsize::new(0),
+            keys_asked: Mutex::default(),
             asks,
         }
     }

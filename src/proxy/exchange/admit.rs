@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::model::authz::{self, Claims, Facts, HttpFacts, PolicyAction};
-use crate::model::token::{self, Place};
+use crate::model::token::{self, Place, TokenError};
 use crate::model::{HeaderLookup, InboundPolicy};
 use crate::proxy::exchange::reply::Reply;
 use crate::proxy::exchange::{Exchange, Role};
@@ -18,18 +18,30 @@ pub(super) type Inquiry = (Arc<str>, String);
 
 impl Exchange<'_> {
     /// Lets the request go on, or says why it may not. Requests that the workload itself makes are not asked about here.
-    pub(super) fn admit(&mut self) -> Result<(), Box<Reply>> {
+    pub(super) async fn admit(&mut self) -> Result<(), Box<Reply>> {
         let port = match self.facts.role {
             Role::Inbound { port, .. } | Role::Gateway { port } => port,
             Role::OutboundName { .. } | Role::OutboundAddress { .. } => return Ok(()),
         };
         let shared = &self.local.shared;
-        let Some(own) = self.own.clone() else {
+        let Some(mut own) = self.own.clone() else {
             // One that is given is there from the start; who waits for its own serves nobody.
             let is_ready = *shared.directory.ready().borrow();
             return if is_ready { Ok(()) } else { Err(Box::new(Reply::no_policy())) };
         };
-        self.claims = self.authenticate(&own)?;
+        let mut proved = self.authenticate(&own);
+        if matches!(proved, Err((TokenError::NoKey, true)))
+            && let Some(newer) = Box::pin(shared.directory.newer_keys(&own)).await
+        {
+            self.because.clear();
+            proved = self.authenticate(&newer);
+            self.own = Some(newer.clone());
+            own = newer;
+        }
+        self.claims = proved.map_err(|(error, _)| {
+            self.local.shared.registry.count(Counter::TokensRefused);
+            Box::new(Reply::token(&error))
+        })?;
         if own.authorization.is_empty() {
             return Ok(());
         }
@@ -54,7 +66,10 @@ impl Exchange<'_> {
     }
 
     /// What the request's token proves, if it carries one. The workload gets of it what the rule says.
-    fn authenticate(&mut self, own: &InboundPolicy) -> Result<Option<Claims>, Box<Reply>> {
+    ///
+    /// # Errors
+    /// Why the request is refused, and whether the keys that it was held against may be newer elsewhere.
+    fn authenticate(&mut self, own: &InboundPolicy) -> Result<Option<Claims>, (TokenError, bool)> {
         if own.tokens.is_empty() {
             return Ok(None);
         }
@@ -68,24 +83,18 @@ impl Exchange<'_> {
         let path_length = scratch.target.path().len();
         let query = scratch.target.path_and_query.get(path_length..).and_then(|query| query.strip_prefix(b"?"));
         let tokens = |place: &Place| jwt::tokens(place, &headers, query.unwrap_or_default());
-        let found = token::authenticate(&own.tokens, tokens, SystemTime::now());
+        let found = token::authenticate(&own.tokens, tokens, SystemTime::now()).map_err(|(error, rule)| {
+            self.because = rule.provenance.to_string();
+            (error, rule.fetched)
+        })?;
         jwt::sanitize(&own.tokens, &mut scratch.request, bytes);
-        match found {
-            Ok(None) => Ok(None),
-            Ok(Some(found)) => {
-                if !found.rule.forward {
-                    let path_and_query = &mut scratch.target.path_and_query;
-                    jwt::take_off(found.place, &mut scratch.request, bytes, path_and_query, path_length);
-                }
-                jwt::hand_on(&found, &mut scratch.added);
-                Ok(Some(found.claims))
-            }
-            Err((error, rule)) => {
-                self.local.shared.registry.count(Counter::TokensRefused);
-                self.because = rule.provenance.to_string();
-                Err(Box::new(Reply::token(&error)))
-            }
+        let Some(found) = found else { return Ok(None) };
+        if !found.rule.forward {
+            let path_and_query = &mut scratch.target.path_and_query;
+            jwt::take_off(found.place, &mut scratch.request, bytes, path_and_query, path_length);
         }
+        jwt::hand_on(&found, &mut scratch.added);
+        Ok(Some(found.claims))
     }
 
     /// The providers that have to allow the request, each with the policy that says so; `None` where there are none.

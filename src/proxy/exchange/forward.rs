@@ -9,11 +9,11 @@ use crate::model::{AppProtocol, Http2Use, TryFailure};
 use crate::proxy::connection::Conn;
 use crate::proxy::directory::{Cluster, Report, Tally};
 use crate::proxy::exchange::plan::{Goal, Plan};
-use crate::proxy::exchange::reply::Reply;
+use crate::proxy::exchange::reply::{Reply, grpc_status};
 use crate::proxy::exchange::retry::Tries;
 use crate::proxy::exchange::times::Expired;
 use crate::proxy::exchange::wait::{Answer, Ended, Wait, client_gone, through};
-use crate::proxy::exchange::{Exchange, Next, Outcome, Role};
+use crate::proxy::exchange::{Exchange, Next, Outcome, Role, Taken};
 use crate::proxy::filter::edge::{self, Stance};
 use crate::proxy::filter::headers;
 use crate::proxy::http1::encode::{add_line, add_number};
@@ -148,6 +148,9 @@ impl Exchange<'_> {
             }
             self.times.begin_try();
             let answer = self.answer(&mut lease, &mut request).await;
+            if !whole {
+                self.taken = if request.source_is_clear() { Taken::Everything } else { Taken::Part };
+            }
             match &answer {
                 Answer::Ended(..) | Answer::Refused => tally(plan, Tally::Resets),
                 Answer::Expired(Expired::Try) => tally(plan, Tally::TryTimeouts),
@@ -205,11 +208,7 @@ impl Exchange<'_> {
             return match answer {
                 // Answered above.
                 Answer::Head(_) => Next::Close,
-                Answer::Ended(_, failure) => {
-                    let reply = Reply::reset(failure, plan);
-                    let reply = if request.is_finished() { reply } else { reply.closing() };
-                    self.fail(reply, plan, hop).await
-                }
+                Answer::Ended(_, failure) => self.fail(Reply::reset(failure, plan), plan, hop).await,
                 Answer::Refused => self.fail(Reply::refused(plan), plan, hop).await,
                 Answer::Malformed(refusal) => self.fail(Reply::malformed_response(refusal).closing(), plan, hop).await,
                 Answer::ClientMalformed(refusal) => self.fail(Reply::refusal(refusal), plan, hop).await,
@@ -240,6 +239,7 @@ impl Exchange<'_> {
             plan: Some(plan),
             hop,
             sent: reply.body.len() as u64,
+            grpc_status: Some(reply.grpc_status()),
             ..Outcome::new(status, reply.flags, reply.details)
         });
         next
@@ -477,6 +477,8 @@ impl Exchange<'_> {
         let stance = self.stance();
         self.scratch.added_back.clear();
         let head = lease.conn.window().get(..length).unwrap_or_default();
+        // A call that fails at once says so in the head of its answer.
+        let refused = self.facts.http2.then(|| grpc_status(&self.scratch.response, head)).flatten();
         self.edit_response(plan, head);
         let scratch = &mut *self.scratch;
         let upgraded = scratch.response.status == 101;
@@ -495,7 +497,7 @@ impl Exchange<'_> {
         let keeps = !upgraded
             && !scratch.request.close
             && !scratch.request.http10
-            && request.is_finished()
+            && request.source_is_clear()
             && !self.local.seats.draining();
         if upgraded {
             added.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
@@ -543,6 +545,7 @@ impl Exchange<'_> {
             received,
             sent,
             sent_head,
+            grpc_status: response.grpc_status().or(refused),
             ..Outcome::new(status, flags, details)
         });
         let complete = matches!(ended, Ended::Complete) && !upgraded;
@@ -550,7 +553,7 @@ impl Exchange<'_> {
         if complete
             && reusable
             && !multiplexed
-            && request.is_finished()
+            && request.has_arrived()
             && lease.conn.window().is_empty()
             && !lease.hop_is_over()
         {
@@ -561,7 +564,7 @@ impl Exchange<'_> {
             let key = lease.hop.key();
             self.local.pool.give(key, lease.conn, &self.local.shared.limits, of_cluster);
         }
-        match (complete, keeps, request.is_finished()) {
+        match (complete, keeps, request.source_is_clear()) {
             (true, true, _) => Next::Again,
             (true, false, false) => Next::Linger,
             _ => Next::Close,

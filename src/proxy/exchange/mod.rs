@@ -34,7 +34,7 @@ use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
 use crate::proxy::filter::logged::Logged;
 use crate::proxy::filter::request_id::RequestId;
-use crate::proxy::filter::stats::{Call, Counted, Sides};
+use crate::proxy::filter::stats::{Call, Counted, Protocol, Sides};
 use crate::proxy::http1::head::Headers;
 use crate::proxy::http1::{HTTP2_PREFACE, Head, Name, Refusal, Target};
 use crate::proxy::http2;
@@ -213,6 +213,7 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
             exhausted: false,
             cookie: None,
             granted: Vec::new(),
+            taken: Taken::Nothing,
             because: String::new(),
             started: Instant::now(),
             own: local.shared.directory.inbound(),
@@ -254,6 +255,8 @@ struct Exchange<'a> {
     cookie: Option<String>,
     /// Headers that providers of authorization want the client to get.
     granted: Vec<(String, Bytes)>,
+    /// How much of the request's body has left the client's connection.
+    taken: Taken,
     /// The policies that had a say, for the log.
     because: String,
     started: Instant,
@@ -262,6 +265,17 @@ struct Exchange<'a> {
     claims: Option<Claims>,
     /// Of which trace it is, where there are any.
     trace: Option<(Arc<Tracing>, SpanContext)>,
+}
+
+/// How much of a request's body has left the connection that it came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// What has come of it is still there, from its beginning.
+    Nothing,
+    /// Some; what follows there is the rest of it.
+    Part,
+    /// All; what follows there is something else.
+    Everything,
 }
 
 /// The version that a client speaks, as logs and headers name it.
@@ -286,6 +300,8 @@ struct Outcome<'o> {
     received: u64,
     sent: u64,
     sent_head: usize,
+    /// How a call of gRPC ended, where anybody said it.
+    grpc_status: Option<u8>,
 }
 
 /// A cluster by the name that Envoy gives it.
@@ -343,6 +359,7 @@ impl Outcome<'_> {
             received: 0,
             sent: 0,
             sent_head: 0,
+            grpc_status: None,
         }
     }
 }
@@ -395,15 +412,23 @@ impl Exchange<'_> {
             }
         };
         let (own, cluster) = (self.own.as_ref(), &settings.cluster);
+        let side = self.facts.role.side();
+        let reporting = settings.reporting(side);
+        let customized = self.local.stats.customized(side, reporting.metrics.as_ref(), &shared.registry, |told| {
+            self.as_logged(outcome, duration, |logged| told(logged));
+        });
         let counted = Counted {
-            sides: Sides { call, own, cluster, flags: outcome.flags, mutual_tls },
+            sides: Sides { call, own, cluster, flags: outcome.flags, mutual_tls, customized: customized.as_ref() },
             code: outcome.code,
+            protocol: match self.facts.http2 && self.is_grpc() {
+                true => Protocol::Grpc(outcome.grpc_status),
+                false => Protocol::Http,
+            },
             duration,
             request_bytes: self.conn.head().len() as u64 + outcome.received,
             response_bytes: outcome.sent_head as u64 + outcome.sent,
         };
         self.local.stats.count(&counted, &shared.registry, self.local.worker.number);
-        let reporting = settings.reporting(self.facts.role.side());
         if reporting.log {
             self.log(outcome, duration, reporting.filter.as_deref());
         }
@@ -423,6 +448,15 @@ impl Exchange<'_> {
     fn log(&self, outcome: &Outcome<'_>, duration: Duration, filter: Option<&Expression>) {
         let mut log = self.local.log.borrow_mut();
         let Some(log) = log.as_mut() else { return };
+        self.as_logged(outcome, duration, |logged| {
+            if filter.is_none_or(|filter| filter.holds(logged)) {
+                log.log(logged.record);
+            }
+        });
+    }
+
+    /// Hands what is known of the request to `told`.
+    fn as_logged(&self, outcome: &Outcome<'_>, duration: Duration, told: impl FnOnce(&Logged<'_>)) {
         let bytes = self.conn.head();
         let (request, target) = (&self.scratch.request, &self.scratch.target);
         let generated = self.scratch.request_id.as_bytes();
@@ -463,14 +497,11 @@ impl Exchange<'_> {
             ..AccessRecord::new(SystemTime::now() - duration)
         };
         let headers = Headers { head: request, bytes };
-        let logged = Logged {
+        told(&Logged {
             record: &record,
             headers: Some(&headers),
             scheme: self.facts.scheme(),
             mutual_tls: self.facts.peer.is_some(),
-        };
-        if filter.is_none_or(|filter| filter.holds(&logged)) {
-            log.log(&record);
-        }
+        });
     }
 }

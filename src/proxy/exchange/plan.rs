@@ -103,7 +103,7 @@ impl Exchange<'_> {
         if let Some((own, asked)) = self.to_ask() {
             Box::pin(self.consult(&own, asked)).await?;
         }
-        self.admit()?;
+        self.admit().await?;
         match self.facts.role {
             Role::Inbound { app, .. } => Ok(Plan { goal: Goal::Address(app), decided: None }),
             Role::OutboundName { .. } => self.plan_outbound(self.port(), None).await,

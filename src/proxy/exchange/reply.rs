@@ -9,13 +9,13 @@ use crate::model::{
 };
 use crate::proxy::exchange::plan::Plan;
 use crate::proxy::exchange::times::Expired;
-use crate::proxy::exchange::{Exchange, Next, Outcome};
+use crate::proxy::exchange::{Exchange, Next, Outcome, Taken};
 use crate::proxy::filter::ext_authz::Denial;
 use crate::proxy::filter::{edge, rbac};
 use crate::proxy::http1::Body;
 use crate::proxy::http1::encode::{add_line, add_number, status_digits};
 use crate::proxy::http1::head::Headers;
-use crate::proxy::http1::{Framing, Refusal, Target};
+use crate::proxy::http1::{Framing, Head, Refusal, Target};
 use crate::proxy::transfer::Transfer;
 
 /// An answer of our own.
@@ -239,6 +239,11 @@ impl Reply {
     pub fn closing(self) -> Self {
         Self { close: true, ..self }
     }
+
+    /// What a client of gRPC is told.
+    pub(super) fn grpc_status(&self) -> u8 {
+        self.grpc_status.unwrap_or_else(|| grpc_status_of_http(self.status))
+    }
 }
 
 impl Exchange<'_> {
@@ -249,6 +254,7 @@ impl Exchange<'_> {
             failure: &reply.failure,
             plan,
             sent: reply.body.len() as u64,
+            grpc_status: Some(reply.grpc_status()),
             ..Outcome::new(status, reply.flags, reply.details)
         };
         self.finish(&outcome);
@@ -272,8 +278,7 @@ impl Exchange<'_> {
         let mut body: &[u8] = &reply.body;
         if is_grpc {
             add_line(output, "content-type", b"application/grpc");
-            let grpc_status = reply.grpc_status.unwrap_or_else(|| grpc_status_of_http(reply.status));
-            add_number(output, "grpc-status", grpc_status.into());
+            add_number(output, "grpc-status", reply.grpc_status().into());
             if !body.is_empty() {
                 add_line(output, "grpc-message", &percent_encoded(body.trim_ascii_end()));
             }
@@ -318,10 +323,12 @@ impl Exchange<'_> {
         })
     }
 
-    /// Takes the request's body off the connection where all of it has been read. Whether that is so.
+    /// Takes the request's body off the connection where all of it has been read. Whether it is off.
     fn skip_body(&mut self) -> bool {
-        if self.scratch.request.framing == Framing::None {
-            return true;
+        match self.taken {
+            Taken::Nothing if self.scratch.request.framing != Framing::None => {}
+            Taken::Nothing | Taken::Everything => return true,
+            Taken::Part => return false,
         }
         let mut transfer = Transfer::new(Body::new(self.scratch.request.framing));
         let mut discarded = Vec::new();
@@ -334,6 +341,13 @@ impl Exchange<'_> {
             _ => false,
         }
     }
+}
+
+/// How a call of gRPC has ended, where the head of its answer says it.
+pub(super) fn grpc_status(response: &Head, bytes: &[u8]) -> Option<u8> {
+    let headers = Headers { head: response, bytes };
+    let status = headers.value("grpc-status")?;
+    std::str::from_utf8(&status).ok()?.parse().ok()
 }
 
 /// The gRPC status that clients of gRPC read from an HTTP status (gRPC's own mapping).

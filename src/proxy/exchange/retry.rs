@@ -7,7 +7,7 @@ use crate::model::{HeaderLookup, PoolLimits, RetryPolicy, TryFailure};
 use crate::proxy::directory::{ClusterState, Tally};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::exchange::plan::{Goal, Plan};
-use crate::proxy::exchange::reply::Reply;
+use crate::proxy::exchange::reply::{Reply, grpc_status};
 use crate::proxy::http1::head::Headers;
 
 /// The tries of one request.
@@ -105,8 +105,7 @@ impl Exchange<'_> {
         let response = &self.scratch.response;
         let worthwhile = |policy: &RetryPolicy| {
             let headers = Headers { head: response, bytes: head };
-            let grpc_status =
-                headers.value("grpc-status").and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
+            let grpc_status = grpc_status(response, head);
             policy.retries_answer(response.status, grpc_status, headers.value("x-envoy-ratelimited").is_some())
         };
         let always = self.local.shared.limits.retries;

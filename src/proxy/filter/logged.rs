@@ -1,4 +1,4 @@
-//! What conditions on the access log are asked about.
+//! What conditions on the access log, and labels of metrics, are asked about.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use crate::model::HeaderLookup;
 use crate::resources::expression::{Attribute, Attributes, Value};
 use crate::telemetry::AccessRecord;
 
-/// A line of the log before it is written.
+/// What is known of a request or a connection that has ended, as a line of the log has it.
 pub struct Logged<'a> {
     /// What it says.
     pub record: &'a AccessRecord<'a>,
@@ -52,6 +52,7 @@ impl Attributes for Logged<'_> {
             Attribute::MutualTls => Some(Value::Bool(self.mutual_tls)),
             Attribute::ServerName => text(record.server_name),
             Attribute::UpstreamAddress => text(address(record.upstream_host)?.as_bytes()),
+            Attribute::UpstreamPort => number(record.upstream_host?.port().into()),
             Attribute::Cluster => text(record.upstream_cluster?.to_string().as_bytes()),
             Attribute::Route => text(record.route_name.as_bytes()),
         }

@@ -42,6 +42,8 @@ pub struct Body {
     unframed: bool,
     /// Bytes of data so far, framing excluded.
     data: u64,
+    /// What a trailer `grpc-status` says.
+    grpc_status: Option<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl Body {
             Framing::Chunked => State::Size(0, 0),
             Framing::UntilClose => State::UntilClose,
         };
-        Self { state, unframed: false, data: 0 }
+        Self { state, unframed: false, data: 0, grpc_status: None }
     }
 
     /// The same body, of which only the data is forwarded.
@@ -96,6 +98,11 @@ impl Body {
     /// Bytes of data so far, framing excluded.
     pub fn data(&self) -> u64 {
         self.data
+    }
+
+    /// How a call of gRPC has ended, where a trailer has said it.
+    pub fn grpc_status(&self) -> Option<u8> {
+        self.grpc_status
     }
 
     /// The connection has ended. Whether the body is complete.
@@ -221,6 +228,10 @@ impl Body {
         let text = |byte: &u8| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..=0xff);
         if name.is_empty() || !name.iter().all(token) || !value.iter().all(text) {
             return Err(Refusal::Trailers);
+        }
+        if name.eq_ignore_ascii_case(b"grpc-status") {
+            self.grpc_status =
+                value.get(1..).and_then(|text| std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok());
         }
         self.state = State::Trailer(so_far + length);
         Ok(if self.unframed || !may_trail(name) { Step::Skip(length) } else { Step::Forward(length) })

@@ -10,7 +10,7 @@ use h2::client::SendRequest;
 use http::{HeaderMap, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::proxy::tests::harness::{App, Peer, edge, header, rules, soon};
+use crate::proxy::tests::harness::{App, Peer, Running, edge, header, rules, soon, until};
 
 const TO_WEB: &str = "[{route: [{destination: {host: web}}]}]";
 const TO_GRPC: &str = "[{route: [{destination: {host: grpc}}]}]";
@@ -134,10 +134,17 @@ async fn a_client_of_http1_reaches_an_application_of_http2() {
     assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
 
+/// How many requests were counted in the one series with these labels.
+fn counted(gateway: &Running, labels: &str) -> Option<u64> {
+    let text = gateway.proxy.registry().render();
+    let line = text.lines().find(|line| line.starts_with("istio_requests_total{") && line.contains(labels))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
 #[tokio::test]
 async fn grpc_passes_with_its_trailers_many_calls_at_once() {
     let (app, connections) = echo().await;
-    let (_gateway, address) = edge(&[("grpc", app)], &rules(TO_GRPC)).await;
+    let (gateway, address) = edge(&[("grpc", app)], &rules(TO_GRPC)).await;
     let client = client(address).await;
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..60 {
@@ -156,6 +163,8 @@ async fn grpc_passes_with_its_trailers_many_calls_at_once() {
         ended.expect("a call");
     }
     assert!(connections.load(Ordering::Relaxed) < 60, "calls share connections");
+    let labels = "request_protocol=\"grpc\",response_code=\"200\",grpc_response_status=\"0\"";
+    until(|| counted(&gateway, labels) == Some(60)).await;
 }
 
 #[tokio::test]
@@ -169,6 +178,12 @@ async fn an_answer_of_our_own_is_one_that_grpc_understands() {
     gateway.log.line("NC cluster_not_found").await;
     let answer = ask(&client, get("/"), b"").await;
     assert_eq!(answer.status, 503);
+    for labels in [
+        "request_protocol=\"grpc\",response_code=\"200\",grpc_response_status=\"14\"",
+        "request_protocol=\"http\",response_code=\"503\",grpc_response_status=\"\"",
+    ] {
+        until(|| counted(&gateway, labels) == Some(1)).await;
+    }
 }
 
 #[tokio::test]

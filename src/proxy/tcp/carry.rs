@@ -218,7 +218,8 @@ pub async fn carry_on(
         Course::Address(_) | Course::Application(_) => None,
     };
     let endpoint = open.hop.endpoint.as_ref();
-    let mut meter = Meter::begin(local, facts, service, endpoint, open.hop.expected.is_some(), "-");
+    let way = (open.hop.expected.is_some(), Some(open.hop.address));
+    let mut meter = Meter::begin(local, facts, service, endpoint, way, "-");
     let (end, up, down) =
         tunnel_within(&mut client, &mut open.conn, bounds, |received, sent| meter.moved(received, sent)).await;
     meter.moved(up, down);
@@ -382,7 +383,7 @@ async fn place(cluster: &Cluster) -> Result<Option<Place>, Refused> {
 
 /// Counts and logs a connection that goes nowhere.
 pub fn log_refused(local: &Local, facts: &Facts, refused: &Refused) {
-    drop(Meter::begin(local, facts, refused.service.as_ref(), None, false, refused.flags));
+    drop(Meter::begin(local, facts, refused.service.as_ref(), None, (false, None), refused.flags));
     detect::log(
         local,
         facts,

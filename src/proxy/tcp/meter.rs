@@ -1,13 +1,15 @@
 //! Counting a connection whose bytes are not looked at, from its start to its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::model::{InboundPolicy, Service};
 use crate::proxy::directory::UpstreamEndpoint;
 use crate::proxy::exchange::{Facts, Role};
+use crate::proxy::filter::logged::Logged;
 use crate::proxy::filter::stats::{Call, Sides};
 use crate::proxy::local::Local;
-use crate::telemetry::{ConnectionCell, Party};
+use crate::telemetry::{AccessRecord, ConnectionCell, Customized, Party};
 
 /// Counts one connection. Its series may expire while it is silent; what moves later is counted in a new one.
 pub(super) struct Meter<'l> {
@@ -21,20 +23,36 @@ pub(super) struct Meter<'l> {
     called: Option<u16>,
     flags: &'static str,
     mutual_tls: bool,
+    customized: Option<Arc<Customized>>,
     told: (u64, u64),
 }
 
 impl<'l> Meter<'l> {
-    /// A connection to an endpoint of a service, as far as they are known; `proved`: whether mutual TLS leads there.
+    /// A connection to an endpoint of a service, as far as they are known; `proved`: whether mutual TLS leads
+    /// there, and `upstream`: its address.
     pub(super) fn begin(
         local: &'l Local,
         facts: &Facts,
         service: Option<&Arc<Service>>,
         endpoint: Option<&Arc<UpstreamEndpoint>>,
-        proved: bool,
+        (proved, upstream): (bool, Option<SocketAddr>),
         flags: &'static str,
     ) -> Self {
         let directory = &local.shared.directory;
+        let settings = directory.settings();
+        let side = facts.role.side();
+        let metrics = settings.reporting(side).metrics.as_ref();
+        let customized = local.stats.customized(side, metrics, &local.shared.registry, |told| {
+            let record = AccessRecord {
+                flags,
+                upstream_host: upstream,
+                downstream_local: facts.local,
+                downstream_remote: facts.remote,
+                server_name: &facts.server_name,
+                ..AccessRecord::now()
+            };
+            told(&Logged { record: &record, headers: None, scheme: "", mutual_tls: facts.peer.is_some() });
+        });
         let called = match facts.role {
             Role::Inbound { port, .. } => Some(port),
             _ => None,
@@ -42,13 +60,14 @@ impl<'l> Meter<'l> {
         let meter = Self {
             local,
             own: directory.inbound(),
-            cluster: directory.settings().cluster.clone(),
+            cluster: settings.cluster.clone(),
             service: service.cloned(),
             endpoint: endpoint.cloned(),
             peer: facts.peer.as_ref().map(|peer| peer.party.clone()),
             called,
             flags,
             mutual_tls: if called.is_some() { facts.peer.is_some() } else { proved },
+            customized,
             told: (0, 0),
         };
         meter.cell().open();
@@ -72,6 +91,7 @@ impl<'l> Meter<'l> {
             cluster: &self.cluster,
             flags: self.flags,
             mutual_tls: self.mutual_tls,
+            customized: self.customized.as_ref(),
         };
         self.local.stats.connection(&sides, &self.local.shared.registry, self.local.worker.number)
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::harness::{App, Peer, header, ok, sidecar, sidecar_with, until};
 
@@ -172,6 +172,55 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
     assert!(response.starts_with("HTTP/1.1 413") && response.ends_with("no!"), "{response}");
     assert_eq!(header(&response, "connection"), Some("close"));
     client.rest().await;
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_any_more_is_never_taken_for_requests() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let proxy = sidecar(listener.local_addr().expect("an address"));
+    let body = "GET /second HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200_000);
+    // Whether the answer or the end of reading is seen first is up to the machine: it is tried a few times.
+    for _ in 0..10 {
+        let client = proxy.connect().await;
+        let (read, mut write) = client.stream.into_split();
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+        let message = head + &body;
+        let sending = tokio::spawn(async move { write.write_all(message.as_bytes()).await.map(|()| write) });
+        let (app, _) = super::harness::soon(listener.accept()).await.expect("a connection");
+        // It reads nothing, so that the proxy cannot write on, answers, and resets.
+        app.writable().await.expect("writable");
+        app.try_write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno!").expect("written");
+        drop(app);
+        let mut answer = Vec::new();
+        let mut read = tokio::io::BufReader::new(read);
+        // The proxy may have to reset as well: what was read until then counts.
+        let _ = super::harness::soon(read.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
+        assert!(answer.is_empty() || header(&answer, "connection") == Some("close"), "{answer}");
+        sending.abort();
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_body_that_was_passed_on_is_the_next_request() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let proxy = sidecar(listener.local_addr().expect("an address"));
+    let mut client = proxy.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n").await;
+    let (stream, _) = super::harness::soon(listener.accept()).await.expect("a connection");
+    let mut app = Peer::new(stream);
+    app.head().await;
+    client.send("helloGET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(app.bytes(5).await, "hello");
+    drop(app);
+    assert!(client.response().await.starts_with("HTTP/1.1 503"));
+    let (stream, _) = super::harness::soon(listener.accept()).await.expect("a connection");
+    let mut app = Peer::new(stream);
+    let head = app.head().await;
+    assert!(head.starts_with("GET /next "), "{head}");
+    app.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    assert!(client.response().await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]

@@ -198,7 +198,7 @@ impl rustls::client::ResolvesClientCert for NoCertificate {
 }
 
 /// A handshake with mesh roots and this ALPN; with a certificate or without.
-async fn shake(
+pub(super) async fn shake(
     mesh: &Mesh,
     address: SocketAddr,
     account: Option<&str>,

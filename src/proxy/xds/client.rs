@@ -9,8 +9,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use crate::proxy::directory::{Holdings, limits};
+use crate::proxy::directory::{Ask, Holdings, SubscriptionChange, limits};
 use crate::wire::ResourceType;
+use crate::wire::name::KEYS;
 use crate::wire::proto::envoy::service::discovery::v3::DeltaDiscoveryResponse;
 
 use super::XdsConfig;
@@ -34,7 +35,7 @@ struct Unacknowledged {
 pub(super) struct Client {
     config: XdsConfig,
     holdings: Holdings,
-    questions: mpsc::Receiver<Arc<str>>,
+    questions: mpsc::Receiver<Ask>,
     /// The channel that is up, for those who make calls of their own.
     channel: watch::Sender<Option<Channel>>,
     outbox: Outbox,
@@ -48,7 +49,7 @@ impl Client {
     pub(super) fn new(
         config: XdsConfig,
         holdings: Holdings,
-        questions: mpsc::Receiver<Arc<str>>,
+        questions: mpsc::Receiver<Ask>,
         channel: watch::Sender<Option<Channel>>,
     ) -> Self {
         Self {
@@ -74,10 +75,10 @@ impl Client {
             tokio::select! {
                 () = token.cancelled() => break,
                 event = link.event(has_requests) => link = self.follow(link, event),
-                Some(name) = self.questions.recv() => {
-                    self.holdings.ask(&name);
-                    while let Ok(name) = self.questions.try_recv() {
-                        self.holdings.ask(&name);
+                Some(asked) = self.questions.recv() => {
+                    self.ask(asked);
+                    while let Ok(asked) = self.questions.try_recv() {
+                        self.ask(asked);
                     }
                 }
                 _ = ticks.tick() => self.holdings.tick(),
@@ -87,6 +88,17 @@ impl Client {
         }
         self.holdings.shared().connected.store(false, Ordering::Relaxed);
         self.channel.send_replace(None);
+    }
+
+    fn ask(&mut self, asked: Ask) {
+        match asked {
+            Ask::Name(name) => self.holdings.ask(&name),
+            Ask::Keys => self.outbox.change(SubscriptionChange {
+                kind: ResourceType::InboundPolicy,
+                name: KEYS.into(),
+                subscribed: true,
+            }),
+        }
     }
 
     fn attempt(&self) -> Link {

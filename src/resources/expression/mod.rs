@@ -1,7 +1,7 @@
-//! Conditions on what a request was and how it ended: the part of CEL that filters of access logs are written in.
+//! What a request was and how it ended: the part of CEL that filters of access logs and labels of metrics are written in.
 //!
-//! There are the attributes of [`ATTRIBUTES`], texts, whole numbers, durations and truth, comparisons, `in`, `&&`, `||`, `!`, `has()`, and
-//! the methods `contains`, `startsWith`, `endsWith` and `matches`. What else CEL knows is refused when the condition is read, never when it
+//! There are the attributes of [`ATTRIBUTES`], texts, whole numbers, durations and truth, comparisons, `in`, `&&`, `||`, `!`, `? :`, `+`
+//! between texts, `has()`, `string()`, and the methods `contains`, `startsWith`, `endsWith` and `matches`. What else CEL knows is refused when the condition is read, never when it
 //! is asked. As in CEL, what is not there has no value, and a comparison with it neither; `&&` and `||` hold without it where their
 //! other side decides.
 
@@ -42,6 +42,7 @@ pub const ATTRIBUTES: &[(&str, Attribute)] = &[
     ("connection.mtls", Attribute::MutualTls),
     ("connection.requested_server_name", Attribute::ServerName),
     ("upstream.address", Attribute::UpstreamAddress),
+    ("upstream.port", Attribute::UpstreamPort),
     ("xds.cluster_name", Attribute::Cluster),
     ("xds.route_name", Attribute::Route),
 ];
@@ -72,6 +73,7 @@ pub enum Attribute {
     MutualTls,
     ServerName,
     UpstreamAddress,
+    UpstreamPort,
     Cluster,
     Route,
 }
@@ -98,14 +100,26 @@ pub trait Attributes {
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 }
 
-/// A condition.
+impl Value<'_> {
+    /// As `string()` has it.
+    fn text(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Bool(truth) => Cow::Borrowed(if *truth { b"true" } else { b"false" }),
+            Self::Int(number) => Cow::Owned(number.to_string().into_bytes()),
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Duration(span) => Cow::Owned(format!("{}s", span.as_secs_f64()).into_bytes()),
+        }
+    }
+}
+
+/// A condition, or how a text is made.
 #[derive(Debug, Clone)]
 pub struct Expression {
     source: Arc<str>,
     node: Node,
 }
 
-/// Conditions are what they were written as.
+/// Expressions are what they were written as.
 impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
         self.source == other.source
@@ -125,6 +139,9 @@ enum Node {
     Or(Box<Self>, Box<Self>),
     Compare(Comparison, Box<Self>, Box<Self>),
     In(Box<Self>, Vec<Self>),
+    If(Box<Self>, Box<Self>, Box<Self>),
+    Join(Box<Self>, Box<Self>),
+    Text(Box<Self>),
     Method(Method, Box<Self>, Box<Self>),
     Matches(Box<Self>, Regex),
 }
@@ -155,9 +172,23 @@ impl Expression {
         parse::parse(source).map(|node| Self { source: source.into(), node })
     }
 
-    /// The condition as it was written.
+    /// Reads how a text is made: whatever has a value, which need not be a truth.
+    ///
+    /// # Errors
+    /// It is no expression, or says something that is not in force; the error says where and what.
+    pub fn parse_value(source: &str) -> Result<Self, InvalidExpression> {
+        parse::parse_value(source).map(|node| Self { source: source.into(), node })
+    }
+
+    /// The expression as it was written.
     pub fn as_str(&self) -> &str {
         &self.source
+    }
+
+    /// Its value as a text, where it has one.
+    pub fn text(&self, attributes: &dyn Attributes) -> Option<String> {
+        let value = self.node.value(attributes)?;
+        Some(String::from_utf8_lossy(&value.text()).into_owned())
     }
 
     /// Whether it holds. One that has no value does not.
@@ -179,6 +210,16 @@ impl Node {
             Self::Literal(value) => return Some(value.clone()),
             Self::Attribute(attribute) => return attributes.value(*attribute),
             Self::Header(name) => return attributes.header(name).map(Value::Text),
+            Self::If(condition, yes, no) => {
+                return if condition.truth(attributes)? { yes.value(attributes) } else { no.value(attributes) };
+            }
+            Self::Join(a, b) => {
+                let (Value::Text(a), Value::Text(b)) = (a.value(attributes)?, b.value(attributes)?) else {
+                    return None;
+                };
+                return Some(Value::Text([a, b].concat().into()));
+            }
+            Self::Text(node) => return Some(Value::Text(node.value(attributes)?.text().into_owned().into())),
             Self::Has(node) => node.value(attributes).is_some(),
             Self::Not(node) => !node.truth(attributes)?,
             Self::And(a, b) => match (a.truth(attributes), b.truth(attributes)) {

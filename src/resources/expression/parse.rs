@@ -1,4 +1,4 @@
-//! Reading conditions: recursive descent, whose depth is bounded.
+//! Reading expressions: recursive descent, whose depth is bounded.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -29,17 +29,24 @@ pub struct InvalidExpression {
 
 type Parsed = Result<Node, InvalidExpression>;
 
+/// Reads a condition.
 pub(super) fn parse(source: &str) -> Parsed {
+    let node = parse_value(source)?;
+    if is_truth(&node) { Ok(node) } else { Parser { source, at: 0, depth: 0 }.fail("it is neither true nor false") }
+}
+
+/// Reads an expression of any kind.
+pub(super) fn parse_value(source: &str) -> Parsed {
     let mut parser = Parser { source, at: 0, depth: 0 };
     if source.len() > MAX_EXPRESSION_BYTES {
-        return parser.fail(format!("the condition is longer than {MAX_EXPRESSION_BYTES} bytes"));
+        return parser.fail(format!("it is longer than {MAX_EXPRESSION_BYTES} bytes"));
     }
-    let node = parser.or()?;
+    let node = parser.choice()?;
     parser.skip_space();
     if parser.at < source.len() {
-        return parser.fail("here the condition should have ended");
+        return parser.fail("here it should have ended");
     }
-    if is_truth(&node) { Ok(node) } else { Parser { source, at: 0, depth: 0 }.fail("it is neither true nor false") }
+    Ok(node)
 }
 
 /// Whether a node can only be true or false, or have no value.
@@ -47,7 +54,8 @@ fn is_truth(node: &Node) -> bool {
     match node {
         Node::Literal(value) => matches!(value, Value::Bool(_)),
         Node::Attribute(attribute) => *attribute == Attribute::MutualTls,
-        Node::Header(_) => false,
+        Node::Header(_) | Node::Text(_) | Node::Join(..) => false,
+        Node::If(_, yes, no) => is_truth(yes) && is_truth(no),
         _ => true,
     }
 }
@@ -106,6 +114,17 @@ impl<'s> Parser<'s> {
         parsed
     }
 
+    fn choice(&mut self) -> Parsed {
+        let condition = self.or()?;
+        if !self.take("?") {
+            return Ok(condition);
+        }
+        let yes = self.deeper(Self::choice)?;
+        self.expect(":")?;
+        let no = self.deeper(Self::choice)?;
+        Ok(Node::If(Box::new(condition), Box::new(yes), Box::new(no)))
+    }
+
     fn or(&mut self) -> Parsed {
         let mut node = self.and()?;
         while self.take("||") {
@@ -131,9 +150,9 @@ impl<'s> Parser<'s> {
             ("<", Comparison::Less),
             (">", Comparison::Greater),
         ];
-        let node = self.unary()?;
+        let node = self.sum()?;
         if let Some((_, comparison)) = COMPARISONS.iter().find(|(token, _)| self.take(token)) {
-            return Ok(Node::Compare(*comparison, Box::new(node), Box::new(self.unary()?)));
+            return Ok(Node::Compare(*comparison, Box::new(node), Box::new(self.sum()?)));
         }
         let before = self.at;
         if self.word() != "in" {
@@ -152,6 +171,14 @@ impl<'s> Parser<'s> {
         Ok(Node::In(Box::new(node), list))
     }
 
+    fn sum(&mut self) -> Parsed {
+        let mut node = self.unary()?;
+        while self.take("+") {
+            node = Node::Join(Box::new(node), Box::new(self.unary()?));
+        }
+        Ok(node)
+    }
+
     fn unary(&mut self) -> Parsed {
         if self.take("!") {
             return Ok(Node::Not(Box::new(self.deeper(Self::unary)?)));
@@ -165,7 +192,7 @@ impl<'s> Parser<'s> {
                 return self.fail(format!("{method}() is none of {}", METHODS.join(", ")));
             }
             self.expect("(")?;
-            let argument = self.deeper(Self::or)?;
+            let argument = self.deeper(Self::choice)?;
             self.expect(")")?;
             let text = Box::new(node);
             node = match (method, argument) {
@@ -191,7 +218,7 @@ impl<'s> Parser<'s> {
             None => self.fail("something is missing here"),
             Some('(') => {
                 self.at += 1;
-                let node = self.deeper(Self::or)?;
+                let node = self.deeper(Self::choice)?;
                 self.expect(")")?;
                 Ok(node)
             }
@@ -243,12 +270,13 @@ impl<'s> Parser<'s> {
         let word = self.word();
         match word {
             "true" | "false" => return Ok(Node::Literal(Value::Bool(word == "true"))),
-            "has" | "duration" if self.take("(") => {
-                let node = self.deeper(Self::or)?;
+            "has" | "duration" | "string" if self.take("(") => {
+                let node = self.deeper(Self::choice)?;
                 self.expect(")")?;
                 return match (word, node) {
                     ("has", node @ (Node::Attribute(_) | Node::Header(_))) => Ok(Node::Has(Box::new(node))),
                     ("has", _) => self.fail("has() takes an attribute"),
+                    ("string", node) => Ok(Node::Text(Box::new(node))),
                     (_, Node::Literal(Value::Text(text))) => match duration(&text) {
                         Some(duration) => Ok(Node::Literal(Value::Duration(duration))),
                         None => self.fail("duration() takes a text such as \"1.5s\""),

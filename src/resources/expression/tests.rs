@@ -76,11 +76,34 @@ fn what_is_no_condition_says_where_and_why() {
         ("request.path.matches('(')", 26, "regular expression"),
         ("has(1)", 7, "takes an attribute"),
         ("duration('soon') > duration('1s')", 17, "such as"),
-        ("response.code ? true : false", 15, "should have ended"),
+        ("response.code ? 1 : 2", 1, "neither true nor false"),
+        ("true ? 1", 9, "`:`"),
+        ("'a' + 'b'", 1, "neither true nor false"),
         (&deep, 34, "nests deeper"),
     ] {
         let error = Expression::parse(source).unwrap_err();
         assert!(error.at == at && error.to_string().contains(reason), "{source}: {error}");
     }
     assert!(Expression::parse(&" ".repeat(5000)).unwrap_err().reason.contains("longer"));
+}
+
+#[test]
+fn a_value_is_told_as_a_text() {
+    for (source, of_request, of_nothing) in [
+        ("request.method", Some("GET"), None),
+        ("response.code", Some("503"), None),
+        ("string(response.code) + '/' + request.method", Some("503/GET"), None),
+        ("'a'", Some("a"), Some("a")),
+        ("has(request.method) ? request.method : 'none'", Some("GET"), Some("none")),
+        ("response.code >= 500 ? 'bad' : response.code >= 400 ? 'poor' : 'good'", Some("bad"), None),
+        ("(connection.mtls ? 'm' : 'p') + 'x'", Some("mx"), None),
+        ("request.duration", Some("0.7s"), None),
+        ("request.headers['x-team']", Some("red"), None),
+        ("connection.mtls", Some("true"), None),
+        ("response.code + 'x'", None, None),
+    ] {
+        let value = Expression::parse_value(source).unwrap_or_else(|error| panic!("{source}: {error}"));
+        let (request, nothing) = (value.text(&Request), value.text(&Nothing));
+        assert_eq!((request.as_deref(), nothing.as_deref()), (of_request, of_nothing), "{source}");
+    }
 }

@@ -36,6 +36,11 @@ pub(in crate::resources) fn tag_override(tag: &TagOverride, cx: &mut Cx) {
     match tag.operation.unwrap_or(TagOperation::Upsert) {
         TagOperation::Upsert if empty => cx.error_at("value", "is required with UPSERT: say what the label is set to"),
         TagOperation::Remove if tag.value.is_some() => cx.error_at("value", "has no use with REMOVE: remove it"),
-        _ => {}
+        TagOperation::Upsert => {
+            if let Err(error) = Expression::parse_value(tag.value.as_deref().unwrap_or_default()) {
+                cx.warn_at("value", format!("is not in force, and the label is `unknown`: {error}"));
+            }
+        }
+        TagOperation::Remove => {}
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Collector, CollectorProtocol, Reporting, Share, TagValue, Tracing};
+use crate::model::{Collector, CollectorProtocol, Metrics, Reporting, Share, TagValue, Tracing};
 use crate::resources::expression::Expression;
+use crate::telemetry::{MetricOverride, StandardMetric};
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, port};
 use crate::wire::proto::mesh::v1;
 use crate::wire::proto::mesh::v1::span_tag::Value;
@@ -15,6 +16,7 @@ impl From<&Reporting> for v1::Reporting {
             log: reporting.log,
             tracing: reporting.tracing.as_deref().map(Into::into),
             filter: reporting.filter.as_ref().map(|filter| filter.as_str().to_owned()).unwrap_or_default(),
+            metrics: reporting.metrics.as_deref().map(Into::into),
         }
     }
 }
@@ -33,7 +35,46 @@ pub(super) fn reporting(field: &str, message: Option<v1::Reporting>) -> Result<R
             }
         },
     };
-    Ok(Reporting { log: message.log, filter, tracing: tracing.map(Arc::new) })
+    let metrics = message.metrics.map(Metrics::try_from).transpose();
+    let metrics = metrics.map_err(|error| error.within(&format!("{field}.metrics")))?;
+    Ok(Reporting { log: message.log, filter, tracing: tracing.map(Arc::new), metrics: metrics.map(Arc::new) })
+}
+
+impl From<&Metrics> for v1::Metrics {
+    fn from(metrics: &Metrics) -> Self {
+        let set = |(name, at): &(Arc<str>, usize)| v1::SetLabel {
+            name: name.to_string(),
+            value: u32::try_from(*at).unwrap_or(u32::MAX),
+        };
+        let said = |(metric, said): (&StandardMetric, &MetricOverride)| v1::MetricOverride {
+            metric: metric.name().to_owned(),
+            hidden: said.hidden,
+            removed: said.removed.iter().map(ToString::to_string).collect(),
+            set: said.set.iter().map(set).collect(),
+        };
+        Self {
+            values: metrics.values.iter().map(|value| value.as_str().to_owned()).collect(),
+            overrides: metrics.overrides.iter().map(said).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::Metrics> for Metrics {
+    type Error = ConvertError;
+
+    fn try_from(message: v1::Metrics) -> Result<Self, ConvertError> {
+        let values = list("values", message.values, |text| {
+            Expression::parse_value(&text).map_err(|_| ConvertError::new("value", Problem::Text(text, "expression")))
+        })?;
+        let overrides = list("overrides", message.overrides, |said| {
+            let metric = StandardMetric::named(&said.metric)
+                .ok_or_else(|| ConvertError::new("metric", Problem::Text(said.metric, "metric")))?;
+            let set = list("set", said.set, |label| Ok((non_empty("name", label.name)?, label.value as usize)))?;
+            let removed = said.removed.into_iter().map(Into::into).collect();
+            Ok((metric, MetricOverride { hidden: said.hidden, removed, set }))
+        })?;
+        Ok(Self { values, overrides: Arc::new(overrides.into_iter().collect()) })
+    }
 }
 
 impl From<&Tracing> for v1::Tracing {

@@ -16,6 +16,7 @@ use crate::model::policy::PortPolicies;
 use crate::model::route::ClaimWay;
 use crate::model::token::{ClaimHeader, KeySet, Place, TokenRule};
 use crate::model::*;
+use crate::telemetry::{MetricOverride, StandardMetric};
 
 fn text() -> impl Strategy<Value = Arc<str>> {
     "[a-z][a-z0-9.-]{0,12}".prop_map(Arc::from)
@@ -413,18 +414,21 @@ fn token_rule() -> impl Strategy<Value = TokenRule> {
     });
     let claim = (text(), vec("[a-z]{0,3}", 0..3))
         .prop_map(|(header, way)| ClaimHeader { header, claim: way.into_iter().map(String::into_boxed_str).collect() });
-    (provenance(), text(), vec(text(), 0..2), maybe_empty(), vec(place, 0..3), vec(claim, 0..2), any::<[bool; 2]>())
-        .prop_map(|(provenance, issuer, audiences, keys, places, claim_headers, [forward, required])| TokenRule {
-            provenance,
-            payload_header: forward.then(|| issuer.clone()),
-            issuer,
-            audiences,
-            keys: KeySet::parse(keys),
-            places,
-            forward,
-            claim_headers,
-            space_delimited: vec!["roles".into()],
-            required,
+    (provenance(), text(), vec(text(), 0..2), maybe_empty(), vec(place, 0..3), vec(claim, 0..2), any::<[bool; 3]>())
+        .prop_map(|(provenance, issuer, audiences, keys, places, claim_headers, [forward, required, fetched])| {
+            TokenRule {
+                provenance,
+                payload_header: forward.then(|| issuer.clone()),
+                issuer,
+                audiences,
+                keys: KeySet::parse(keys),
+                places,
+                forward,
+                claim_headers,
+                space_delimited: vec!["roles".into()],
+                required,
+                fetched,
+            }
         })
 }
 
@@ -616,8 +620,19 @@ fn settings() -> impl Strategy<Value = Settings> {
 fn reporting() -> impl Strategy<Value = Reporting> {
     let condition = prop::sample::select(vec!["response.code >= 400", "connection.mtls && !has(response.code)"]);
     let filter = condition.prop_map(|text| Arc::new(crate::resources::expression::Expression::parse(text).unwrap()));
-    (any::<bool>(), option::of(filter), option::of(tracing().prop_map(Arc::new)))
-        .prop_map(|(log, filter, tracing)| Reporting { log, filter, tracing })
+    let tracing = option::of(tracing().prop_map(Arc::new));
+    (any::<bool>(), option::of(filter), tracing, option::of(metrics().prop_map(Arc::new)))
+        .prop_map(|(log, filter, tracing, metrics)| Reporting { log, filter, tracing, metrics })
+}
+
+fn metrics() -> impl Strategy<Value = Metrics> {
+    let value = prop::sample::select(vec!["request.host", "string(response.code)", "'a' + request.method"]);
+    let value = value.prop_map(|text| crate::resources::expression::Expression::parse_value(text).unwrap());
+    let metric = prop::sample::select(StandardMetric::ALL.map(|(metric, _)| metric).to_vec());
+    let said = (any::<bool>(), vec(text(), 0..3), vec((text(), 0..9_usize), 0..3))
+        .prop_map(|(hidden, removed, set)| MetricOverride { hidden, removed, set });
+    (vec(value, 0..3), prop::collection::btree_map(metric, said, 0..3))
+        .prop_map(|(values, overrides)| Metrics { values, overrides: Arc::new(overrides) })
 }
 
 fn tracing() -> impl Strategy<Value = Tracing> {

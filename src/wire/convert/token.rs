@@ -21,6 +21,7 @@ impl From<&TokenRule> for v1::TokenRule {
             claim_headers: rule.claim_headers.iter().map(claim).collect(),
             space_delimited: rule.space_delimited.iter().map(ToString::to_string).collect(),
             required: rule.required,
+            fetched: rule.fetched,
         }
     }
 }
@@ -45,6 +46,7 @@ impl TryFrom<v1::TokenRule> for TokenRule {
             claim_headers: list("claim_headers", message.claim_headers, claim)?,
             space_delimited: message.space_delimited.into_iter().map(String::into_boxed_str).collect(),
             required: message.required,
+            fetched: message.fetched,
         })
     }
 }

@@ -51,6 +51,39 @@ pub struct Reporting {
     /// A condition on what is logged; empty: everything is.
     #[prost(string, tag = "3")]
     pub filter: ::prost::alloc::string::String,
+    /// Absent: metrics are as Istio has them.
+    #[prost(message, optional, tag = "4")]
+    pub metrics: ::core::option::Option<Metrics>,
+}
+/// What is different about metrics.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Metrics {
+    /// Expressions whose values labels are set to.
+    #[prost(string, repeated, tag = "1")]
+    pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "2")]
+    pub overrides: ::prost::alloc::vec::Vec<MetricOverride>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MetricOverride {
+    /// One of Istio's, by its name in the exposition.
+    #[prost(string, tag = "1")]
+    pub metric: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub hidden: bool,
+    /// Names of labels that it does not have.
+    #[prost(string, repeated, tag = "3")]
+    pub removed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "4")]
+    pub set: ::prost::alloc::vec::Vec<SetLabel>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetLabel {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Place among the values.
+    #[prost(uint32, tag = "2")]
+    pub value: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Tracing {
@@ -948,6 +981,9 @@ pub struct TokenRule {
     pub space_delimited: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(bool, tag = "10")]
     pub required: bool,
+    /// The keys come from elsewhere, and newer ones may be there.
+    #[prost(bool, tag = "11")]
+    pub fetched: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TokenPlace {

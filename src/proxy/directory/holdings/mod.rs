@@ -25,7 +25,7 @@ use crate::wire::ResourceType;
 use crate::wire::name::{SELF, WILDCARD};
 
 use super::cluster::EndpointStates;
-use super::{Directory, Shared, limits};
+use super::{Ask, Directory, Shared, limits};
 
 mod host;
 mod receive;
@@ -115,7 +115,7 @@ struct Dirty {
 impl Holdings {
     /// Nothing held, everything that is asked for on connect subscribed. With it comes the directory for readers, and the
     /// questions that they will ask.
-    pub(in crate::proxy) fn new(gateway: bool) -> (Self, Directory, mpsc::Receiver<Arc<str>>) {
+    pub(in crate::proxy) fn new(gateway: bool) -> (Self, Directory, mpsc::Receiver<Ask>) {
         let (asks, questions) = mpsc::channel(limits::MAX_WAITING);
         let shared = Arc::new(Shared::new(Some(asks)));
         let directory = Directory { shared: shared.clone() };

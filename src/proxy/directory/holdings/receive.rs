@@ -35,6 +35,7 @@ impl Holdings {
                     self.dirty.hosts.extend(self.hosts.keys().cloned());
                 }
                 self.shared.inbound.store(Some(Arc::new(policy)));
+                self.shared.published.send_modify(|count| *count = count.wrapping_add(1));
                 self.shared.update_ready();
             }
             Resource::Service(record) => self.apply_service(name, version, record),
