@@ -218,16 +218,22 @@ fn add(pod: &mut Value, settings: &Settings) -> Result<Outcome, InjectError> {
         let mut first = Vec::new();
         if settings.host == Host::Kubelet {
             let user = overlay::user(&proxy);
-            if let Some(mut capture) = capture::container(pod, settings, user).map_err(wrong)? {
-                if let Some(own) = own_capture {
-                    overlay::lay_over(&mut capture, own);
+            match (capture::container(pod, settings, user).map_err(wrong)?, own_capture) {
+                (Some(mut capture), own) => {
+                    if let Some(own) = own {
+                        overlay::lay_over(&mut capture, own);
+                    }
+                    added.init.push(capture::NAME);
+                    first.push(capture);
                 }
-                added.init.push(capture::NAME);
-                first.push(capture);
+                // What a pod says about a container that it does not get stays.
+                (None, own) => first.extend(own),
             }
             if let Some(probed) = probes::rewrite(pod).map_err(wrong)? {
                 push_env(&mut proxy, json!({"name": probes::VARIABLE, "value": probed}));
             }
+        } else {
+            first.extend(own_capture);
         }
         let list = if native { "initContainers" } else { "containers" };
         for field in ["initContainers", "containers"] {

@@ -248,6 +248,7 @@ record! {
         /// Where the control plane is found, when it is in another cluster.
         remote_pilot_address: Option<String> = "remotePilotAddress";
     }
+    check: global;
 }
 
 record! {
@@ -438,13 +439,7 @@ fn is_dns_label(text: &str) -> bool {
 const NAME_RULE: &str = "has to be lower-case letters, digits and dashes, 63 at most";
 
 fn settings(settings: &Settings, cx: &mut Cx) {
-    let values = &settings.values;
-    for (field, text) in [
-        ("namespace", Some(&settings.namespace)),
-        ("revision", settings.revision.as_ref()),
-        ("values.revision", values.revision.as_ref().filter(|name| !name.is_empty())),
-        ("values.global.istioNamespace", values.global.istio_namespace.as_ref()),
-    ] {
+    for (field, text) in [("namespace", Some(&settings.namespace)), ("revision", settings.revision.as_ref())] {
         if text.is_some_and(|text| !is_dns_label(text)) {
             cx.error_at(field, NAME_RULE);
         }
@@ -459,6 +454,12 @@ fn settings(settings: &Settings, cx: &mut Cx) {
     }
 }
 
+fn global(global: &Global, cx: &mut Cx) {
+    if global.istio_namespace.as_ref().is_some_and(|name| !is_dns_label(name)) {
+        cx.error_at("istioNamespace", NAME_RULE);
+    }
+}
+
 /// What every pod would be refused for.
 fn proxy_values(proxy: &ProxyValues, cx: &mut Cx) {
     const LEVELS: [&str; 8] = ["trace", "debug", "info", "warn", "warning", "error", "critical", "off"];
@@ -466,10 +467,10 @@ fn proxy_values(proxy: &ProxyValues, cx: &mut Cx) {
     if proxy.log_level.as_ref().is_some_and(|level| !LEVELS.contains(&level.as_str())) {
         cx.error_at("logLevel", format!("has to be one of {}", LEVELS.join(", ")));
     }
-    let is_range = |text: &str| text.parse::<ipnet::IpNet>().is_ok();
-    let is_port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_range: fn(&str) -> bool = |text| text.parse::<ipnet::IpNet>().is_ok();
+    let is_port: fn(&str) -> bool = |text| text.parse::<u16>().is_ok_and(|port| port > 0);
     for (field, text, any, is_item, sentence) in [
-        ("includeIPRanges", &proxy.include_ip_ranges, true, is_range as fn(&str) -> bool, RANGES),
+        ("includeIPRanges", &proxy.include_ip_ranges, true, is_range, RANGES),
         ("excludeIPRanges", &proxy.exclude_ip_ranges, false, is_range, RANGES),
         ("includeInboundPorts", &proxy.include_inbound_ports, true, is_port, PORTS),
         ("excludeInboundPorts", &proxy.exclude_inbound_ports, false, is_port, PORTS),
@@ -488,6 +489,9 @@ const PORTS: &str = "has to be ports from 1 to 65535 with commas between";
 
 /// The same settings of the mesh under the name of Istio's charts.
 fn values(values: &Values, cx: &mut Cx) {
+    if values.revision.as_ref().is_some_and(|name| !name.is_empty() && !is_dns_label(name)) {
+        cx.error_at("revision", NAME_RULE);
+    }
     if let Some(Tree(config)) = &values.mesh_config {
         mesh_config::Settings::Mesh.check_field("meshConfig", config, cx);
     }
