@@ -19,12 +19,20 @@ const ATTACHMENTS: [&str; 3] = ["selector", "targetRef", "targetRefs"];
 /// How many sound versions are remembered before those that are gone are forgotten.
 const REMEMBERED: usize = 256;
 
-/// Everything is refused; by a policy that only notes, or is tried out, nothing.
+/// Everything is refused; by a policy that only notes, is tried out, or refuses and names no requests, nothing.
 pub(super) fn policy(object: &Value) -> Option<Value> {
     let action = object.pointer("/spec/action").and_then(Value::as_str);
     let dry_run = object.pointer("/metadata/annotations/istio.io~1dry-run").and_then(Value::as_str);
-    let protects = action != Some("AUDIT") && dry_run != Some("true");
-    protects.then(|| json!({"action": "DENY", "rules": [{}]}))
+    let names_none = match object.pointer("/spec/rules") {
+        None | Some(Value::Null) => true,
+        Some(rules) => rules.as_array().is_some_and(Vec::is_empty),
+    };
+    let protects = match action {
+        Some("AUDIT") => false,
+        Some("DENY" | "CUSTOM") => !names_none,
+        _ => true,
+    };
+    (protects && dry_run != Some("true")).then(|| json!({"action": "DENY", "rules": [{}]}))
 }
 
 /// No plaintext is taken.
@@ -136,11 +144,13 @@ mod tests {
         let mut tried = object("AuthorizationPolicy", "1", newer("DENY"));
         tried["metadata"]["annotations"] = json!({"istio.io/dry-run": "true"});
         assert!(reader.read(&tried).is_none());
+        let none = json!({"action": "DENY", "rules": []});
+        assert!(reader.read(&object("AuthorizationPolicy", "1", none)).is_none());
         // What cannot be told whom it is for is for all.
         let nobody = json!({"selector": {"matchExpressions": []}, "rules": []});
         let all = spec(reader.read(&object("AuthorizationPolicy", "1", nobody)));
         assert_eq!(all, Some(json!({"action": "DENY", "rules": [{}]})));
-        let sound = reader.read(&object("AuthorizationPolicy", "2", json!({"action": "DENY", "rules": []}))).unwrap();
+        let sound = reader.read(&object("AuthorizationPolicy", "2", json!({"action": "DENY", "rules": [{}]}))).unwrap();
         let kept = reader.read(&object("AuthorizationPolicy", "3", newer("DENY"))).unwrap();
         assert!(Arc::ptr_eq(&kept, &sound));
         // Nobody holds it any more: it was deleted.
