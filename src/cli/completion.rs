@@ -1,7 +1,5 @@
 //! `mesh completion`.
 
-use std::io::Write;
-
 use clap_complete::Shell;
 
 use crate::cli::error::CliResult;
@@ -16,9 +14,8 @@ pub struct Args {
 }
 
 /// Prints the script.
-pub fn run(_ui: &Ui, args: Args) -> CliResult {
-    let script = script(args.shell);
-    let _ = std::io::stdout().lock().write_all(&script);
+pub fn run(ui: &Ui, args: Args) -> CliResult {
+    ui.text(&String::from_utf8_lossy(&script(args.shell)));
     Ok(())
 }
 

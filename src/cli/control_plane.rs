@@ -17,7 +17,7 @@ use crate::cli::logging;
 use crate::cli::ui::Ui;
 use crate::control::{Candidate, ControlPlane, Options, Report, ServerOptions, Source, WebhookOptions, ca};
 use crate::identity::{Authority, TrustDomain};
-use crate::inject::{DEFAULT_REVISION, Settings};
+use crate::inject::{DEFAULT_REVISION, ProxySettings, Settings};
 use crate::install::LEADER_LEASE;
 use crate::kube::{ConnectOptions, Connection, Environment, connect};
 use crate::model::OutboundMode;
@@ -99,6 +99,15 @@ pub struct Args {
     /// What a sidecar asks for and may use, as JSON
     #[arg(long, value_name = "JSON", value_parser = json)]
     proxy_resources: Option<Value>,
+    /// Secret that fetches that image; may be given several times
+    #[arg(long = "proxy-pull-secret", value_name = "NAME")]
+    proxy_pull_secrets: Vec<String>,
+    /// An annotation that pods are taken to have which do not say otherwise; may be given several times
+    #[arg(long = "proxy-annotation", value_name = "NAME=VALUE", value_parser = annotation)]
+    proxy_annotations: Vec<(String, String)>,
+    /// How proxies are run, as JSON (ProxyConfig)
+    #[arg(long, value_name = "JSON", value_parser = proxy_settings)]
+    proxy_config: Option<ProxySettings>,
     /// Put sidecars beside the containers of a pod, not before them
     #[arg(long)]
     classic_sidecars: bool,
@@ -118,12 +127,22 @@ const EXAMPLES: &str = "Examples:
   mesh control-plane --kubeconfig ~/.kube/config --ca-dir ./ca \\
       --xds-address 127.0.0.1:15012 --name localhost";
 
+fn annotation(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("is written NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn proxy_settings(text: &str) -> Result<ProxySettings, String> {
+    ProxySettings::read(&json(text)?)
+}
+
 fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// Runs until it is told to stop.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
+    ui.outlive_reader();
     let _level = logging::start();
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build().kind(Kind::Io)?;
     executor.block_on(serve(ui, args))
@@ -289,6 +308,9 @@ fn injection(args: &Args) -> Settings {
             .unwrap_or_else(|| format!("istiod{suffix}.{}.svc:15012", args.namespace)),
         pull_policy: args.proxy_pull_policy.clone(),
         resources: args.proxy_resources.clone(),
+        pull_secrets: args.proxy_pull_secrets.clone(),
+        annotations: args.proxy_annotations.iter().cloned().collect(),
+        proxy: args.proxy_config.clone().unwrap_or_default(),
         native: !args.classic_sidecars,
         ..standard
     }

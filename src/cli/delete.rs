@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ::kube::core::DynamicObject;
+
 use crate::cli::error::{CliError, CliResult, Kind};
 use crate::cli::input::{count, documents};
 use crate::cli::install::duration;
@@ -62,7 +64,11 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
                 Deleted::Deleted => {
                     if !args.no_wait {
                         let _progress = ui.progress(format!("waiting until {object} is gone"));
-                        kube::wait_for(&connection, object, "gone", args.timeout, |found| found.is_none()).await?;
+                        // What is there and not about to go is another one, which somebody has made in its place.
+                        let is_gone = |found: Option<&DynamicObject>| {
+                            found.is_none_or(|found| found.metadata.deletion_timestamp.is_none())
+                        };
+                        kube::wait_for(&connection, object, "gone", args.timeout, is_gone).await?;
                     }
                     ui.line(format!("{object} deleted"));
                 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::error::{CliResult, Kind, WithKind};
 use crate::cli::input::documents;
 use crate::cli::ui::Ui;
-use crate::inject::{Outcome, Settings, inject_object, pod_of};
+use crate::inject::{Outcome, Settings, inject_object, pod_of, unheeded};
 use crate::yaml;
 
 /// Write sidecars into files, and print them
@@ -73,6 +73,9 @@ fn inject(ui: &Ui, object: &mut Value, settings: &Settings) -> CliResult {
         let why = if host_network { "uses the host's network" } else { "says sidecar.istio.io/inject: false" };
         ui.warn(format!("{name} {why}: it gets no sidecar"));
         return Ok(());
+    }
+    for said in unheeded(pod) {
+        ui.warn(format!("{name}: {said}"));
     }
     if inject_object(object, settings).kind(Kind::Data)? == Some(Outcome::AlreadyThere) {
         ui.warn(format!("{name} has its sidecar already"));

@@ -64,7 +64,12 @@ pub fn run(ui: &Ui, args: Args) -> CliResult {
 
 fn generate(ui: &Ui, args: Generate) -> CliResult {
     let plan = args.settings.plan(Platform::Kubernetes)?;
-    let text = yaml::to_string_all(&render(&plan)?);
+    let mut objects = render(&plan)?;
+    // Whoever applies them may verify, upgrade and uninstall as if mesh had.
+    if !objects.is_empty() {
+        objects.push(install::record(&plan));
+    }
+    let text = yaml::to_string_all(&objects);
     let Some(path) = args.output else {
         ui.text(&text);
         return Ok(());

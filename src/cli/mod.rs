@@ -127,7 +127,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(command) => command,
         Err(error) => return refuse(&ui, &arguments, &error),
     };
-    match run(&ui, command) {
+    match run(&ui, command).and_then(|code| ui.written().map(|()| code)) {
         Ok(code) => code,
         Err(error) => {
             ui.error(error.to_string());

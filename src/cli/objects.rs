@@ -25,7 +25,9 @@ pub fn named(kind: &kinds::Kind, name: &str, namespace: Option<&str>) -> ObjectR
 /// The object itself, or the one of istioctl's `NAME.NAMESPACE`: a name may hold dots, so the namespace is split off only where
 /// nothing is called so.
 pub async fn located(connection: &Connection, object: ObjectRef) -> CliResult<ObjectRef> {
-    let split = object.name.rsplit_once('.').filter(|_| object.namespace.is_some());
+    let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+    let is_namespaced = kinds::find(group, &object.kind).is_some_and(|kind| kind.scope == Scope::Namespaced);
+    let split = object.name.rsplit_once('.').filter(|_| is_namespaced);
     let Some((name, namespace)) = split.map(|(name, namespace)| (name.to_owned(), namespace.to_owned())) else {
         return Ok(object);
     };

@@ -81,6 +81,13 @@ impl Answers {
     }
 }
 
+/// Whether a control plane's pod may have proxies: one that is stopping has told them to go elsewhere, and one that has ended (was
+/// evicted, say) is there to be looked at alone.
+fn may_have_proxies(pod: &Value) -> bool {
+    let phase = pod.pointer("/status/phase").and_then(Value::as_str);
+    pod.pointer("/metadata/deletionTimestamp").is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+}
+
 /// Asks every control plane.
 ///
 /// # Errors
@@ -94,9 +101,7 @@ pub async fn ask(connection: &Connection, place: &Where) -> CliResult<Answers> {
     let namespace = &place.istio_namespace;
     let selection = Selection { namespace: Some(namespace), labels: LABEL };
     let pods = kube::list(connection, "v1", "Pod", selection).await.map_err(permission)?;
-    // One that is stopping has told its proxies to go elsewhere.
-    let pods: Vec<Value> =
-        pods.into_iter().filter(|pod| pod.pointer("/metadata/deletionTimestamp").is_none()).collect();
+    let pods: Vec<Value> = pods.into_iter().filter(may_have_proxies).collect();
     if pods.is_empty() {
         let error = format!("no control plane runs in namespace {namespace} of {connection}");
         let error = CliError::message(Kind::Unavailable, error);

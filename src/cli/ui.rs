@@ -1,9 +1,12 @@
 //! What commands print: tables, JSON and YAML, colour, progress, and the name under which the program was started.
 //!
 //! Results go to standard output; progress, warnings and errors to standard error. Colour and cursor movements appear on a
-//! terminal only, and not when `NO_COLOR` is set.
+//! terminal only, and not when `NO_COLOR` is set. A command whose result nobody reads any more ends, as if by SIGPIPE; one whose result
+//! can't be written fails.
 
 use std::io::{self, BufRead as _, IsTerminal, Read as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -11,7 +14,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::cli::error::{CliResult, Kind, WithKind};
+use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::yaml;
 
 /// The longest answer to a question, in bytes.
@@ -63,7 +66,20 @@ pub struct Ui {
     colour_out: bool,
     colour_err: bool,
     interactive: bool,
+    output: Arc<Output>,
 }
+
+/// What became of standard output.
+#[derive(Debug, Default)]
+struct Output {
+    /// The command goes on when nobody reads any more.
+    outlives_reader: AtomicBool,
+    /// Why something was not written.
+    failed: OnceLock<String>,
+}
+
+/// Exit code of a command whose reader went away: that of a process that SIGPIPE ended.
+const READER_GONE: i32 = 141;
 
 impl Ui {
     /// Looks at the environment and at what standard output and error are.
@@ -75,6 +91,30 @@ impl Ui {
             colour_out: wanted && io::stdout().is_terminal(),
             colour_err: wanted && io::stderr().is_terminal(),
             interactive: io::stdout().is_terminal() && io::stderr().is_terminal(),
+            output: Arc::default(),
+        }
+    }
+
+    /// For commands whose work is not what they print: they go on when nobody reads that any more.
+    pub fn outlive_reader(&self) {
+        self.output.outlives_reader.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether all of the result was written; else why not.
+    pub fn written(&self) -> CliResult {
+        match self.output.failed.get() {
+            None => Ok(()),
+            Some(why) => Err(CliError::message(Kind::Io, format!("the result is incomplete: standard output: {why}"))),
+        }
+    }
+
+    fn out(&self, bytes: &[u8]) {
+        let mut stdout = io::stdout().lock();
+        let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) else { return };
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            let _first = self.output.failed.set(error.to_string());
+        } else if !self.output.outlives_reader.load(Ordering::Relaxed) {
+            std::process::exit(READER_GONE);
         }
     }
 
@@ -113,7 +153,7 @@ impl Ui {
 
     /// Prints text of the result as it is.
     pub fn text(&self, text: &str) {
-        let _ = io::stdout().lock().write_all(text.as_bytes());
+        self.out(text.as_bytes());
     }
 
     /// Prints that something is done: `✓ text`.
@@ -121,9 +161,9 @@ impl Ui {
         self.line(format!("{} {}", self.paint(Tone::Good, "✓"), text.as_ref()));
     }
 
-    /// Prints a line of the result. A reader that went away ends nothing here: the command finds out by its own means.
+    /// Prints a line of the result.
     pub fn line(&self, text: impl AsRef<str>) {
-        let _ = writeln!(io::stdout().lock(), "{}", text.as_ref());
+        self.out(format!("{}\n", text.as_ref()).as_bytes());
     }
 
     /// Prints `text` in the place of what was printed last this way, `drawn` lines high; returns its own height. A line that the
@@ -139,7 +179,7 @@ impl Ui {
             out.extend(line.chars().take(width));
             out.push('\n');
         }
-        let _ = io::stdout().lock().write_all(out.as_bytes());
+        self.out(out.as_bytes());
         text.lines().count()
     }
 
@@ -165,7 +205,7 @@ impl Ui {
             Format::Yaml => yaml::to_string(&value),
             Format::Json | Format::Table => serde_json::to_string_pretty(&value).kind(Kind::Io)? + "\n",
         };
-        let _ = io::stdout().lock().write_all(text.as_bytes());
+        self.out(text.as_bytes());
         Ok(())
     }
 
@@ -212,39 +252,63 @@ fn paint(enabled: bool, tone: Tone, text: &str) -> String {
     if enabled { format!("\x1b[{}m{text}\x1b[0m", tone.code()) } else { text.to_owned() }
 }
 
-/// A table without borders, as kubectl prints them, at most `width` columns wide where that is known.
+/// A table without borders, as kubectl prints them.
 pub fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    aligned(headings.map(str::to_owned).to_vec(), rows.into_iter().map(Vec::from))
+}
+
+/// Rows of as many cells each, aligned like [`table`]; the first row is the headings.
+pub fn rows_of_text(rows: &[Vec<String>]) -> String {
+    rows.split_first().map_or_else(String::new, |(headings, rows)| aligned(headings.clone(), rows.iter().cloned()))
+}
+
+/// Stands for a colour's escape while a table is laid out: a character that takes no room.
+const ESCAPE: char = '\u{200b}';
+
+fn aligned(headings: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut escapes = Vec::new();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| without_escapes(cell, &mut escapes)).collect::<Vec<_>>());
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 3));
     }
+    let mut escapes = escapes.into_iter();
     let mut text = String::new();
     for line in table.lines() {
-        text.push_str(line.trim_end());
+        for c in line.trim_end().chars() {
+            match c {
+                ESCAPE => text.push_str(&escapes.next().unwrap_or_default()),
+                c => text.push(c),
+            }
+        }
         text.push('\n');
     }
     text
 }
 
-/// Rows of as many cells each, aligned like [`table`]; the first row is the headings.
-pub fn rows_of_text(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
-        text.push_str(cells.join("   ").trim_end());
-        text.push('\n');
+/// The cell with [`ESCAPE`] in the place of each of its colours' escapes, which are added to `escapes`.
+fn without_escapes(cell: &str, escapes: &mut Vec<String>) -> String {
+    let mut plain = String::with_capacity(cell.len());
+    let mut rest = cell.chars().filter(|c| *c != ESCAPE);
+    while let Some(c) = rest.next() {
+        if c != '\x1b' {
+            plain.push(c);
+            continue;
+        }
+        let mut escape = String::from(c);
+        for c in rest.by_ref() {
+            escape.push(c);
+            if c == 'm' {
+                break;
+            }
+        }
+        escapes.push(escape);
+        plain.push(ESCAPE);
     }
-    text
+    plain
 }
 
 /// A unified diff of two texts under the name of what they are, coloured where standard output shows colour.
@@ -272,6 +336,14 @@ pub fn diff(ui: &Ui, name: &str, before: &str, after: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_take_no_room_in_a_table() {
+        let good = paint(true, Tone::Good, "yes");
+        let rows = [[good.clone(), "a".to_owned()], ["never".to_owned(), paint(true, Tone::Bad, "b")]];
+        let bad = paint(true, Tone::Bad, "b");
+        assert_eq!(table(["READY", "NAME"], rows), format!("READY   NAME\n{good}     a\nnever   {bad}\n"));
+    }
 
     #[test]
     fn a_table_is_aligned_and_has_no_trailing_blanks() {

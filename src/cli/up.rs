@@ -1,5 +1,6 @@
 //! `mesh up`: the built-in runtime, in the foreground or detached.
 
+use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
@@ -14,7 +15,7 @@ use crate::cli::error::{CliError, CliResult, Kind, WithKind};
 use crate::cli::status;
 use crate::cli::ui::{Tone, Ui};
 use crate::runtime::demo::proof::{self, Finding};
-use crate::runtime::demo::{self, Demo};
+use crate::runtime::demo::{self, Demo, DemoError};
 use crate::runtime::loopback::LIMITS;
 use crate::runtime::state::{self, StateError};
 use crate::runtime::{PortChoice, Runtime, RuntimeError, RuntimeOptions};
@@ -66,6 +67,7 @@ pub struct Args {
 
 /// Starts the runtime and stays with it until it is told to stop.
 pub fn run(ui: &Ui, args: Args) -> CliResult<ExitCode> {
+    ui.outlive_reader();
     let root = data_dir(args.data_dir.clone())?;
     if args.detach {
         return detach(ui, &root);
@@ -95,7 +97,7 @@ pub fn running(root: &Path) -> CliResult<Option<i32>> {
 
 fn state_error(error: StateError) -> CliError {
     let kind = match &error {
-        StateError::NoHome => Kind::Usage,
+        StateError::NoHome | StateError::Foreign { .. } => Kind::Usage,
         StateError::InUse { .. } => Kind::CannotCreate,
         StateError::Permission { .. } => Kind::Permission,
         StateError::DiskFull { .. } | StateError::Io { .. } => Kind::Io,
@@ -162,7 +164,7 @@ async fn stay(ui: &Ui, args: &Args, root: PathBuf, started: Instant, stop: Cance
 
 async fn with_runtime(ui: &Ui, args: &Args, runtime: &Runtime, started: Instant) -> CliResult<ExitCode> {
     let demo = match args.demo {
-        true => Some(start_demo(ui, runtime, started).await?),
+        true => Some(start_demo(ui, args, runtime, started).await?),
         false => None,
     };
     runtime.write_record().map_err(|error| runtime_error(ui, error))?;
@@ -199,24 +201,38 @@ fn announce(ui: &Ui, runtime: &Runtime, started: Instant) {
     ui.line(ui.paint(Tone::Faint, &format!("  pod network: {LIMITS}")));
 }
 
-async fn start_demo(ui: &Ui, runtime: &Runtime, started: Instant) -> CliResult<Demo> {
+async fn start_demo(ui: &Ui, args: &Args, runtime: &Runtime, started: Instant) -> CliResult<Demo> {
     let progress = ui.progress("starting Bookinfo");
-    let ready = async {
-        let connection = runtime.connection();
-        demo::start(&connection, &runtime.ingress_url(), |waiting_for| progress.update(waiting_for)).await
+    let waiting_for = RefCell::new(String::new());
+    let told = |what: &str| {
+        progress.update(what);
+        what.clone_into(&mut waiting_for.borrow_mut());
     };
-    let demo = tokio::time::timeout(DEMO_READY, ready)
-        .await
-        .map_err(|_| {
-            CliError::message(Kind::Failed, format!("Bookinfo was not ready within {} s", DEMO_READY.as_secs()))
-        })?
-        .kind(Kind::Failed)?;
+    let ready = async {
+        let demo = demo::start(&runtime.connection(), &runtime.ingress_url(), told).await?;
+        let pods = tokio::time::timeout(DEMO_READY, demo.ready(told)).await.ok().transpose()?;
+        Ok::<_, DemoError>((demo, pods))
+    };
+    let (demo, pods) = ready.await.kind(Kind::Failed)?;
     drop(progress);
+    let Some(pods) = pods else {
+        let late = format!(
+            "Bookinfo was not ready within {} s; last waited for: {}",
+            DEMO_READY.as_secs(),
+            waiting_for.borrow()
+        );
+        if args.exit {
+            return Err(CliError::message(Kind::Failed, late));
+        }
+        // What keeps it from being ready is put right with the runtime's help.
+        ui.warn(late);
+        ui.note(format!("the runtime stays up: `{0} analyze` and `{0} status` look for the reason", ui.program()));
+        return Ok(demo);
+    };
     ui.line(format!(
-        "{} {:<16} {} pods, each behind a proxy; first request routed {:.1} s after start",
+        "{} {:<16} {pods} pods, each behind a proxy; first request routed {:.1} s after start",
         ui.paint(Tone::Good, "✓"),
         "Bookinfo",
-        demo.pods(),
         started.elapsed().as_secs_f64()
     ));
     Ok(demo)
@@ -282,7 +298,7 @@ fn detach(ui: &Ui, root: &Path) -> CliResult<ExitCode> {
         let error = StateError::InUse { path: root.to_owned(), pid: pid.to_string() };
         return Err(runtime_error(ui, RuntimeError::State(error)));
     }
-    std::fs::create_dir_all(root).map_err(|source| state_error(StateError::from_io(root, source)))?;
+    state::prepare(root).map_err(state_error)?;
     let log_path = root.join("up.log");
     let log = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&log_path);
     let log = log.map_err(|source| state_error(StateError::from_io(&log_path, source)))?;

@@ -41,6 +41,11 @@ impl External {
         is_visible(&self.entry, namespace)
     }
 
+    /// Whether it is part of the mesh.
+    pub fn is_internal(&self) -> bool {
+        self.entry.spec.location == Some(Location::MeshInternal)
+    }
+
     /// Whether pods are among its endpoints, by their labels.
     pub fn selects(&self) -> bool {
         self.entry.spec.workload_selector.is_some()

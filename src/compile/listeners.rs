@@ -9,8 +9,8 @@ use crate::compile::routes::{Entry, rules};
 use crate::compile::streams::{self, Part};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::{
-    ClientCertificates, HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Routes, ServerTls, StreamRule,
-    Termination, TlsDemands, TlsVersions, VirtualHost,
+    ClientCertificates, HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Routes, ServerTls, Service,
+    StreamRule, Termination, TlsDemands, TlsVersions, VirtualHost,
 };
 use crate::resources::gateway::{self as resource, Server, ServerTlsMode, TlsVersion};
 use crate::resources::values::NamespaceFilter;
@@ -65,7 +65,7 @@ impl<'w> Speaks<'w> {
                 | ServerTlsMode::OptionalMutual
                 | ServerTlsMode::IstioMutual => Some(Self::Tls(behind, tls)),
                 ServerTlsMode::Passthrough => Some(Self::Tls(Termination::Passthrough, tls)),
-                ServerTlsMode::AutoPassthrough => None,
+                ServerTlsMode::AutoPassthrough => Some(Self::Tls(Termination::AutoPassthrough, tls)),
             }
         };
         match server.port.protocol.to_ascii_uppercase().as_str() {
@@ -77,6 +77,11 @@ impl<'w> Speaks<'w> {
             "TCP" | "MONGO" | "REDIS" | "MYSQL" => Some(Self::Tcp),
             _ => None,
         }
+    }
+
+    /// Whether connections go to the cluster that they name, without any rule.
+    fn is_automatic(self) -> bool {
+        matches!(self, Self::Tls(Termination::AutoPassthrough, _))
     }
 
     fn protocol(self) -> ListenerProtocol {
@@ -91,9 +96,34 @@ impl<'w> Speaks<'w> {
     fn streams(self) -> Option<Part> {
         match self {
             Self::Http { .. } | Self::Tls(Termination::Http, _) => None,
-            Self::Tls(Termination::Passthrough, _) => Some(Part::Tls),
+            Self::Tls(Termination::Passthrough | Termination::AutoPassthrough, _) => Some(Part::Tls),
             Self::Tls(Termination::Tcp, _) | Self::Tcp => Some(Part::Tcp),
         }
+    }
+}
+
+impl Open<'_> {
+    /// The hosts whose clusters are reached by their names.
+    fn automatic(&self) -> impl Iterator<Item = HostPattern> {
+        let hosts = self.server.hosts.iter().filter(|_| self.speaks.is_automatic());
+        hosts.map(|host| HostPattern::parse(host.host.as_str()))
+    }
+
+    /// Whether a service is one of the server's hosts, in a namespace that it names.
+    fn admits(&self, service: &Service) -> bool {
+        self.server.hosts.iter().any(|served| {
+            HostPattern::parse(served.host.as_str()).matches(&service.host)
+                && is_from(&served.namespace, &service.namespace, self.gateway)
+        })
+    }
+}
+
+/// Whether a server takes what is from a namespace.
+fn is_from(served: &NamespaceFilter, namespace: &str, gateway: &Object<Gateway>) -> bool {
+    match served {
+        NamespaceFilter::Any => true,
+        NamespaceFilter::Own => namespace == gateway.meta.namespace,
+        NamespaceFilter::Named(named) => namespace == named,
     }
 }
 
@@ -128,7 +158,8 @@ pub fn listeners(world: &World, workload: &GatewayWorkload) -> Vec<Listener> {
             Speaks::Http { redirects: true } => listener.redirected.extend(hosts()),
             Speaks::Http { redirects: false } | Speaks::Tcp => {}
         }
-        for (host, _) in attached(world, workload, &open) {
+        let bound = attached(world, workload, &open).into_iter().map(|(host, _)| host);
+        for host in bound.chain(open.automatic()) {
             if listener.virtual_hosts.iter().all(|known| known.host != host) {
                 let routes = routes_name(&workload.scope, open.port, &host);
                 listener.virtual_hosts.push(VirtualHost { host, routes });
@@ -160,7 +191,7 @@ fn server_tls(
     let authorities = || {
         own.and_then(|own| own.authorities.clone()).or_else(|| secret(format!("{name}-cacert"))?.authorities.clone())
     };
-    let certificate = own.and_then(|own| own.certificate.clone()).filter(|_| termination != Termination::Passthrough);
+    let certificate = own.and_then(|own| own.certificate.clone()).filter(|_| !termination.passes_on());
     let (certificate, clients) = match tls.mode {
         Some(ServerTlsMode::Mutual) => match authorities() {
             Some(authorities) => (certificate, ClientCertificates::Required(authorities)),
@@ -205,6 +236,11 @@ pub fn gateway_routes(world: &World, workload: &GatewayWorkload, port: u16, host
                 }
             }
         }
+        if open.automatic().any(|known| known == *host) {
+            connections.extend(streams::of_clusters(world, &workload.scope, &open.provenance, |service| {
+                host.matches(&service.host) && open.admits(service)
+            }));
+        }
     }
     found.dedup();
     connections.dedup();
@@ -243,8 +279,16 @@ fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w
                 continue;
             }
             let target = workload.target_ports.iter().find(|(port, _)| *port == number);
+            let port = target.map_or(number, |(_, target)| *target);
+            // What is passed on without a rule shares its port with nothing else: a connection must not be taken for the other.
+            if open
+                .iter()
+                .any(|other: &Open<'_>| other.port == port && other.speaks.is_automatic() != speaks.is_automatic())
+            {
+                continue;
+            }
             open.push(Open {
-                port: target.map_or(number, |(_, target)| *target),
+                port,
                 gateway,
                 server,
                 number,
@@ -264,17 +308,16 @@ fn attached<'w>(
     open: &Open<'w>,
 ) -> Vec<(HostPattern, &'w Object<VirtualService>)> {
     let mut attached = Vec::new();
+    if open.speaks.is_automatic() {
+        return attached;
+    }
     for object in &world.virtual_services {
         if !entry(open.gateway).admits(object) || !is_visible(object, &workload.scope.namespace) {
             continue;
         }
         for own in &object.spec.hosts {
             for served in &open.server.hosts {
-                let from_here = match &served.namespace {
-                    NamespaceFilter::Any => true,
-                    NamespaceFilter::Own => object.meta.namespace == open.gateway.meta.namespace,
-                    NamespaceFilter::Named(namespace) => object.meta.namespace == *namespace,
-                };
+                let from_here = is_from(&served.namespace, &object.meta.namespace, open.gateway);
                 let served = HostPattern::parse(served.host.as_str());
                 let own = HostPattern::parse(&qualify(own.as_str(), &object.meta.namespace, &world.domain));
                 let shared = served.intersect(&own).filter(|_| from_here);

@@ -4,18 +4,21 @@
 //! rule takes go to the service itself, port by port; at a gateway they go nowhere.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::compile::names::service_of;
+use crate::compile::policy::traffic_policy;
 use crate::compile::routes::{Entry, own_port, sharing};
 use crate::compile::world::{Scope, World};
 use crate::compile::{gateway_api, handling};
 use crate::model::{
-    AppProtocol, ClusterName, HostPattern, Service, ServicePort, StreamMatch, StreamRule, WeightedCluster,
+    AppProtocol, ClusterName, HostPattern, Resolution, Service, ServicePort, StreamMatch, StreamRule, WeightedCluster,
 };
 use crate::resources::values::{GatewayRef, Labels, Port};
 use crate::resources::virtual_service::{RouteDestination, TcpMatch, TlsMatch};
-use crate::resources::{Object, VirtualService};
+use crate::resources::{Object, Provenance, VirtualService};
 
 /// Which rules of a VirtualService are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,43 @@ pub(super) fn of_gateway(
         ..rule
     };
     bound.map(anywhere).collect()
+}
+
+/// For every cluster of the mesh that clients of a scope see, and whose service is admitted: the rule by which a connection gets
+/// there that asks for the cluster's server name. Services outside the mesh are none of them, and neither are those whose endpoints
+/// are up to the client.
+pub(super) fn of_clusters(
+    world: &World,
+    scope: &Scope,
+    provenance: &Provenance,
+    admits: impl Fn(&Service) -> bool,
+) -> Vec<StreamRule> {
+    let added = world.external.keys().filter(|host| !world.services.contains_key(*host));
+    let is_internal = |service: &Arc<Service>| {
+        let mut of_entries = world.external.get(&service.host).into_iter().flatten();
+        world.services.contains_key(&service.host)
+            || of_entries.any(|known| Arc::ptr_eq(&known.service, service) && known.is_internal())
+    };
+    let mut found = Vec::new();
+    for service in world.services.keys().chain(added).filter_map(|host| service_of(world, scope, host)) {
+        if !is_internal(service) || service.resolution == Resolution::Original || !admits(service) {
+            continue;
+        }
+        let policy = traffic_policy(world, scope, service, false);
+        let subsets = policy.subsets.iter().map(|subset| Some(subset.name.clone()));
+        for subset in std::iter::once(None).chain(subsets) {
+            found.extend(service.ports.iter().map(|port| {
+                let cluster = ClusterName { host: service.host.clone(), port: port.number, subset: subset.clone() };
+                let server_names = vec![HostPattern::parse(&cluster.server_name())];
+                StreamRule {
+                    provenance: provenance.clone(),
+                    matches: vec![StreamMatch { server_names, ..StreamMatch::default() }],
+                    destinations: vec![WeightedCluster::new(cluster, 1)],
+                }
+            }));
+        }
+    }
+    found
 }
 
 /// A rule that is not bound to a port yet.

@@ -597,6 +597,47 @@ fn a_gateways_ports_are_what_their_servers_say() {
 }
 
 #[test]
+fn a_port_that_passes_on_by_itself_names_every_cluster_and_is_shared_with_nothing_else() {
+    let gateway = "{selector: {}, servers: [\
+        {port: {number: 15443, name: tls, protocol: TLS}, hosts: ['*.local', 'bank/*.org'], tls: {mode: AUTO_PASSTHROUGH}},\
+        {port: {number: 15443, name: other, protocol: TLS}, hosts: ['*.com'], tls: {mode: PASSTHROUGH}}]}";
+    let subsets = "{host: db, subsets: [{name: v1, labels: {version: v1}}]}";
+    let entry = |host: &str, location: &str| {
+        format!(
+            "{{hosts: [{host}], location: {location}, resolution: STATIC, ports: [{{number: 80, name: http, protocol: HTTP}}]}}"
+        )
+    };
+    let text = database("{name: tcp, port: 1}")
+        + &object("Gateway", "shop", "front", gateway)
+        + &object("DestinationRule", "shop", "db", subsets)
+        + &object("ServiceEntry", "bank", "inside", &entry("a.org", "MESH_INTERNAL"))
+        + &object("ServiceEntry", "shop", "elsewhere", &entry("b.org", "MESH_INTERNAL"))
+        + &object("ServiceEntry", "bank", "outside", &entry("c.org", "MESH_EXTERNAL"));
+    let world = world(&text);
+    let workload = GatewayWorkload { scope: scope("shop"), labels: Labels::new(), target_ports: Vec::new() };
+    let listeners = listeners(&world, &workload);
+    assert_eq!(listeners.len(), 1);
+    let terminations: Vec<_> = listeners[0].tls.iter().map(|server| server.termination).collect();
+    assert_eq!(terminations, [Termination::AutoPassthrough]);
+    let hosts: Vec<_> = listeners[0].virtual_hosts.iter().map(|known| known.host.to_string()).collect();
+    assert_eq!(hosts, ["*.local", "*.org"]);
+    let to = |host: &str, name: &str| {
+        connected(&gateway_routes(&world, &workload, 15443, &HostPattern::parse(host)), 15443, Some(name))
+    };
+    for (host, name, expected) in [
+        ("*.local", "outbound_.1_._.db.shop.svc.cluster.local", "outbound|1||db.shop.svc.cluster.local"),
+        ("*.local", "outbound_.1_.v1_.db.shop.svc.cluster.local", "outbound|1|v1|db.shop.svc.cluster.local"),
+        ("*.local", "outbound_.2_._.db.shop.svc.cluster.local", "no rule"),
+        ("*.local", "db.shop.svc.cluster.local", "no rule"),
+        ("*.org", "outbound_.80_._.a.org", "outbound|80||a.org"),
+        ("*.org", "outbound_.80_._.b.org", "no rule"),
+        ("*.org", "outbound_.80_._.c.org", "no rule"),
+    ] {
+        assert_eq!(to(host, name), expected, "{name}");
+    }
+}
+
+#[test]
 fn a_sidecar_says_at_which_ports_its_clients_know_a_service() {
     let services = service("web", "shop", &[80, 81, 82]) + &service("api", "shop", &[80]);
     let listener = |port: &str, hosts: &str| format!("{{{port}hosts: ['{hosts}']}}");

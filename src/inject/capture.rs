@@ -61,8 +61,8 @@ impl List {
     }
 }
 
-/// The container; `None` where the pod wants nothing captured.
-pub(super) fn container(pod: &Value, settings: &Settings) -> Result<Option<Value>, Wrong> {
+/// The container, for a proxy that runs as `user`; `None` where the pod wants nothing captured.
+pub(super) fn container(pod: &Value, settings: &Settings, user: Option<u64>) -> Result<Option<Value>, Wrong> {
     match annotation::text(pod, MODE) {
         None | Some("REDIRECT") => {}
         Some("NONE") => return Ok(None),
@@ -71,6 +71,9 @@ pub(super) fn container(pod: &Value, settings: &Settings) -> Result<Option<Value
         }
     }
     let mut arguments = vec!["capture".to_owned()];
+    if let Some(user) = user.filter(|user| *user != u64::from(PROXY_ID)) {
+        arguments.push(format!("--proxy-id={user}"));
+    }
     for (name, flag, list) in LISTS {
         if let Some(text) = annotation::text(pod, name) {
             list.check(text).map_err(|reason| (name, reason))?;

@@ -162,3 +162,146 @@ fn the_built_in_runtime_gets_the_sidecar_alone() {
     assert_eq!(pod["spec"]["containers"], web()["spec"]["containers"]);
     assert_eq!(pod["spec"]["volumes"], web()["spec"]["volumes"]);
 }
+
+fn refusal(annotations: Value) -> String {
+    let mut pod = web();
+    pod["metadata"]["annotations"] = annotations;
+    inject(&mut pod, &Settings::default()).unwrap_err().to_string()
+}
+
+fn variable<'v>(container: &'v Value, name: &str) -> &'v Value {
+    let mut all = container["env"].as_array().unwrap().iter().filter(|variable| variable["name"] == name);
+    let found = all.next().unwrap_or(&Value::Null);
+    assert!(all.next().is_none(), "{name} is there once");
+    found
+}
+
+#[test]
+fn what_a_pod_says_about_its_proxy_is_laid_over_what_is_injected() {
+    let mut pod = web();
+    pod["spec"]["containers"].as_array_mut().unwrap().push(json!({
+        "name": "istio-proxy",
+        "image": "auto",
+        "imagePullPolicy": "Always",
+        "resources": {"requests": {"cpu": "123m"}},
+        "env": [{"name": "HOST_IP", "value": "10.0.0.1"}, {"name": "MINE", "value": "x"}],
+        "volumeMounts": [{"name": "certs", "mountPath": "/etc/certs"}],
+        "readinessProbe": {"tcpSocket": {"port": 15021}},
+        "securityContext": {"runAsUser": 1234, "readOnlyRootFilesystem": false},
+    }));
+    let settings = Settings { pull_policy: Some("IfNotPresent".to_owned()), ..Settings::default() };
+    assert_eq!(inject(&mut pod, &settings).unwrap(), Outcome::Injected);
+    let init = &pod["spec"]["initContainers"];
+    assert_eq!(names(init), ["istio-init", "istio-proxy", "migrate"], "wherever the pod has said it");
+    assert_eq!(names(&pod["spec"]["containers"]), ["app"]);
+    assert_eq!(init[0]["args"], json!(["capture", "--proxy-id=1234"]), "whose traffic is left alone");
+    let proxy = &init[1];
+    assert_eq!((&proxy["image"], &proxy["imagePullPolicy"]), (&json!("mesh/proxy"), &json!("IfNotPresent")));
+    assert_eq!(proxy["restartPolicy"], "Always");
+    assert_eq!(proxy["resources"]["requests"]["cpu"], "123m");
+    assert_eq!(variable(proxy, "HOST_IP"), &json!({"name": "HOST_IP", "value": "10.0.0.1"}));
+    assert_eq!(variable(proxy, "MINE")["value"], "x");
+    assert_eq!(variable(proxy, "TRUST_DOMAIN")["value"], "cluster.local");
+    assert_eq!(names(&proxy["volumeMounts"]), ["istio-token", "istiod-ca-cert", "certs"]);
+    let ready = &proxy["readinessProbe"];
+    assert!(ready.get("httpGet").is_none() && ready["tcpSocket"]["port"] == 15021 && ready["periodSeconds"] == 15);
+    let security = &proxy["securityContext"];
+    assert_eq!((&security["runAsUser"], &security["runAsGroup"]), (&json!(1234), &json!(1337)));
+    assert_eq!((&security["readOnlyRootFilesystem"], &security["privileged"]), (&json!(false), &json!(false)));
+
+    let mut named = web();
+    named["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "istio-proxy", "image": "mine/proxy:3"}));
+    named["spec"]["initContainers"].as_array_mut().unwrap().push(json!({"name": "istio-init", "args": ["mine"]}));
+    inject(&mut named, &Settings { native: false, ..Settings::default() }).unwrap();
+    assert_eq!(named["spec"]["containers"][0]["image"], "mine/proxy:3");
+    assert_eq!(names(&named["spec"]["initContainers"]), ["istio-init", "migrate"]);
+    assert_eq!(named["spec"]["initContainers"][0]["args"], json!(["mine"]));
+}
+
+#[test]
+fn the_settings_of_proxies_are_the_meshs_and_over_them_the_pods() {
+    let mesh = json!({"proxyMetadata": {"A": "mesh", "B": "mesh"}, "concurrency": 2, "drainDuration": "45s"});
+    let settings = Settings { proxy: ProxySettings::read(&mesh).unwrap(), ..Settings::default() };
+    let own = "proxyMetadata: {B: pod}\nterminationDrainDuration: 20s\nholdApplicationUntilProxyStarts: false\n";
+    let pod = injected(&settings, json!({"proxy.istio.io/config": own, "sidecar.istio.io/logLevel": "warning"}));
+    let proxy = &pod["spec"]["initContainers"][1];
+    assert_eq!(variable(proxy, "A")["value"], "mesh");
+    assert_eq!(variable(proxy, "B")["value"], "pod");
+    assert_eq!(variable(proxy, LINGER)["value"], "20s");
+    assert_eq!(variable(proxy, "RUST_LOG")["value"], "warn");
+    assert!(proxy.get("startupProbe").is_none(), "the application does not wait");
+    assert_eq!(proxy["args"].as_array().unwrap()[3..], [json!("--workers"), json!("2")]);
+    let name = "traffic.sidecar.istio.io/excludeOutboundPorts";
+    let everywhere =
+        Settings { annotations: [(name.to_owned(), "3306".to_owned())].into_iter().collect(), ..Settings::default() };
+    let pod = injected(&everywhere, json!({}));
+    assert_eq!(pod["spec"]["initContainers"][0]["args"], json!(["capture", "--exclude-outbound-ports=3306"]));
+    assert!(pod["metadata"]["annotations"].get(name).is_none(), "the pod has not said it");
+    let own = injected(&everywhere, json!({name: "5432"}));
+    assert_eq!(own["spec"]["initContainers"][0]["args"], json!(["capture", "--exclude-outbound-ports=5432"]));
+    let classic = Settings { native: false, ..Settings::default() };
+    let unheld = injected(&classic, json!({"proxy.istio.io/config": "holdApplicationUntilProxyStarts: false"}));
+    assert!(unheld["spec"]["containers"][0].get("lifecycle").is_none());
+
+    for (annotation, value, said) in [
+        ("proxy.istio.io/config", "concurrency: many", "a number of threads"),
+        ("proxy.istio.io/config", "- a", "no mapping"),
+        ("sidecar.istio.io/logLevel", "loud", "none of trace"),
+        ("readiness.status.sidecar.istio.io/periodSeconds", "often", "no whole number"),
+        ("sidecar.istio.io/userVolume", "[]", "no JSON mapping"),
+        ("inject.istio.io/templates", "sidecar,spire", "there is no template \"spire\""),
+        ("inject.istio.io/templates", "grpc-agent", "there are sidecar and gateway"),
+        ("inject.istio.io/templates", "sidecar,gateway", "a pod is one of them"),
+    ] {
+        let error = refusal(json!({annotation: value}));
+        assert!(error.contains(annotation) && error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn volumes_secrets_and_readiness_that_are_asked_for_are_there() {
+    let settings = Settings { pull_secrets: vec!["registry".to_owned()], ..Settings::default() };
+    let pod = injected(
+        &settings,
+        json!({
+            "sidecar.istio.io/userVolume": r#"{"certs": {"secret": {"secretName": "x"}}}"#,
+            "sidecar.istio.io/userVolumeMount": r#"{"certs": {"mountPath": "/etc/certs", "readOnly": true}}"#,
+            "readiness.status.sidecar.istio.io/periodSeconds": "5",
+            "inject.istio.io/templates": "sidecar,sidecar",
+        }),
+    );
+    assert_eq!(names(&pod["spec"]["imagePullSecrets"]), ["registry"]);
+    assert_eq!(names(&pod["spec"]["volumes"]), ["data", "istio-token", "istiod-ca-cert", "certs"]);
+    let proxy = &pod["spec"]["initContainers"][1];
+    assert_eq!(proxy["readinessProbe"]["periodSeconds"], 5);
+    let mount = proxy["volumeMounts"].as_array().unwrap().last().unwrap();
+    assert_eq!(mount, &json!({"name": "certs", "mountPath": "/etc/certs", "readOnly": true}));
+}
+
+#[test]
+fn what_is_not_heeded_is_said() {
+    let mut pod = web();
+    assert_eq!(unheeded(&pod), Vec::<String>::new());
+    pod["metadata"]["annotations"] = json!({"traffic.sidecar.istio.io/excludeInterfaces": "eth1"});
+    pod["spec"]["securityContext"] = json!({"runAsUser": 1337});
+    let said = unheeded(&pod).join("\n");
+    assert!(said.contains("excludeInterfaces is not in force") && said.contains("container app runs as user 1337"));
+}
+
+#[test]
+fn a_gateway_may_listen_on_every_port() {
+    let pod = |own: Value| {
+        let mut pod = json!({
+            "metadata": {"name": "gw", "annotations": {"inject.istio.io/templates": "gateway"}},
+            "spec": {"containers": [{"name": "istio-proxy", "image": "auto", "imagePullPolicy": "Always"}], "securityContext": own},
+        });
+        let settings = Settings { pull_policy: Some("IfNotPresent".to_owned()), ..Settings::default() };
+        inject(&mut pod, &settings).unwrap();
+        pod["spec"].take()
+    };
+    let spec = pod(json!({"fsGroup": 1337}));
+    let sysctls = json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]);
+    assert_eq!(spec["securityContext"], json!({"fsGroup": 1337, "sysctls": sysctls}));
+    assert_eq!(spec["containers"][0]["imagePullPolicy"], "IfNotPresent");
+    assert_eq!(pod(json!({"sysctls": []}))["securityContext"]["sysctls"], json!([]));
+}

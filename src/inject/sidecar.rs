@@ -1,9 +1,13 @@
 //! The sidecar itself: a native one (an init container that restarts always), so that it is up before the app and
 //! ends after it; or a classic one, beside the app's containers, which holds them back until it is ready.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::{annotation, capture, probes};
+use super::annotation::Wrong;
+use super::proxy_config::ProxySettings;
+use super::{annotation, capture, overlay, probes};
 
 /// Name of the proxy's container.
 pub const SIDECAR: &str = "istio-proxy";
@@ -28,6 +32,18 @@ const RESOURCES: [(&str, &str, &str); 4] = [
     ("sidecar.istio.io/proxyMemory", "requests", "memory"),
     ("sidecar.istio.io/proxyCPULimit", "limits", "cpu"),
     ("sidecar.istio.io/proxyMemoryLimit", "limits", "memory"),
+];
+
+/// The annotations with volumes and mounts of the proxy.
+const USER_VOLUMES: &str = "sidecar.istio.io/userVolume";
+const USER_MOUNTS: &str = "sidecar.istio.io/userVolumeMount";
+/// The annotation that says how much a pod's proxy logs.
+const LOG_LEVEL: &str = "sidecar.istio.io/logLevel";
+/// The annotations that say when a pod's proxy counts as ready.
+const READINESS: [(&str, &str); 3] = [
+    ("readiness.status.sidecar.istio.io/initialDelaySeconds", "initialDelaySeconds"),
+    ("readiness.status.sidecar.istio.io/periodSeconds", "periodSeconds"),
+    ("readiness.status.sidecar.istio.io/failureThreshold", "failureThreshold"),
 ];
 
 /// Volumes with what a proxy proves itself with, and whom it believes.
@@ -63,6 +79,12 @@ pub struct Settings {
     pub pull_policy: Option<String>,
     /// `resources` of the proxy.
     pub resources: Option<Value>,
+    /// Names of the Secrets that fetch the image.
+    pub pull_secrets: Vec<String>,
+    /// Annotations that pods are taken to have which do not.
+    pub annotations: BTreeMap<String, String>,
+    /// How proxies are run, unless a pod says otherwise.
+    pub proxy: ProxySettings,
     /// Sidecars are native ones, unless a pod says otherwise.
     pub native: bool,
 }
@@ -78,6 +100,9 @@ impl Default for Settings {
             host: Host::default(),
             pull_policy: None,
             resources: None,
+            pull_secrets: Vec::new(),
+            annotations: BTreeMap::new(),
+            proxy: ProxySettings::default(),
             native: true,
         }
     }
@@ -125,7 +150,22 @@ pub enum InjectError {
 /// It is no pod, or an annotation says what cannot be done.
 pub fn inject(pod: &mut Value, settings: &Settings) -> Result<Outcome, InjectError> {
     let mut injected = pod.clone();
+    let mut taken = Vec::new();
+    if let Some(annotations) = section(&mut injected, "annotations").filter(|_| !settings.annotations.is_empty()) {
+        for (name, value) in &settings.annotations {
+            if !annotations.contains_key(name) {
+                annotations.insert(name.clone(), json!(value));
+                taken.push(name);
+            }
+        }
+    }
     let outcome = add(&mut injected, settings)?;
+    if let (false, Some(annotations)) = (taken.is_empty(), section(&mut injected, "annotations")) {
+        annotations.retain(|name, _| !taken.contains(&name));
+    }
+    if outcome == Outcome::AlreadyThere {
+        return Ok(outcome);
+    }
     *pod = injected;
     Ok(outcome)
 }
@@ -138,37 +178,62 @@ fn add(pod: &mut Value, settings: &Settings) -> Result<Outcome, InjectError> {
     let spec = pod.get("spec").ok_or_else(|| shape("spec", "an object"))?;
     let containers =
         spec.get("containers").and_then(Value::as_array).ok_or_else(|| shape("spec.containers", "a list"))?;
-    let app_name = containers.iter().find_map(|container| container.get("name")).cloned();
-    if annotation::text(pod, STATUS).is_some() || names(spec.get("initContainers")).any(|name| name == SIDECAR) {
+    let apps = names(spec.get("containers")).filter(|name| *name != SIDECAR);
+    let app_name = apps.chain(names(spec.get("containers"))).next().map(str::to_owned);
+    if annotation::text(pod, STATUS).is_some() {
         return Ok(Outcome::AlreadyThere);
     }
-    let gateway = annotation::text(pod, TEMPLATES) == Some("gateway")
-        || containers.iter().any(|container| is_named(container, SIDECAR) && image_of(container) == Some("auto"));
-    if !gateway && names(spec.get("containers")).any(|name| name == SIDECAR) {
-        return Ok(Outcome::AlreadyThere);
-    }
+    let wrong = |(annotation, reason)| InjectError::Annotation { name: name.clone(), annotation, reason };
+    let gateway = match template(pod).map_err(wrong)? {
+        Some(template) => template == Template::Gateway,
+        None => {
+            matches!(containers.as_slice(), [only] if is_named(only, SIDECAR) && image_of(only) == Some(overlay::AUTO))
+        }
+    };
+    let run = settings.proxy.of_pod(pod).map_err(wrong)?;
 
     let mut added = Added::default();
     if gateway {
         let image = annotation::text(pod, PROXY_IMAGE).unwrap_or(&settings.image).to_owned();
         let containers = pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten().filter(|container| is_named(container, SIDECAR)) {
-            complete_gateway(container, settings, &image);
+            complete_gateway(container, settings, &image, &run);
+        }
+        if settings.host == Host::Kubelet {
+            open_low_ports(pod);
         }
         added.containers.push(SIDECAR);
     } else {
-        let wrong = |(annotation, reason)| InjectError::Annotation { name: name.clone(), annotation, reason };
         let native = annotation::switch(pod, NATIVE).map_err(wrong)?.unwrap_or(settings.native);
-        let mut proxy = sidecar(pod, settings, &workload);
+        let own = [overlay::take(pod, SIDECAR), overlay::take(pod, capture::NAME)];
+        let mut proxy = sidecar(pod, settings, &workload, &run).map_err(wrong)?;
+        complete_sidecar(&mut proxy, native, &run);
+        let [own_proxy, own_capture] = own;
+        if let Some(own) = own_proxy {
+            overlay::lay_over(&mut proxy, own);
+            if !native && let Some(fields) = proxy.as_object_mut() {
+                fields.remove("restartPolicy");
+            }
+        }
         let mut first = Vec::new();
         if settings.host == Host::Kubelet {
-            if let Some(capture) = capture::container(pod, settings).map_err(wrong)? {
-                added.init.push(capture::NAME);
-                first.push(capture);
+            let user = overlay::user(&proxy);
+            match (capture::container(pod, settings, user).map_err(wrong)?, own_capture) {
+                (Some(mut capture), own) => {
+                    if let Some(own) = own {
+                        overlay::lay_over(&mut capture, own);
+                    }
+                    added.init.push(capture::NAME);
+                    first.push(capture);
+                }
+                // What a pod says about a container that it does not get stays.
+                (None, own) => first.extend(own),
             }
             if let Some(probed) = probes::rewrite(pod).map_err(wrong)? {
                 push_env(&mut proxy, json!({"name": probes::VARIABLE, "value": probed}));
             }
+        } else {
+            first.extend(own_capture);
         }
         let list = if native { "initContainers" } else { "containers" };
         for field in ["initContainers", "containers"] {
@@ -180,7 +245,6 @@ fn add(pod: &mut Value, settings: &Settings) -> Result<Outcome, InjectError> {
             let expected = if field == "containers" { "spec.containers" } else { "spec.initContainers" };
             let containers = containers.as_array_mut().ok_or_else(|| shape(expected, "a list"))?;
             if field == list {
-                complete_sidecar(&mut proxy, native);
                 containers.insert(0, proxy.take());
             }
             if field == "initContainers" {
@@ -190,7 +254,12 @@ fn add(pod: &mut Value, settings: &Settings) -> Result<Outcome, InjectError> {
         if native { added.init.push(SIDECAR) } else { added.containers.push(SIDECAR) }
     }
     if settings.host == Host::Kubelet {
-        added.volumes = add_volumes(pod).ok_or_else(|| shape("spec.volumes", "a list"))?;
+        let own = match annotation::text(pod, USER_VOLUMES) {
+            Some(text) => overlay::named(text).map_err(|reason| wrong((USER_VOLUMES, reason)))?,
+            None => Vec::new(),
+        };
+        added.volumes = add_volumes(pod, own).ok_or_else(|| shape("spec.volumes", "a list"))?;
+        add_pull_secrets(pod, &settings.pull_secrets).ok_or_else(|| shape("spec.imagePullSecrets", "a list"))?;
     }
 
     let (canonical_name, canonical_revision) = canonical(pod, &workload);
@@ -215,9 +284,40 @@ fn add(pod: &mut Value, settings: &Settings) -> Result<Outcome, InjectError> {
     }
     annotations.entry("istio.io/rev").or_insert_with(|| Value::String(settings.revision.clone()));
     if let Some(app) = app_name {
-        annotations.entry(DEFAULT_CONTAINER).or_insert(app);
+        annotations.entry(DEFAULT_CONTAINER).or_insert_with(|| Value::String(app));
     }
     Ok(if gateway { Outcome::Gateway } else { Outcome::Injected })
+}
+
+/// What a pod asks to be injected with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Template {
+    Sidecar,
+    Gateway,
+}
+
+/// The template that a pod names, where it names one.
+fn template(pod: &Value) -> Result<Option<Template>, Wrong> {
+    let mut found = None;
+    let named = annotation::text(pod, TEMPLATES).into_iter().flat_map(|text| text.split(','));
+    for name in named.map(str::trim).filter(|name| !name.is_empty()) {
+        let template = match name {
+            "sidecar" => Template::Sidecar,
+            "gateway" => Template::Gateway,
+            other => {
+                let reason = format!(
+                    "there is no template {other:?}: there are sidecar and gateway, and what else the proxy is to have \
+                     is said by a container {SIDECAR} of the pod"
+                );
+                return Err((TEMPLATES, reason));
+            }
+        };
+        if found.is_some_and(|before| before != template) {
+            return Err((TEMPLATES, "names sidecar and gateway, and a pod is one of them".to_owned()));
+        }
+        found = Some(template);
+    }
+    Ok(found)
 }
 
 /// What injection added, by name.
@@ -225,7 +325,7 @@ fn add(pod: &mut Value, settings: &Settings) -> Result<Outcome, InjectError> {
 struct Added {
     init: Vec<&'static str>,
     containers: Vec<&'static str>,
-    volumes: Vec<&'static str>,
+    volumes: Vec<String>,
 }
 
 fn pod_name(pod: &Value) -> String {
@@ -318,26 +418,67 @@ fn probe(period_seconds: u32, failure_threshold: u32) -> Value {
 }
 
 /// How the proxy is started: what a node that hosts it itself does not need to be told.
-fn arguments(settings: &Settings, gateway: bool) -> Value {
-    let mut arguments = vec!["proxy"];
+fn arguments(settings: &Settings, run: &ProxySettings, gateway: bool) -> Value {
+    let mut arguments = vec!["proxy".to_owned()];
+    let mut say = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
     if settings.host == Host::Kubelet {
-        arguments.extend(["--xds-address", &settings.discovery_address]);
+        say(&["--xds-address", run.discovery.as_ref().unwrap_or(&settings.discovery_address)]);
         if gateway {
-            arguments.extend(["--router", "--bind", "0.0.0.0"]);
+            say(&["--router", "--bind", "0.0.0.0"]);
+        }
+        if let Some(workers) = run.workers.filter(|workers| *workers > 0) {
+            say(&["--workers", &workers.to_string()]);
         }
     }
     json!(arguments)
 }
 
-fn sidecar(pod: &Value, settings: &Settings, workload: &str) -> Value {
+/// Variables of the environment that a pod's settings ask for.
+fn asked_environment(pod: &Value, run: &ProxySettings) -> Result<Vec<Value>, Wrong> {
+    let mut env: Vec<Value> =
+        run.metadata.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    if let Some(level) = annotation::text(pod, LOG_LEVEL) {
+        // Envoy's words.
+        let filter = match level {
+            "trace" | "debug" | "info" | "error" | "off" => level,
+            "warning" | "warn" => "warn",
+            "critical" => "error",
+            other => {
+                let reason = format!("{other:?} is none of trace, debug, info, warning, error, critical and off");
+                return Err((LOG_LEVEL, reason));
+            }
+        };
+        env.push(json!({ "name": "RUST_LOG", "value": filter }));
+    }
+    Ok(env)
+}
+
+/// When the proxy counts as ready, as a pod's annotations say.
+fn readiness(pod: &Value) -> Result<Value, Wrong> {
+    let mut probe = probe(15, 4);
+    for (name, field) in READINESS {
+        let Some(text) = annotation::text(pod, name) else { continue };
+        let number: u32 = text.parse().map_err(|_| (name, format!("{text:?} is no whole number from 0")))?;
+        if let Some(fields) = probe.as_object_mut() {
+            fields.insert(field.to_owned(), number.into());
+        }
+    }
+    Ok(probe)
+}
+
+fn sidecar(pod: &Value, settings: &Settings, workload: &str, run: &ProxySettings) -> Result<Value, Wrong> {
+    let mut env = environment(settings, Some(workload));
+    if let Value::Array(env) = &mut env {
+        env.extend(asked_environment(pod, run)?);
+    }
     let mut proxy = json!({
         "name": SIDECAR,
         "image": annotation::text(pod, PROXY_IMAGE).unwrap_or(&settings.image),
-        "args": arguments(settings, false),
+        "args": arguments(settings, run, false),
         "ports": [{ "name": "http-envoy-prom", "containerPort": 15090, "protocol": "TCP" }],
-        "env": environment(settings, Some(workload)),
+        "env": env,
         "startupProbe": probe(1, 600),
-        "readinessProbe": probe(15, 4),
+        "readinessProbe": readiness(pod)?,
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "capabilities": { "drop": ["ALL"] },
@@ -365,24 +506,35 @@ fn sidecar(pod: &Value, settings: &Settings, workload: &str) -> Value {
             fields.insert("resources".to_owned(), resources);
         }
         if settings.host == Host::Kubelet {
-            fields.insert("volumeMounts".to_owned(), mounts());
+            let mut mounts = mounts();
+            if let (Some(text), Value::Array(mounts)) = (annotation::text(pod, USER_MOUNTS), &mut mounts) {
+                mounts.extend(overlay::named(text).map_err(|reason| (USER_MOUNTS, reason))?);
+            }
+            fields.insert("volumeMounts".to_owned(), mounts);
         }
     }
-    proxy
+    Ok(proxy)
 }
 
 /// What a sidecar needs to come before the application: a native one says so; a classic one holds the containers behind it
 /// back by the hook that a kubelet waits for.
-fn complete_sidecar(proxy: &mut Value, native: bool) {
+fn complete_sidecar(proxy: &mut Value, native: bool, run: &ProxySettings) {
     let Some(fields) = proxy.as_object_mut() else { return };
+    let holds = run.holds.unwrap_or(true);
     if native {
         fields.insert("restartPolicy".to_owned(), json!("Always"));
-    } else {
+    }
+    if !native || !holds {
         fields.remove("startupProbe");
+    }
+    if !native && holds {
         let wait = json!({"postStart": {"exec": {"command": ["mesh", "await-proxy"]}}});
         fields.insert("lifecycle".to_owned(), wait);
-        // It is told to end together with the application, which may have something to say or to answer yet; a native one after it.
-        push_env(proxy, json!({"name": LINGER, "value": "5s"}));
+    }
+    // A classic one is told to end together with the application, which may have something to say or to answer yet; a native one
+    // after it.
+    if let Some(drain) = run.drain.as_deref().or((!native).then_some("5s")) {
+        push_env(proxy, json!({"name": LINGER, "value": drain}));
     }
 }
 
@@ -400,24 +552,23 @@ fn mounts() -> Value {
 }
 
 /// Adds the proxy's volumes, those that the pod does not have already; `None` where what stands there is no list.
-fn add_volumes(pod: &mut Value) -> Option<Vec<&'static str>> {
-    let wanted = [
-        (
-            TOKEN_VOLUME,
-            json!({"name": TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": {
-                "audience": "istio-ca", "expirationSeconds": 43200, "path": "istio-token",
-            }}]}}),
-        ),
-        (ROOTS_VOLUME, json!({"name": ROOTS_VOLUME, "configMap": {"name": "istio-ca-root-cert"}})),
+fn add_volumes(pod: &mut Value, own: Vec<Value>) -> Option<Vec<String>> {
+    let mut wanted = vec![
+        json!({"name": TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": {
+            "audience": "istio-ca", "expirationSeconds": 43200, "path": "istio-token",
+        }}]}}),
+        json!({"name": ROOTS_VOLUME, "configMap": {"name": "istio-ca-root-cert"}}),
     ];
+    wanted.extend(own);
     let volumes = pod.get_mut("spec")?.as_object_mut()?.entry("volumes").or_insert_with(|| json!([]));
     if volumes.is_null() {
         *volumes = json!([]);
     }
     let volumes = volumes.as_array_mut()?;
     let mut added = Vec::new();
-    for (name, volume) in wanted {
-        if !volumes.iter().any(|present| is_named(present, name)) {
+    for volume in wanted {
+        let Some(name) = volume.get("name").and_then(Value::as_str).map(str::to_owned) else { continue };
+        if !volumes.iter().any(|present| is_named(present, &name)) {
             volumes.push(volume);
             added.push(name);
         }
@@ -425,13 +576,43 @@ fn add_volumes(pod: &mut Value) -> Option<Vec<&'static str>> {
     Some(added)
 }
 
-/// A gateway's deployment names its container and leaves the rest to injection.
-fn complete_gateway(container: &mut Value, settings: &Settings, image: &str) {
-    let Some(fields) = container.as_object_mut() else { return };
-    if matches!(fields.get("image").and_then(Value::as_str), None | Some("auto")) {
-        fields.insert("image".to_owned(), json!(image));
+/// Adds the Secrets that fetch the proxy's image; `None` where what stands there is no list.
+fn add_pull_secrets(pod: &mut Value, names: &[String]) -> Option<()> {
+    if names.is_empty() {
+        return Some(());
     }
-    fields.entry("args").or_insert_with(|| arguments(settings, true));
+    let present = pod.get_mut("spec")?.as_object_mut()?.entry("imagePullSecrets").or_insert_with(|| json!([]));
+    let present = present.as_array_mut()?;
+    for name in names {
+        if !present.iter().any(|secret| is_named(secret, name)) {
+            present.push(json!({ "name": name }));
+        }
+    }
+    Some(())
+}
+
+/// Lets a gateway listen on every port, as Istio's may: Services often name 80 and 443 for the pods, too.
+fn open_low_ports(pod: &mut Value) {
+    let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let security = spec.entry("securityContext").or_insert_with(|| json!({}));
+    if let Some(security) = security.as_object_mut() {
+        let every_port = || json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]);
+        security.entry("sysctls").or_insert_with(every_port);
+    }
+}
+
+/// A gateway's deployment names its container and leaves the rest to injection.
+fn complete_gateway(container: &mut Value, settings: &Settings, image: &str, run: &ProxySettings) {
+    let Some(fields) = container.as_object_mut() else { return };
+    if matches!(fields.get("image").and_then(Value::as_str), None | Some(overlay::AUTO)) {
+        fields.insert("image".to_owned(), json!(image));
+        // Which is what the API server makes of an image without a version.
+        let assumed = fields.get("imagePullPolicy").and_then(Value::as_str) == Some(overlay::ASSUMED_POLICY);
+        if let (true, Some(policy)) = (assumed || !fields.contains_key("imagePullPolicy"), &settings.pull_policy) {
+            fields.insert("imagePullPolicy".to_owned(), json!(policy));
+        }
+    }
+    fields.entry("args").or_insert_with(|| arguments(settings, run, true));
     fields.entry("readinessProbe").or_insert_with(|| probe(if settings.host == Host::Kubelet { 2 } else { 15 }, 4));
     if settings.host == Host::Kubelet {
         let present = fields.entry("volumeMounts").or_insert_with(|| json!([]));
@@ -440,7 +621,10 @@ fn complete_gateway(container: &mut Value, settings: &Settings, image: &str) {
         }
     }
     let env = fields.entry("env").or_insert_with(|| json!([]));
-    if let (Some(present), Value::Array(wanted)) = (env.as_array_mut(), environment(settings, None)) {
+    if let (Some(present), Value::Array(mut wanted)) = (env.as_array_mut(), environment(settings, None)) {
+        let drain = run.drain.as_ref().map(|drain| json!({ "name": LINGER, "value": drain }));
+        let metadata = run.metadata.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+        wanted.extend(metadata.chain(drain));
         for variable in wanted {
             let name = variable.get("name");
             if !present.iter().any(|existing| existing.get("name") == name) {

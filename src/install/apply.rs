@@ -334,7 +334,7 @@ pub(super) fn record_name(revision: &str) -> String {
 }
 
 /// What was installed, for those who come later: `verify-install`, `upgrade`, `uninstall`.
-fn record(plan: &Plan) -> Value {
+pub fn record(plan: &Plan) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",

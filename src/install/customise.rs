@@ -27,6 +27,13 @@ fn deployment(object: &mut Value, k8s: &K8s) {
     let annotations = texts(&k8s.pod_annotations);
     let priority = k8s.priority_class_name.as_ref().map(|name| Tree(json!(name)));
     let tolerations = (!k8s.tolerations.is_empty()).then(|| Tree(Value::Array(trees(&k8s.tolerations))));
+    // The fields of one type do not fit another.
+    if let Some(Tree(strategy)) = &k8s.strategy
+        && strategy.get("type").is_some_and(|kind| kind != "RollingUpdate")
+        && let Some(spec) = object.pointer_mut("/spec").and_then(Value::as_object_mut)
+    {
+        spec.remove("strategy");
+    }
     for (pointer, fragment) in [
         ("/spec/strategy", k8s.strategy.as_ref()),
         ("/spec/template/metadata/annotations", annotations.as_ref()),

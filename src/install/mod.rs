@@ -18,6 +18,7 @@
 mod apply;
 mod compare;
 mod customise;
+mod elsewhere;
 mod error;
 mod foreign;
 mod manifest;
@@ -35,7 +36,7 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Event, Options, Summary, install};
+pub use apply::{Event, Options, Summary, install, record};
 pub use compare::{Change, Difference, compare, normalise};
 pub use error::Error;
 pub use foreign::Foreign;

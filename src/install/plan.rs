@@ -32,6 +32,7 @@ pub(super) struct GatewayPlan<'p> {
     pub(super) gateway: &'p GatewayComponent,
     pub(super) values: Option<&'p GatewayValues>,
     pub(super) namespace: &'p str,
+    pub(super) image: String,
     pub(super) labels: Value,
 }
 
@@ -72,11 +73,17 @@ impl Plan {
         super::suffix(&self.revision)
     }
 
+    /// The image of the control plane, and of what does not say another.
     pub(super) fn image(&self) -> String {
-        let global = &self.settings.values.global;
         let pilot = &self.settings.components.pilot;
-        let hub = pilot.hub.as_ref().or(global.hub.as_ref()).unwrap_or(&self.settings.hub);
-        let tags = [&pilot.tag, &global.tag, &self.settings.tag];
+        self.image_of(pilot.hub.as_ref(), pilot.tag.as_ref())
+    }
+
+    /// The image of a part that says these of it.
+    fn image_of(&self, hub: Option<&String>, tag: Option<&Tree>) -> String {
+        let global = &self.settings.values.global;
+        let hub = hub.or(global.hub.as_ref()).unwrap_or(&self.settings.hub);
+        let tags = [tag, global.tag.as_ref(), self.settings.tag.as_ref()];
         let tag = tags.into_iter().flatten().map(|Tree(tag)| text(tag)).find(|tag| !tag.is_empty());
         format!("{}/proxy:{}", hub.trim_end_matches('/'), tag.unwrap_or_else(|| VERSION.to_owned()))
     }
@@ -120,7 +127,9 @@ impl Plan {
         ];
         let mut gateways = Vec::new();
         for (component, istio, side) in sides {
-            for gateway in side.iter().filter(|gateway| gateway.enabled == Some(true)) {
+            let values = &self.settings.values.gateways;
+            let by_value = |name: &str| values.get(name).and_then(|values| values.enabled);
+            for gateway in side.iter().filter(|gateway| by_value(&gateway.name).or(gateway.enabled) == Some(true)) {
                 let mut labels = json!({"app": gateway.name, "istio": istio});
                 if let Some(labels) = labels.as_object_mut() {
                     labels.extend(gateway.label.iter().map(|(key, value)| (key.clone(), json!(value))));
@@ -133,6 +142,10 @@ impl Plan {
                         self.settings.values.gateways.get(&format!("istio-{istio}"))
                     }),
                     namespace: gateway.namespace.as_deref().unwrap_or(&self.namespace),
+                    image: match (&gateway.hub, &gateway.tag) {
+                        (None, None) => self.image(),
+                        (hub, tag) => self.image_of(hub.as_ref(), tag.as_ref()),
+                    },
                     labels,
                 });
             }

@@ -6,9 +6,10 @@
 use serde_json::{Value, json};
 
 use crate::install::Error;
+use crate::install::elsewhere;
 use crate::install::settings::Settings;
 use crate::install::tree::{self, Step};
-use crate::resources::field::{Field as _, decode};
+use crate::resources::field::{Field as _, UNKNOWN_FIELD, decode};
 use crate::yaml::{self, Document, Path};
 
 /// A profile: its name, what it is for, and its text.
@@ -191,7 +192,9 @@ impl Layers {
         }
         for file in &self.files {
             if let Some(spec) = operator_spec(file)? {
-                tree::overlay(&mut tree, spec, &by_name);
+                let mut spec = spec.clone();
+                open_sections(&mut spec, &Settings::schema());
+                tree::overlay(&mut tree, &spec, &by_name);
             }
         }
         for set in &self.set {
@@ -208,6 +211,12 @@ impl Layers {
         let spec = Path::root().key("spec");
         let lines = findings.errors.iter().map(|finding| {
             let inside: Path = spec.segments().iter().chain(finding.path.segments()).cloned().collect();
+            let mut finding = finding.clone();
+            if let (true, Some(instead)) =
+                (finding.message.starts_with(UNKNOWN_FIELD), elsewhere::instead_of(&finding.path.to_string()))
+            {
+                finding.message = format!("is a setting of Istio's that mesh does not have: {instead}");
+            }
             let place = self.files.iter().rev().find(|file| file.locate(&inside).is_some());
             match place {
                 Some(file) => format!("{}: {finding}", file.source(&inside)),
@@ -215,6 +224,19 @@ impl Layers {
             }
         });
         Error::Settings(lines.collect())
+    }
+}
+
+/// A section with nothing in it says nothing: `values:` alone does not take the values away.
+fn open_sections(value: &mut Value, schema: &Value) {
+    let (Value::Object(fields), Some(known)) = (value, schema.get("properties")) else { return };
+    fields.retain(|field, value| {
+        !(value.is_null() && known.get(field).is_some_and(|field| field.get("properties").is_some()))
+    });
+    for (field, value) in fields {
+        if let Some(schema) = known.get(field) {
+            open_sections(value, schema);
+        }
     }
 }
 

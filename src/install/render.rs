@@ -6,7 +6,7 @@ use crate::install::customise::customise;
 use crate::install::manifest::{Manifest, manifest};
 use crate::install::order::rank;
 use crate::install::plan::{GatewayPlan, Plan, Platform};
-use crate::install::settings::{K8s, Tree};
+use crate::install::settings::{K8s, ProxyValues, Tree, Utilization};
 use crate::install::webhook::{self, Injector};
 use crate::install::{COMPONENT, Error, MANAGED_BY, REVISION, VERSION};
 use crate::resources;
@@ -31,6 +31,10 @@ const NOT_IN_THE_RUNTIME: [&str; 7] = [
     "HorizontalPodAutoscaler",
     "PodDisruptionBudget",
 ];
+
+/// What of the mesh's ProxyConfig is settled when a proxy is started.
+const STARTED_WITH: [&str; 4] =
+    ["concurrency", "holdApplicationUntilProxyStarts", "proxyMetadata", "terminationDrainDuration"];
 
 /// The objects of an installation. The same plan yields the same objects in the same order.
 ///
@@ -143,6 +147,22 @@ fn control_plane_arguments(plan: &Plan) -> Vec<String> {
     if let Some(Tree(resources)) = &plan.settings.values.global.proxy.resources {
         arguments.push(format!("--proxy-resources={resources}"));
     }
+    arguments.extend(
+        plan.settings.values.global.image_pull_secrets.iter().map(|name| format!("--proxy-pull-secret={name}")),
+    );
+    let of_pods = annotations_of_pods(&plan.settings.values.global.proxy);
+    arguments.extend(of_pods.into_iter().map(|(name, value)| format!("--proxy-annotation={name}={value}")));
+    // What of it proxies are started with; the rest of it they are told.
+    if let Some(Value::Object(proxies)) = config.get("defaultConfig") {
+        let started_with: Map<String, Value> = proxies
+            .iter()
+            .filter(|(field, _)| STARTED_WITH.contains(&field.as_str()))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        if !started_with.is_empty() {
+            arguments.push(format!("--proxy-config={}", Value::Object(started_with)));
+        }
+    }
     // Istio's switch.
     let native = plan.settings.values.pilot.env.get("ENABLE_NATIVE_SIDECARS");
     if native.is_some_and(|Tree(value)| crate::install::plan::text(value) == "false") {
@@ -160,6 +180,20 @@ fn control_plane_arguments(plan: &Plan) -> Vec<String> {
         arguments.push("--registry-only".to_owned());
     }
     arguments
+}
+
+/// Settings of all sidecars that a pod's annotation sets for its own.
+fn annotations_of_pods(proxy: &ProxyValues) -> Vec<(&'static str, &str)> {
+    let settings = [
+        ("traffic.sidecar.istio.io/includeOutboundIPRanges", &proxy.include_ip_ranges),
+        ("traffic.sidecar.istio.io/excludeOutboundIPRanges", &proxy.exclude_ip_ranges),
+        ("traffic.sidecar.istio.io/includeInboundPorts", &proxy.include_inbound_ports),
+        ("traffic.sidecar.istio.io/excludeInboundPorts", &proxy.exclude_inbound_ports),
+        ("traffic.sidecar.istio.io/includeOutboundPorts", &proxy.include_outbound_ports),
+        ("traffic.sidecar.istio.io/excludeOutboundPorts", &proxy.exclude_outbound_ports),
+        ("sidecar.istio.io/logLevel", &proxy.log_level),
+    ];
+    settings.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
 }
 
 fn tree(fragment: Option<&Tree>) -> Value {
@@ -190,7 +224,13 @@ fn control_plane(plan: &Plan, values: &Value) -> Result<Vec<Value>, Error> {
     let mut objects = ISTIOD.fill(values)?;
     let own = K8s {
         affinity: pilot.affinity.clone(),
-        env: pilot.env.iter().map(|(name, Tree(value))| Tree(variable(name, value))).collect(),
+        env: pilot
+            .env
+            .iter()
+            .map(|(name, Tree(value))| Tree(variable(name, value)))
+            .chain(pilot.env_var_from.iter().cloned())
+            .collect(),
+        strategy: rolling(pilot.rolling_max_surge.as_ref(), pilot.rolling_max_unavailable.as_ref()),
         node_selector: pilot.node_selector.clone(),
         pod_annotations: pilot.pod_annotations.clone(),
         priority_class_name: plan.settings.values.global.priority_class_name.clone(),
@@ -202,7 +242,8 @@ fn control_plane(plan: &Plan, values: &Value) -> Result<Vec<Value>, Error> {
     let labels = json!({"app": "istiod", "istio": "pilot"});
     let selector = json!({"app": "istiod", REVISION: plan.revision()});
     if pilot.autoscale_enabled {
-        let limits = Scale { min: pilot.autoscale_min, max: pilot.autoscale_max };
+        let limits =
+            Scale::new((pilot.autoscale_min, pilot.autoscale_max), (pilot.cpu.as_ref(), pilot.memory.as_ref()));
         let budget = plan.settings.components.pilot.k8s.as_ref().and_then(|k8s| k8s.pod_disruption_budget.as_ref());
         objects.extend(scaling(&name, plan.namespace(), &labels, &selector, &limits, budget.is_some())?);
     }
@@ -267,6 +308,31 @@ fn injection(plan: &Plan) -> Value {
 struct Scale {
     min: u32,
     max: u32,
+    /// The metric's target, in per cent.
+    cpu: u32,
+    /// The same; not looked at where there is none.
+    memory: Option<u32>,
+}
+
+/// The part of the processors' time that it asks for, in per cent, from which on something is scaled (Istio's).
+const BUSY: u32 = 80;
+
+impl Scale {
+    fn new((min, max): (u32, u32), (cpu, memory): (Option<&Utilization>, Option<&Utilization>)) -> Self {
+        let target = |metric: Option<&Utilization>| metric.and_then(|metric| metric.target_average_utilization);
+        Self { min, max, cpu: target(cpu).unwrap_or(BUSY), memory: target(memory) }
+    }
+}
+
+/// How many pods there may be while they are replaced, where it is said.
+fn rolling(surge: Option<&Tree>, unavailable: Option<&Tree>) -> Option<Tree> {
+    let mut limits = Map::new();
+    for (field, limit) in [("maxSurge", surge), ("maxUnavailable", unavailable)] {
+        if let Some(Tree(limit)) = limit {
+            limits.insert(field.to_owned(), limit.clone());
+        }
+    }
+    (!limits.is_empty()).then(|| Tree(json!({ "rollingUpdate": limits })))
 }
 
 fn scaling(
@@ -284,6 +350,11 @@ fn scaling(
         "selector": selector,
         "min": limits.min,
         "max": limits.max,
+        "cpu": limits.cpu,
+        "memory": limits.memory.map(|target| {
+            let target = json!({"type": "Utilization", "averageUtilization": target});
+            json!({"type": "Resource", "resource": {"name": "memory", "target": target}})
+        }),
     });
     let mut objects = AUTOSCALE.fill(&values)?;
     // With one replica a budget would keep nodes from being emptied.
@@ -343,7 +414,7 @@ fn gateway_objects(plan: &Plan, gateway: &GatewayPlan<'_>, shared: &Value) -> Re
         "env": if env.is_empty() { Value::Null } else { Value::Array(env) },
         "replicas": if autoscale { Value::Null } else { json!(1) },
         "resources": own.map_or(Value::Null, |values| tree(values.resources.as_ref())),
-        "image": shared["image"],
+        "image": gateway.image,
         "pullPolicy": plan.pull_policy(gateway.gateway.k8s.as_ref()).as_str(),
         "pullSecrets": shared["pullSecrets"],
         "podSecurity": shared["podSecurity"],
@@ -364,12 +435,19 @@ fn gateway_objects(plan: &Plan, gateway: &GatewayPlan<'_>, shared: &Value) -> Re
         let fragments = K8s {
             service: Some(Tree(Value::Object(service))),
             service_annotations: values.service_annotations.clone(),
+            strategy: rolling(values.rolling_max_surge.as_ref(), values.rolling_max_unavailable.as_ref()),
+            node_selector: values.node_selector.clone(),
+            tolerations: values.tolerations.clone(),
+            pod_annotations: values.pod_annotations.clone(),
             priority_class_name: plan.settings.values.global.priority_class_name.clone(),
             ..nothing()
         };
         customise(&mut objects, &fragments)?;
         if autoscale {
-            let limits = Scale { min: values.autoscale_min.unwrap_or(1), max: values.autoscale_max.unwrap_or(5) };
+            let limits = Scale::new(
+                (values.autoscale_min.unwrap_or(1), values.autoscale_max.unwrap_or(5)),
+                (values.cpu.as_ref(), values.memory.as_ref()),
+            );
             let budget = gateway.gateway.k8s.as_ref().is_some_and(|k8s| k8s.pod_disruption_budget.is_some());
             let name = &gateway.gateway.name;
             objects.extend(scaling(name, gateway.namespace, &gateway.labels, &gateway.labels, &limits, budget)?);

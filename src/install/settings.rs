@@ -100,6 +100,10 @@ record! {
         enabled: Option<bool> = "enabled";
         /// Its namespace, where it differs from the control plane's.
         namespace: Option<String> = "namespace";
+        /// Registry and path of its image, where it differs.
+        hub: Option<String> = "hub";
+        /// Tag of its image, where it differs.
+        tag: Option<Tree> = "tag";
         /// Labels by which Gateways select it.
         label: Texts = "label";
         /// How Kubernetes runs it.
@@ -244,6 +248,7 @@ record! {
         /// Where the control plane is found, when it is in another cluster.
         remote_pilot_address: Option<String> = "remotePilotAddress";
     }
+    check: global;
 }
 
 record! {
@@ -269,9 +274,22 @@ record! {
         cluster_domain: String = "clusterDomain";
         /// Level of the proxies' logs.
         log_level: Option<String> = "logLevel";
+        /// Ranges of addresses, connections to which are captured, where a pod does not say.
+        include_ip_ranges: Option<String> = "includeIPRanges";
+        /// Ranges of addresses, connections to which are not.
+        exclude_ip_ranges: Option<String> = "excludeIPRanges";
+        /// Ports of pods, connections to which are captured.
+        include_inbound_ports: Option<String> = "includeInboundPorts";
+        /// Ports of pods, connections to which are not.
+        exclude_inbound_ports: Option<String> = "excludeInboundPorts";
+        /// Ports, connections to which are captured wherever they go.
+        include_outbound_ports: Option<String> = "includeOutboundPorts";
+        /// Ports, connections to which are not, wherever they go.
+        exclude_outbound_ports: Option<String> = "excludeOutboundPorts";
         /// What a sidecar asks for and may use.
         resources: Option<Tree> = "resources";
     }
+    check: proxy_values;
 }
 
 record! {
@@ -289,6 +307,16 @@ record! {
         trace_sampling: f64 = "traceSampling";
         /// Further environment variables.
         env: BTreeMap<String, Tree> = "env";
+        /// The same, from elsewhere.
+        env_var_from: Vec<Tree> = "envVarFrom";
+        /// At which part of the processors' time it is scaled.
+        cpu: Option<Utilization> = "cpu";
+        /// At which part of the memory that it asks for it is scaled.
+        memory: Option<Utilization> = "memory";
+        /// How many more pods than needed there may be while they are replaced.
+        rolling_max_surge: Option<Tree> = "rollingMaxSurge";
+        /// How many fewer pods than needed there may be while they are replaced.
+        rolling_max_unavailable: Option<Tree> = "rollingMaxUnavailable";
         /// What it asks for and may use.
         resources: Option<Tree> = "resources";
         /// `nodeSelector` of its pods.
@@ -303,8 +331,32 @@ record! {
 }
 
 record! {
+    /// When something is scaled.
+    pub struct Utilization {
+        /// The part of what it asks for that is to be used, in per cent.
+        target_average_utilization: Option<u32> = "targetAverageUtilization";
+    }
+}
+
+record! {
     /// A gateway.
     pub struct GatewayValues {
+        /// Whether it is installed; the same as of the component.
+        enabled: Option<bool> = "enabled";
+        /// At which part of the processors' time it is scaled.
+        cpu: Option<Utilization> = "cpu";
+        /// At which part of the memory that it asks for it is scaled.
+        memory: Option<Utilization> = "memory";
+        /// How many more pods than needed there may be while they are replaced.
+        rolling_max_surge: Option<Tree> = "rollingMaxSurge";
+        /// How many fewer pods than needed there may be while they are replaced.
+        rolling_max_unavailable: Option<Tree> = "rollingMaxUnavailable";
+        /// `nodeSelector` of its pods.
+        node_selector: Texts = "nodeSelector";
+        /// `tolerations` of its pods.
+        tolerations: Vec<Tree> = "tolerations";
+        /// Further annotations of its pods.
+        pod_annotations: Texts = "podAnnotations";
         /// Whether a HorizontalPodAutoscaler scales it.
         autoscale_enabled: Option<bool> = "autoscaleEnabled";
         /// From how many replicas.
@@ -402,8 +454,44 @@ fn settings(settings: &Settings, cx: &mut Cx) {
     }
 }
 
+fn global(global: &Global, cx: &mut Cx) {
+    if global.istio_namespace.as_ref().is_some_and(|name| !is_dns_label(name)) {
+        cx.error_at("istioNamespace", NAME_RULE);
+    }
+}
+
+/// What every pod would be refused for.
+fn proxy_values(proxy: &ProxyValues, cx: &mut Cx) {
+    const LEVELS: [&str; 8] = ["trace", "debug", "info", "warn", "warning", "error", "critical", "off"];
+
+    if proxy.log_level.as_ref().is_some_and(|level| !LEVELS.contains(&level.as_str())) {
+        cx.error_at("logLevel", format!("has to be one of {}", LEVELS.join(", ")));
+    }
+    let is_range: fn(&str) -> bool = |text| text.parse::<ipnet::IpNet>().is_ok();
+    let is_port: fn(&str) -> bool = |text| text.parse::<u16>().is_ok_and(|port| port > 0);
+    for (field, text, any, is_item, sentence) in [
+        ("includeIPRanges", &proxy.include_ip_ranges, true, is_range, RANGES),
+        ("excludeIPRanges", &proxy.exclude_ip_ranges, false, is_range, RANGES),
+        ("includeInboundPorts", &proxy.include_inbound_ports, true, is_port, PORTS),
+        ("excludeInboundPorts", &proxy.exclude_inbound_ports, false, is_port, PORTS),
+        ("includeOutboundPorts", &proxy.include_outbound_ports, true, is_port, PORTS),
+        ("excludeOutboundPorts", &proxy.exclude_outbound_ports, false, is_port, PORTS),
+    ] {
+        let Some(text) = text.as_deref().filter(|text| !(any && *text == "*")) else { continue };
+        if !text.split(',').map(str::trim).filter(|item| !item.is_empty()).all(is_item) {
+            cx.error_at(field, sentence);
+        }
+    }
+}
+
+const RANGES: &str = "has to be ranges of addresses with commas between, such as 10.0.0.0/8,192.168.0.0/16";
+const PORTS: &str = "has to be ports from 1 to 65535 with commas between";
+
 /// The same settings of the mesh under the name of Istio's charts.
 fn values(values: &Values, cx: &mut Cx) {
+    if values.revision.as_ref().is_some_and(|name| !name.is_empty() && !is_dns_label(name)) {
+        cx.error_at("revision", NAME_RULE);
+    }
     if let Some(Tree(config)) = &values.mesh_config {
         mesh_config::Settings::Mesh.check_field("meshConfig", config, cx);
     }
@@ -423,6 +511,9 @@ fn components(components: &Components, cx: &mut Cx) {
             cx.error(format!("has a gateway {:?}, whose name {NAME_RULE}", gateway.name));
         } else if names.contains(&name) {
             cx.error(format!("has two gateways called {}: rename one", gateway.name));
+        }
+        if let Some(namespace) = gateway.namespace.as_deref().filter(|name| !is_dns_label(name)) {
+            cx.error(format!("has gateway {} in namespace {namespace:?}, whose name {NAME_RULE}", gateway.name));
         }
         names.push(name);
     }

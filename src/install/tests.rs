@@ -184,6 +184,14 @@ fn settings_that_do_not_exist_or_do_not_fit_are_refused_with_their_path() {
         ("revision=Not_A_Name", "revision has to be lower-case letters"),
         ("hub=bad hub", "has to be a registry and a path"),
         ("values.gateways.istio-ingressgateway.ports[0].port=70000", "has to be from 1 to 65535"),
+        ("values.global.istioNamespace=A_B", "values.global.istioNamespace has to be lower-case letters"),
+        ("values.global.proxy.excludeIPRanges=10.0.0.0", "has to be ranges of addresses"),
+        ("values.global.proxy.logLevel=loud", "has to be one of trace"),
+        (
+            "values.global.proxy_init.resources.limits.cpu=1",
+            "that mesh does not have: the init container has the proxy's",
+        ),
+        ("values.pilot.cni.enabled=true", "mesh has no network plugin"),
     ] {
         let error = try_plan("default", &[set]).unwrap_err().to_string();
         assert!(error.contains(expected), "{set}: {error}");
@@ -214,8 +222,56 @@ fn files_choose_profiles_and_say_where_they_are_wrong() {
             || error.contains("enabld"),
         "{error}"
     );
+    let silent =
+        "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec:\n  values:\n  components:\n    pilot:\n";
+    assert!(file(silent).settings().is_ok(), "sections with nothing in them say nothing");
     let error = file("apiVersion: v1\nkind: ConfigMap\n").settings().unwrap_err().to_string();
     assert!(error.starts_with("file.yaml:2:1: settings are an IstioOperator"), "{error}");
+}
+
+#[test]
+fn settings_of_istios_charts_reach_what_they_are_about() {
+    let rendered = objects(
+        "default",
+        &[
+            "values.pilot.cpu.targetAverageUtilization=60",
+            "values.pilot.memory.targetAverageUtilization=70",
+            "values.pilot.rollingMaxSurge=1",
+            "values.pilot.envVarFrom=[{name: KEY, valueFrom: {secretKeyRef: {name: s, key: k}}}]",
+            "values.gateways.istio-egressgateway.enabled=true",
+            "values.gateways.istio-ingressgateway.nodeSelector.zone=edge",
+            "components.ingressGateways[0].tag=7",
+            "components.egressGateways[0].k8s.strategy.type=Recreate",
+            "values.global.proxy.excludeIPRanges=169.254.169.254/32",
+            "values.global.proxy.logLevel=debug",
+            "values.global.imagePullSecrets[0]=registry",
+            "meshConfig.defaultConfig.terminationDrainDuration=20s",
+            "meshConfig.defaultConfig.proxyMetadata.A=b",
+        ],
+    );
+    let metrics = &find(&rendered, "HorizontalPodAutoscaler", "istiod")["spec"]["metrics"];
+    assert_eq!(metrics[0]["resource"]["target"]["averageUtilization"], 60);
+    assert_eq!((&metrics[1]["resource"]["name"], metrics.as_array().unwrap().len()), (&json!("memory"), 2));
+    let gateway = find(&rendered, "HorizontalPodAutoscaler", "istio-ingressgateway");
+    assert_eq!(gateway["spec"]["metrics"].as_array().unwrap().len(), 1);
+    let istiod = &find(&rendered, "Deployment", "istiod")["spec"];
+    assert_eq!(istiod["strategy"]["rollingUpdate"], json!({"maxSurge": 1, "maxUnavailable": "25%"}));
+    let container = &istiod["template"]["spec"]["containers"][0];
+    assert!(container["env"].as_array().unwrap().iter().any(|variable| variable["name"] == "KEY"));
+    let args: Vec<&str> = container["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for expected in [
+        "--proxy-annotation=traffic.sidecar.istio.io/excludeOutboundIPRanges=169.254.169.254/32",
+        "--proxy-annotation=sidecar.istio.io/logLevel=debug",
+        "--proxy-pull-secret=registry",
+        r#"--proxy-config={"proxyMetadata":{"A":"b"},"terminationDrainDuration":"20s"}"#,
+    ] {
+        assert!(args.contains(&expected), "{expected} is not in {args:#?}");
+    }
+    let pod = |name: &str| find(&rendered, "Deployment", name)["spec"].clone();
+    assert_eq!(pod("istio-ingressgateway")["template"]["spec"]["nodeSelector"]["zone"], "edge");
+    let image = &pod("istio-ingressgateway")["template"]["metadata"]["annotations"]["sidecar.istio.io/proxyImage"];
+    assert_eq!(image, "mesh/proxy:7");
+    assert_eq!(pod("istio-egressgateway")["strategy"], json!({"type": "Recreate"}));
 }
 
 #[test]

@@ -91,6 +91,16 @@ pub enum Termination {
     Tcp,
     /// It is passed on as it is, by its server name.
     Passthrough,
+    /// The same, to the cluster whose [server name](crate::model::ClusterName::server_name) it asks for: mesh TLS between a client
+    /// and a workload elsewhere in the mesh.
+    AutoPassthrough,
+}
+
+impl Termination {
+    /// Whether the gateway has no part in the TLS.
+    pub fn passes_on(self) -> bool {
+        matches!(self, Self::Passthrough | Self::AutoPassthrough)
+    }
 }
 
 /// A private key as PEM. It is shown nowhere.

@@ -136,6 +136,16 @@ pub struct ClusterName {
     pub subset: Option<Arc<str>>,
 }
 
+impl ClusterName {
+    /// What the server name of mesh TLS begins with.
+    pub const SERVER_NAME: &str = "outbound_.";
+
+    /// The server name that mesh TLS to the cluster carries (Istio's form): `outbound_.9080_.v2_.reviews.default.svc.cluster.local`.
+    pub fn server_name(&self) -> String {
+        format!("{}{}_.{}_.{}", Self::SERVER_NAME, self.port, self.subset.as_deref().unwrap_or_default(), self.host)
+    }
+}
+
 impl fmt::Display for ClusterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "outbound|{}|{}|{}", self.port, self.subset.as_deref().unwrap_or_default(), self.host)

@@ -182,7 +182,8 @@ impl Call {
     }
 }
 
-fn on_stream(local: &Rc<Local>, stream: http2::ClientStream) -> Conn {
+/// A stream as a connection.
+pub fn on_stream(local: &Local, stream: http2::ClientStream) -> Conn {
     Conn::new(Stream::Http2Client(Box::new(stream)), Buffer::default(), local.worker.clone())
 }
 

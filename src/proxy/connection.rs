@@ -18,6 +18,17 @@ use crate::proxy::stream::Stream;
 use crate::proxy::timer::Deadline;
 use crate::proxy::worker::Worker;
 
+/// How a connection is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// It carries messages.
+    Messages,
+    /// It carries bytes, of which there may be many.
+    Bytes,
+    /// There are: as many are read at once as there is room for.
+    Bulk,
+}
+
 /// A connection. What is read is split in three: bytes that are *held* (a head that is still looked at), bytes that were
 /// passed on, and the *window* of those that wait.
 #[derive(Debug)]
@@ -29,6 +40,9 @@ pub struct Conn {
     output: Vec<u8>,
     written: usize,
     unflushed: bool,
+    pace: Pace,
+    /// Why nothing comes behind what was read.
+    failed: Option<io::Error>,
     /// Bytes that went either way; whoever waits for progress compares.
     moved: u64,
     /// Our address; asked for once, because a pooled connection is logged many times.
@@ -53,6 +67,8 @@ impl Conn {
             output: Vec::new(),
             written: 0,
             unflushed: false,
+            pace: Pace::Messages,
+            failed: None,
             moved: 0,
             local,
             since: Instant::now(),
@@ -163,22 +179,51 @@ impl Conn {
         self.passed = 0;
     }
 
+    /// It carries bytes from now on, and may be read in larger pieces.
+    pub fn carries_bytes(&mut self) {
+        self.pace = Pace::Bytes;
+    }
+
     /// Reads more; 0 is the end. There must be room.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.worker.buffers.lend(&mut self.input);
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.pace == Pace::Bulk {
+            // One of the other size makes way as soon as nothing is in it.
+            self.worker.buffers.take_back(&mut self.input);
+            self.worker.buffers.lend_wide(&mut self.input);
+        } else {
+            self.worker.buffers.lend(&mut self.input);
+        }
         if self.input.spare().is_empty() {
             self.close_gap();
             self.input.compact();
         }
-        match self.stream.poll_read(cx, self.input.spare()) {
-            Poll::Ready(Ok(count)) => {
-                self.input.advance(count);
-                self.moved += count as u64;
-                Poll::Ready(Ok(count))
-            }
-            other => {
-                self.worker.buffers.take_back(&mut self.input);
-                other
+        let mut read = 0;
+        loop {
+            match self.stream.poll_read(cx, self.input.spare()) {
+                Poll::Ready(Ok(count)) => {
+                    self.input.advance(count);
+                    self.moved += count as u64;
+                    read += count;
+                    let is_full = self.input.spare().is_empty();
+                    if is_full && self.pace == Pace::Bytes {
+                        self.pace = Pace::Bulk;
+                    }
+                    if is_full || count == 0 || self.pace != Pace::Bulk {
+                        return Poll::Ready(Ok(read));
+                    }
+                }
+                Poll::Pending if read > 0 => return Poll::Ready(Ok(read)),
+                Poll::Ready(Err(error)) if read > 0 => {
+                    self.failed = Some(error);
+                    return Poll::Ready(Ok(read));
+                }
+                other => {
+                    self.worker.buffers.take_back(&mut self.input);
+                    return other;
+                }
             }
         }
     }

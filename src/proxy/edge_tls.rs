@@ -12,7 +12,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::model::listener::most_specific;
-use crate::model::{ClientCertificates, HostPattern, Listener, ListenerProtocol, ServerTls, Termination, TlsVersions};
+use crate::model::{
+    ClientCertificates, ClusterName, HostPattern, Listener, ListenerProtocol, ServerTls, Termination, TlsVersions,
+};
 use crate::proxy::connection::Conn;
 use crate::proxy::detect::{self, Found};
 use crate::proxy::exchange::{self, Facts};
@@ -20,7 +22,7 @@ use crate::proxy::http1::Buffer;
 use crate::proxy::http2;
 use crate::proxy::local::Local;
 use crate::proxy::stream::{Stream, Underlay};
-use crate::proxy::tcp::carry;
+use crate::proxy::tcp::carry::{self, AsksFor};
 use crate::proxy::upstream;
 use crate::telemetry::Counter;
 use crate::tls::{self, EdgeClients, EdgeDemands, EdgeVersions};
@@ -71,7 +73,7 @@ impl Server {
             client_names: &source.demands.client_names,
         };
         let config = match &source.certificate {
-            None if source.termination == Termination::Passthrough || source.clients == ClientCertificates::Mesh => {
+            None if source.termination.passes_on() || source.clients == ClientCertificates::Mesh => {
                 return Self { hosts: source.hosts.clone().into(), source: source.clone(), config: Err(String::new()) };
             }
             None => Err(format!("the secret of {} is not there", source.provenance)),
@@ -92,8 +94,8 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, mut buffer: Buffer, po
         local.shared.registry.count(Counter::HandshakesFailed);
         detect::refuse(local, facts, "tls_handshake_failed", reason, None);
     };
-    let server_name = match found {
-        Found::Tls { server_name, .. } => server_name,
+    let (of_mesh, server_name) = match found {
+        Found::Tls { mesh, server_name } => (mesh, server_name),
         Found::Ended | Found::Silence => return,
         Found::Plain | Found::Malformed => return refuse(&facts, "plaintext on a port with TLS"),
     };
@@ -106,9 +108,16 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, mut buffer: Buffer, po
         named.and_then(|place| servers.get(place)).or_else(|| of_the_mesh(servers, &name)).cloned()
     };
     let Some(server) = server else { return refuse(&facts, "no server of this port has this name") };
-    if server.source.termination == Termination::Passthrough {
+    let asks_for = match server.source.termination {
+        // Only there does the called side demand a certificate of whoever comes.
+        Termination::AutoPassthrough if !of_mesh => return refuse(&facts, "this port passes on nothing but mesh TLS"),
+        Termination::AutoPassthrough => Some(AsksFor::Cluster),
+        Termination::Passthrough => Some(AsksFor::Host),
+        Termination::Http | Termination::Tcp => None,
+    };
+    if let Some(asks_for) = asks_for {
         let conn = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
-        return carry::serve_gateway(local, conn, &facts, port, true).await;
+        return carry::serve_gateway(local, conn, &facts, port, asks_for).await;
     }
     if server.source.clients == ClientCertificates::Mesh {
         return serve_mesh(local, tcp, buffer, port, facts, &server).await;
@@ -126,7 +135,7 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, mut buffer: Buffer, po
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let conn = Conn::new(Stream::Server(Box::new(stream)), Buffer::default(), local.worker.clone());
     if server.source.termination == Termination::Tcp {
-        return carry::serve_gateway(local, conn, &facts, port, true).await;
+        return carry::serve_gateway(local, conn, &facts, port, AsksFor::Host).await;
     }
     facts.admitted = Some(server.hosts.clone());
     if http2 {
@@ -140,7 +149,7 @@ pub async fn serve(local: &Rc<Local>, mut tcp: TcpStream, mut buffer: Buffer, po
 /// The server that a client of the mesh means who asks for a cluster's name and not for a host's: the first for such clients.
 fn of_the_mesh<'s>(servers: &'s [Rc<Server>], name: &str) -> Option<&'s Rc<Server>> {
     let mut for_mesh = servers.iter().filter(|server| server.source.clients == ClientCertificates::Mesh);
-    for_mesh.next().filter(|_| name.starts_with(upstream::CLUSTER_NAME))
+    for_mesh.next().filter(|_| name.starts_with(ClusterName::SERVER_NAME))
 }
 
 /// Serves a client of the mesh, who proves an identity: policies know it by that, and its host chooses among its rules.
@@ -160,7 +169,7 @@ async fn serve_mesh(local: &Rc<Local>, tcp: TcpStream, buffer: Buffer, port: u16
     facts.peer = Some(peer);
     let conn = Conn::new(stream, Buffer::default(), local.worker.clone());
     if server.source.termination == Termination::Tcp {
-        return carry::serve_gateway(local, conn, &facts, port, true).await;
+        return carry::serve_gateway(local, conn, &facts, port, AsksFor::Host).await;
     }
     // Every server for such clients asks them for the same: which of them was meant, the request's host says.
     let admitted = {

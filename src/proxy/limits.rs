@@ -112,6 +112,11 @@ pub const MAX_HOST: usize = 255;
 pub const BUFFER: usize = 16 * 1024;
 /// Buffers that a worker keeps for reuse.
 pub const SPARE_BUFFERS: usize = 64;
+/// Bytes that are read at once where a connection carries as much as it can: four records of TLS, and what one system call moves
+/// without its own cost showing.
+pub const WIDE_BUFFER: usize = 64 * 1024;
+/// Such buffers that a worker keeps for reuse.
+pub const SPARE_WIDE_BUFFERS: usize = 4;
 /// Bytes of a ClientHello, its record headers included.
 pub const MAX_CLIENT_HELLO: usize = 16 * 1024;
 /// Bytes of a PROXY protocol header, what follows its addresses included.

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::proxy::http1::Buffer;
 use crate::proxy::http2::{ClientStream, ServerStream};
+use crate::proxy::limits;
 use crate::proxy::worker::Worker;
 
 /// One of the streams that a connection may be made of.
@@ -142,21 +143,30 @@ pub struct Underlay {
     ahead: Buffer,
     tcp: TcpStream,
     worker: Rc<Worker>,
+    /// Whether the last block was full: the next may be larger.
+    bulk: bool,
 }
 
 impl Underlay {
     /// A connection of which `ahead` has been read.
     pub fn new(ahead: Buffer, tcp: TcpStream, worker: Rc<Worker>) -> Self {
-        Self { ahead, tcp, worker }
+        Self { ahead, tcp, worker, bulk: false }
     }
 
     /// Reads a block. What came, if anything, is ahead then.
     fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.worker.buffers.lend(&mut self.ahead);
+        if self.bulk {
+            self.worker.buffers.lend_wide(&mut self.ahead);
+        } else {
+            self.worker.buffers.lend(&mut self.ahead);
+        }
         let mut room = ReadBuf::new(self.ahead.spare());
         let read = Pin::new(&mut self.tcp).poll_read(cx, &mut room);
         let count = room.filled().len();
         self.ahead.advance(count);
+        if read.is_ready() {
+            self.bulk = count >= limits::BUFFER;
+        }
         read
     }
 }

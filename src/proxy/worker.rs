@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::proxy::exchange::Scratch;
 use crate::proxy::http1::BufferPool;
+use crate::proxy::limits;
 
 /// Jobs that wait for one worker at most.
 const MAX_WAITING_JOBS: usize = 4096;
@@ -127,8 +128,6 @@ pub struct Worker {
     pub buffers: BufferPool,
     /// Tables that nobody uses at the moment. Boxed, so that a connection's task holds a pointer and not the tables.
     #[allow(clippy::vec_box, reason = "a box goes in and comes out, its content stays where it is")]
-    // Boxed, so that lending one out and taking it back moves a pointer and not its buffers' heads.
-    #[allow(clippy::vec_box)]
     pub(super) scratch: RefCell<Vec<Box<Scratch>>>,
     random: Cell<u64>,
 }
@@ -144,6 +143,14 @@ impl Worker {
     #[cfg(test)]
     pub(super) fn seeded(seed: u64) -> Self {
         Self { random: Cell::new(seed), ..Self::new(0) }
+    }
+
+    /// Takes tables back, unless there are enough, or these have grown large.
+    pub(super) fn keep(&self, scratch: Box<Scratch>) {
+        let mut kept = self.scratch.borrow_mut();
+        if kept.len() < limits::SPARE_BUFFERS && scratch.is_modest() {
+            kept.push(scratch);
+        }
     }
 
     /// A uniformly distributed number (SplitMix64). Good for draws and request ids, not for secrets.

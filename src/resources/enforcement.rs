@@ -387,12 +387,6 @@ pub const NOT_IN_FORCE: &[(&str, &[Row])] = &[
     (
         "Gateway",
         &[
-            Row {
-                path: "spec.servers[].tls.mode",
-                when: When::Not(&["PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"]),
-                consequence: Consequence::Refused,
-                instead: "the port would not be secured this way",
-            },
             refuse("spec.servers[].tls.serverCertificate", "the file would not be read: name a secret"),
             refuse("spec.servers[].tls.privateKey", "the file would not be read: name a secret"),
             refuse("spec.servers[].tls.caCertificates", "the file would not be read: name a secret"),

@@ -12,6 +12,9 @@ use super::finding::{Findings, MAX_FINDINGS, Severity};
 use super::suggest;
 use crate::yaml::{Path, Segment};
 
+/// How the message about a field that there is none of begins.
+pub(crate) const UNKNOWN_FIELD: &str = "is not a field of this kind";
+
 /// A type that a field of an object can have.
 pub trait Field: Sized {
     /// Whether an object without the field is refused.
@@ -202,7 +205,7 @@ impl Cx {
         for key in object.keys() {
             if !known.contains(&key.as_str()) {
                 let hint = self.guess(key, known);
-                self.error_at(key, format!("is not a field of this kind{hint}"));
+                self.error_at(key, format!("{UNKNOWN_FIELD}{hint}"));
             }
         }
         Some(object)

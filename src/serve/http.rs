@@ -208,6 +208,7 @@ async fn connection<S>(
 /// Whether the client's first bytes are HTTP/2's preface. Nothing is consumed.
 async fn starts_http2(stream: &TcpStream) -> std::io::Result<bool> {
     let mut first = [0_u8; HTTP2_PREFACE.len()];
+    let mut pause = Duration::from_millis(2);
     loop {
         let seen = stream.peek(&mut first).await?;
         let seen = first.get(..seen).unwrap_or_default();
@@ -215,7 +216,9 @@ async fn starts_http2(stream: &TcpStream) -> std::io::Result<bool> {
             return Ok(seen == HTTP2_PREFACE);
         }
         // Part of a preface: the rest is on its way, and the caller bounds how long that may take.
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        // Looking again does not wait for it, so whoever leaves it at a part is looked at less and less.
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(250));
     }
 }
 

@@ -90,3 +90,20 @@ fn measure() {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
     println!("measured: {} {}", least.as_micros(), usage.max_rss());
 }
+
+#[test]
+fn a_result_that_nobody_reads_ends_its_command_and_one_that_cannot_be_written_fails_it() {
+    let command = || {
+        let mut command = Command::new(MESH);
+        command.args(["manifest", "generate"]).stdin(Stdio::null()).stderr(Stdio::piped());
+        command
+    };
+    let mut unread = command().stdout(Stdio::piped()).spawn().unwrap();
+    drop(unread.stdout.take());
+    let unread = unread.wait_with_output().unwrap();
+    assert_eq!((unread.status.code(), unread.stderr.as_slice()), (Some(141), &b""[..]));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let unwritten = command().stdout(full).output().unwrap();
+    assert_eq!(unwritten.status.code(), Some(74));
+    assert!(String::from_utf8_lossy(&unwritten.stderr).contains("standard output: No space left"));
+}

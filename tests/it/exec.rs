@@ -228,6 +228,23 @@ fn the_shell_does_what_scripts_expect() {
         ("# a comment\necho x # another", "x\n"),
         ("while read l; do echo \"[$l]\"; done <<EOF\na\nb\nEOF", "[a]\n[b]\n"),
         ("echo $(( (2+3)*4 % 7 ))$?", "60\n"),
+        ("f() { echo out; echo err >&2; }; f >/x 2>/y; cat /x; cat /y; f 2>&1 | wc -l", "out\nerr\n2\n"),
+        ("f() { read a; echo \"$a\"; }; f <<EOF\nline\nEOF\necho next", "line\nnext\n"),
+        ("f() { env | grep ^X=; X=3; }; X=1; X=2 f; echo $X", "X=2\n1\n"),
+        ("f() { local i=2 j; j=3; echo $i$j; }; i=1; j=0; f; echo $i$j", "23\n10\n"),
+        ("(exec >/log 2>&1; echo kept; nosuch); wc -l </log", "2\n"),
+        (
+            "echo() { :; }; command echo plain; command -v cat; command cat /none 2>/dev/null || command echo $?",
+            "plain\n/usr/bin/cat\n1\n",
+        ),
+        ("for i in 1 2; do for j in 1 2; do break 0; done; echo $i; done; break; echo on", "1\n2\non\n"),
+        ("set -e; false && true; { false && true; }; if false; then :; fi; ! true; echo on", "on\n"),
+        ("seq 9223372036854775806 9223372036854775807", "9223372036854775806\n9223372036854775807\n"),
+        (
+            "seen() { n=0; until grep -q $1 /g || [ $n = 500 ]; do sleep 0.01; n=$((n+1)); done; }; echo a >/f; >/g; \
+             tail -f /f >/g & seen a; echo b >>/f; seen b; cat /g",
+            "a\nb\n",
+        ),
     ] {
         let (code, out, err) = sh(script);
         assert_eq!((code, out.as_str(), err.as_str()), (0, expected, ""), "{script}");
@@ -240,6 +257,9 @@ fn the_shell_says_what_it_cannot_do() {
         ("exit 4", 4, ""),
         ("nosuch", 127, "nosuch: not found"),
         ("set -e; false; echo not reached", 1, ""),
+        ("set -e; true && false; echo not reached", 1, ""),
+        ("set -e; f() { false; echo not reached; }; f", 1, ""),
+        ("echo x | nosuch | cat", 0, "nosuch: not found"),
         ("echo 'open", 2, "' is not closed"),
         ("if true; then", 2, "is not closed"),
         ("echo )", 2, "unexpected"),

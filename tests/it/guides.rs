@@ -266,6 +266,8 @@ fn secure_gateway(guide: &Guide) {
     let teapot = |answer: String| answer.starts_with("HTTP/1.1 418 ").then_some(());
     gateway("SIMPLE");
     eventually("the gateway shows the certificate", || teapot(visit("")));
+    let waited = guide.runtime.mesh(&["x", "wait", "--for=distribution", "virtualservice", "httpbin.default"]);
+    assert!(waited.status.success(), "{}", stderr(&waited));
     gateway("MUTUAL");
     eventually("a client without a certificate is refused", || visit("").is_empty().then_some(()));
     eventually("a client with one gets in", || teapot(visit(" -cert client.crt -key client.key")));

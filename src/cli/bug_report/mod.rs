@@ -30,8 +30,9 @@ const SYSTEM: &str = "istio-system";
 /// Write an archive that tells what is wrong
 ///
 /// It holds the mesh's configuration, workloads, events, what every proxy holds, and the last
-/// lines that proxies and the control plane logged. Secrets, tokens, passwords and keys are
-/// left out; look at the archive before you hand it on all the same.
+/// lines that proxies and the control plane logged. Secrets, the content of applications'
+/// ConfigMaps, tokens, passwords and keys are left out; look at the archive before you hand it
+/// on all the same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   mesh bug-report
@@ -126,7 +127,8 @@ impl<'r> Report<'r> {
             let wanted = |object: &Value| {
                 kind.scope == Scope::Cluster || self.wants(object["metadata"]["namespace"].as_str().unwrap_or_default())
             };
-            let objects: Vec<Value> = objects.into_iter().filter(wanted).map(redact::object).collect();
+            let objects: Vec<Value> =
+                objects.into_iter().filter(wanted).map(|object| redact::object(object, SYSTEM)).collect();
             if kind.kind == "Pod" {
                 pods = objects.clone();
             }
@@ -137,7 +139,7 @@ impl<'r> Report<'r> {
         match planes::ask(self.connection, &Where { istio_namespace: SYSTEM.to_owned() }).await {
             Ok(answers) => {
                 self.left_out.extend(answers.silent);
-                self.add_json("proxies/status.json", &json!(answers.planes));
+                self.add_json("proxies/status.json", json!(answers.planes));
             }
             Err(error) => self.left_out.push(error.to_string()),
         }
@@ -160,7 +162,7 @@ impl<'r> Report<'r> {
             containers.filter(|container| *container == SIDECAR || namespace == SYSTEM).map(str::to_owned).collect();
         if containers.iter().any(|container| container == SIDECAR) {
             match ask(self.connection, reference, ADMIN_PORT).await {
-                Ok(dump) => self.add_json(&format!("proxies/{namespace}/{}.json", reference.name), &json!(dump)),
+                Ok(dump) => self.add_json(&format!("proxies/{namespace}/{}.json", reference.name), json!(dump)),
                 Err(error) => self.left_out.push(error.to_string()),
             }
         }
@@ -177,8 +179,8 @@ impl<'r> Report<'r> {
         }
     }
 
-    fn add_json(&mut self, name: &str, value: &Value) {
-        let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    fn add_json(&mut self, name: &str, value: Value) {
+        let text = serde_json::to_string_pretty(&redact::value(value)).unwrap_or_default() + "\n";
         self.archive.add(name, text.as_bytes());
     }
 
@@ -191,7 +193,7 @@ impl<'r> Report<'r> {
             "seconds": self.began.elapsed().as_secs(),
             "leftOut": self.left_out,
         });
-        self.add_json("report.json", &about);
+        self.add_json("report.json", about);
         (self.archive, self.left_out)
     }
 }

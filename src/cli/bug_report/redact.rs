@@ -1,18 +1,30 @@
 //! Leaving out what is secret.
 //!
-//! Secrets keep their names and the names of their entries. Elsewhere, values go whose name says that they are secret, and texts
-//! that are tokens, keys or certificates by their form.
+//! Secrets keep their names and the names of their entries, and so do ConfigMaps of applications. Elsewhere, values go whose name says
+//! that they are secret, alone or within a text, and texts that are tokens or keys by their form.
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use serde_json::Value;
 
 /// What stands where something was.
 const REDACTED: &str = "(redacted)";
 
-/// Parts of names whose values are secret.
-const SECRET_WORDS: [&str; 8] = ["password", "passwd", "secret", "token", "apikey", "api_key", "credential", "private"];
+/// Parts of names whose values are secret, in small letters and without what separates words.
+const SECRET_WORDS: [&str; 11] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "credential",
+    "authorization",
+    "cookie",
+];
 
 /// Annotations that repeat an object as somebody wrote it.
 const COPIES: [&str; 1] = ["kubectl.kubernetes.io/last-applied-configuration"];
@@ -30,13 +42,29 @@ static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     forms.iter().filter_map(|form| Regex::new(form).ok()).collect()
 });
 
-/// A text without tokens and keys.
+/// `name=value`, `name: value`, `--name value`: the name, what is between, and the value.
+static NAMED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"([A-Za-z0-9_.-]+)(["']?[ \t]*[=:][ \t]*["']?)([^\s"',;&}\]]+)"#).ok());
+
+/// A text without tokens, keys, and values whose names say that they are secret.
 pub(super) fn text(text: &str) -> String {
-    FORMS.iter().fold(text.to_owned(), |text, form| form.replace_all(&text, REDACTED).into_owned())
+    let text = FORMS.iter().fold(text.to_owned(), |text, form| form.replace_all(&text, REDACTED).into_owned());
+    let Some(named) = NAMED.as_ref() else { return text };
+    let redacted = named.replace_all(&text, |found: &Captures<'_>| match &found[1] {
+        name if is_secret(name) => format!("{name}{}{REDACTED}", &found[2]),
+        _ => found[0].to_owned(),
+    });
+    redacted.into_owned()
 }
 
-/// An object without secrets, and without what nobody reads.
-pub(super) fn object(mut object: Value) -> Value {
+/// A value without what is secret in it.
+pub(super) fn value(mut value: Value) -> Value {
+    clean(&mut value);
+    value
+}
+
+/// An object without secrets, and without what nobody reads. ConfigMaps of `system`'s namespace are the mesh's own.
+pub(super) fn object(mut object: Value, system: &str) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
@@ -45,9 +73,10 @@ pub(super) fn object(mut object: Value) -> Value {
             });
         }
     }
-    if object["kind"] == "Secret" {
-        for field in ["data", "stringData"] {
-            for (_, value) in object[field].as_object_mut().into_iter().flatten() {
+    let of_apps = object["kind"] == "ConfigMap" && object["metadata"]["namespace"] != system;
+    if object["kind"] == "Secret" || of_apps {
+        for field in ["data", "stringData", "binaryData"] {
+            for (_, value) in object.get_mut(field).and_then(Value::as_object_mut).into_iter().flatten() {
                 *value = REDACTED.into();
             }
         }
@@ -58,8 +87,10 @@ pub(super) fn object(mut object: Value) -> Value {
 }
 
 fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
+    let plain: String = name.chars().filter(|c| !"-_.".contains(*c)).collect::<String>().to_ascii_lowercase();
+    // What names a secret, or says where one is, is none: `secretName`, `token-path`.
+    let elsewhere = ["name", "path", "file", "ref"].iter().any(|end| plain.ends_with(end));
+    !elsewhere && SECRET_WORDS.iter().any(|word| plain.contains(word))
 }
 
 fn clean(value: &mut Value) {
@@ -72,8 +103,7 @@ fn clean(value: &mut Value) {
             }
             for (name, value) in map {
                 match value {
-                    // What names a secret is none: `secretName`, `serviceAccountToken`.
-                    Value::String(_) if is_secret(name) && !name.ends_with("Name") => *value = REDACTED.into(),
+                    Value::String(_) if is_secret(name) => *value = REDACTED.into(),
                     value => clean(value),
                 }
             }
@@ -98,7 +128,11 @@ mod tests {
     #[test]
     fn secrets_keep_their_names_alone() {
         let secret = json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"tls.key": "a2V5"}});
-        assert_eq!(object(secret)["data"], json!({"tls.key": REDACTED}));
+        assert_eq!(object(secret, "mesh")["data"], json!({"tls.key": REDACTED}));
+        for (namespace, kept) in [("shop", REDACTED), ("mesh", "mtls: on")] {
+            let config = json!({"kind": "ConfigMap", "metadata": {"namespace": namespace}, "data": {"k": "mtls: on"}});
+            assert_eq!(object(config, "mesh")["data"]["k"], kept, "{namespace}");
+        }
     }
 
     #[test]
@@ -114,16 +148,21 @@ mod tests {
                 ],
                 "volumes": [{"secret": {"secretName": "s"}}],
                 "clientSecret": "abc",
+                "args": ["--admin-password=geheim", "--port=8080"],
+                "headers": [{"name": "x-api-key", "value": "0815"}],
             },
         });
-        let cleaned = object(pod).to_string();
-        for gone in ["hunter2", "user:pass", "abc", "managedFields", "last-applied"] {
+        let cleaned = object(pod, "mesh").to_string();
+        for gone in ["hunter2", "user:pass", "abc", "geheim", "0815", "managedFields", "last-applied"] {
             assert!(!cleaned.contains(gone), "{gone} in {cleaned}");
         }
-        for kept in ["DB_PASSWORD", "secretName", "\"s\"", "\"a\":\"b\"", "host/x"] {
+        for kept in ["DB_PASSWORD", "secretName", "\"s\"", "\"a\":\"b\"", "host/x", "--port=8080"] {
             assert!(cleaned.contains(kept), "{kept} not in {cleaned}");
         }
         let log = "authorization: Bearer abcdefghijkl\nid eyJhbGciOi.eyJzdWIiOi.c2ln end";
         assert_eq!(text(log), format!("authorization: {REDACTED}\nid {REDACTED} end"));
+        let properties = "db.password=hunter2\nSecret-Key: x y\n\"pass_phrase\": \"z\"\nsecretName: s\nport: 80";
+        let expected = "db.password=@\nSecret-Key: @ y\n\"pass_phrase\": \"@\"\nsecretName: s\nport: 80";
+        assert_eq!(text(properties), expected.replace('@', REDACTED));
     }
 }

@@ -70,6 +70,7 @@ fn label(text: &str) -> Result<(Arc<str>, Arc<str>), String> {
 
 /// Serves until it is told to stop.
 pub fn run(ui: &Ui, args: Args) -> CliResult {
+    ui.outlive_reader();
     if !args.local {
         return connected::run(ui, args);
     }

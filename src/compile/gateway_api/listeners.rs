@@ -129,7 +129,8 @@ pub(in crate::compile) fn extend(world: &World, workload: &GatewayWorkload, list
                 tls: Vec::new(),
                 redirected: Vec::new(),
             });
-            if listener.protocol != protocol {
+            let automatic = listener.tls.iter().any(|server| server.termination == Termination::AutoPassthrough);
+            if listener.protocol != protocol || automatic {
                 // Whoever came first has the port, and speaks something else on it.
                 continue;
             }

@@ -105,7 +105,7 @@ pub(super) fn inject(asked: &Asked<'_>, settings: &inject::Settings) -> Answer {
     match inject::inject(&mut pod, settings) {
         Ok(inject::Outcome::AlreadyThere) => Answer::unchanged(),
         Ok(_) => match serde_json::to_value(json_patch::diff(asked.object, &pod)) {
-            Ok(patch) => Answer::Allowed { patch: Some(patch), warnings: Vec::new() },
+            Ok(patch) => Answer::Allowed { patch: Some(patch), warnings: inject::unheeded(asked.object) },
             Err(error) => Answer::Denied { code: 500, message: error.to_string() },
         },
         Err(error) => Answer::Denied { code: 422, message: error.to_string() },

@@ -26,7 +26,8 @@ const CLIENT_ALPN_HTTP2: &[&[u8]] = &[b"istio-h2", b"istio-http/1.1", b"istio", 
 const CLIENT_ALPN_BYTES: &[&[u8]] = &[b"istio-peer-exchange", b"istio"];
 
 /// What a server accepts over mesh TLS, the preferred first.
-const SERVER_ALPN: &[&[u8]] = &[b"istio-h2", b"istio-http/1.1", b"istio", b"istio-peer-exchange", b"http/1.1"];
+const SERVER_ALPN: &[&[u8]] =
+    &[b"istio-h2", b"istio-http/1.1", b"istio-http/1.0", b"istio", b"istio-peer-exchange", b"http/1.1"];
 
 /// How many client configurations are kept; beyond it, one is dropped and made again when it is needed.
 const MAX_CLIENT_CONFIGS: usize = 1024;

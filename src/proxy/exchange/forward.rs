@@ -1,11 +1,12 @@
 //! Taking a request to its destination, and the response back.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
 use crate::model::{AppProtocol, Http2Use, TryFailure};
+use crate::proxy::call::on_stream;
 use crate::proxy::connection::Conn;
 use crate::proxy::directory::{Cluster, Report, Tally};
 use crate::proxy::exchange::plan::{Goal, Plan};
@@ -18,15 +19,13 @@ use crate::proxy::filter::edge::{self, Stance};
 use crate::proxy::filter::headers;
 use crate::proxy::http1::encode::{add_line, add_number};
 use crate::proxy::http1::{
-    Body, Buffer, Framing, Head, Name, Refusal, RequestLine, parse_response, write_request, write_response,
+    Body, Framing, Head, Name, Refusal, RequestLine, parse_response, write_request, write_response,
 };
 use crate::proxy::http2;
 use crate::proxy::limits;
-use crate::proxy::stream::Stream;
 use crate::proxy::tcp;
-use crate::proxy::timer::Deadline;
 use crate::proxy::transfer::Transfer;
-use crate::proxy::upstream::{self, Active, Asked, Hop, Place, PoolKey, Waiting};
+use crate::proxy::upstream::{self, Active, Asked, Hop, Place, PoolKey};
 
 /// A connection to an upstream, for one request.
 struct Lease {
@@ -47,15 +46,15 @@ enum NoLease {
     Failed(Hop, String),
     /// The answer says why.
     Refused(Hop, Box<Reply>),
-    /// The client has gone.
-    ClientGone(Hop),
+    /// It was not waited for any longer.
+    Lost(Hop, Lost),
 }
 
-/// What came of waiting for a place.
-enum Queued {
-    Place(Place),
-    Refused,
+/// Why something was not waited for to its end.
+pub(super) enum Lost {
+    /// A time that the rule gives is over.
     Expired(Expired),
+    /// The client has gone.
     ClientGone,
 }
 
@@ -109,7 +108,11 @@ impl Exchange<'_> {
             tries.count += 1;
             let before: Vec<SocketAddr> = tried.iter().flatten().copied().collect();
             let hop = match self.hop(plan, &before, key) {
-                Ok(hop) => Hop { http2: self.sends_http2(plan), ..hop.announcing(self.facts.ends()) },
+                // A WebSocket is asked for as HTTP/1.1 does.
+                Ok(hop) => Hop {
+                    http2: self.sends_http2(plan) && !self.scratch.request.websocket,
+                    ..hop.announcing(self.facts.ends())
+                },
                 Err(reply) => return self.reply(*reply, Some(plan)).await,
             };
             if plan.avoids_tried()
@@ -117,18 +120,39 @@ impl Exchange<'_> {
             {
                 *slot = Some(hop.address);
             }
+            self.times.begin_try();
             let mut lease = match self.lease(plan, hop, fresh_only).await {
                 Ok(lease) => lease,
                 Err(NoLease::Refused(hop, reply)) => return self.fail(*reply, plan, Some(&hop)).await,
-                Err(NoLease::ClientGone(hop)) => return self.abandoned(plan, &hop, None, 0),
+                Err(NoLease::Lost(hop, Lost::Expired(Expired::Try))) => {
+                    report(plan, &hop, Report::Failure);
+                    tally(plan, Tally::TryTimeouts);
+                    if self.retries_failure(&mut tries, TryFailure::Timeout) {
+                        match self.back_off(&tries).await {
+                            Ok(()) => continue,
+                            Err(lost) => return self.lost(lost, plan, &hop, None, 0).await,
+                        }
+                    }
+                    return self.lost(Lost::Expired(Expired::Try), plan, &hop, None, 0).await;
+                }
+                Err(NoLease::Lost(hop, lost)) => {
+                    if matches!(lost, Lost::Expired(_)) {
+                        report(plan, &hop, Report::Failure);
+                        tally(plan, Tally::Timeouts);
+                    }
+                    return self.lost(lost, plan, &hop, None, 0).await;
+                }
                 Err(NoLease::Failed(hop, failure)) => {
                     report(plan, &hop, Report::Failure);
                     if self.retries_failure(&mut tries, TryFailure::NotConnected) {
                         // Somewhere else it may be better at once.
-                        if plan.has_other_than(&tried) || self.back_off(&tries).await {
+                        if plan.has_other_than(&tried) {
                             continue;
                         }
-                        return self.abandoned(plan, &hop, None, 0);
+                        match self.back_off(&tries).await {
+                            Ok(()) => continue,
+                            Err(lost) => return self.lost(lost, plan, &hop, None, 0).await,
+                        }
                     }
                     return self.fail(Reply::not_connected(failure, plan), plan, Some(&hop)).await;
                 }
@@ -146,7 +170,6 @@ impl Exchange<'_> {
             if !whole {
                 self.conn.pass(staged);
             }
-            self.times.begin_try();
             let answer = self.answer(&mut lease, &mut request).await;
             if !whole {
                 self.taken = if request.source_is_clear() { Taken::Everything } else { Taken::Part };
@@ -166,6 +189,7 @@ impl Exchange<'_> {
                             self.conn.pass(staged);
                         }
                         self.times.end_try();
+                        tries.settle();
                         return self.respond(plan, lease, request, *length).await;
                     }
                     None
@@ -173,6 +197,8 @@ impl Exchange<'_> {
                 // A rule that has such a request tried again says how often, whatever connections it comes by.
                 Answer::Ended(false, _)
                     if lease.reused
+                        // A stream that ends says nothing of its connection.
+                        && !lease.conn.stream().is_multiplexed()
                         && whole
                         && self.is_idempotent()
                         && !tries.follow(TryFailure::Reset { sent: lease.sent }) =>
@@ -198,11 +224,12 @@ impl Exchange<'_> {
                 _ => false,
             };
             if again {
-                fresh_only |= lease.reused && matches!(answer, Answer::Ended(..));
-                if self.back_off(&tries).await {
-                    continue;
+                fresh_only |=
+                    lease.reused && !lease.conn.stream().is_multiplexed() && matches!(answer, Answer::Ended(..));
+                match self.back_off(&tries).await {
+                    Ok(()) => continue,
+                    Err(lost) => return self.lost(lost, plan, &lease.hop, lease.local_address, request.data()).await,
                 }
-                return self.abandoned(plan, &lease.hop, lease.local_address, request.data());
             }
             let hop = Some(&lease.hop);
             return match answer {
@@ -229,6 +256,46 @@ impl Exchange<'_> {
             ..Outcome::new(0, "DC", "downstream_remote_disconnect")
         });
         Next::Close
+    }
+
+    /// Ends a request for which nobody waits any more, or no longer may.
+    async fn lost(
+        &mut self,
+        lost: Lost,
+        plan: &Plan,
+        hop: &Hop,
+        upstream_local: Option<SocketAddr>,
+        received: u64,
+    ) -> Next {
+        match lost {
+            Lost::Expired(expired) => self.fail(Reply::timed_out(expired, plan), plan, Some(hop)).await,
+            Lost::ClientGone => self.abandoned(plan, hop, upstream_local, received),
+        }
+    }
+
+    /// Waits for what the request cannot go on without, as long as its client is there and the rule's time lasts, which runs once
+    /// the request is complete.
+    pub(super) async fn in_time<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Lost> {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            if client_gone(self.conn, cx) {
+                return Poll::Ready(Err(Lost::ClientGone));
+            }
+            let complete = match self.scratch.request.framing {
+                Framing::None => true,
+                Framing::Length(length) => length <= self.conn.window().len() as u64,
+                Framing::Chunked | Framing::UntilClose => false,
+            };
+            if complete {
+                self.times.run();
+                return self.times.poll(cx).map(|expired| Err(Lost::Expired(expired)));
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// Answers where the upstream could not.
@@ -289,12 +356,14 @@ impl Exchange<'_> {
             Goal::Cluster(cluster) => Some(&**cluster),
             Goal::Address(_) | Goal::Answer => None,
         };
+        let local = self.local;
         let hop = if hop.lookup.is_none() {
             hop
         } else {
-            match Box::pin(hop.looked_up(self.local)).await {
-                Ok(hop) => hop,
-                Err(failed) => return Err(NoLease::Failed(failed.0, failed.1)),
+            match self.in_time(Box::pin(hop.clone().looked_up(local))).await {
+                Ok(Ok(hop)) => hop,
+                Ok(Err(failed)) => return Err(NoLease::Failed(failed.0, failed.1)),
+                Err(lost) => return Err(NoLease::Lost(hop, lost)),
             }
         };
         let mut waited = false;
@@ -303,23 +372,27 @@ impl Exchange<'_> {
                 Asked::Unlimited => None,
                 Asked::Place(place) => Some(place),
                 Asked::Overflow => return Err(NoLease::Refused(hop, Box::new(Reply::overflow(&cluster.name, plan)))),
-                Asked::Wait(waiting) => match self.queue(waiting).await {
-                    Queued::Place(place) => {
-                        waited = true;
-                        Some(place)
+                Asked::Wait(mut waiting) => {
+                    let queued = poll_fn(move |cx| waiting.poll(cx));
+                    match self.in_time(tokio::time::timeout(local.shared.limits.queue, queued)).await {
+                        Ok(Ok(place)) => {
+                            waited = true;
+                            Some(place)
+                        }
+                        Ok(Err(_)) => {
+                            return Err(NoLease::Refused(hop, Box::new(Reply::overflow(&cluster.name, plan))));
+                        }
+                        // It is not the endpoint that was slow.
+                        Err(Lost::Expired(expired)) => {
+                            return Err(NoLease::Refused(hop, Box::new(Reply::timed_out(expired, plan))));
+                        }
+                        Err(lost) => return Err(NoLease::Lost(hop, lost)),
                     }
-                    Queued::Refused => {
-                        return Err(NoLease::Refused(hop, Box::new(Reply::overflow(&cluster.name, plan))));
-                    }
-                    Queued::Expired(expired) => {
-                        return Err(NoLease::Refused(hop, Box::new(Reply::timed_out(expired, plan))));
-                    }
-                    Queued::ClientGone => return Err(NoLease::ClientGone(hop)),
-                },
+                }
             },
             None => None,
         };
-        let shared = &self.local.shared;
+        let shared = &local.shared;
         let active = hop.endpoint.as_ref().map(|endpoint| Active::begin(&endpoint.state));
         let key = hop.key();
         let pooled = if fresh_only { None } else { self.pooled(&key, cluster) };
@@ -333,25 +406,27 @@ impl Exchange<'_> {
                 let connecting = async {
                     let limits = cluster.map(|cluster| &cluster.policy.limits);
                     let _connecting = if hop.http2 && !fresh_only {
-                        match self.local.links.take_or_begin(&key, limits, handshake).await {
-                            Ok(stream) => return Ok(self.on_stream(stream)),
+                        match local.links.take_or_begin(&key, limits, handshake).await {
+                            Ok(stream) => return Ok(on_stream(local, stream)),
                             Err(connecting) => Some(connecting),
                         }
                     } else {
                         None
                     };
-                    let connecting = upstream::connect(&hop, cluster, &shared.directory, handshake, &self.local.worker);
+                    let connecting = upstream::connect(&hop, cluster, &shared.directory, handshake, &local.worker);
                     let conn = connecting.await.map_err(|error| error.to_string())?;
                     if !(hop.http2 && conn.stream().speaks_http2()) {
                         return Ok(conn);
                     }
-                    let stream = http2::connect(&self.local.links, conn, key, handshake).await;
-                    stream.map(|stream| self.on_stream(stream)).map_err(|error| format!("HTTP/2: {error}"))
+                    let stream = http2::connect(&local.links, conn, key, handshake).await;
+                    stream.map(|stream| on_stream(local, stream)).map_err(|error| format!("HTTP/2: {error}"))
                 };
                 // Boxed: a handshake's state is large, and few requests need one.
-                match Box::pin(connecting).await {
-                    Ok(conn) => (conn, false),
-                    Err(error) => return Err(NoLease::Failed(hop, error)),
+                let connected = self.in_time(Box::pin(connecting)).await;
+                match connected {
+                    Ok(Ok(conn)) => (conn, false),
+                    Ok(Err(error)) => return Err(NoLease::Failed(hop, error)),
+                    Err(lost) => return Err(NoLease::Lost(hop, lost)),
                 }
             }
         };
@@ -365,13 +440,9 @@ impl Exchange<'_> {
         if key.http2
             && let Some(stream) = self.local.links.take(key, cluster.map(|cluster| &cluster.policy.limits))
         {
-            return Some(self.on_stream(stream));
+            return Some(on_stream(self.local, stream));
         }
         self.local.pool.take(key)
-    }
-
-    fn on_stream(&self, stream: http2::ClientStream) -> Conn {
-        Conn::new(Stream::Http2Client(Box::new(stream)), Buffer::default(), self.local.worker.clone())
     }
 
     /// Whether the request is sent on as HTTP/2.
@@ -383,30 +454,6 @@ impl Exchange<'_> {
             }
             (Goal::Address(_) | Goal::Answer, _) => self.facts.http2,
         }
-    }
-
-    /// Waits for a place, as long as the client is there and the rule's time lasts.
-    async fn queue(&mut self, mut waiting: Waiting) -> Queued {
-        let mut deadline = Deadline::default();
-        deadline.set(self.local.shared.limits.queue);
-        let has_body = self.scratch.request.framing != Framing::None;
-        poll_fn(|cx| {
-            if let Poll::Ready(place) = waiting.poll(cx) {
-                return Poll::Ready(Queued::Place(place));
-            }
-            if client_gone(self.conn, cx) {
-                return Poll::Ready(Queued::ClientGone);
-            }
-            if !has_body {
-                // The request is complete already.
-                self.times.run();
-                if let Poll::Ready(expired) = self.times.poll(cx) {
-                    return Poll::Ready(Queued::Expired(expired));
-                }
-            }
-            deadline.poll_passed(cx).map(|()| Queued::Refused)
-        })
-        .await
     }
 
     /// Puts the request's head, and what is here of its body, into the upstream connection's output. Answers the body's bytes.
@@ -435,6 +482,7 @@ impl Exchange<'_> {
     /// Sends the request and waits for the head of its final response. Interim responses are passed on.
     async fn answer(&mut self, lease: &mut Lease, request: &mut Transfer) -> Answer {
         let mut interim = 0;
+        let patient = self.is_grpc();
         loop {
             let before = lease.conn.unwritten();
             let wait = Wait {
@@ -444,6 +492,7 @@ impl Exchange<'_> {
                 deadline: self.deadline,
                 times: self.times,
                 limits: &self.local.shared.limits,
+                patient,
             };
             let answer = wait.for_head().await;
             lease.sent |= lease.conn.unwritten() < before;

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::identity::SpiffeId;
 use crate::model::authz::Claims;
-use crate::model::{ClusterName, HostPattern, InboundPolicy, Side, Tracing};
+use crate::model::{ClusterName, HostPattern, InboundPolicy, MtlsMode, Side, Tracing};
 use crate::proxy::connection::Conn;
 use crate::proxy::filter::edge::Stance;
 use crate::proxy::filter::logged::Logged;
@@ -192,6 +192,11 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
     loop {
         let found = head::read(local, &seat, &mut conn, &mut deadline).await;
         let refusal = match found {
+            // What was let in before the policy became strict is not let in any longer.
+            Ok(Some(_)) if is_outdated(local, &facts) => {
+                local.shared.registry.count(Counter::PlaintextRefused);
+                return None;
+            }
             Ok(Some(_)) if !facts.http2 && conn.window().starts_with(HTTP2_PREFACE) => return Some((conn, facts)),
             Ok(Some(length)) => {
                 conn.hold(length);
@@ -221,7 +226,7 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
             trace: None,
         };
         let next = exchange.run(refusal).await;
-        local.worker.scratch.borrow_mut().push(scratch);
+        local.worker.keep(scratch);
         match next {
             Next::Again if !facts.http2 => conn.release(),
             // A stream carries one request: what its client sent behind it, for a WebSocket that was not granted, is none.
@@ -235,6 +240,12 @@ async fn requests(local: &Rc<Local>, mut conn: Conn, mut facts: Facts) -> Option
             }
         }
     }
+}
+
+/// Whether a client that has not proved who it is would have to by now.
+fn is_outdated(local: &Local, facts: &Facts) -> bool {
+    let Role::Inbound { port, .. } = facts.role else { return false };
+    facts.peer.is_none() && local.shared.directory.inbound().is_some_and(|own| own.mtls(port).0 == MtlsMode::Strict)
 }
 
 /// One request and its response.
@@ -361,6 +372,14 @@ impl Outcome<'_> {
             sent_head: 0,
             grpc_status: None,
         }
+    }
+}
+
+impl Scratch {
+    /// Whether it has not grown beyond what most requests need.
+    pub fn is_modest(&self) -> bool {
+        let texts = [self.added.capacity(), self.added_back.capacity(), self.target.capacity()];
+        texts.iter().sum::<usize>() <= limits::BUFFER
     }
 }
 

@@ -265,7 +265,8 @@ impl Exchange<'_> {
     pub(super) async fn write_reply(&mut self, reply: &Reply) -> (Next, u16) {
         let server = edge::server(self.stance());
         let complete = !reply.close && self.skip_body();
-        let keeps = complete && !self.scratch.request.close && !self.local.seats.draining();
+        let request = &self.scratch.request;
+        let keeps = complete && !request.close && !request.http10 && !self.local.seats.draining();
         let is_head = self.scratch.request.method.of(self.conn.head()) == b"HEAD";
         let is_grpc = self.is_grpc();
         let status = if is_grpc { 200 } else { reply.status };

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::model::{HeaderLookup, PoolLimits, RetryPolicy, TryFailure};
 use crate::proxy::directory::{ClusterState, Tally};
 use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::forward::Lost;
 use crate::proxy::exchange::plan::{Goal, Plan};
 use crate::proxy::exchange::reply::{Reply, grpc_status};
 use crate::proxy::http1::head::Headers;
@@ -60,6 +61,15 @@ impl<'p> Tries<'p> {
         self.policy.is_some_and(|policy| policy.attempts > 0 && policy.retries_failure(failure))
     }
 
+    /// A try was answered: there is no retry under way any more, however long the answer takes.
+    pub fn settle(&mut self) {
+        if let Some(counted) = &mut self.counted
+            && std::mem::take(&mut counted.retrying)
+        {
+            counted.state.retries.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     fn permits(&mut self, worthwhile: impl FnOnce(&RetryPolicy) -> bool, always: usize, exhausted: &mut bool) -> bool {
         let Some(policy) = self.policy.filter(|policy| policy.attempts > 0) else { return false };
         if !worthwhile(policy) {
@@ -112,12 +122,16 @@ impl Exchange<'_> {
         tries.permits(worthwhile, always, &mut self.exhausted)
     }
 
-    /// Waits as long as the policy says before the next try. Whether the client is still there.
-    pub(super) async fn back_off(&mut self, tries: &Tries<'_>) -> bool {
+    /// Waits as long as the policy says before the next try.
+    pub(super) async fn back_off(&mut self, tries: &Tries<'_>) -> Result<(), Lost> {
+        // The time of the try that has ended is nobody's.
+        self.times.end_try();
         let draw = self.local.worker.draw();
         match tries.policy {
-            Some(policy) if !policy.backoff.is_zero() => self.pause(policy.wait(tries.count, draw)).await,
-            _ => true,
+            Some(policy) if !policy.backoff.is_zero() => {
+                self.in_time(tokio::time::sleep(policy.wait(tries.count, draw))).await
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -51,11 +51,13 @@ pub(super) struct Wait<'w> {
     pub deadline: &'w mut Deadline,
     pub times: &'w mut Times,
     pub limits: &'w Limits,
+    /// Whether the client may be silent for as long as it likes before its request is complete: calls of gRPC are conversations.
+    pub patient: bool,
 }
 
 impl Wait<'_> {
     pub async fn for_head(self) -> Answer {
-        let Wait { client, upstream, request, deadline, times, limits } = self;
+        let Wait { client, upstream, request, deadline, times, limits, patient } = self;
         let mut stall = Stall::new();
         let mut scanned = 0;
         poll_fn(|cx| {
@@ -102,7 +104,8 @@ impl Wait<'_> {
                     return Poll::Ready(Answer::Expired(expired));
                 }
             }
-            let waiting = !request.is_finished() || client.unwritten() > 0;
+            let silent = patient && request.awaits() == Awaits::Source;
+            let waiting = !(request.is_finished() || silent) || client.unwritten() > 0;
             stall.poll(cx, waiting, request.awaits(), client, upstream, deadline, limits).map(|()| Answer::Stalled)
         })
         .await
@@ -147,9 +150,10 @@ pub(super) async fn through(
                 return Poll::Ready(Ended::Expired);
             }
         }
-        let awaits = if request.is_finished() { Awaits::Sink } else { request.awaits() };
-        let waiting = !request.is_finished() || response.awaits() == Awaits::Sink;
-        stall.poll(cx, waiting, awaits, client, upstream, deadline, limits).map(|()| Ended::Stalled)
+        // Once there is an answer, either side may be silent for as long as it likes, but has to take what it is sent.
+        let stuck = !request.is_finished() && request.awaits() == Awaits::Sink;
+        let waiting = stuck || response.awaits() == Awaits::Sink;
+        stall.poll(cx, waiting, Awaits::Sink, client, upstream, deadline, limits).map(|()| Ended::Stalled)
     })
     .await
 }

@@ -97,14 +97,25 @@ impl fmt::Debug for Buffer {
 #[derive(Debug, Default)]
 pub struct BufferPool {
     blocks: RefCell<Vec<Box<[u8]>>>,
+    /// Blocks for connections that carry much.
+    wide: RefCell<Vec<Box<[u8]>>>,
     texts: RefCell<Vec<Vec<u8>>>,
 }
 
 impl BufferPool {
     /// Lends a block to a buffer that has none.
     pub fn lend(&self, buffer: &mut Buffer) {
+        Self::lend_of(&self.blocks, limits::BUFFER, buffer);
+    }
+
+    /// Lends a block for much at once to a buffer that has none.
+    pub fn lend_wide(&self, buffer: &mut Buffer) {
+        Self::lend_of(&self.wide, limits::WIDE_BUFFER, buffer);
+    }
+
+    fn lend_of(blocks: &RefCell<Vec<Box<[u8]>>>, size: usize, buffer: &mut Buffer) {
         if !buffer.has_block() {
-            let block = self.blocks.borrow_mut().pop().unwrap_or_else(|| vec![0; limits::BUFFER].into());
+            let block = blocks.borrow_mut().pop().unwrap_or_else(|| vec![0; size].into());
             *buffer = Buffer { block, start: 0, end: 0 };
         }
     }
@@ -113,8 +124,13 @@ impl BufferPool {
     pub fn take_back(&self, buffer: &mut Buffer) {
         if buffer.is_empty() {
             let block = std::mem::take(buffer).block;
-            let mut blocks = self.blocks.borrow_mut();
-            if block.len() == limits::BUFFER && blocks.len() < limits::SPARE_BUFFERS {
+            let (blocks, most) = match block.len() {
+                limits::BUFFER => (&self.blocks, limits::SPARE_BUFFERS),
+                limits::WIDE_BUFFER => (&self.wide, limits::SPARE_WIDE_BUFFERS),
+                _ => return,
+            };
+            let mut blocks = blocks.borrow_mut();
+            if blocks.len() < most {
                 blocks.push(block);
             }
         }

@@ -46,6 +46,11 @@ impl Target {
         self.path_length = path.len();
     }
 
+    /// Bytes that its texts have room for.
+    pub fn capacity(&self) -> usize {
+        self.host.capacity() + self.authority.capacity() + self.path_and_query.capacity()
+    }
+
     fn clear(&mut self) {
         self.host.clear();
         self.port = None;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
+use http::Method;
 use http::header::CONTENT_LENGTH;
 use http::uri::Scheme;
 use tokio::sync::Notify;
@@ -65,18 +66,35 @@ struct Link {
     since: Instant,
     /// When a stream last began.
     used: Cell<Instant>,
+    /// Whether it has carried what it may, or has lasted as long as it may: it ends with its last stream.
+    worn: Cell<bool>,
+    /// How long it is kept without a stream, where its cluster says so.
+    idle: Cell<Option<Duration>>,
     local: Option<SocketAddr>,
 }
 
 impl Link {
+    /// Looks whether it has done what its cluster wants of one connection.
+    fn wear(&self, limits: Option<&PoolLimits>) {
+        let Some(limits) = limits else { return };
+        self.idle.set(limits.idle);
+        let worn = limits.requests_per_connection.is_some_and(|most| self.carried.get() >= most)
+            || limits.lifetime.is_some_and(|lifetime| self.since.elapsed() >= lifetime)
+            || limits.idle.is_some_and(|idle| self.active.get() == 0 && self.used.get().elapsed() >= idle);
+        if worn {
+            self.worn.set(true);
+        }
+    }
+
+    /// Whether nobody needs it any more: it is worn, or has been without a stream for `most`, or what its cluster says is too long.
+    fn is_done(&self, most: Duration) -> bool {
+        let most = self.idle.get().map_or(most, |idle| idle.min(most));
+        self.active.get() == 0 && (self.worn.get() || self.used.get().elapsed() >= most)
+    }
+
     /// Whether it takes a request now.
-    fn is_free(&mut self, limits: Option<&PoolLimits>) -> bool {
-        let worn = limits.is_some_and(|limits| {
-            limits.requests_per_connection.is_some_and(|most| self.carried.get() >= most)
-                || limits.lifetime.is_some_and(|lifetime| self.since.elapsed() >= lifetime)
-                || limits.idle.is_some_and(|idle| self.active.get() == 0 && self.used.get().elapsed() >= idle)
-        });
-        !worn
+    fn is_free(&mut self) -> bool {
+        !self.worn.get()
             && self.active.get() < (MAX_STREAMS as usize).min(self.send.current_max_send_streams())
             && matches!(self.send.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())))
     }
@@ -94,6 +112,7 @@ impl Link {
             send: self.send.clone(),
             outgoing: Outgoing::default(),
             state: State::Unsent,
+            to_head: false,
             scheme: if secure { Scheme::HTTPS } else { Scheme::HTTP },
             local: self.local,
             _active: Active(self.active.clone()),
@@ -116,8 +135,12 @@ impl Links {
     pub fn take(&self, key: &PoolKey, limits: Option<&PoolLimits>) -> Option<ClientStream> {
         let mut by_key = self.by_key.borrow_mut();
         let links = by_key.get_mut(key)?;
-        links.retain_mut(|link| !link.is_over());
-        let link = links.iter_mut().find_map(|link| link.is_free(limits).then_some(link))?;
+        links.retain_mut(|link| {
+            link.wear(limits);
+            let worn = link.worn.get() && link.active.get() == 0;
+            !worn && !link.is_over()
+        });
+        let link = links.iter_mut().find_map(|link| link.is_free().then_some(link))?;
         Some(link.stream(key.expected.is_some()))
     }
 
@@ -149,10 +172,7 @@ impl Links {
         while self.drivers.borrow_mut().try_join_next().is_some() {}
         self.by_key.borrow_mut().retain(|key, links| {
             let most = if key.is_of_one_client() { limits.idle_announced } else { limits.idle_upstream };
-            links.retain_mut(|link| {
-                let idle = link.active.get() == 0 && link.used.get().elapsed() >= most;
-                !idle && !link.is_over()
-            });
+            links.retain_mut(|link| !link.is_done(most) && !link.is_over());
             !links.is_empty()
         });
     }
@@ -184,7 +204,16 @@ pub async fn connect(links: &Links, conn: Conn, key: PoolKey, time: Duration) ->
         .await;
     });
     let now = Instant::now();
-    let link = Link { send, active: Rc::default(), carried: Cell::new(0), since: now, used: Cell::new(now), local };
+    let link = Link {
+        send,
+        active: Rc::default(),
+        carried: Cell::new(0),
+        since: now,
+        used: Cell::new(now),
+        worn: Cell::new(false),
+        idle: Cell::new(None),
+        local,
+    };
     let stream = link.stream(key.expected.is_some());
     links.by_key.borrow_mut().entry(key).or_default().push(link);
     Ok(stream)
@@ -195,6 +224,8 @@ pub struct ClientStream {
     send: SendRequest<Bytes>,
     outgoing: Outgoing,
     state: State,
+    /// Whether the request's method is HEAD.
+    to_head: bool,
     scheme: Scheme,
     local: Option<SocketAddr>,
     _active: Active,
@@ -206,6 +237,8 @@ enum State {
     /// Its response is awaited.
     Sent(ResponseFuture),
     Response(Incoming),
+    /// It could not be sent.
+    Failed(io::ErrorKind),
 }
 
 impl ClientStream {
@@ -220,6 +253,7 @@ impl ClientStream {
             match &mut self.state {
                 State::Unsent => return Poll::Pending,
                 State::Response(incoming) => return incoming.poll_read(cx, room),
+                State::Failed(kind) => return Poll::Ready(Err((*kind).into())),
                 State::Sent(response) => {
                     let mut head = Vec::with_capacity(HEAD);
                     let parts = match response.poll_informational(cx) {
@@ -242,11 +276,21 @@ impl ClientStream {
                     };
                     let has_body = !receive.is_end_stream();
                     let chunked = has_body && !parts.headers.contains_key(CONTENT_LENGTH);
-                    message::write_response(&parts, has_body, &mut head);
+                    message::write_response(&parts, has_body || self.to_head, &mut head);
                     self.state = State::Response(Incoming::new(head, has_body.then_some(receive), chunked));
                 }
             }
         }
+    }
+
+    fn begin(&mut self, head: &[u8]) -> io::Result<()> {
+        let (request, framing) = message::read_request(head, self.scheme.clone())?;
+        let ends = framing == crate::proxy::http1::Framing::None;
+        self.to_head = request.method() == Method::HEAD;
+        let (response, send) = self.send.send_request(request, ends).map_err(stream_error)?;
+        self.state = State::Sent(response);
+        self.outgoing.begin(framing, send);
+        self.outgoing.decode()
     }
 
     /// Takes bytes of the request.
@@ -255,12 +299,11 @@ impl ClientStream {
             return self.outgoing.poll_write(cx, bytes);
         }
         if let Some(head) = self.outgoing.take(bytes) {
-            let (request, framing) = message::read_request(&head, self.scheme.clone())?;
-            let ends = framing == crate::proxy::http1::Framing::None;
-            let (response, send) = self.send.send_request(request, ends).map_err(stream_error)?;
-            self.state = State::Sent(response);
-            self.outgoing.begin(framing, send);
-            self.outgoing.decode()?;
+            if let Err(error) = self.begin(&head) {
+                // Who waits for the answer has to hear of it as well.
+                self.state = State::Failed(error.kind());
+                return Poll::Ready(Err(error));
+            }
             if let Poll::Ready(Err(error)) = self.outgoing.poll_drain(cx) {
                 return Poll::Ready(Err(error));
             }

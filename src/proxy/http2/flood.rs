@@ -37,6 +37,7 @@ struct Frame {
     kind: u8,
     flags: u8,
     length: usize,
+    stream: u32,
 }
 
 impl Frame {
@@ -78,11 +79,11 @@ impl Frames {
             if self.held < HEAD {
                 return;
             }
-            let [high, middle, low, kind, flags, ..] = self.head;
+            let [high, middle, low, kind, flags, stream @ ..] = self.head;
             let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
             self.held = 0;
             self.skip = length;
-            each(Frame { kind, flags, length });
+            each(Frame { kind, flags, length, stream: u32::from_be_bytes(stream) & 0x7fff_ffff });
         }
     }
 }
@@ -96,6 +97,8 @@ pub(super) struct Guard {
     /// When time last gave something back.
     refilled: Cell<Instant>,
     opened: Cell<u32>,
+    /// The highest stream that was opened: what comes on it or below are trailers.
+    highest: Cell<u32>,
     reset: Cell<u32>,
     exceeded: Cell<bool>,
 }
@@ -109,6 +112,7 @@ impl Guard {
             left: Cell::new(ALLOWANCE),
             refilled: Cell::new(Instant::now()),
             opened: Cell::new(0),
+            highest: Cell::new(0),
             reset: Cell::new(0),
             exceeded: Cell::new(false),
         }
@@ -122,7 +126,10 @@ impl Guard {
     /// The peer sent this.
     pub fn received(&self, bytes: &[u8]) {
         self.received.borrow_mut().feed(bytes, |frame| match frame.kind {
-            HEADERS => self.opened.set(self.opened.get().saturating_add(1)),
+            HEADERS if frame.stream > self.highest.get() => {
+                self.highest.set(frame.stream);
+                self.opened.set(self.opened.get().saturating_add(1));
+            }
             RST_STREAM => {
                 let reset = self.reset.get().saturating_add(1);
                 self.reset.set(reset);
@@ -173,6 +180,12 @@ mod tests {
         bytes.extend([kind, flags, 0, 0, 0, 1]);
         bytes.resize(HEAD + length, 0xff);
         bytes
+    }
+
+    /// A frame of one of many streams.
+    fn on(stream: u32, mut frame: Vec<u8>) -> Vec<u8> {
+        frame[5..9].copy_from_slice(&stream.to_be_bytes());
+        frame
     }
 
     fn greeted() -> Guard {
@@ -231,11 +244,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_takes_back_most_requests_is_cut_and_who_takes_back_some_is_not() {
-        let (some, most) = (greeted(), greeted());
-        for _ in 0..=RESETS {
-            some.received(&[frame(HEADERS, 4, 30), frame(HEADERS, 4, 30), frame(RST_STREAM, 0, 4)].concat());
-            most.received(&[frame(HEADERS, 4, 30), frame(RST_STREAM, 0, 4)].concat());
+        let (some, most, trailing) = (greeted(), greeted(), greeted());
+        for number in 0..=RESETS {
+            let (first, second) = (4 * number + 1, 4 * number + 3);
+            let opens = |stream| on(stream, frame(HEADERS, 4, 30));
+            let resets = |stream| on(stream, frame(RST_STREAM, 0, 4));
+            some.received(&[opens(first), opens(second), resets(second)].concat());
+            most.received(&[opens(first), resets(first)].concat());
+            // Trailers open nothing.
+            trailing.received(&[opens(first), opens(first), resets(first)].concat());
         }
-        assert_eq!((some.is_exceeded(), most.is_exceeded()), (false, true));
+        assert_eq!([some, most, trailing].map(|guard| guard.is_exceeded()), [false, true, true]);
     }
 }

@@ -115,6 +115,24 @@ fn broken<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
+/// What a request asks for. Bytes that HTTP/1.1 clients send as they are and that no URI may hold (RFC 3986 appendix A) are escaped: the
+/// library takes none of some, and ends the path at another.
+fn path_and_query(path: &str) -> io::Result<PathAndQuery> {
+    let is_foreign = |byte: &u8| matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+    if !path.bytes().any(|byte| is_foreign(&byte)) {
+        return PathAndQuery::try_from(path).map_err(broken);
+    }
+    let mut escaped = String::with_capacity(path.len() * 3);
+    for byte in path.bytes() {
+        if is_foreign(&byte) {
+            escaped.push_str(&format!("%{byte:02X}"));
+        } else {
+            escaped.push(char::from(byte));
+        }
+    }
+    PathAndQuery::try_from(escaped).map_err(broken)
+}
+
 /// Reads a request's head that an exchange wrote.
 pub(super) fn read_request(head: &[u8], scheme: Scheme) -> io::Result<(Request<()>, Framing)> {
     let mut room = [const { MaybeUninit::uninit() }; limits::MAX_HEADERS * 2];
@@ -127,7 +145,7 @@ pub(super) fn read_request(head: &[u8], scheme: Scheme) -> io::Result<(Request<(
     parts.scheme = Some(scheme);
     parts.authority = Some(Authority::try_from(authority.as_bytes()).map_err(broken)?);
     parts.path_and_query = Some(match parsed.path {
-        Some(path) => PathAndQuery::try_from(path).map_err(broken)?,
+        Some(path) => path_and_query(path)?,
         None => PathAndQuery::from_static("/"),
     });
     let uri = Uri::from_parts(parts).map_err(broken)?;

@@ -10,7 +10,7 @@ use h2::client::SendRequest;
 use http::{HeaderMap, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::proxy::tests::harness::{App, Peer, Running, edge, header, rules, soon, until};
+use crate::proxy::tests::harness::{App, Peer, Running, edge, edge_with, header, rules, soon, until};
 
 const TO_WEB: &str = "[{route: [{destination: {host: web}}]}]";
 const TO_GRPC: &str = "[{route: [{destination: {host: grpc}}]}]";
@@ -165,6 +165,85 @@ async fn grpc_passes_with_its_trailers_many_calls_at_once() {
     assert!(connections.load(Ordering::Relaxed) < 60, "calls share connections");
     let labels = "request_protocol=\"grpc\",response_code=\"200\",grpc_response_status=\"0\"";
     until(|| counted(&gateway, labels) == Some(60)).await;
+}
+
+#[tokio::test]
+async fn what_http2_has_no_letters_for_is_escaped() {
+    let (app, _) = echo().await;
+    let (_gateway, address) = edge(&[("grpc", app)], &rules(TO_GRPC)).await;
+    let mut client = Peer::connect(address).await;
+    for (sent, expected) in [("/a?q=\"a\"", "/a"), ("/<b>", "/%3Cb%3E"), ("/c`|{}", "/c%60%7C%7B%7D")] {
+        client.send(&format!("GET {sent} HTTP/1.1\r\nHost: shop.example.com\r\n\r\n")).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{sent}: {head}");
+        let mut rest = String::new();
+        while !rest.ends_with("\r\n\r\n") {
+            rest += &client.bytes(1).await;
+        }
+        assert!(rest.contains(&format!("x-path: {expected}\r\n")), "{sent}: {rest}");
+    }
+}
+
+#[tokio::test]
+async fn how_long_a_body_is_that_was_not_asked_for_is_not_made_up() {
+    let (app, _) = echo().await;
+    let (_gateway, address) = edge(&[("grpc", app)], &rules(TO_GRPC)).await;
+    let mut client = Peer::connect(address).await;
+    client.send("HEAD / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n").await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 200") && header(&head, "content-length").is_none(), "{head}");
+}
+
+#[tokio::test]
+async fn a_connection_that_has_carried_what_it_may_is_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let app = listener.local_addr().expect("an address");
+    let (opened, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (count, is_open) = (opened.clone(), open.clone());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            is_open.fetch_add(1, Ordering::Relaxed);
+            let is_open = is_open.clone();
+            tokio::spawn(async move {
+                if let Ok(mut connection) = h2::server::handshake(stream).await {
+                    while let Some(Ok((_, mut respond))) = connection.accept().await {
+                        let _ = respond.send_response(Response::new(()), true);
+                    }
+                }
+                is_open.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+    });
+    let policy = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: grpc, namespace: default}\n\
+        spec: {host: grpc, trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 2}}}}\n";
+    let (_gateway, address) = edge(&[("grpc", app)], &(rules(TO_GRPC) + policy)).await;
+    let client = client(address).await;
+    for _ in 0..20 {
+        assert_eq!(ask(&client, get("/"), b"").await.status, 200);
+    }
+    assert_eq!(opened.load(Ordering::Relaxed), 10);
+    until(|| open.load(Ordering::Relaxed) <= 1).await;
+}
+
+#[tokio::test]
+async fn a_call_is_a_conversation_in_which_both_may_be_silent() {
+    let (app, _) = echo().await;
+    let stall = Duration::from_millis(50);
+    let (_gateway, address) =
+        edge_with(&[("grpc", app)], &rules(TO_GRPC), |config| config.limits.body_stall = stall).await;
+    let client = client(address).await;
+    let mut client = soon(client.ready()).await.expect("ready");
+    let (response, mut send) = client.send_request(call("/talk"), false).expect("sent");
+    let mut receive = soon(response).await.expect("a response").into_body();
+    for word in ["one", "two"] {
+        // Longer than the body of a request may rest.
+        tokio::time::sleep(stall * 3).await;
+        send.send_data(Bytes::from(word), false).expect("sent");
+        assert_eq!(soon(receive.data()).await.expect("data").expect("data"), word);
+    }
+    send.send_data(Bytes::new(), true).expect("sent");
+    assert!(soon(receive.trailers()).await.expect("trailers").is_some());
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use crate::proxy::listener::connect::{self, Asked};
 use crate::proxy::local::{Local, Opened};
 use crate::proxy::proxy_protocol;
 use crate::proxy::stream::Stream;
-use crate::proxy::tcp::carry::{self, Course, Refused};
+use crate::proxy::tcp::carry::{self, AsksFor, Course, Refused};
 use crate::proxy::upstream;
 use crate::telemetry::Counter;
 
@@ -175,7 +175,7 @@ async fn serve(local: &Rc<Local>, mut tcp: TcpStream, origin: Origin) {
     {
         // Nothing is read before the server is there: it may be the one who speaks first.
         let conn = Conn::new(Stream::Plain(tcp), buffer, local.worker.clone());
-        return Box::pin(carry::serve_gateway(local, conn, &facts, port, false)).await;
+        return Box::pin(carry::serve_gateway(local, conn, &facts, port, AsksFor::Nothing)).await;
     }
     if let Role::Gateway { port } = facts.role
         && local.edge_tls.borrow().iter().any(|(secure, _)| *secure == port)

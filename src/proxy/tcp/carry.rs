@@ -34,6 +34,29 @@ pub enum Course {
     Application(SocketAddr),
     /// To one of a cluster's endpoints, because of a rule.
     Cluster(Arc<Cluster>, Provenance),
+    /// The same, where it is the client's own mesh TLS that goes all the way.
+    Sealed(Arc<Cluster>, Provenance),
+}
+
+impl Course {
+    /// The cluster, and the rule.
+    fn cluster(&self) -> Option<(&Arc<Cluster>, &Provenance)> {
+        match self {
+            Self::Cluster(cluster, rule) | Self::Sealed(cluster, rule) => Some((cluster, rule)),
+            Self::Address(_) | Self::Application(_) => None,
+        }
+    }
+}
+
+/// What a connection to a gateway's port asks for by its server name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsksFor {
+    /// Nothing: it has none that counts.
+    Nothing,
+    /// A host.
+    Host,
+    /// A cluster, with which it speaks mesh TLS.
+    Cluster,
 }
 
 /// Why a connection goes nowhere: flag, detail and sentence of its line in the log, and the rule.
@@ -122,13 +145,16 @@ pub fn waits_for_client(routes: &RoutesInForce, port: u16) -> bool {
 }
 
 /// Takes a connection through a gateway's port to where the port's rules send it.
-pub async fn serve_gateway(local: &Local, client: Conn, facts: &Facts, port: u16, tls: bool) {
+pub async fn serve_gateway(local: &Local, client: Conn, facts: &Facts, port: u16, asks_for: AsksFor) {
     if let Err(refused) = admit(local, facts, port) {
         return log_refused(local, facts, &refused);
     }
     let name = String::from_utf8_lossy(&facts.server_name).to_ascii_lowercase();
-    let course = gateway_course(local, tls.then_some(&*name), facts.local.map(|local| local.ip()), port);
-    match course {
+    let server_name = (asks_for != AsksFor::Nothing).then_some(&*name);
+    match gateway_course(local, server_name, facts.local.map(|local| local.ip()), port) {
+        Ok(Course::Cluster(cluster, rule)) if asks_for == AsksFor::Cluster => {
+            carry(local, client, &Course::Sealed(cluster, rule), facts).await;
+        }
         Ok(course) => carry(local, client, &course, facts).await,
         Err(refused) => log_refused(local, facts, &refused),
     }
@@ -213,10 +239,7 @@ pub async fn carry_on(
 ) {
     let upstream_local = open.conn.local_address();
     let bounds = bounds(local, course);
-    let service = match course {
-        Course::Cluster(cluster, _) => Some(&cluster.service),
-        Course::Address(_) | Course::Application(_) => None,
-    };
+    let service = course.cluster().map(|(cluster, _)| &cluster.service);
     let endpoint = open.hop.endpoint.as_ref();
     let way = (open.hop.expected.is_some(), Some(open.hop.address));
     let mut meter = Meter::begin(local, facts, service, endpoint, way, "-");
@@ -225,11 +248,9 @@ pub async fn carry_on(
     meter.moved(up, down);
     drop(meter);
     let inbound;
-    let (cluster, rule) = match course {
-        Course::Cluster(cluster, rule) => {
-            (&cluster.name as &dyn std::fmt::Display, Some(rule as &dyn std::fmt::Display))
-        }
-        Course::Address(_) | Course::Application(_) => match facts.role {
+    let (cluster, rule) = match course.cluster() {
+        Some((cluster, rule)) => (&cluster.name as &dyn std::fmt::Display, Some(rule as &dyn std::fmt::Display)),
+        None => match facts.role {
             Role::Inbound { port, .. } => {
                 inbound = format!("inbound|{port}||");
                 (&inbound as &dyn std::fmt::Display, None)
@@ -260,14 +281,10 @@ pub async fn carry_on(
 
 fn bounds(local: &Local, course: &Course) -> Bounds {
     let own = Bounds::of(&local.shared.limits);
-    match course {
-        Course::Cluster(cluster, _) => {
-            let limits = &cluster.policy.limits;
-            let idle = limits.stream_idle.map_or(own.idle, |idle| Some(idle).filter(|idle| !idle.is_zero()));
-            Bounds { idle, lifetime: limits.lifetime, ..own }
-        }
-        Course::Address(_) | Course::Application(_) => own,
-    }
+    let Some((cluster, _)) = course.cluster() else { return own };
+    let limits = &cluster.policy.limits;
+    let idle = limits.stream_idle.map_or(own.idle, |idle| Some(idle).filter(|idle| !idle.is_zero()));
+    Bounds { idle, lifetime: limits.lifetime, ..own }
 }
 
 /// Makes the connection to the upstream.
@@ -283,21 +300,22 @@ pub async fn open(local: &Local, course: &Course, facts: &Facts) -> Result<Open,
                 .map_err(|error| Refused::new("UF", "upstream_connection_failure", error))?;
             Ok(Open { conn, hop, _active: None, _place: None })
         }
-        Course::Cluster(cluster, rule) => {
-            let opened = open_cluster(local, cluster, facts).await;
+        Course::Cluster(cluster, rule) | Course::Sealed(cluster, rule) => {
+            let opened = open_cluster(local, cluster, facts, matches!(course, Course::Sealed(..))).await;
             let service = Some(cluster.service.clone());
             opened.map_err(|refused| Refused { rule: Some(rule.to_string()), service, ..refused })
         }
     }
 }
 
-async fn open_cluster(local: &Local, cluster: &Arc<Cluster>, facts: &Facts) -> Result<Open, Refused> {
+async fn open_cluster(local: &Local, cluster: &Arc<Cluster>, facts: &Facts, sealed: bool) -> Result<Open, Refused> {
     let place = place(cluster).await?;
     let key = match cluster.policy.hash.as_ref().map(|hash| &hash.key) {
         Some(HashKey::Source) => facts.remote.map(|remote| upstream::hash(remote.ip().to_string().as_bytes())),
         _ => None,
     };
-    if upstream::goes_to_original(cluster) {
+    // Where a sealed connection was going, nobody says but its server name.
+    if upstream::goes_to_original(cluster) && !sealed {
         let hop =
             original_hop(cluster, facts).map_err(|error| Refused::new("UF", "upstream_connection_failure", error))?;
         let hop = hop.announcing(facts.ends());
@@ -312,7 +330,8 @@ async fn open_cluster(local: &Local, cluster: &Arc<Cluster>, facts: &Facts) -> R
         let picked = upstream::pick(cluster, &tried, local.worker.draw(), key);
         let Some(endpoint) = picked.filter(|endpoint| !tried.contains(&endpoint.address)) else { break };
         tried.push(endpoint.address);
-        let connected = match Hop::to(cluster, endpoint.clone()) {
+        let hop = if sealed { Hop::sealed } else { Hop::to };
+        let connected = match hop(cluster, endpoint.clone()) {
             Ok(hop) => {
                 let active = Active::begin(&endpoint.state);
                 let hop = hop.announcing(facts.ends());

@@ -70,6 +70,8 @@ pub async fn tunnel_within(
     bounds: Bounds,
     mut told: impl FnMut(u64, u64),
 ) -> (TunnelEnd, u64, u64) {
+    client.carries_bytes();
+    server.carries_bytes();
     let (mut up, mut down) = (Direction::new(), Direction::new());
     let mut deadline = Deadline::default();
     deadline.set_or_clear(bounds.silence(false));

@@ -1,5 +1,6 @@
 //! What rules do with requests on the way: from YAML to what client and application see.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -118,6 +119,46 @@ async fn a_request_that_takes_too_long_ends_in_504() {
         assert!(response.starts_with("HTTP/1.1 504"), "{response}");
         assert!(response.contains("VirtualService default/rules http[0]"), "{response}");
         gateway.log.line("504 UT response_timeout").await;
+    }
+}
+
+/// An address at which nobody takes connections: whoever asks for one waits.
+fn black_hole() -> (Vec<socket2::Socket>, SocketAddr) {
+    use socket2::{Domain, Socket, Type};
+    let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let listener = socket();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    listener.listen(0).expect("listening");
+    let address = listener.local_addr().expect("an address").as_socket().expect("an address");
+    let mut held = vec![listener];
+    // Its queue is full.
+    for _ in 0..4 {
+        let client = socket();
+        client.set_nonblocking(true).expect("not blocking");
+        let _ = client.connect(&address.into());
+        held.push(client);
+    }
+    (held, address)
+}
+
+#[tokio::test]
+async fn the_time_of_a_request_runs_while_its_connection_is_made() {
+    let (_held, address) = black_hole();
+    for (rule, detail) in [
+        ("timeout: 100ms", "response_timeout"),
+        ("timeout: 5s, retries: {attempts: 1, perTryTimeout: 50ms, retryOn: 5xx}", "upstream_per_try_timeout"),
+    ] {
+        let (gateway, front) = edge(&[("web", address)], &rules(&format!("[{{{rule}, {TO_WEB}}}]"))).await;
+        for request in [get("/", ""), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi".to_owned()] {
+            let response = Peer::connect(front).await.ask(&request).await;
+            assert!(response.starts_with("HTTP/1.1 504"), "{response}");
+            gateway.log.line(detail).await;
+        }
+        // Whoever does not wait for the answer is noticed.
+        let mut gone = Peer::connect(front).await;
+        gone.send(&get("/gone", "")).await;
+        drop(gone);
+        gateway.log.line("downstream_remote_disconnect").await;
     }
 }
 

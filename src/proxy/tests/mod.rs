@@ -3,6 +3,8 @@
 mod announced;
 mod authz;
 mod authz_matrix;
+mod boundaries;
+mod east_west;
 mod edge_tls;
 mod edges;
 mod ext_authz;

@@ -12,19 +12,19 @@ use tokio_rustls::TlsConnector;
 use super::authz::compiled;
 use super::harness::{
     App, Mesh, Peer, Running, absolute, any_port, header, inbound, ok, outbound, route_to, routes, settings, soon,
-    start, target, until,
+    start, start_on, target, until,
 };
 use crate::model::{
     AppProtocol, ClientCertificates, ClusterPolicy, HostPattern, Listener, ListenerProtocol, MtlsMode, OutboundMode,
     ServerTls, Termination, TlsDemands, UpstreamTls, VirtualHost,
 };
-use crate::proxy::directory::{FixedDirectory, Target};
+use crate::proxy::directory::{Directory, FixedDirectory, Target};
 use crate::proxy::{Bind, testing};
 use crate::resources::Provenance;
 use crate::telemetry::{Counter, Reporter};
 
 /// The proxy beside `reviews`.
-fn called(mesh: &Mesh, mode: MtlsMode, app: SocketAddr, protocol: AppProtocol) -> Running {
+pub fn called(mesh: &Mesh, mode: MtlsMode, app: SocketAddr, protocol: AppProtocol) -> Running {
     // The port is known before the policy, which names it.
     let free = std::net::TcpListener::bind(any_port()).and_then(|listener| listener.local_addr()).expect("a port");
     let known = FixedDirectory {
@@ -281,6 +281,57 @@ async fn a_tcp_port_gets_bytes_behind_mesh_tls_and_the_server_may_speak_first() 
     assert_eq!(&greeting, b"220 ready\r\n");
     tls.write_all(b"QUIT").await.expect("written");
     assert_eq!(app.bytes(4).await, "QUIT");
+}
+
+#[tokio::test]
+async fn a_policy_that_becomes_strict_reaches_connections_that_are_open() {
+    let app = App::named("hello").await;
+    let free = std::net::TcpListener::bind(any_port()).and_then(|listener| listener.local_addr()).expect("a port");
+    let policy = |mode| Some(inbound("reviews", mode, free.port(), AppProtocol::Http, None));
+    let directory = Directory::fixed(FixedDirectory {
+        settings: settings(OutboundMode::AllowAny),
+        inbound: policy(MtlsMode::Permissive),
+        ..FixedDirectory::default()
+    });
+    let bind = Bind::InboundExplicit { bind: free, app: app.address };
+    let server = start_on(directory.clone(), vec![bind], |_| {});
+    let request = "GET / HTTP/1.1\r\nHost: reviews\r\n\r\n";
+    let mut client = server.connect().await;
+    assert!(client.ask(request).await.ends_with("hello"));
+    directory.replace_gateway(settings(OutboundMode::AllowAny), Vec::new(), Vec::new(), policy(MtlsMode::Strict));
+    client.send(request).await;
+    assert_eq!(client.rest().await, "");
+    assert_eq!((app.requests.lock().len(), server.proxy.registry().counter(Counter::PlaintextRefused)), (1, 1));
+}
+
+#[tokio::test]
+async fn many_bytes_pass_mesh_tls_in_both_directions_as_they_are() {
+    const MANY: usize = 5_000_000;
+    let mesh = Mesh::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let server = called(&mesh, MtlsMode::Strict, listener.local_addr().expect("an address"), AppProtocol::Tcp);
+    let tls = soon(shake(&mesh, server.address(), Some("outside"), b"istio")).await.expect("a handshake");
+    let (app, _) = soon(listener.accept()).await.expect("a connection");
+    // No period that a block would have.
+    let sent: Vec<u8> = (0..MANY).map(|number| (number % 251) as u8).collect();
+    let (from_client, from_app) = (sent.clone(), sent.iter().rev().copied().collect::<Vec<u8>>());
+    let (mut tls_read, mut tls_write) = tokio::io::split(tls);
+    let (mut app_read, mut app_write) = app.into_split();
+    let (to_client, to_app) = (from_app.clone(), from_client.clone());
+    let sending = async {
+        tls_write.write_all(&from_client).await.expect("written");
+        tls_write.shutdown().await.expect("ended");
+    };
+    let answering = async {
+        app_write.write_all(&from_app).await.expect("written");
+        app_write.shutdown().await.expect("ended");
+    };
+    let (mut at_client, mut at_app) = (Vec::new(), Vec::new());
+    let reading = async { tls_read.read_to_end(&mut at_client).await.expect("read") };
+    let taking = async { app_read.read_to_end(&mut at_app).await.expect("read") };
+    soon(async { tokio::join!(sending, answering, reading, taking) }).await;
+    assert!(at_client == to_client, "{} of {MANY} bytes", at_client.len());
+    assert!(at_app == to_app, "{} of {MANY} bytes", at_app.len());
 }
 
 /// A gateway whose servers are `ISTIO_MUTUAL`: for one host, with a policy that lets `productpage` in. Answers where it is.

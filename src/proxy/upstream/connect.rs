@@ -19,7 +19,7 @@ use crate::proxy::directory::{Cluster, CredentialsError, Directory, OpenConnecti
 use crate::proxy::http1::Buffer;
 use crate::proxy::proxy_protocol;
 use crate::proxy::stream::{Stream, Underlay};
-use crate::proxy::upstream::{Hop, server_name};
+use crate::proxy::upstream::Hop;
 use crate::proxy::worker::Worker;
 use crate::tls::PeerError;
 
@@ -53,6 +53,9 @@ pub enum ConnectError {
     /// Nobody knows who the workload should prove to be.
     #[error("mutual TLS is demanded for workload {0}, which has no identity")]
     NoIdentity(Arc<str>),
+    /// Mesh TLS would be passed on to a workload that does not speak it.
+    #[error("workload {0} speaks no mesh TLS on this port: it has no proxy, or its policy says so")]
+    NoMeshTls(Arc<str>),
 }
 
 /// How long connecting may take where no policy says it (Istio's default).
@@ -101,7 +104,7 @@ async fn connect_uncounted(
                     UpstreamTls::IstioMutual { server_name: Some(name), .. } => {
                         ServerName::try_from(name.to_string()).ok()
                     }
-                    _ => ServerName::try_from(server_name(&cluster.name)).ok(),
+                    _ => ServerName::try_from(cluster.name.server_name()).ok(),
                 })
                 .unwrap_or_else(|| ServerName::IpAddress(hop.address.ip().into()));
             let config =
@@ -122,6 +125,8 @@ async fn connect_uncounted(
         return Ok(Conn::new(Stream::Plain(tcp), Buffer::default(), worker.clone()));
     };
     let underlay = Underlay::new(Buffer::default(), tcp, worker.clone());
+    // A peer that takes connections and says nothing is not there either (Envoy's connect_timeout covers both).
+    let handshake = handshake.min(timeout);
     let shaking = tokio::time::timeout(handshake, TlsConnector::from(config).connect(name, underlay));
     let stream =
         shaking.await.map_err(|_| ConnectError::Timeout(hop.address, handshake))?.map_err(|error| {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::identity::SpiffeId;
-use crate::model::{Balancer, ClusterName, ProxyProtocol, Resolution, UpstreamTls};
+use crate::model::{Balancer, ProxyProtocol, Resolution, UpstreamTls};
 use crate::proxy::directory::{Cluster, EndpointState, Spoken, UpstreamEndpoint};
 use crate::proxy::local::Local;
 use crate::proxy::proxy_protocol::Ends;
@@ -122,12 +122,23 @@ impl Hop {
             (true, Some(identity)) => Some(identity.clone()),
             (true, None) => return Err(ConnectError::NoIdentity(workload.name.clone())),
         };
-        let origin = cluster.origin.clone();
+        Ok(Self { expected, origin: cluster.origin.clone(), ..Self::at(cluster, endpoint) })
+    }
+
+    /// An endpoint, for a client whose own mesh TLS goes all the way to it. `Err` where it speaks none.
+    pub fn sealed(cluster: &Cluster, endpoint: Arc<UpstreamEndpoint>) -> Result<Self, ConnectError> {
+        if !endpoint.endpoint.speaks_tls(endpoint.address.port()) {
+            return Err(ConnectError::NoMeshTls(endpoint.endpoint.workload.name.clone()));
+        }
+        Ok(Self::at(cluster, endpoint))
+    }
+
+    /// Where an endpoint is.
+    fn at(cluster: &Cluster, endpoint: Arc<UpstreamEndpoint>) -> Self {
         let first = cluster.service.resolution == Resolution::FirstAnswer;
         let lookup = endpoint.endpoint.name.clone().map(|name| Lookup { name, first });
         let address = endpoint.address;
-        let announced = announced(cluster);
-        Ok(Self { expected, origin, lookup, announced, endpoint: Some(endpoint), ..Self::plain(address) })
+        Self { lookup, announced: announced(cluster), endpoint: Some(endpoint), ..Self::plain(address) }
     }
 
     /// The same, for a client between these ends.
@@ -204,14 +215,6 @@ fn announced(cluster: &Cluster) -> Option<Box<Announcement>> {
 /// An address of which only the port is known.
 pub fn nowhere(port: u16) -> SocketAddr {
     SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)
-}
-
-/// What the server name of mesh TLS begins with.
-pub const CLUSTER_NAME: &str = "outbound_.";
-
-/// The server name that mesh TLS carries (Istio's form).
-pub fn server_name(cluster: &ClusterName) -> String {
-    format!("{CLUSTER_NAME}{}_.{}_.{}", cluster.port, cluster.subset.as_deref().unwrap_or_default(), cluster.host)
 }
 
 /// Counts a request as under way at its endpoint, as long as it lives.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::columns::{list, string};
@@ -24,14 +25,15 @@ pub(super) const ORPHAN: &str = "orphan";
 
 /// Collects until `stop` is cancelled.
 pub(super) async fn housekeeping(server: Arc<Inner>, stop: CancellationToken) {
+    let mut sweep = tokio::time::interval(limits::SWEEP_TIME);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         // A pass may free what the next one collects.
         while !stop.is_cancelled() && pass(&server).await {}
-        expire_events(&server).await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = server.store.garbage() => {}
-            () = tokio::time::sleep(limits::SWEEP_TIME) => {}
+            _ = sweep.tick() => expire_events(&server).await,
         }
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::columns::{list, string};
 use super::failure::{Cause, Failure};
+use super::service_ip::Lease;
 use super::verbs::Call;
 
 /// Sets what is missing. `old` is the object before an update.
@@ -346,7 +347,17 @@ fn service(object: &mut Value, old: Option<&Value>) {
     let spec = &mut object["spec"];
     default(spec, "type", || "ClusterIP".into());
     default(spec, "sessionAffinity", || "None".into());
-    if spec["type"] != "ExternalName" {
+    if spec["type"] == "ExternalName" {
+        // What a service of another type was given goes with that type; what somebody wrote stays, and is judged.
+        if let (Some(old), Some(spec)) = (old.filter(|old| old["spec"]["type"] != "ExternalName"), spec.as_object_mut())
+        {
+            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+                if spec.get(field) == old["spec"].get(field) {
+                    spec.remove(field);
+                }
+            }
+        }
+    } else {
         default(spec, "internalTrafficPolicy", || "Cluster".into());
         default(spec, "ipFamilyPolicy", || "SingleStack".into());
         default(spec, "ipFamilies", || json!(["IPv4"]));
@@ -378,8 +389,12 @@ fn secret(object: &mut Value) {
     }
 }
 
-/// Gives a new service its address; the address, to be given back if the service is not stored.
-pub(super) fn cluster_ip(call: &Call, object: &mut Value, uid: &str) -> Result<Option<String>, Failure> {
+/// Gives a service that has none its address; to be kept once the service is stored.
+pub(super) fn cluster_ip(call: &Call, object: &mut Value, old: Option<&Value>) -> Result<Option<Lease>, Failure> {
+    let is_given = |old: &Value| !string(old, "/spec/clusterIP").is_empty();
+    if &*call.resource.key != "services." || old.is_some_and(is_given) {
+        return Ok(None);
+    }
     let spec = &object["spec"];
     let wanted = string(spec, "/clusterIP").to_owned();
     if spec["type"] == "ExternalName" || wanted == "None" {
@@ -388,14 +403,14 @@ pub(super) fn cluster_ip(call: &Call, object: &mut Value, uid: &str) -> Result<O
         }
         return Ok(None);
     }
-    let taken = if wanted.is_empty() { call.server.ips.next(uid) } else { call.server.ips.take(&wanted, uid) };
-    let address = taken.map_err(|error| {
+    let taken = Lease::take(&call.server, &wanted, string(object, "/metadata/uid"));
+    let taken = taken.map_err(|error| {
         let cause =
             Cause::invalid("spec.clusterIPs", &json!([wanted]), format!("failed to allocate IP {wanted}: {error}"));
         Failure::invalid("", "Service", &super::verbs::name_of(object), vec![cause])
     })?;
-    let address = address.to_string();
+    let address = taken.address().to_string();
     object["spec"]["clusterIP"] = address.as_str().into();
     object["spec"]["clusterIPs"] = json!([address]);
-    Ok(Some(address))
+    Ok(Some(taken))
 }

@@ -137,6 +137,9 @@ impl Inner {
                     let groups = headers.get_all("impersonate-group").iter().map(text).collect();
                     User::impersonated(&name, groups)
                 }
+                None if headers.keys().any(|name| name.as_str().starts_with("impersonate-")) => {
+                    return Err(Failure::bad_request("groups and the like are impersonated with a user alone"));
+                }
                 None => User::trusted("system:admin"),
             });
         }
@@ -277,12 +280,12 @@ impl Inner {
             (Verb::Create, "eviction") => verbs::evict(&mut call).await,
             (Verb::Get, "scale") => verbs::get_scale(&call),
             (Verb::Update | Verb::Patch, "scale") => verbs::set_scale(&mut call, verb).await,
-            (Verb::Get, _) => verbs::get(&call),
-            (Verb::List, _) => verbs::list(&call),
-            (Verb::Watch, _) => watching::watch(&call),
+            (Verb::Get, "" | "status") => verbs::get(&call),
+            (Verb::List, "") => verbs::list(&call),
+            (Verb::Watch, "") => watching::watch(&call),
             (Verb::Create, "") => verbs::create(&mut call).await,
-            (Verb::Update, _) => verbs::update(&mut call).await,
-            (Verb::Patch, _) => verbs::patch(&mut call).await,
+            (Verb::Update, "" | "status" | "finalize") => verbs::update(&mut call).await,
+            (Verb::Patch, "" | "status") => verbs::patch(&mut call).await,
             (Verb::Delete, "") => verbs::delete(&mut call).await,
             (Verb::DeleteCollection, "") => verbs::delete_collection(&mut call).await,
             _ => Err(Failure::method_not_allowed()),

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use parking_lot::Mutex;
+
+use super::server::Inner;
 
 /// Hands out cluster IPs. What is handed out is known from the stored services; this only keeps two requests apart.
 pub(super) struct ServiceIps {
@@ -17,6 +20,39 @@ pub(super) struct ServiceIps {
 struct Taken {
     addresses: BTreeMap<Ipv4Addr, String>,
     last: u32,
+}
+
+/// An address that was just taken: given back unless it is kept.
+pub(super) struct Lease {
+    server: Arc<Inner>,
+    address: Ipv4Addr,
+    owner: String,
+    kept: bool,
+}
+
+impl Lease {
+    /// Takes `wanted`, or where that is empty the next free one, for `owner` (a service's uid).
+    pub(super) fn take(server: &Arc<Inner>, wanted: &str, owner: &str) -> Result<Self, IpError> {
+        let address = if wanted.is_empty() { server.ips.next(owner) } else { server.ips.take(wanted, owner) }?;
+        Ok(Self { server: Arc::clone(server), address, owner: owner.to_owned(), kept: false })
+    }
+
+    pub(super) fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The service is stored with it.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.server.ips.release(&self.address.to_string(), &self.owner);
+        }
+    }
 }
 
 /// Addresses at the start of the range that are given only to who asks for them: gateway, API server and DNS live there.

@@ -19,9 +19,6 @@ use super::pods;
 use super::queue::{Next, Outcome};
 use super::schedule::Schedule;
 
-/// Missed times that are counted; of more, the last is taken.
-const MISSED: usize = 100;
-
 pub(super) fn start(client: &Client, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     pods::start::<CronJob, Job, _, _>("CronJob", client, stop, tasks, reconcile);
 }
@@ -53,18 +50,13 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
         let zone = spec.time_zone.as_deref().map_or(Ok(TimeZone::UTC), TimeZone::get);
         let (schedule, zone) = match (Schedule::parse(&spec.schedule), zone) {
             (Ok(schedule), Ok(zone)) => (schedule, zone),
-            (Err(error), _) => return unusable(&key, &error),
-            (_, Err(error)) => return unusable(&key, &error.to_string()),
+            (Err(error), _) => return unusable(&client, &cron, &key, error).await,
+            (_, Err(error)) => return unusable(&client, &cron, &key, error.to_string()).await,
         };
         let created = cron.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
-        let mut last = status.last_schedule_time.as_ref().map_or(created, |time| time.0.max(created));
-        let mut due = None;
-        for _ in 0..MISSED {
-            match schedule.after(last, &zone) {
-                Some(time) if time <= now => (last, due) = (time, Some(time)),
-                _ => break,
-            }
-        }
+        let last = status.last_schedule_time.as_ref().map_or(created, |time| time.0.max(created));
+        // Whatever was missed makes one Job, for the last time of all.
+        let due = schedule.last(last, now, &zone);
         let late = |time: Timestamp| {
             spec.starting_deadline_seconds.is_some_and(|limit| now.as_second() - time.as_second() > limit)
         };
@@ -84,7 +76,7 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
             }
             status.last_schedule_time = Some(Time(time));
         }
-        if let Some(time) = schedule.after(now, &zone) {
+        if let Some(time) = schedule.after(due.unwrap_or(last), &zone) {
             let wait = time.as_millisecond() - now.as_millisecond();
             next = Next::After(Duration::from_millis(u64::try_from(wait).unwrap_or(0) + 1));
         }
@@ -115,8 +107,9 @@ async fn reconcile(client: Client, key: Key) -> Outcome {
 }
 
 /// Nothing can be done until somebody changes the object.
-fn unusable(key: &Key, why: &str) -> Outcome {
-    tracing::warn!(cronjob = %key, "the schedule cannot be read: {why}");
+async fn unusable(client: &Client, cron: &CronJob, key: &Key, why: String) -> Outcome {
+    let about = owner_reference("batch/v1", "CronJob", &cron.metadata);
+    events::tell(client, &key.namespace, &about, "UnparseableSchedule", format!("unparseable schedule: {why}")).await;
     Ok(Next::Change)
 }
 

@@ -23,6 +23,7 @@ use twox_hash::XxHash64;
 use super::events;
 use super::key::{Key, controller_of, is_controlled_by, owner_reference, selects};
 use super::queue::{Next, Outcome, ReconcileError, WorkQueue, work};
+use super::replicaset::REPLICA_FAILURE;
 use super::rollout::{Scale, Set, Slack, recreate, rolling};
 use super::watch::{Seen, watch};
 
@@ -133,8 +134,9 @@ impl Reconciler {
             if is_controlled_by(&set.metadata, uid) {
                 owned.push(set);
             } else if matches && controller_of(&set.metadata).is_none() && set.metadata.deletion_timestamp.is_none() {
-                let owner = owner_reference("apps/v1", "Deployment", &deployment.metadata);
-                let patch = json!({ "metadata": { "uid": set.metadata.uid, "ownerReferences": [owner] } });
+                let mut owners = set.metadata.owner_references.clone().unwrap_or_default();
+                owners.push(owner_reference("apps/v1", "Deployment", &deployment.metadata));
+                let patch = json!({ "metadata": { "uid": set.metadata.uid, "ownerReferences": owners } });
                 let name = set.metadata.name.as_deref().unwrap_or_default();
                 owned.push(self.sets.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?);
             }
@@ -334,10 +336,16 @@ fn status(
     } else {
         ("True", "ReplicaSetUpdated", format!("ReplicaSet \"{new_name}\" is progressing."))
     };
-    let conditions = vec![
+    let mut conditions = vec![
         condition("Available", availability, find(before, "Available"), false, now),
         condition("Progressing", progress, last, moved && !complete, now),
     ];
+    let of_sets = || all().filter_map(|set| set.status.as_ref()?.conditions.as_ref()).flatten();
+    if let Some(failure) = of_sets().find(|condition| condition.type_ == REPLICA_FAILURE) {
+        let (reason, message) = (failure.reason.as_deref().unwrap_or_default(), failure.message.clone());
+        let said = (failure.status.as_str(), reason, message.unwrap_or_default());
+        conditions.push(condition(REPLICA_FAILURE, said, find(before, REPLICA_FAILURE), false, now));
+    }
     let next = if complete || late || spec.paused == Some(true) {
         Next::Change
     } else {

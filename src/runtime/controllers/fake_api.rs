@@ -1,5 +1,5 @@
 //! A small API server for tests of what sits on one: objects in memory, create, get, list, watch, replace, merge patch,
-//! graceful deletion of pods, garbage collection by owner, and just enough discovery to empty a namespace.
+//! graceful deletion of pods, and garbage collection by owner.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -36,23 +36,23 @@ pub(in crate::runtime) struct FakeApi {
     version: Arc<watch::Sender<u64>>,
 }
 
-const RESOURCES: &[(&str, &str, &str, bool)] = &[
-    ("v1", "namespaces", "Namespace", false),
-    ("v1", "nodes", "Node", false),
-    ("v1", "pods", "Pod", true),
-    ("v1", "services", "Service", true),
-    ("v1", "serviceaccounts", "ServiceAccount", true),
-    ("v1", "configmaps", "ConfigMap", true),
-    ("v1", "events", "Event", true),
-    ("v1", "secrets", "Secret", true),
-    ("apps/v1", "deployments", "Deployment", true),
-    ("apps/v1", "replicasets", "ReplicaSet", true),
-    ("apps/v1", "statefulsets", "StatefulSet", true),
-    ("apps/v1", "daemonsets", "DaemonSet", true),
-    ("batch/v1", "jobs", "Job", true),
-    ("batch/v1", "cronjobs", "CronJob", true),
-    ("discovery.k8s.io/v1", "endpointslices", "EndpointSlice", true),
-    ("coordination.k8s.io/v1", "leases", "Lease", true),
+const RESOURCES: &[(&str, &str, &str)] = &[
+    ("v1", "namespaces", "Namespace"),
+    ("v1", "nodes", "Node"),
+    ("v1", "pods", "Pod"),
+    ("v1", "services", "Service"),
+    ("v1", "serviceaccounts", "ServiceAccount"),
+    ("v1", "configmaps", "ConfigMap"),
+    ("v1", "events", "Event"),
+    ("v1", "secrets", "Secret"),
+    ("apps/v1", "deployments", "Deployment"),
+    ("apps/v1", "replicasets", "ReplicaSet"),
+    ("apps/v1", "statefulsets", "StatefulSet"),
+    ("apps/v1", "daemonsets", "DaemonSet"),
+    ("batch/v1", "jobs", "Job"),
+    ("batch/v1", "cronjobs", "CronJob"),
+    ("discovery.k8s.io/v1", "endpointslices", "EndpointSlice"),
+    ("coordination.k8s.io/v1", "leases", "Lease"),
 ];
 
 struct Failure(u16, &'static str, String);
@@ -93,15 +93,10 @@ impl FakeApi {
         query: &BTreeMap<String, String>,
         body: &Value,
     ) -> Result<Answer, Failure> {
-        if let Some(found) = discovery(path) {
-            return Ok(Answer::Once(found));
-        }
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let parts = if parts[0] == "api" { &parts[2..] } else { &parts[3..] };
         let (namespace, rest) = match parts {
-            ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) => {
-                (*namespace, rest)
-            }
+            ["namespaces", namespace, rest @ ..] if !rest.is_empty() && *rest != ["status"] => (*namespace, rest),
             rest => ("", rest),
         };
         let (plural, name, sub) = match rest {
@@ -131,7 +126,6 @@ impl FakeApi {
             ("POST", _) if sub == "token" => {
                 return Err(Failure(404, "NotFound", format!("{id:?}: there are no tokens here")));
             }
-            ("PUT", _) if sub == "finalize" => state.finalize(&id, body)?,
             ("PUT", _) => state.replace(&id, body.clone())?,
             ("PATCH", _) => {
                 let mut next = state.get(&id)?.clone();
@@ -211,11 +205,8 @@ impl State {
             .map(|(_, object)| object)
             .filter(|object| wanted.iter().all(|(key, value)| object["metadata"]["labels"][key] == *value))
             .collect();
-        let (version, kind) = RESOURCES
-            .iter()
-            .find(|resource| resource.1 == plural)
-            .map(|(version, _, kind, _)| (version, kind))
-            .unwrap();
+        let (version, kind) =
+            RESOURCES.iter().find(|resource| resource.1 == plural).map(|(version, _, kind)| (version, kind)).unwrap();
         json!({
             "apiVersion": version, "kind": format!("{kind}List"),
             "metadata": { "resourceVersion": self.version.to_string() }, "items": items,
@@ -223,6 +214,9 @@ impl State {
     }
 
     fn create(&mut self, mut id: Id, mut object: Value) -> Result<Value, Failure> {
+        if object["spec"]["serviceAccountName"] == "nosuch" {
+            return Err(Failure(403, "Forbidden", "service account nosuch not found".to_owned()));
+        }
         let number = self.version + 1;
         let metadata = &mut object["metadata"];
         if metadata["name"].is_null() {
@@ -238,9 +232,6 @@ impl State {
         metadata["uid"] = json!(format!("uid-{number}"));
         metadata["creationTimestamp"] = json!(Timestamp::now().to_string());
         metadata["generation"] = json!(1);
-        if id.0 == "namespaces" {
-            object["spec"] = json!({ "finalizers": ["kubernetes"] });
-        }
         Ok(self.store("ADDED", &id, object))
     }
 
@@ -252,12 +243,6 @@ impl State {
         Ok(if object == before { before } else { self.store("MODIFIED", id, object) })
     }
 
-    fn finalize(&mut self, id: &Id, body: &Value) -> Result<Value, Failure> {
-        let mut object = self.get(id)?.clone();
-        object["spec"]["finalizers"] = body["spec"]["finalizers"].clone();
-        Ok(self.store("DELETED", id, object))
-    }
-
     fn delete(&mut self, id: &Id, options: &Value) -> Result<Value, Failure> {
         let mut object = self.get(id)?.clone();
         let uid = options["preconditions"]["uid"].as_str();
@@ -265,7 +250,7 @@ impl State {
             return Err(Failure(409, "Conflict", "another uid".to_owned()));
         }
         let now = options["gracePeriodSeconds"] == 0;
-        let waits = id.0 == "namespaces" || (id.0 == "pods" && object["spec"]["nodeName"].is_string());
+        let waits = id.0 == "pods" && object["spec"]["nodeName"].is_string();
         if waits && !now {
             if object["metadata"]["deletionTimestamp"].is_null() {
                 object["metadata"]["deletionTimestamp"] = json!(Timestamp::now().to_string());
@@ -289,34 +274,6 @@ impl State {
             self.delete(&id, &Value::Null)?;
         }
         Ok(gone)
-    }
-}
-
-fn discovery(path: &str) -> Option<Value> {
-    let resources = |version: &str| {
-        let of_version = RESOURCES.iter().filter(|resource| resource.0 == version);
-        let list: Vec<Value> = of_version
-            .map(|(_, plural, kind, namespaced)| {
-                json!({
-                    "name": plural, "singularName": "", "kind": kind, "namespaced": namespaced,
-                    "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"],
-                })
-            })
-            .collect();
-        json!({ "kind": "APIResourceList", "groupVersion": version, "resources": list })
-    };
-    match path {
-        "/api" => Some(json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] })),
-        "/apis" => {
-            let version = json!({ "groupVersion": "apps/v1", "version": "v1" });
-            Some(json!({
-                "kind": "APIGroupList", "apiVersion": "v1",
-                "groups": [{ "name": "apps", "versions": [version], "preferredVersion": version }],
-            }))
-        }
-        "/api/v1" => Some(resources("v1")),
-        "/apis/apps/v1" => Some(resources("apps/v1")),
-        _ => None,
     }
 }
 

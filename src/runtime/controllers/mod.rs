@@ -21,7 +21,7 @@ mod pods;
 mod queue;
 mod replicaset;
 mod rollout;
-mod schedule;
+pub(in crate::runtime) mod schedule;
 mod statefulset;
 mod watch;
 

@@ -1,30 +1,22 @@
-//! Namespaces: each has a ServiceAccount `default` and the API server's root certificate in a ConfigMap, as in every Kubernetes; one
-//! that is deleted is emptied and then released.
+//! Namespaces: each has a ServiceAccount `default` and the API server's root certificate in a ConfigMap, as in every Kubernetes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
-use kube::api::{DeleteParams, DynamicObject, ListParams, ObjectMeta, PostParams};
-use kube::core::ObjectList;
-use kube::discovery::{Discovery, Scope, verbs};
+use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::key::Key;
-use super::queue::{Next, Outcome, ReconcileError, WorkQueue, work};
+use super::queue::{Next, Outcome, WorkQueue, work};
 use super::watch::{Seen, watch};
 
 const DEFAULT_ACCOUNT: &str = "default";
 const ROOT_CERTIFICATE: &str = "kube-root-ca.crt";
 const ROOT_CERTIFICATE_KEY: &str = "ca.crt";
-/// The finalizer by which a namespace waits for its contents to go.
-const FINALIZER: &str = "kubernetes";
-/// How often a namespace is looked at while pods in it are still ending.
-const EMPTYING: Duration = Duration::from_millis(500);
 
 pub(super) fn start(client: &Client, root: &str, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     let queue = WorkQueue::new();
@@ -70,7 +62,8 @@ pub(super) fn start(client: &Client, root: &str, stop: &CancellationToken, tasks
 async fn reconcile(client: &Client, name: &str, root: &str) -> Outcome {
     let Some(namespace) = Api::<Namespace>::all(client.clone()).get_opt(name).await? else { return Ok(Next::Change) };
     if namespace.metadata.deletion_timestamp.is_some() {
-        return empty(client, name, namespace).await;
+        // The API server itself empties it.
+        return Ok(Next::Change);
     }
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), name);
     if accounts.get_opt(DEFAULT_ACCOUNT).await?.is_none() {
@@ -110,54 +103,5 @@ fn unless_raced<T>(result: kube::Result<T>) -> kube::Result<()> {
         Err(kube::Error::Api(answer)) if answer.code == 409 || answer.is_not_found() || answer.is_forbidden() => Ok(()),
         Err(error) => Err(error),
         Ok(_) => Ok(()),
-    }
-}
-
-/// Deletes what is in the namespace; releases it once nothing is.
-async fn empty(client: &Client, name: &str, mut namespace: Namespace) -> Outcome {
-    let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.clone()).unwrap_or_default();
-    if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(Next::Change);
-    }
-    let mut left = 0_usize;
-    let discovery = Discovery::new(client.clone()).run().await?;
-    for group in discovery.groups() {
-        for (resource, capabilities) in group.recommended_resources() {
-            let deletable =
-                capabilities.supports_operation(verbs::LIST) && capabilities.supports_operation(verbs::DELETE);
-            if capabilities.scope != Scope::Namespaced || !deletable {
-                continue;
-            }
-            let api = Api::<DynamicObject>::namespaced_with(client.clone(), name, &resource);
-            let list: ObjectList<DynamicObject> = api.list(&ListParams::default()).await?;
-            for object in list {
-                left += 1;
-                if object.metadata.deletion_timestamp.is_some() {
-                    continue;
-                }
-                match api.delete(object.metadata.name.as_deref().unwrap_or_default(), &DeleteParams::background()).await
-                {
-                    Ok(_) => {}
-                    Err(kube::Error::Api(answer)) if answer.is_not_found() => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-    }
-    if left > 0 {
-        return Ok(Next::After(EMPTYING));
-    }
-    if let Some(spec) = &mut namespace.spec {
-        spec.finalizers = Some(finalizers.into_iter().filter(|finalizer| finalizer != FINALIZER).collect());
-    }
-    let body = serde_json::to_vec(&namespace).map_err(|error| ReconcileError::Api(kube::Error::SerdeError(error)))?;
-    let request = http::Request::put(format!("/api/v1/namespaces/{name}/finalize"))
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(body)
-        .map_err(|error| ReconcileError::Api(kube::Error::HttpError(error)))?;
-    match client.request::<Namespace>(request).await {
-        Ok(_) => Ok(Next::Change),
-        Err(kube::Error::Api(answer)) if answer.is_not_found() => Ok(Next::Change),
-        Err(error) => Err(error.into()),
     }
 }

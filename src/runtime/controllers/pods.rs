@@ -90,14 +90,14 @@ impl Pods {
     }
 
     /// A new one. `name` is its own, or with a hyphen at its end the beginning of one. A pod of that name that is there already
-    /// stays: the next look finds it, or that it is somebody else's.
+    /// stays: the next look finds it, or that it is somebody else's. One that is refused is told of.
     pub(super) async fn create(
         &self,
         name: &str,
         template: &PodTemplateSpec,
         labels: BTreeMap<String, String>,
         change: impl FnOnce(&mut Pod),
-    ) -> Result<(), kube::Error> {
+    ) -> Result<Option<Pod>, kube::Error> {
         let metadata = template.metadata.clone().unwrap_or_default();
         let mut all = metadata.labels.unwrap_or_default();
         all.extend(labels);
@@ -108,6 +108,7 @@ impl Pods {
                 generate_name: generated.map(str::to_owned),
                 labels: Some(all),
                 annotations: metadata.annotations,
+                finalizers: metadata.finalizers,
                 owner_references: Some(vec![self.owner.clone()]),
                 ..ObjectMeta::default()
             },
@@ -116,11 +117,21 @@ impl Pods {
         };
         change(&mut pod);
         match self.api.create(&PostParams::default(), &pod).await {
-            Err(kube::Error::Api(answer)) if answer.is_already_exists() => Ok(()),
+            Err(kube::Error::Api(answer)) if answer.is_already_exists() => Ok(None),
+            Err(kube::Error::Api(mut answer)) => {
+                // Each attempt has a name of its own: without it they all fail alike.
+                let generated = answer.details.as_ref().map(|about| about.name.clone()).unwrap_or_default();
+                if generated.starts_with(name) {
+                    answer.message = answer.message.replace(&generated, name);
+                }
+                let said = format!("Error creating: {}", answer.message);
+                events::tell(&self.client, &self.namespace, &self.owner, events::FAILED_CREATE, said).await;
+                Err(kube::Error::Api(answer))
+            }
             Err(error) => Err(error),
             Ok(pod) => {
                 self.tell("SuccessfulCreate", ("Created", "create"), &pod).await;
-                Ok(())
+                Ok(Some(pod))
             }
         }
     }
@@ -167,8 +178,14 @@ pub(super) fn is_finished(pod: &Pod) -> bool {
 }
 
 pub(super) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    !is_ending(pod) && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+    !is_ending(pod) && ready_since(pod).is_some()
+}
+
+/// Since when the pod is ready, if it is.
+pub(super) fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
+    Some(ready.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0))
 }
 
 pub(super) fn has_revision(pod: &Pod, revision: &str) -> bool {

@@ -1,25 +1,30 @@
 //! ReplicaSets: as many pods as wanted, from one template.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetSpec, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::events;
+use super::events::FAILED_CREATE;
 use super::key::{Key, controller_of, is_controlled_by, owner_reference, selects};
+use super::pods::{Pods, count, is_ending, is_finished, phase, ready_since};
 use super::queue::{Next, Outcome, ReconcileError, WorkQueue, work};
 use super::watch::{Seen, watch};
 
 /// Pods created or deleted in one go; the rest follows when these show up.
 const BURST: usize = 50;
+
+/// Condition of one whose pods are refused, and of its Deployment.
+pub(super) const REPLICA_FAILURE: &str = "ReplicaFailure";
 
 pub(super) fn start(client: &Client, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
     let queue = WorkQueue::new();
@@ -77,7 +82,6 @@ async fn keys(api: &Api<ReplicaSet>, wanted: impl Fn(&ReplicaSet) -> bool) -> Re
 
 struct Reconciler {
     client: Client,
-    namespace: String,
     sets: Api<ReplicaSet>,
     pods: Api<Pod>,
 }
@@ -88,7 +92,6 @@ impl Reconciler {
             sets: Api::namespaced(client.clone(), &key.namespace),
             pods: Api::namespaced(client.clone(), &key.namespace),
             client,
-            namespace: key.namespace.clone(),
         }
     }
 
@@ -98,25 +101,33 @@ impl Reconciler {
         let spec = set.spec.as_ref().ok_or_else(|| incomplete("spec"))?;
         let uid = set.metadata.uid.as_deref().ok_or_else(|| incomplete("metadata.uid"))?;
         let mut pods = self.pods_of(&set, spec, uid).await?;
+        let own =
+            Pods::new(self.client.clone(), &key.namespace, owner_reference("apps/v1", "ReplicaSet", &set.metadata));
+        let mut refused = None;
         if set.metadata.deletion_timestamp.is_none() {
             let wanted = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
             if pods.len() < wanted {
                 let missing = (wanted - pods.len()).min(BURST);
+                let (name, template) = (format!("{}-", key.name), spec.template.clone().unwrap_or_default());
                 for _ in 0..missing {
-                    let pod = self.create_pod(&set, spec).await?;
-                    self.tell(&set, "SuccessfulCreate", "Created", &pod).await;
-                    pods.push(pod);
+                    match own.create(&name, &template, BTreeMap::new(), |_| {}).await {
+                        Ok(pod) => pods.extend(pod),
+                        Err(error) => {
+                            refused = Some(error);
+                            break;
+                        }
+                    }
                 }
             } else if pods.len() > wanted {
                 pods.sort_by_key(order_of_removal);
                 let surplus = (pods.len() - wanted).min(BURST);
                 for pod in pods.drain(..surplus) {
-                    self.delete_pod(&pod).await?;
-                    self.tell(&set, "SuccessfulDelete", "Deleted", &pod).await;
+                    own.delete(&pod).await?;
                 }
             }
         }
-        self.write_status(&set, spec, &pods).await
+        let next = self.write_status(&set, spec, &pods, refused.as_ref()).await?;
+        refused.map_or(Ok(next), |error| Err(error.into()))
     }
 
     /// The living pods that this ReplicaSet controls. Matching orphans are adopted; pods that no longer match are
@@ -147,41 +158,13 @@ impl Reconciler {
         Ok(pods)
     }
 
-    async fn create_pod(&self, set: &ReplicaSet, spec: &ReplicaSetSpec) -> Result<Pod, kube::Error> {
-        let template = spec.template.clone().unwrap_or_default();
-        let metadata = template.metadata.unwrap_or_default();
-        let pod = Pod {
-            metadata: ObjectMeta {
-                generate_name: Some(format!("{}-", set.metadata.name.as_deref().unwrap_or_default())),
-                namespace: set.metadata.namespace.clone(),
-                labels: metadata.labels,
-                annotations: metadata.annotations,
-                finalizers: metadata.finalizers,
-                owner_references: Some(vec![owner_reference("apps/v1", "ReplicaSet", &set.metadata)]),
-                ..ObjectMeta::default()
-            },
-            spec: template.spec,
-            status: None,
-        };
-        self.pods.create(&PostParams::default(), &pod).await
-    }
-
-    async fn tell(&self, set: &ReplicaSet, reason: &str, done: &str, pod: &Pod) {
-        let about = owner_reference("apps/v1", "ReplicaSet", &set.metadata);
-        let message = format!("{done} pod: {}", pod.metadata.name.as_deref().unwrap_or_default());
-        events::tell(&self.client, &self.namespace, &about, reason, message).await;
-    }
-
-    async fn delete_pod(&self, pod: &Pod) -> Result<(), kube::Error> {
-        let parameters = DeleteParams::default()
-            .preconditions(Preconditions { uid: pod.metadata.uid.clone(), resource_version: None });
-        match self.pods.delete(pod.metadata.name.as_deref().unwrap_or_default(), &parameters).await {
-            Err(kube::Error::Api(answer)) if answer.is_not_found() => Ok(()),
-            other => other.map(|_| ()),
-        }
-    }
-
-    async fn write_status(&self, set: &ReplicaSet, spec: &ReplicaSetSpec, pods: &[Pod]) -> Outcome {
+    async fn write_status(
+        &self,
+        set: &ReplicaSet,
+        spec: &ReplicaSetSpec,
+        pods: &[Pod],
+        refused: Option<&kube::Error>,
+    ) -> Outcome {
         let minimum = i64::from(spec.min_ready_seconds.unwrap_or(0));
         let now = Timestamp::now().as_second();
         // Seconds until each ready pod counts as available; none or less: it does.
@@ -196,11 +179,11 @@ impl Reconciler {
         let before = set.status.clone().unwrap_or_default();
         let status = ReplicaSetStatus {
             observed_generation: set.metadata.generation,
-            replicas: count(pods.len()),
-            fully_labeled_replicas: Some(count(fully_labelled.count())),
-            ready_replicas: Some(count(waits.len())),
-            available_replicas: Some(count(waits.iter().filter(|wait| minimum == 0 || **wait <= 0).count())),
-            conditions: before.conditions.clone(),
+            replicas: count(pods.iter()),
+            fully_labeled_replicas: Some(count(fully_labelled)),
+            ready_replicas: Some(count(waits.iter())),
+            available_replicas: Some(count(waits.iter().filter(|wait| minimum == 0 || **wait <= 0))),
+            conditions: conditions(&before, refused),
             terminating_replicas: before.terminating_replicas,
         };
         if status != before {
@@ -214,27 +197,33 @@ impl Reconciler {
     }
 }
 
-fn count(number: usize) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
-}
-
 /// Not finished, and not told to end.
 fn is_alive(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+    !is_ending(pod) && !is_finished(pod)
 }
 
-/// Since when the pod is ready, if it is.
-fn ready_since(pod: &Pod) -> Option<Timestamp> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let ready = conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
-    Some(ready.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0))
+/// Whether the API server refuses its pods, and why. Where there is nothing to say, an empty list takes the place of what was said.
+fn conditions(before: &ReplicaSetStatus, refused: Option<&kube::Error>) -> Option<Vec<ReplicaSetCondition>> {
+    let mut conditions = before.conditions.clone().unwrap_or_default();
+    let since = conditions.iter().find(|known| known.type_ == REPLICA_FAILURE && known.status == "True");
+    let since = since.and_then(|known| known.last_transition_time.clone()).unwrap_or_else(|| Time(Timestamp::now()));
+    conditions.retain(|known| known.type_ != REPLICA_FAILURE);
+    if let Some(kube::Error::Api(answer)) = refused {
+        conditions.push(ReplicaSetCondition {
+            type_: REPLICA_FAILURE.to_owned(),
+            status: "True".to_owned(),
+            reason: Some(FAILED_CREATE.to_owned()),
+            message: Some(answer.message.clone()),
+            last_transition_time: Some(since),
+        });
+    }
+    Some(conditions).filter(|conditions| !conditions.is_empty() || before.conditions.is_some())
 }
 
 /// Pods that are worth least go first: not on a node, not running, not ready, then the youngest.
 fn order_of_removal(pod: &Pod) -> (bool, bool, bool, std::cmp::Reverse<Option<Timestamp>>) {
     let bound = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).is_some();
-    let running = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+    let running = phase(pod) == "Running";
     let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     (bound, running, ready_since(pod).is_some(), std::cmp::Reverse(created))
 }

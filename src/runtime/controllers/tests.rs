@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -331,7 +331,33 @@ fn pods_with_another_number_behind_a_named_port_get_a_slice_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_namespace_has_its_account_and_is_emptied_when_deleted() {
+async fn a_pod_that_is_refused_is_told_of_until_it_is_made() {
+    let world = World::start();
+    let mut wanted = deployment(1, "one");
+    wanted["spec"]["template"]["spec"]["serviceAccountName"] = "nosuch".into();
+    world.create::<Deployment>(wanted).await;
+    let failure = || async {
+        let status = world.api::<Deployment>().get("web").await.unwrap().status.unwrap_or_default();
+        status.conditions.into_iter().flatten().find(|condition| condition.type_ == "ReplicaFailure")
+    };
+    let condition = until("the condition says so", failure).await;
+    assert_eq!(condition.reason.as_deref(), Some("FailedCreate"));
+    assert!(condition.message.unwrap().contains("nosuch not found"));
+    let told = until("it is tried again", || async {
+        let events = world.api::<Event>().list(&ListParams::default()).await.unwrap().items;
+        let told: Vec<Event> =
+            events.into_iter().filter(|event| event.reason.as_deref() == Some("FailedCreate")).collect();
+        told.first().is_some_and(|event| event.count > Some(1)).then_some(told)
+    })
+    .await;
+    assert_eq!((told.len(), told[0].type_.as_deref()), (1, Some("Warning")));
+    world.patch_deployment(json!({ "spec": { "template": { "spec": { "serviceAccountName": null } } } })).await;
+    world.rolled_out(1).await;
+    until("the condition is gone", || async { failure().await.is_none().then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_namespace_has_its_account() {
     let world = World::start();
     let namespaces = Api::<Namespace>::all(world.client.clone());
     let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
@@ -340,12 +366,4 @@ async fn a_namespace_has_its_account_and_is_emptied_when_deleted() {
     until("the account `default`", || async { accounts.get_opt("default").await.unwrap() }).await;
     accounts.delete("default", &DeleteParams::default()).await.unwrap();
     until("the account is made again", || async { accounts.get_opt("default").await.unwrap() }).await;
-
-    world.create::<Deployment>(deployment(2, "one")).await;
-    world.rolled_out(2).await;
-    namespaces.delete(NAMESPACE, &DeleteParams::default()).await.unwrap();
-    until("the namespace is gone", || async { namespaces.get_opt(NAMESPACE).await.unwrap().is_none().then_some(()) })
-        .await;
-    assert!(world.pods().await.is_empty());
-    assert!(accounts.get_opt("default").await.unwrap().is_none());
 }

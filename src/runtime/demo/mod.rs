@@ -20,6 +20,9 @@ use self::traffic::{TrafficError, Visitor};
 /// Where Bookinfo runs.
 const NAMESPACE: &str = "default";
 
+/// Label of a namespace whose pods get proxies.
+const INJECTION: &str = "istio-injection";
+
 /// Time between two looks at what is not ready yet.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -37,11 +40,12 @@ pub enum DemoError {
     Traffic(#[from] TrafficError),
 }
 
-/// The running demo.
-#[derive(Debug)]
+/// The demo in its place.
 pub struct Demo {
     visitor: Visitor,
-    pods: usize,
+    deployments: Api<Deployment>,
+    /// Those of its own: what else is in the namespace may never be ready.
+    own: Vec<String>,
 }
 
 impl Demo {
@@ -50,20 +54,53 @@ impl Demo {
         self.visitor.clone()
     }
 
-    /// How many pods it has.
-    pub fn pods(&self) -> usize {
-        self.pods
+    /// Waits until its first page has come through the ingress, and says how many pods it has. `progress` is told what is waited
+    /// for. The wait has no bound of its own: a demo that was changed may never be ready.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn ready(&self, progress: impl Fn(&str)) -> Result<usize, DemoError> {
+        let pods = loop {
+            let mut listed = self.deployments.list(&ListParams::default()).await?.items;
+            listed.retain(|found| found.metadata.name.as_ref().is_some_and(|name| self.own.contains(name)));
+            let missing = listed.iter().find(|deployment| available(deployment) < wanted(deployment));
+            match missing {
+                None => break listed.iter().map(wanted).sum(),
+                Some(deployment) => progress(deployment.metadata.name.as_deref().unwrap_or_default()),
+            }
+            sleep(POLL).await;
+        };
+        progress("the ingress gateway");
+        // Listeners, routes and endpoints follow the pods by some milliseconds, and what is known of deployments may be of an earlier
+        // life.
+        while let Err(not_yet) = self.whole().await {
+            progress(&not_yet.to_string());
+            sleep(POLL).await;
+        }
+        Ok(pods)
+    }
+
+    /// Whether the first page is there, and the reviews for everybody.
+    async fn whole(&self) -> Result<(), TrafficError> {
+        self.visitor.product_page(false).await?;
+        self.visitor.reviews_version(true).await?;
+        self.visitor.reviews_version(false).await.map(drop)
     }
 }
 
-/// Puts Bookinfo in place and waits until its first page has come through `ingress`. What is there already stays, so that a demo
-/// that was changed is found as it was left. `progress` is told what is waited for.
+/// Puts Bookinfo in place, for visitors through `ingress`. What is there already stays, so that a demo that was changed is found as it
+/// was left. `progress` is told what is put in place.
 ///
-/// The wait has no bound of its own.
+/// # Errors
+/// The API server does not answer, or refuses an object.
 pub async fn start(connection: &Connection, ingress: &str, progress: impl Fn(&str)) -> Result<Demo, DemoError> {
     let namespaces = Api::<Namespace>::all(connection.client.clone());
-    let label = json!({ "metadata": { "labels": { "istio-injection": "enabled" } } });
-    namespaces.patch(NAMESPACE, &PatchParams::default(), &Patch::Merge(&label)).await?;
+    let labels = namespaces.get(NAMESPACE).await?.metadata.labels.unwrap_or_default();
+    if !labels.contains_key(INJECTION) {
+        let label = json!({ "metadata": { "labels": { INJECTION: "enabled" } } });
+        namespaces.patch(NAMESPACE, &PatchParams::default(), &Patch::Merge(&label)).await?;
+    }
+    let mut own = Vec::new();
     for manifest in manifests::DEMO {
         progress(manifest.path);
         for mut object in seed::objects(&manifest)? {
@@ -71,36 +108,16 @@ pub async fn start(connection: &Connection, ingress: &str, progress: impl Fn(&st
                 metadata.entry("namespace").or_insert_with(|| NAMESPACE.into());
             }
             let reference = client::ObjectRef::of(&object).map_err(SeedError::from)?;
+            if reference.kind == "Deployment" {
+                own.push(reference.name.clone());
+            }
             if client::get(connection, &reference).await.map_err(SeedError::from)?.is_none() {
                 client::apply(connection, &object, ApplyOptions::default()).await.map_err(SeedError::from)?;
             }
         }
     }
     let deployments = Api::<Deployment>::namespaced(connection.client.clone(), NAMESPACE);
-    let pods = loop {
-        let listed = deployments.list(&ListParams::default()).await?;
-        let missing = listed.items.iter().find(|deployment| available(deployment) < wanted(deployment));
-        match missing {
-            None => break listed.items.iter().map(wanted).sum(),
-            Some(deployment) => progress(deployment.metadata.name.as_deref().unwrap_or_default()),
-        }
-        sleep(POLL).await;
-    };
-    progress("the ingress gateway");
-    let visitor = Visitor::new(ingress);
-    // Listeners, routes and endpoints follow the pods by some milliseconds, and what is known of deployments may be of an earlier
-    // life.
-    while !is_whole(&visitor).await {
-        sleep(POLL).await;
-    }
-    Ok(Demo { visitor, pods })
-}
-
-/// Whether the first page is there, and the reviews for everybody.
-async fn is_whole(visitor: &Visitor) -> bool {
-    visitor.product_page(false).await.is_ok()
-        && visitor.reviews_version(true).await.is_ok()
-        && visitor.reviews_version(false).await.is_ok()
+    Ok(Demo { visitor: Visitor::new(ingress), deployments, own })
 }
 
 fn wanted(deployment: &Deployment) -> usize {

@@ -105,6 +105,12 @@ impl AddressBlock {
     }
 }
 
+/// Whether an address is one that only a pod's proxy calls.
+pub(super) fn is_app(address: Ipv4Addr) -> bool {
+    let [_, _, high, low] = address.octets();
+    high & APP_BIT != 0 && (1..=MAX_PODS).contains(&u16::from_be_bytes([high & !APP_BIT, low]))
+}
+
 /// The two addresses of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PodAddresses {
@@ -134,6 +140,7 @@ mod tests {
         block.release("a");
         assert_eq!(block.allocate("c", Some(first.pod.into())).unwrap(), first);
         assert_ne!(first.pod, first.app);
+        assert_eq!([first.pod, first.app, block.node()].map(is_app), [false, true, false]);
     }
 
     #[test]

@@ -31,6 +31,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::addresses::is_app;
 use super::names::{NameError, Names, Place};
 use crate::net;
 use crate::runtime::node::network::PodSpecLite;
@@ -94,6 +95,8 @@ enum Refused {
     Resolve { host: String, source: io::Error },
     #[error("{0} is an address of the machine, not of a pod")]
     Machine(SocketAddr),
+    #[error("{0} is where an app listens behind its proxy: call the pod's own address")]
+    BehindProxy(SocketAddr),
     #[error("cannot connect to {address}: {source}")]
     Connect { address: SocketAddr, source: io::Error },
     #[error("{0} sent no response within {RESPONSE_TIME:?}")]
@@ -105,7 +108,7 @@ impl Refused {
         match self {
             Self::Token => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Form(_) => StatusCode::BAD_REQUEST,
-            Self::Machine(_) => StatusCode::FORBIDDEN,
+            Self::Machine(_) | Self::BehindProxy(_) => StatusCode::FORBIDDEN,
             Self::Late(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Name(_) | Self::Resolve { .. } | Self::Connect { .. } => StatusCode::BAD_GATEWAY,
         }
@@ -115,7 +118,7 @@ impl Refused {
     const fn step(&self) -> Option<&'static str> {
         match self {
             Self::Name(NameError::Unknown { .. }) | Self::Resolve { .. } => Some("resolve"),
-            Self::Name(_) | Self::Connect { .. } | Self::Machine(_) => Some("connect"),
+            Self::Name(_) | Self::Connect { .. } | Self::Machine(_) | Self::BehindProxy(_) => Some("connect"),
             Self::Token | Self::Form(_) | Self::Late(_) => None,
         }
     }
@@ -269,12 +272,17 @@ async fn connect(caller: &Caller, names: &Names, host: &str, port: u16) -> Resul
             found.next().ok_or_else(|| unresolved(io::ErrorKind::NotFound.into()))?
         }
     };
+    // What is an IPv4 address to the system is one here.
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
     let refused = |source| Refused::Connect { address, source };
     let socket = match (address.ip(), caller.ip) {
         (IpAddr::V4(to), IpAddr::V4(from)) if to.is_loopback() => {
             // The pod network is a block of its own; what else is loopback is the machine's.
             if to.octets().get(1) != from.octets().get(1) {
                 return Err(Refused::Machine(address));
+            }
+            if is_app(to) {
+                return Err(Refused::BehindProxy(address));
             }
             let socket = TcpSocket::new_v4().map_err(refused)?;
             socket.bind(SocketAddr::new(caller.ip, 0)).map_err(refused)?;

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Addresses of this test process's own.
 fn address(host: u8) -> Ipv4Addr {
-    Ipv4Addr::new(127, 192, std::process::id() as u8, host)
+    Ipv4Addr::new(127, 192, std::process::id() as u8 & 0x7f, host)
 }
 
 fn pod() -> PodSpecLite {
@@ -114,6 +114,10 @@ async fn a_refusal_says_why_and_at_which_step() {
     for (url, code, step) in [
         ("http://nobody/", "502", "x-mesh-forward: resolve"),
         ("http://127.0.0.1:1/", "403", "x-mesh-forward: connect"),
+        ("http://[::1]:1/", "403", "x-mesh-forward: connect"),
+        ("http://[::ffff:127.0.0.1]:1/", "403", "x-mesh-forward: connect"),
+        ("http://[::ffff:0.0.0.0]:1/", "403", "x-mesh-forward: connect"),
+        ("http://127.192.128.3:1/", "403", "x-mesh-forward: connect"),
         ("/origin-form", "400", "absolute form"),
         ("https://web/", "400", "absolute form"),
     ] {

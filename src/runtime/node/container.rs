@@ -93,6 +93,14 @@ impl Record {
         !matches!(self.phase, Phase::Waiting { .. }) || self.last.is_some()
     }
 
+    /// When it ended for good.
+    pub(super) const fn finished(&self) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::Ended(ended) => Some(ended.finished),
+            Phase::Waiting { .. } | Phase::Running { .. } => None,
+        }
+    }
+
     pub(super) fn waiting(reason: &'static str, message: Option<String>, plan: &ContainerPlan) -> Self {
         let last = plan.ran_before.as_ref().map(|started| Ended {
             exit_code: 137,
@@ -115,6 +123,8 @@ pub(super) struct ContainerTask {
     pub(super) place: ContainerPlace,
     pub(super) app_ip: IpAddr,
     pub(super) restart: RestartPolicy,
+    /// What it has to end when a probe says that it must.
+    pub(super) grace: Duration,
     pub(super) logs: Arc<LogStore>,
     pub(super) stop: watch::Receiver<Stop>,
     /// The records of the pod's containers, and this one's place among them.
@@ -226,21 +236,25 @@ impl ContainerTask {
         let mut stop = self.stop.clone();
         tokio::select! {
             status = child.wait() => Ok((status?, None)),
-            failed = probes.watch(&probed, report) => {
-                Ok((end(child, Duration::ZERO).await?, Some(failed)))
+            (failed, grace) = probes.watch(&probed, report) => {
+                Ok((self.end_within(child, grace.unwrap_or(self.grace)).await?, Some(failed)))
             }
             asked = async { stop.wait_for(Stop::asked).await.map(|stop| *stop) } => {
-                let grace = asked.map_or(Duration::ZERO, Stop::grace);
-                let grace = self.before_stop(grace).await;
-                let hurried = async { stop.wait_for(|now| now.grace() < grace).await.is_ok() };
-                tokio::select! {
-                    status = end(child, grace) => return Ok((status?, None)),
-                    true = hurried => {}
-                }
-                let grace = stop.borrow().grace();
-                Ok((end(child, grace).await?, None))
+                Ok((self.end_within(child, asked.map_or(Duration::ZERO, Stop::grace)).await?, None))
             }
         }
+    }
+
+    /// Ends the process within its grace period, or within a shorter one that the pod is given meanwhile.
+    async fn end_within(&self, child: &mut Child, grace: Duration) -> io::Result<std::process::ExitStatus> {
+        let mut stop = self.stop.clone();
+        let grace = self.before_stop(grace).await;
+        let hurried = async { stop.wait_for(|now| now.asked() && now.grace() < grace).await.map(|stop| *stop) };
+        let shorter = tokio::select! {
+            status = end(child, grace) => return status,
+            Ok(shorter) = hurried => shorter,
+        };
+        end(child, shorter.grace()).await
     }
 
     /// Runs the hook that the container has for its end; what is left of the grace period.

@@ -113,14 +113,13 @@ impl Events {
 
     /// Tells something about a pod.
     pub(super) fn tell(&self, pod: &PodSpecLite, note: Note) {
-        let list = "containers";
         let about = ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Pod".to_owned()),
             namespace: Some(pod.namespace.clone()),
             name: Some(pod.name.clone()),
             uid: Some(pod.uid.clone()),
-            field_path: note.container.as_ref().map(|name| format!("spec.{list}{{{name}}}")),
+            field_path: note.container.as_ref().map(|name| format!("spec.containers{{{name}}}")),
             resource_version: None,
         };
         // A full queue means that there is too much to tell.

@@ -131,27 +131,43 @@ impl LogStore {
         uid: &str,
         container: &str,
     ) -> Result<LogWriter, LogError> {
-        let directory = self.root.join(format!("{namespace}_{name}_{uid}")).join(container);
-        make_private(&directory).map_err(|source| io_error(&directory, source))?;
+        let log = self.log(namespace, name, uid, container);
+        make_private(&log.directory).map_err(|source| io_error(&log.directory, source))?;
+        let mut runs = log.runs.lock();
+        *runs = (Some(Timestamp::now()), runs.0);
+        drop(runs);
+        log.progress.send_modify(|progress| progress.open = true);
+        Ok(LogWriter { log, file: None, size: 0, lost: 0 })
+    }
+
+    /// Makes what the containers of a pod wrote under an earlier runtime readable; none of them runs again.
+    pub(super) fn remember<'a>(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        containers: impl Iterator<Item = &'a str>,
+    ) {
+        for container in containers {
+            self.log(namespace, name, uid, container);
+        }
+    }
+
+    /// A container's log, which nobody writes yet where it is new.
+    fn log(&self, namespace: &str, name: &str, uid: &str, container: &str) -> Log {
         let mut pods = self.pods.lock();
         let pod = pods.entry((namespace.to_owned(), name.to_owned())).or_default();
         if pod.uid != uid {
             *pod = PodLogs { uid: uid.to_owned(), containers: Vec::new() };
         }
-        let log = match pod.containers.iter().find(|(known, _)| known == container) {
-            Some((_, log)) => log.clone(),
-            None => {
-                let (progress, _) = watch::channel(Progress { generation: 0, lines: 0, open: true });
-                let log = Log { directory, progress: Arc::new(progress), runs: Arc::default() };
-                pod.containers.push((container.to_owned(), log.clone()));
-                log
-            }
-        };
-        let mut runs = log.runs.lock();
-        *runs = (Some(Timestamp::now()), runs.0);
-        drop(runs);
-        log.progress.send_modify(|progress| progress.open = true);
-        Ok(LogWriter { log, file: None, size: 0 })
+        if let Some((_, log)) = pod.containers.iter().find(|(known, _)| known == container) {
+            return log.clone();
+        }
+        let (progress, _) = watch::channel(Progress { generation: 0, lines: 0, open: false });
+        let directory = self.root.join(format!("{namespace}_{name}_{uid}")).join(container);
+        let log = Log { directory, progress: Arc::new(progress), runs: Arc::default() };
+        pod.containers.push((container.to_owned(), log.clone()));
+        log
     }
 
     /// The log of a container that is no process of its own, as something to write whole lines into.
@@ -346,6 +362,8 @@ pub(super) struct LogWriter {
     log: Log,
     file: Option<File>,
     size: u64,
+    /// Lines that could not be written since the last one that was.
+    lost: u64,
 }
 
 impl Drop for LogWriter {
@@ -356,7 +374,8 @@ impl Drop for LogWriter {
 }
 
 impl LogWriter {
-    /// Copies `stdout` and `stderr` into the log until both end.
+    /// Copies `stdout` and `stderr` into the log until both end. A line that cannot be written is lost: a full disk is no reason for
+    /// an app to find its output closed.
     pub(super) async fn pump(
         mut self,
         stdout: impl AsyncRead + Unpin,
@@ -365,12 +384,33 @@ impl LogWriter {
         let mut stdout = Lines::new(stdout);
         let mut stderr = Lines::new(stderr);
         while !(stdout.ended && stderr.ended) {
-            tokio::select! {
-                line = stdout.next(), if !stdout.ended => self.write("stdout", &line?)?,
-                line = stderr.next(), if !stderr.ended => self.write("stderr", &line?)?,
-            }
+            let (stream, line) = tokio::select! {
+                line = stdout.next(), if !stdout.ended => ("stdout", line?),
+                line = stderr.next(), if !stderr.ended => ("stderr", line?),
+            };
+            self.keep(stream, &line);
         }
         Ok(())
+    }
+
+    /// Writes one line, after a word about those that were lost before it; or loses it.
+    fn keep(&mut self, stream: &str, line: &[u8]) {
+        if self.lost > 0 {
+            let note = format!("[lines that could not be written to this log: {}]\n", self.lost);
+            if self.write("stderr", note.as_bytes()).is_ok() {
+                self.lost = 0;
+            }
+        }
+        if let Err(error) = self.write(stream, line) {
+            if self.lost == 0 {
+                tracing::warn!(log = %self.log.directory.display(), %error, "lines of a container's log are lost");
+            }
+            self.lost += 1;
+            // What was written of it must not run into the next line.
+            if let Some(file) = self.file.take() {
+                let _cut = file.set_len(self.size);
+            }
+        }
     }
 
     /// Writes one line. The write goes to the page cache and is a few hundred bytes: handing it to another thread
@@ -525,6 +565,8 @@ fn io_error(path: &Path, source: io::Error) -> LogError {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     async fn text(stream: BoxStream<'static, io::Result<Bytes>>) -> String {
@@ -544,6 +586,41 @@ mod tests {
         let timed = text(read(LogQuery { tail_lines: Some(1), timestamps: true, ..LogQuery::default() })).await;
         let (time, line) = timed.split_once(' ').unwrap();
         assert!(time.parse::<Timestamp>().is_ok() && line == "last\n", "{timed}");
+    }
+
+    #[tokio::test]
+    async fn lines_that_cannot_be_written_are_counted_and_end_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LogStore::open(root.path()).unwrap();
+        let writer = store.writer("default", "web", "u1", "app").unwrap();
+        let directory = root.path().join("default_web_u1");
+        fs::rename(&directory, root.path().join("away")).unwrap();
+        let (mut app, stdout) = tokio::io::duplex(64);
+        let pumping = tokio::spawn(writer.pump(stdout, &b""[..]));
+        let line = [b'x'; 63];
+        for _ in 0..2 {
+            app.write_all(&line).await.unwrap();
+            app.write_all(b"\n").await.unwrap();
+        }
+        // More than the pipe holds: what came before was read.
+        app.write_all(&line).await.unwrap();
+        fs::rename(root.path().join("away"), &directory).unwrap();
+        app.write_all(b"\nlast\n").await.unwrap();
+        drop(app);
+        pumping.await.unwrap().unwrap();
+        let log = text(store.read("default", "web", None, LogQuery::default()).unwrap()).await;
+        assert!(log.contains("could not be written") && log.ends_with("last\n"), "{log}");
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_runtime_kept_is_readable() {
+        let root = tempfile::tempdir().unwrap();
+        let writer = LogStore::open(root.path()).unwrap().writer("default", "job", "u1", "app").unwrap();
+        writer.pump(&b"done\n"[..], &b""[..]).await.unwrap();
+        let store = LogStore::open(root.path()).unwrap();
+        store.remember("default", "job", "u1", ["app"].into_iter());
+        let query = LogQuery { follow: true, ..LogQuery::default() };
+        assert_eq!(text(store.read("default", "job", None, query).unwrap()).await, "done\n");
     }
 
     #[tokio::test]

@@ -2,8 +2,7 @@
 //!
 //! Guarantees: every pod bound to this node is run, again after a restart of the runtime under the same name; pods
 //! without a node are bound to it while it has room; no process outlives the node; at most one task per pod.
-//! Refuses: images that are not built in (the pod waits with reason `ImageNotKnown`), init containers other than the
-//! proxy, and probes that run commands.
+//! Refuses: images that are not built in (the pod waits with reason `ImageNotKnown`).
 //!
 //! A pod's proxy is no process: it is hosted by the pod network, behind the seam in [`network`].
 
@@ -144,7 +143,14 @@ impl Node {
         let (events, writer) = Events::start(client.clone(), options.name.clone(), stop.clone());
         let shared = Arc::new(Shared { client, options, network, spawner, events });
         let pods = tokio::spawn(
-            Pods { shared, pods: HashMap::new(), unbound: HashMap::new(), tasks: JoinSet::new() }.run(stop),
+            Pods {
+                shared,
+                pods: HashMap::new(),
+                unbound: HashMap::new(),
+                bound: HashSet::new(),
+                tasks: JoinSet::new(),
+            }
+            .run(stop),
         );
         Ok(Self { tasks: vec![register, pods, writer] })
     }
@@ -161,6 +167,8 @@ impl Node {
 
 struct Running {
     command: watch::Sender<Command>,
+    /// Its containers have ended for good, and take no room.
+    finished: bool,
 }
 
 /// The pods of this node, by uid.
@@ -169,6 +177,8 @@ struct Pods {
     pods: HashMap<String, Running>,
     /// Pods that could not be bound yet.
     unbound: HashMap<String, PodPlan>,
+    /// Pods that were bound and that the watch has not shown bound yet.
+    bound: HashSet<String>,
     tasks: JoinSet<String>,
 }
 
@@ -204,6 +214,7 @@ impl Pods {
                         }
                     }
                     self.unbound.retain(|uid, _| listed.contains(uid));
+                    self.bound.retain(|uid| listed.contains(uid));
                     self.shared.options.logs.retain(|uid| listed.contains(uid));
                     listed = HashSet::new();
                 }
@@ -211,6 +222,7 @@ impl Pods {
                 Some(Ok(watcher::Event::Delete(pod))) => {
                     let uid = pod.metadata.uid.unwrap_or_default();
                     self.unbound.remove(&uid);
+                    self.bound.remove(&uid);
                     if let Some(running) = self.pods.get(&uid) {
                         running.command.send_replace(Command::Gone);
                     }
@@ -252,7 +264,10 @@ impl Pods {
             return;
         }
         let Some(plan) = PodPlan::new(&pod, &self.shared.options.name) else { return };
-        let running = self.pods.get(&plan.network.uid);
+        if ours {
+            self.bound.remove(&plan.network.uid);
+        }
+        let running = self.pods.get_mut(&plan.network.uid);
         match (running, deleted) {
             (Some(running), true) => {
                 let grace = plan::grace_period(&pod);
@@ -269,7 +284,7 @@ impl Pods {
                     shorter
                 });
             }
-            (Some(_), false) => {}
+            (Some(running), false) => running.finished = plan.finished,
             // Deleted before it was started here: nothing to stop.
             (None, true) => {
                 let shared = Arc::clone(&self.shared);
@@ -293,8 +308,9 @@ impl Pods {
         let (command, commands) = watch::channel(Command::Run);
         let uid = plan.network.uid.clone();
         tracing::debug!(pod = %plan.display_name(), "starting");
+        let finished = plan.finished;
         let task = PodTask::new(plan, Arc::clone(&self.shared), commands);
-        self.pods.insert(uid.clone(), Running { command });
+        self.pods.insert(uid.clone(), Running { command, finished });
         self.tasks.spawn(async move {
             task.run().await;
             uid
@@ -318,10 +334,9 @@ impl Pods {
         {
             return Some((UNSCHEDULABLE, format!("0/1 nodes are available: {why}.")));
         }
-        (self.pods.len() >= options.max_pods).then(|| {
-            let running = self.pods.len();
-            (UNSCHEDULABLE, format!("node {} is full: it runs {running} pods; delete some", options.name))
-        })
+        let running = self.pods.values().filter(|pod| !pod.finished).count() + self.bound.len();
+        (running >= options.max_pods)
+            .then(|| (UNSCHEDULABLE, format!("node {} is full: it runs {running} pods; delete some", options.name)))
     }
 
     /// Binds a pod to this node, or says why not. The pod is started when the watch shows it bound.
@@ -365,6 +380,7 @@ impl Pods {
         };
         match result {
             Ok(pod) if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) => {
+                self.bound.insert(plan.network.uid.clone());
                 let message = format!("Successfully assigned {} to {}", plan.display_name(), options.name);
                 let note = Note { warning: false, reason: "Scheduled", message, container: None };
                 self.shared.events.tell(&plan.network, note);

@@ -408,5 +408,9 @@ fn probe_plan(probe: &Probe, container: &Container) -> Result<ProbePlan, String>
         timeout: seconds(probe.timeout_seconds, 1).max(Duration::from_secs(1)),
         success_threshold: count(probe.success_threshold, 1),
         failure_threshold: count(probe.failure_threshold, 3),
+        grace: probe
+            .termination_grace_period_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs),
     })
 }

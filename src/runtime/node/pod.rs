@@ -25,7 +25,7 @@ use super::logs::remove_directory;
 use super::network::{PodAttachment, PodNetwork};
 use super::plan::{ContainerPlan, PodPlan, RestartPolicy, Runnable};
 use super::spawn::Spawner;
-use super::status::{View, is_initialized, status};
+use super::status::{View, is_initialized, is_over, status};
 use super::volumes::{REFRESH, Volumes};
 use crate::runtime::tools::ROOT_VARIABLE;
 
@@ -111,7 +111,10 @@ impl PodTask {
     pub(super) async fn run(mut self) {
         let mut attached = false;
         if self.plan.finished {
-            told_to_end(&mut self.command).await;
+            let network = &self.plan.network;
+            let proxy = self.plan.proxy.iter().map(|proxy| proxy.name.as_str());
+            let names = self.plan.all().map(|container| container.name.as_str()).chain(proxy);
+            self.shared.options.logs.remember(&network.namespace, &network.name, &network.uid, names);
         } else {
             self.publish().await;
             for container in self.plan.all() {
@@ -133,6 +136,8 @@ impl PodTask {
             tracing::warn!(pod = %self.plan.display_name(), "the pod's network did not let go of it in time");
         }
         remove_directory(&self.directory());
+        // What has ended by itself is there, with its logs, until it is deleted.
+        told_to_end(&mut self.command).await;
         let command = *self.command.borrow();
         if matches!(command, Command::Delete(_) | Command::Gone) {
             let network = &self.plan.network;
@@ -172,7 +177,7 @@ impl PodTask {
         }
     }
 
-    /// Runs proxy and containers until the pod is to end and every container has ended.
+    /// Runs proxy and containers until the pod is to end, or has nothing left to do, and every container has ended.
     async fn live(&mut self, attachment: PodAttachment) {
         let (stop, stopping) = watch::channel(Stop::No);
         // Sidecars outlive the containers that they serve.
@@ -190,6 +195,7 @@ impl PodTask {
         // The init container that runs, or is the next to run.
         let (mut init, mut init_runs) = (0, false);
         let mut behind = true;
+        let mut done = false;
         let mut command = self.command.clone();
         loop {
             let was_ready = self.view.proxy_ready.is_some();
@@ -225,6 +231,10 @@ impl PodTask {
                     // What they served has ended for good.
                     sidecars_stop.send_replace(Stop::Within(self.plan.grace));
                 }
+                done = !behind && is_over(&self.plan, &self.view);
+                if done {
+                    break;
+                }
             }
             if refreshed.elapsed() >= REFRESH {
                 refreshed = Instant::now();
@@ -241,7 +251,7 @@ impl PodTask {
                 () = told_to_end(&mut command) => break,
             }
         }
-        if !containers.is_empty() {
+        if !done && !containers.is_empty() {
             for container in &self.plan.containers {
                 let note = Note::about(container, false, "Killing", format!("Stopping container {}", container.name));
                 self.shared.events.tell(&self.plan.network, note);
@@ -265,7 +275,6 @@ impl PodTask {
         }
         if self.view.overdue {
             self.publish().await;
-            told_to_end(&mut command).await;
         }
     }
 
@@ -418,6 +427,7 @@ impl ContainerStart {
                 RestartPolicy::Always if is_init => RestartPolicy::OnFailure,
                 restart => restart,
             },
+            grace: self.plan.grace,
             logs: Arc::clone(&self.shared.options.logs),
             stop: self.stopping,
             records: self.records,

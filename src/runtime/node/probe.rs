@@ -23,6 +23,8 @@ pub(super) struct ProbePlan {
     pub(super) timeout: Duration,
     pub(super) success_threshold: u32,
     pub(super) failure_threshold: u32,
+    /// What a container that it fails has to end, where that is not what the pod says.
+    pub(super) grace: Option<Duration>,
 }
 
 /// What a probe does.
@@ -51,6 +53,7 @@ impl ProbePlan {
             timeout: Duration::from_secs(1),
             success_threshold: 1,
             failure_threshold: 1_000,
+            grace: None,
         }
     }
 
@@ -146,18 +149,18 @@ pub(super) struct Probes<'a> {
 }
 
 impl Probes<'_> {
-    /// Probes a container for as long as it is polled, reporting each change; returns, with the reason, only
-    /// when the container has to be killed.
-    pub(super) async fn watch(&self, at: &Probed<'_>, mut report: impl FnMut(Health)) -> String {
+    /// Probes a container for as long as it is polled, reporting each change; returns, with the reason and the grace period of
+    /// the probe, only when the container has to end.
+    pub(super) async fn watch(&self, at: &Probed<'_>, mut report: impl FnMut(Health)) -> (String, Option<Duration>) {
         if let Some(startup) = self.startup {
             sleep(startup.initial_delay).await;
             if let Err(reason) = startup.settle(at).await {
-                return format!("startup probe failed: {reason}");
+                return (format!("startup probe failed: {reason}"), startup.grace);
             }
         }
         report(Health { started: true, ready: self.readiness.is_none() });
         let readiness = async {
-            let Some(probe) = self.readiness else { return std::future::pending::<()>().await };
+            let Some(probe) = self.readiness else { return std::future::pending().await };
             sleep(probe.initial_delay).await;
             loop {
                 let ready = probe.settle(at).await.is_ok();
@@ -170,14 +173,14 @@ impl Probes<'_> {
             sleep(probe.initial_delay).await;
             loop {
                 if let Err(reason) = probe.settle(at).await {
-                    return format!("liveness probe failed: {reason}");
+                    return (format!("liveness probe failed: {reason}"), probe.grace);
                 }
                 sleep(probe.period).await;
             }
         };
         tokio::select! {
-            () = readiness => String::new(),
-            reason = liveness => reason,
+            never = readiness => never,
+            failed = liveness => failed,
         }
     }
 }

@@ -37,6 +37,7 @@ impl View {
 
 /// The status to publish. `previous` are the conditions published before, whose times stay while nothing changes.
 pub(super) fn status(plan: &PodPlan, view: &View, previous: &[PodCondition], now: Timestamp) -> PodStatus {
+    let phase = phase(plan, view);
     let proxy_status = plan.proxy.as_ref().map(|proxy| proxy_status(proxy, plan, view));
     let (init_front, front) = match (&plan.proxy, proxy_status) {
         (Some(ProxyPlan { native: true, .. }), Some(status)) => (Some(status), None),
@@ -59,7 +60,6 @@ pub(super) fn status(plan: &PodPlan, view: &View, previous: &[PodCondition], now
         _ => app_status(plan, record, uid),
     });
     let containers: Vec<_> = front.into_iter().chain(apps).collect();
-    let phase = phase(plan, view);
 
     let is_sidecar = |name: &str| {
         plan.proxy.as_ref().is_some_and(|proxy| proxy.name == name)
@@ -117,6 +117,11 @@ pub(super) fn is_initialized(plan: &ContainerPlan, record: &Record) -> bool {
     }
 }
 
+/// Whether the pod has ended for good.
+pub(super) fn is_over(plan: &PodPlan, view: &View) -> bool {
+    matches!(phase(plan, view), "Succeeded" | "Failed")
+}
+
 fn phase(plan: &PodPlan, view: &View) -> &'static str {
     if view.overdue {
         return "Failed";
@@ -143,17 +148,28 @@ fn phase(plan: &PodPlan, view: &View) -> &'static str {
 }
 
 fn proxy_status(proxy: &ProxyPlan, plan: &PodPlan, view: &View) -> ContainerStatus {
+    let over = is_over(plan, view);
     let state = match view.proxy_ready {
+        // It ends with the last of those that it served.
+        Some(started) if over => terminated(&Ended {
+            exit_code: 0,
+            signal: None,
+            reason: "Completed",
+            message: None,
+            started,
+            finished: view.containers.iter().filter_map(Record::finished).max().unwrap_or(started),
+        }),
         Some(since) => running(since),
         None => waiting("PodInitializing", None),
     };
+    let ready = view.proxy_ready.is_some() && !over;
     ContainerStatus {
         name: proxy.name.clone(),
         image: proxy.image.clone(),
         image_id: "mesh://builtin/proxy".to_owned(),
         container_id: Some(format!("mesh://{}/{}", plan.network.uid, proxy.name)),
-        ready: view.proxy_ready.is_some(),
-        started: Some(view.proxy_ready.is_some()),
+        ready,
+        started: Some(ready),
         state: Some(state),
         ..ContainerStatus::default()
     }

@@ -308,6 +308,7 @@ async fn a_failed_liveness_probe_restarts_and_a_failed_readiness_probe_does_not(
     let status = world.status("dead", "is restarted", restarted).await;
     let last = status.container_statuses.unwrap()[0].last_state.clone().unwrap().terminated.unwrap();
     assert!(last.message.unwrap().contains("liveness probe failed: "));
+    assert_ne!(last.signal, Some(9), "it is asked to end before it is made to");
     world.pods().delete("dead", &DeleteParams::default()).await.unwrap();
     until("the first pod is gone", || async { world.pods().get_opt("dead").await.unwrap().is_none().then_some(()) })
         .await;
@@ -399,6 +400,56 @@ async fn a_full_node_says_so_and_takes_the_pod_when_there_is_room() {
     world.status("c", "is not scheduled", refused).await;
     world.pods().delete("a", &DeleteParams::default()).await.unwrap();
     world.ready("c").await;
+}
+
+#[tokio::test]
+async fn pods_that_come_all_at_once_do_not_overfill_a_node() {
+    let world = World::start();
+    for name in ["a", "b", "c", "d", "e"] {
+        world.create(name, one_container("mesh.internal/sleep")).await;
+    }
+    let placed = |pod: &Pod| pod.spec.as_ref().unwrap().node_name.is_some();
+    let refused = |pod: &Pod| {
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        conditions.into_iter().any(|condition| condition.reason.as_deref() == Some("Unschedulable"))
+    };
+    let pods = until("every pod is placed or refused", || async {
+        let pods = world.pods().list(&kube::api::ListParams::default()).await.unwrap().items;
+        pods.iter().all(|pod| placed(pod) || refused(pod)).then_some(pods)
+    })
+    .await;
+    assert_eq!(pods.iter().filter(|pod| placed(pod)).count(), 2);
+}
+
+#[tokio::test]
+async fn a_pod_that_has_ended_keeps_its_logs_and_nothing_else() {
+    let ip = own_address();
+    let network = Arc::new(GatedNetwork { ip, ready: AtomicBool::new(true), attached: Mutex::default() });
+    let mut world = World::with_network(ip, Arc::<GatedNetwork>::clone(&network));
+    let job = json!({ "restartPolicy": "Never", "containers": [
+        { "name": "app", "image": "busybox", "command": ["echo", "the work is done"] },
+        { "name": "istio-proxy", "image": "mesh/proxy" },
+    ] });
+    for name in ["a", "b"] {
+        world.create(name, job.clone()).await;
+        let status = world.status(name, "succeeds", |status| status.phase.as_deref() == Some("Succeeded")).await;
+        let proxy = status.container_statuses.unwrap().into_iter().find(|found| found.name == "istio-proxy").unwrap();
+        assert!(proxy.state.unwrap().terminated.is_some());
+    }
+    until("its network is free", || async { network.attached.lock().is_empty().then_some(()) }).await;
+    // Two are as many as the node takes.
+    world.create("c", one_container("mesh.internal/sleep")).await;
+    world.ready("c").await;
+
+    world.stop_node().await;
+    world.logs = LogStore::open(world.directory.path().join("logs")).unwrap();
+    world.start_node();
+    let log = until("its log is known", || async {
+        world.logs.read(&world.namespace, "a", Some("app"), LogQuery::default()).ok()
+    })
+    .await;
+    let log: Vec<_> = log.map(|part| String::from_utf8(part.unwrap().to_vec()).unwrap()).collect().await;
+    assert_eq!(log.concat(), "the work is done\n");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use crate::runtime::tools::Files;
 const VOLUMES: &str = ".volumes";
 /// Where a pod finds the token of its service account.
 const TOKENS: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// How long a pod's token holds, seconds.
+/// How long a pod's token holds at most, seconds.
 const TOKEN_SECONDS: i64 = 24 * 3600;
 
 /// How often volumes are brought up to date.
@@ -86,7 +86,10 @@ impl Volumes<'_> {
         }
         let hosts = format!("127.0.0.1\tlocalhost\n{}\t{}\n", self.attachment.pod_ip, self.pod.network.name);
         write(&root.join("etc/hosts"), hosts.as_bytes())?;
-        for mount in mounts {
+        // A mount below another one comes after it, whatever their order.
+        let mut mounts: Vec<_> = mounts.iter().collect();
+        mounts.sort_by_key(|mount| Path::new(&mount.mount_path).components().count());
+        for mount in &mounts {
             let volume = self.pod.volumes.iter().find(|volume| volume.name == mount.name);
             let volume = volume.ok_or_else(|| VolumeError::Unknown(mount.name.clone()))?;
             let directory = self.directory.join(VOLUMES).join(&volume.name);
@@ -203,7 +206,8 @@ impl Volumes<'_> {
         } else if let Some(source) = &part.downward_api {
             self.downward(volume, source.items.as_deref(), directory)
         } else if let Some(source) = &part.service_account_token {
-            let seconds = source.expiration_seconds.unwrap_or(TOKEN_SECONDS);
+            // An API server may give less than is asked for: a day is given by all.
+            let seconds = source.expiration_seconds.unwrap_or(TOKEN_SECONDS).min(TOKEN_SECONDS);
             let place = Files::new(directory, "/").outside(&source.path);
             if place.exists() && !is_due(&place, seconds) {
                 return Ok(());

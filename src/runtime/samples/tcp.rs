@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,6 +54,9 @@ pub(super) async fn serve(
     Ok(())
 }
 
+/// Pause after an `accept` that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 async fn accept(listener: TcpListener, app: App, word: Arc<str>, permits: Arc<Semaphore>) {
     let mut connections = JoinSet::new();
     loop {
@@ -67,7 +71,11 @@ async fn accept(listener: TcpListener, app: App, word: Arc<str>, permits: Arc<Se
                     drop(permit);
                 });
             }
-            Err(error) => log_line(&format!("{app} cannot accept a connection: {error}")),
+            Err(error) => {
+                log_line(&format!("{app} cannot accept a connection: {error}"));
+                // Running out of descriptors must not spin.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
         while connections.try_join_next().is_some() {}
     }

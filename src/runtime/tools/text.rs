@@ -1,7 +1,8 @@
 //! Small commands about text.
 
 use std::collections::HashSet;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -11,6 +12,8 @@ use super::{Call, Files};
 
 /// Longest line that is kept whole; input without an end of line does not fill the memory.
 const LINE: u64 = 1 << 20;
+/// How often a file that is followed is looked at.
+const FOLLOW: Duration = Duration::from_millis(100);
 /// Most that is held of input that has to be read whole (`sort`, `tail`).
 const WHOLE: u64 = 64 << 20;
 
@@ -246,9 +249,10 @@ pub(super) fn head(call: &mut Call<'_>) -> io::Result<u8> {
 
 pub(super) fn tail(call: &mut Call<'_>) -> io::Result<u8> {
     let from_start = call.args.iter().any(|word| word.starts_with('+'));
+    let follow = call.args.iter().any(|word| matches!(word.as_str(), "-f" | "-F"));
     let Some((count, paths)) = count(call.args) else { return call.usage(1, "invalid number of lines") };
     let count = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    inputs(call, &paths, |_, input, out| {
+    let code = inputs(call, &paths, |_, input, out| {
         let mut text = Vec::new();
         input.take(WHOLE).read_to_end(&mut text)?;
         let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
@@ -256,8 +260,31 @@ pub(super) fn tail(call: &mut Call<'_>) -> io::Result<u8> {
         for line in lines.iter().skip(skip) {
             out.write_all(line)?;
         }
+        out.flush()?;
         Ok(true)
-    })
+    })?;
+    match paths.last().filter(|path| follow && *path != "-") {
+        Some(path) => keep_reading(call, path),
+        // Standard input was read to its end.
+        None => Ok(code),
+    }
+}
+
+/// Passes on what is appended to a file, for as long as it is let; a file that became shorter is read anew.
+fn keep_reading(call: &mut Call<'_>, path: &str) -> io::Result<u8> {
+    let mut read = call.files.open(path).and_then(|mut file| file.seek(SeekFrom::End(0))).unwrap_or(0);
+    loop {
+        if let Ok(mut file) = call.files.open(path)
+            && let Ok(about) = file.metadata()
+            && about.is_file()
+        {
+            read = if about.len() < read { 0 } else { read };
+            file.seek(SeekFrom::Start(read))?;
+            read += io::copy(&mut file, call.out)?;
+            call.out.flush()?;
+        }
+        std::thread::sleep(FOLLOW);
+    }
 }
 
 pub(super) fn wc(call: &mut Call<'_>) -> io::Result<u8> {
@@ -558,7 +585,10 @@ pub(super) fn seq(call: &mut Call<'_>) -> io::Result<u8> {
     let mut at = first;
     while (step > 0 && at <= last) || (step < 0 && at >= last) {
         writeln!(call.out, "{at}")?;
-        at = at.saturating_add(step);
+        match at.checked_add(step) {
+            Some(next) => at = next,
+            None => break,
+        }
     }
     Ok(0)
 }

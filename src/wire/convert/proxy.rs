@@ -271,6 +271,7 @@ impl From<&ServerTls> for v1::ServerTls {
                 Termination::Http => v1::Termination::Http,
                 Termination::Tcp => v1::Termination::Tcp,
                 Termination::Passthrough => v1::Termination::Passthrough,
+                Termination::AutoPassthrough => v1::Termination::AutoPassthrough,
             }
             .into(),
         }
@@ -295,6 +296,7 @@ impl TryFrom<v1::ServerTls> for ServerTls {
             Ok(v1::Termination::Http) => Termination::Http,
             Ok(v1::Termination::Tcp) => Termination::Tcp,
             Ok(v1::Termination::Passthrough) => Termination::Passthrough,
+            Ok(v1::Termination::AutoPassthrough) => Termination::AutoPassthrough,
             Ok(v1::Termination::Unspecified) | Err(_) => {
                 return Err(ConvertError::new("termination", Problem::UnknownValue(message.termination)));
             }

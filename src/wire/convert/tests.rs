@@ -568,7 +568,12 @@ fn server_tls() -> impl Strategy<Value = ServerTls> {
         text().prop_map(ClientCertificates::Required),
         Just(ClientCertificates::Mesh)
     ];
-    let termination = prop::sample::select(vec![Termination::Http, Termination::Tcp, Termination::Passthrough]);
+    let termination = prop::sample::select(vec![
+        Termination::Http,
+        Termination::Tcp,
+        Termination::Passthrough,
+        Termination::AutoPassthrough,
+    ]);
     (host_patterns(), termination, certificate, clients, provenance()).prop_map(
         |(hosts, termination, certificate, clients, provenance)| ServerTls {
             demands: TlsDemands {

@@ -1812,6 +1812,8 @@ pub enum Termination {
     Http = 1,
     Tcp = 2,
     Passthrough = 3,
+    /// To the cluster whose server name is asked for, by mesh clients only.
+    AutoPassthrough = 4,
 }
 impl Termination {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1824,6 +1826,7 @@ impl Termination {
             Self::Http => "TERMINATION_HTTP",
             Self::Tcp => "TERMINATION_TCP",
             Self::Passthrough => "TERMINATION_PASSTHROUGH",
+            Self::AutoPassthrough => "TERMINATION_AUTO_PASSTHROUGH",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1833,6 +1836,7 @@ impl Termination {
             "TERMINATION_HTTP" => Some(Self::Http),
             "TERMINATION_TCP" => Some(Self::Tcp),
             "TERMINATION_PASSTHROUGH" => Some(Self::Passthrough),
+            "TERMINATION_AUTO_PASSTHROUGH" => Some(Self::AutoPassthrough),
             _ => None,
         }
     }

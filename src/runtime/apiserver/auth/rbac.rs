@@ -43,8 +43,13 @@ const EDITED: [&str; 6] =
 const GROUPS: [&str; 6] = ["", "apps", "batch", "networking.k8s.io", "discovery.k8s.io", "autoscaling"];
 
 /// Groups of the mesh's configuration, which its users may see and change like the rest of a namespace.
-const MESH_GROUPS: [&str; 4] =
-    ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "gateway.networking.k8s.io"];
+const MESH_GROUPS: [&str; 5] = [
+    "networking.istio.io",
+    "security.istio.io",
+    "telemetry.istio.io",
+    "extensions.istio.io",
+    "gateway.networking.k8s.io",
+];
 
 /// The rules of a role that every Kubernetes has for its users.
 fn standard(name: &str) -> Option<Value> {

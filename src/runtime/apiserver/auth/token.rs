@@ -38,6 +38,9 @@ pub struct Claims {
     pub expires: i64,
 }
 
+/// Characters of the administrator's token, at least.
+const LEAST: usize = 32;
+
 /// Makes and checks tokens.
 pub struct Tokens {
     admin: String,
@@ -53,6 +56,11 @@ impl Tokens {
     pub fn open(dir: &Path, issuer: &str) -> Result<Self, StoreError> {
         let wrong = |name: &str, reason: String| StoreError::Keys { path: dir.join(name), reason };
         let admin = kept(&dir.join("admin-token"), || random::secret().map_err(|error| error.message))?;
+        // What is short is what a full disk or a slip of the hand left of it, and is guessed.
+        if admin.trim().len() < LEAST {
+            let why = format!("it holds fewer than {LEAST} characters; delete it, and a new one is made");
+            return Err(wrong("admin-token", why));
+        }
         let pem = kept(&dir.join("service-account-key.pem"), || {
             KeyPair::generate().map(|key| key.serialize_pem()).map_err(|error| error.to_string())
         })?;
@@ -226,5 +234,7 @@ mod tests {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+        fs::write(dir.path().join("admin-token"), "").unwrap();
+        assert!(matches!(Tokens::open(dir.path(), "mesh"), Err(StoreError::Keys { .. })));
     }
 }

@@ -79,6 +79,7 @@ impl Patch {
                     )));
                 }
                 fields::check(call, &mut config, parsed.duplicates)?;
+                reset(call, &mut config)?;
                 call.applied = Some(config.clone());
                 Ok(Self::Apply { config, force: call.query.flag("force") })
             }
@@ -88,6 +89,20 @@ impl Patch {
             _ => Err(Failure::unknown_patch()),
         }
     }
+}
+
+/// Leaves out what this request does not write, so that nobody owns it through this request, or has a conflict about it.
+fn reset(call: &Call, config: &mut Value) -> Result<(), Failure> {
+    let Some(map) = config.as_object_mut() else { return Ok(()) };
+    if call.place.subresource == "status" {
+        map.retain(|field, _| ["apiVersion", "kind", "metadata", "status"].contains(&field.as_str()));
+        if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|field, _| ["name", "namespace", "uid", "resourceVersion"].contains(&field.as_str()));
+        }
+    } else if call.version()?.status {
+        map.remove("status");
+    }
+    Ok(())
 }
 
 fn object(value: Value) -> Result<Value, Failure> {
@@ -104,7 +119,7 @@ pub(super) fn apply(call: &Call, patch: &Patch, live: &Value) -> Result<Value, F
     match patch {
         Patch::Json(patch) => {
             next["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-            json_patch::patch(&mut next, patch).map_err(|_| Failure::unfitting_patch())?;
+            operate(&mut next, patch)?;
             if next["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]
                 && let Some(metadata) = next["metadata"].as_object_mut()
             {
@@ -121,4 +136,21 @@ pub(super) fn apply(call: &Call, patch: &Patch, live: &Value) -> Result<Value, F
         }
     }
     Ok(next)
+}
+
+/// Carries out the operations in order. What is copied is counted, because each copy may hold all copies before it.
+fn operate(next: &mut Value, patch: &json_patch::Patch) -> Result<(), Failure> {
+    let mut copied = 0_usize;
+    for operation in &patch.0 {
+        if let json_patch::PatchOperation::Copy(copy) = operation
+            && let Some(source) = next.pointer(copy.from.as_str())
+        {
+            copied = copied.saturating_add(source.to_string().len());
+            if copied > limits::OBJECT_BYTES {
+                return Err(Failure::too_large(limits::OBJECT_BYTES));
+            }
+        }
+        json_patch::patch(next, std::slice::from_ref(operation)).map_err(|_| Failure::unfitting_patch())?;
+    }
+    Ok(())
 }

@@ -150,7 +150,8 @@ impl State {
         if !deleted {
             self.index(key, &object);
         }
-        deleted || object.deleting || !object.owners.is_empty()
+        let before = previous.as_ref().map_or(&[][..], |previous| previous.owners.as_slice());
+        deleted || object.deleting || *object.owners != *before
     }
 
     fn index(&mut self, key: &Key, object: &Object) {

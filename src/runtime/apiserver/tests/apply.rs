@@ -64,6 +64,32 @@ async fn conflicts_name_the_manager_and_the_field_unless_forced() {
 }
 
 #[tokio::test]
+async fn status_is_applied_by_its_subresource_alone() {
+    let (server, _dir) = start();
+    let api: Api<Deployment> = Api::namespaced(server.client("test"), "default");
+    let exported = |replicas: i32| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "labels": {"by": replicas.to_string()}},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"a": "b"}},
+                "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "x", "image": "i"}]}}},
+            "status": {"replicas": replicas}})
+    };
+    api.patch("d", &PatchParams::apply("one"), &Patch::Apply(exported(1))).await.unwrap();
+    let shown = api.patch_status("d", &PatchParams::apply("two"), &Patch::Apply(exported(2))).await.unwrap();
+    assert_eq!(shown.spec.unwrap().replicas, Some(1));
+    assert_eq!(shown.status.unwrap().replicas, Some(2));
+    let shown = api.patch("d", &PatchParams::apply("one"), &Patch::Apply(exported(1))).await.unwrap();
+    assert_eq!(shown.status.unwrap().replicas, Some(2));
+    let owned: Vec<Vec<String>> = shown
+        .metadata
+        .managed_fields
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.fields_v1.unwrap().0.as_object().unwrap().keys().cloned().collect())
+        .collect();
+    assert_eq!(owned, [vec!["f:metadata", "f:spec"], vec!["f:status"]]);
+}
+
+#[tokio::test]
 async fn lists_merge_by_key_and_a_dropped_item_goes() {
     let (server, _dir) = start();
     let api: Api<Deployment> = Api::namespaced(server.client("test"), "default");

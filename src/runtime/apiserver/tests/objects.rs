@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{
     Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy, WatchEvent,
     WatchParams,
@@ -59,8 +61,12 @@ async fn locks_optimistically_pages_lists_and_keeps_everything_over_a_restart() 
     let page = api.list(&ListParams::default().limit(1)).await.unwrap();
     assert_eq!(page.metadata.remaining_item_count, Some(1));
     let token = page.metadata.continue_.unwrap();
+    // What changes on a page that was given already is seen by who watches from the last one on.
+    next.data = Some([("k".to_owned(), "3".to_owned())].into());
+    let second = api.replace("a", &post, &next).await.unwrap();
     let rest = api.list(&ListParams::default().limit(1).continue_token(&token)).await.unwrap();
     assert_eq!(rest.items[0].metadata.name.as_deref(), Some("b"));
+    assert_eq!(rest.metadata.resource_version, page.metadata.resource_version);
     assert_eq!(rest.metadata.continue_, None);
     let version = server.resource_version();
     drop(api);
@@ -140,6 +146,35 @@ async fn patches_scales_and_defaults_a_deployment() {
     let other = json!({"spec": {"selector": {"matchLabels": {"a": "c"}}}});
     let refused = status(api.patch("d", &patch, &Patch::Merge(other)).await.unwrap_err());
     assert!(refused.code == 422 && refused.message.contains("field is immutable"), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn a_patch_that_copies_its_copies_is_refused() {
+    let (server, _dir) = start();
+    let api: Api<ConfigMap> = Api::namespaced(server.client("test"), "default");
+    api.create(&PostParams::default(), &config("a", "1")).await.unwrap();
+    let copies: Vec<Value> =
+        (0..40).map(|n| json!({"op": "copy", "from": "/metadata", "path": format!("/metadata/c{n}")})).collect();
+    let patch: json_patch::Patch = serde_json::from_value(copies.into()).unwrap();
+    let refused = api.patch("a", &PatchParams::default(), &Patch::Json::<()>(patch)).await.unwrap_err();
+    assert_eq!(status(refused).code, 413);
+}
+
+#[tokio::test]
+async fn what_is_no_view_of_an_object_is_not_written_as_one() {
+    let (server, _dir) = start();
+    let client = server.client("test");
+    for (method, path) in [
+        ("PATCH", "/api/v1/namespaces/default/serviceaccounts/a/token"),
+        ("GET", "/api/v1/namespaces/default/serviceaccounts/a/token"),
+        ("PATCH", "/api/v1/namespaces/default/pods/a/eviction"),
+        ("PUT", "/api/v1/namespaces/default/pods/a/log"),
+    ] {
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.header("content-type", "application/merge-patch+json").body(b"{}".to_vec()).unwrap();
+        let refused = client.request::<Value>(request).await.unwrap_err();
+        assert_eq!(status(refused).code, 405, "{method} {path}");
+    }
 }
 
 #[tokio::test]
@@ -230,6 +265,49 @@ async fn finalizers_and_grace_hold_an_object_back() {
 }
 
 #[tokio::test]
+async fn a_service_takes_and_gives_back_its_address_with_its_type() {
+    let (server, _dir) = start();
+    let api: Api<Service> = Api::namespaced(server.client("test"), "default");
+    let service = json!({"metadata": {"name": "s"}, "spec": {"clusterIP": "10.96.0.77", "ports": [{"port": 80}]}});
+    api.create(&PostParams::default(), &object(service.clone())).await.unwrap();
+    let change =
+        async |spec: Value| api.patch("s", &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await;
+    let outside = change(json!({"type": "ExternalName", "externalName": "example.com"})).await.unwrap().spec.unwrap();
+    assert_eq!((outside.cluster_ip, outside.cluster_ips, outside.ip_families), (None, None, None));
+    // The address is free again.
+    let mut other = service;
+    other["metadata"]["name"] = "t".into();
+    api.create(&PostParams::default(), &object(other)).await.unwrap();
+    let back = change(json!({"type": "ClusterIP", "externalName": null})).await.unwrap().spec.unwrap();
+    let address = back.cluster_ip.unwrap();
+    assert!(address.starts_with("10.") && address != "10.96.0.77", "{address}");
+    let refused = change(json!({"type": "ExternalName", "externalName": "a.b", "clusterIP": "10.96.0.78"})).await;
+    assert_eq!(status(refused.unwrap_err()).code, 422);
+}
+
+#[tokio::test]
+async fn a_schedule_that_never_runs_is_refused() {
+    let (server, _dir) = start();
+    let api: Api<CronJob> = Api::namespaced(server.client("test"), "default");
+    for (schedule, taken) in [("*/5 * * * *", true), ("@every 90s", true), ("61 * * * *", false), ("@reboot", false)] {
+        let job = json!({"metadata": {"generateName": "c-"}, "spec": {"schedule": schedule, "jobTemplate": {"spec": {
+            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "i"}]}}}}}});
+        let created = api.create(&PostParams::default(), &object(job)).await;
+        assert_eq!(created.is_ok(), taken, "{schedule}: {created:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_may_be_named_as_a_path_can_hold_it() {
+    let (server, _dir) = start();
+    let api: Api<ClusterRole> = Api::all(server.client("test"));
+    for (name, taken) in [("system:Metrics-server", true), ("a/b", false), ("a%b", false), ("..", false)] {
+        let created = api.create(&PostParams::default(), &object(json!({"metadata": {"name": name}}))).await;
+        assert_eq!(created.is_ok(), taken, "{name}: {created:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_namespace_goes_with_what_is_in_it() {
     let (server, _dir) = start();
     let post = PostParams::default();
@@ -242,7 +320,13 @@ async fn a_namespace_goes_with_what_is_in_it() {
     missing.create(&post, &config("a", "1")).await.unwrap();
     let held: ConfigMap = object(json!({"metadata": {"name": "held", "finalizers": ["x.io/hold"]}}));
     missing.create(&post, &held).await.unwrap();
+    // Writing it without what holds its deletion back does not let it go.
+    let bare: Namespace = object(json!({"metadata": {"name": "n"}}));
+    let kept = namespaces.replace("n", &post, &bare).await.unwrap();
+    assert_eq!(kept.spec.unwrap().finalizers.unwrap(), ["kubernetes"]);
     namespaces.delete("n", &DeleteParams::default()).await.unwrap();
+    let bare = Patch::Merge(json!({"spec": {"finalizers": null}}));
+    namespaces.patch("n", &PatchParams::default(), &bare).await.unwrap();
     let refused = status(missing.create(&post, &config("b", "1")).await.unwrap_err());
     assert!(refused.code == 403 && refused.message.contains("being terminated"), "{}", refused.message);
     gone(&missing, "a").await;

@@ -78,6 +78,17 @@ pub(super) fn check(call: &Call, object: &Value, old: Option<&Value>) -> Result<
     Ok(causes)
 }
 
+/// A name that only has to fit into a path, such as `system:metrics-server`.
+fn path_segment(name: &str) -> Option<&'static str> {
+    match name {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        name if name.contains('/') => Some("may not contain '/'"),
+        name if name.contains('%') => Some("may not contain '%'"),
+        _ => None,
+    }
+}
+
 fn alphanumeric(c: u8) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit()
 }
@@ -106,6 +117,7 @@ fn metadata(object: &Value, old: Option<&Value>, kind: Option<&str>, causes: &mu
     if old.is_none() {
         let wrong = match kind {
             Some("Service" | "Namespace") => rules::label(name),
+            Some("Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding") => path_segment(name),
             _ => (!is_subdomain(name)).then_some(SUBDOMAIN),
         };
         causes.extend(wrong.map(|why| Cause::invalid("metadata.name", &name.into(), why)));

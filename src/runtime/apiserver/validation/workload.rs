@@ -6,6 +6,7 @@ use super::super::columns::{list, string};
 use super::super::failure::Cause;
 use super::rules::{self, Field, Rule};
 use super::{label_keys, pod};
+use crate::runtime::controllers::schedule::Schedule;
 
 const SET: &[Field] = &[
     ("minReadySeconds", Rule::Natural),
@@ -270,8 +271,7 @@ pub(super) fn cron(object: &Value, causes: &mut Vec<Cause>) {
     let text = string(spec, "/schedule");
     if text.is_empty() {
         causes.push(Cause::required("spec.schedule", ""));
-    } else if !text.starts_with('@') && text.split_whitespace().count() != 5 {
-        let why = format!("expected exactly 5 fields, found {}: {text:?}", text.split_whitespace().count());
+    } else if let Err(why) = Schedule::parse(text) {
         causes.push(Cause::invalid("spec.schedule", &text.into(), why));
     }
     let zone = string(spec, "/timeZone");

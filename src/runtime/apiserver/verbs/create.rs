@@ -62,8 +62,6 @@ async fn attempt(
         return Err(Failure::already_exists(about));
     }
     prepare(call, &mut object)?;
-    let uid = string(&object, "/metadata/uid").to_owned();
-    let mut taken = None;
     defaults::set(call, &mut object, None)?;
     call.mutate(Operation::Create, &mut object, None)?;
     defaults::set(call, &mut object, None)?;
@@ -75,35 +73,22 @@ async fn attempt(
     if call.resource.builtin.is_some_and(|builtin| builtin.kind == "Pod") {
         check_account(call, &name, &object)?;
     }
-    if &*call.resource.key == "services." {
-        taken = defaults::cluster_ip(call, &mut object, &uid)?;
-    }
-    let release = |call: &Call| {
-        if let Some(address) = &taken {
-            call.server.ips.release(address, &uid);
-        }
-    };
-    if let Err(refused) = call.review(Operation::Create, &object, None) {
-        release(call);
-        return Err(refused);
-    }
+    let taken = defaults::cluster_ip(call, &mut object, None)?;
+    call.review(Operation::Create, &object, None)?;
     definitions::establish(call, &mut object);
     if call.query.dry_run()? {
-        release(call);
         return Ok(std::sync::Arc::new(Object::unstored(object)));
     }
     match call.server.store.put(key, Expect::Absent, object).await {
         Ok(stored) => {
+            if let Some(taken) = taken {
+                taken.keep();
+            }
             definitions::changed(call, &stored);
             Ok(stored)
         }
-        Err(error) => {
-            release(call);
-            Err(match error {
-                WriteError::Conflict => Failure::already_exists(about),
-                error => Failure::write(error, about),
-            })
-        }
+        Err(WriteError::Conflict) => Err(Failure::already_exists(about)),
+        Err(error) => Err(Failure::write(error, about)),
     }
 }
 

@@ -188,7 +188,7 @@ pub(crate) async fn remove(server: &Inner, key: &Key, options: &DeleteOptions) -
         }
         let mut next = object.value();
         hold(server, key, &object, &mut next, options);
-        let done = if write::released(&next) {
+        let done = if write::released(key, &next) {
             collect::forget(server, key, &object).await.map(Deletion::Gone)
         } else if next == object.value() {
             return Ok(Some(Deletion::Marked(object)));

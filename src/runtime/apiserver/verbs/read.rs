@@ -91,21 +91,28 @@ pub(super) fn page(call: &Call) -> Result<Page, Failure> {
     }
     let limit =
         query.number("limit")?.filter(|limit| *limit > 0).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let from = query.get("continue").map(|token| parse_continue(token, call)).transpose()?;
-    Ok(call.server.store.list(&call.resource.key, namespace, from.as_ref(), limit, |key, object| {
+    let continued = query.get("continue").map(|token| parse_continue(token, call)).transpose()?;
+    let (first, from) = continued.unzip();
+    let mut page = call.server.store.list(&call.resource.key, namespace, from.as_ref(), limit, |key, object| {
         selector.is_empty() || selector.matches(key, object)
-    }))
+    });
+    // Who watches from there on sees once more what later pages show already, and misses nothing that earlier ones could not.
+    page.version = first.unwrap_or(page.version);
+    Ok(page)
 }
 
 /// Pages continue by key, on the objects as they are then: a page never shows an object twice, and never skips one that stayed.
+/// The version of them all is the first page's, which the token carries.
 fn continue_token(version: u64, next: &Key) -> String {
     format!("{version}/{}/{}", next.namespace, next.name)
 }
 
-fn parse_continue(token: &str, call: &Call) -> Result<Key, Failure> {
+fn parse_continue(token: &str, call: &Call) -> Result<(u64, Key), Failure> {
     let mut parts = token.splitn(3, '/');
     match (parts.next().map(str::parse::<u64>), parts.next(), parts.next()) {
-        (Some(Ok(_)), Some(namespace), Some(name)) => Ok(Key::new(&call.resource.key, namespace, name)),
+        (Some(Ok(version)), Some(namespace), Some(name)) => {
+            Ok((version, Key::new(&call.resource.key, namespace, name)))
+        }
         _ => Err(Failure::bad_request("continue key is not valid")),
     }
 }

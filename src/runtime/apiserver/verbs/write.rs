@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Response, StatusCode};
 use serde_json::Value;
 
-use super::{Call, create, name_of};
+use super::{Call, Key, create, name_of};
 use crate::runtime::apiserver::admission::Operation;
 use crate::runtime::apiserver::columns::{list, string};
 use crate::runtime::apiserver::failure::{Cause, Failure};
@@ -99,7 +99,9 @@ pub(super) async fn modify(
             let (group, kind) = (&call.resource.group, &call.resource.kind);
             return Err(Failure::invalid(group, kind, &call.place.name, causes));
         }
+        let taken = defaults::cluster_ip(call, &mut next, Some(&old))?;
         call.review(Operation::Update, &next, Some(&old))?;
+        let given_up = gives_up_address(call, &old, &next);
         definitions::establish(call, &mut next);
         if same(&old, &next) {
             return Ok(object);
@@ -107,7 +109,7 @@ pub(super) async fn modify(
         if call.query.dry_run()? {
             return Ok(Arc::new(Object::new(object.version, next)));
         }
-        let done = if object.deleting && released(&next) {
+        let done = if object.deleting && released(&call.key(), &next) {
             let gone = collect::forget(&call.server, &call.key(), &object).await;
             // It is shown as it was when nothing held it back any more.
             gone.map(|gone| Arc::new(Object::new(gone.version, next)))
@@ -116,6 +118,12 @@ pub(super) async fn modify(
         };
         match done {
             Ok(stored) => {
+                if let Some(taken) = taken {
+                    taken.keep();
+                }
+                if given_up {
+                    call.server.ips.release(string(&old, "/spec/clusterIP"), &stored.uid);
+                }
                 definitions::changed(call, &stored);
                 return Ok(stored);
             }
@@ -124,6 +132,11 @@ pub(super) async fn modify(
         }
     }
     Err(Failure::conflict(about))
+}
+
+/// Whether a service leaves the address behind that it had.
+fn gives_up_address(call: &Call, old: &Value, next: &Value) -> bool {
+    &*call.resource.key == "services." && old["spec"]["clusterIP"] != next["spec"]["clusterIP"]
 }
 
 fn check_preconditions(call: &Call, object: &Object, next: &Value) -> Result<(), Failure> {
@@ -175,6 +188,9 @@ fn settle(call: &Call, old: &Value, next: &mut Value) -> Result<(), Failure> {
             None => map.remove("status"),
         };
     }
+    if &*call.resource.key == "namespaces." {
+        settle_namespace(call, old, next);
+    }
     if let Some(metadata) = next["metadata"].as_object_mut() {
         for field in FIXED {
             match old["metadata"].get(field) {
@@ -184,6 +200,24 @@ fn settle(call: &Call, old: &Value, next: &mut Value) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What holds a namespace's deletion back changes by `finalize`, and by nothing else: whoever writes the rest does not release it.
+fn settle_namespace(call: &Call, old: &Value, next: &mut Value) {
+    let finalizers = |value: &Value| value.pointer("/spec/finalizers").cloned();
+    let (kept, finalizers) = match call.place.subresource.as_str() {
+        "finalize" => (old.clone(), finalizers(next)),
+        _ => (next.take(), finalizers(old)),
+    };
+    *next = kept;
+    match finalizers {
+        Some(finalizers) => next["spec"]["finalizers"] = finalizers,
+        None => {
+            if let Some(spec) = next.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.remove("finalizers");
+            }
+        }
+    }
 }
 
 /// Counts a change of anything but metadata and status.
@@ -222,8 +256,8 @@ fn same(old: &Value, next: &Value) -> bool {
 }
 
 /// Whether nothing holds back the deletion of an object any more.
-pub(super) fn released(object: &Value) -> bool {
+pub(super) fn released(key: &Key, object: &Value) -> bool {
     list(object, "/metadata/finalizers").is_empty()
-        && list(object, "/spec/finalizers").is_empty()
+        && (&*key.resource != "namespaces." || list(object, "/spec/finalizers").is_empty())
         && object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or_default() == 0
 }

@@ -40,6 +40,9 @@ enum Source {
     Text(String),
 }
 
+/// A variable as it was before a function made it its own: name, value, and whether commands see it.
+type Hidden = (String, Option<String>, bool);
+
 /// A shell at work.
 pub(super) struct Shell {
     pub(super) files: Files,
@@ -57,6 +60,12 @@ pub(super) struct Shell {
     /// The exit code after which a condition, and not the script, goes on.
     in_condition: u32,
     calls: usize,
+    /// The list before ended with a failure that `-e` lets pass, as a condition's is.
+    passed: bool,
+    /// Loops around what runs now.
+    loops: u32,
+    /// What the variables of each function's own hid, by call.
+    hidden: Vec<Vec<Hidden>>,
     background: Vec<Child>,
     last_background: Option<u32>,
 }
@@ -78,6 +87,9 @@ impl Shell {
             status: 0,
             in_condition: 0,
             calls: 0,
+            passed: false,
+            loops: 0,
+            hidden: Vec::new(),
             background: Vec::new(),
             last_background: None,
         }
@@ -108,8 +120,16 @@ impl Shell {
             match background {
                 Some(text) => self.start_in_background(text)?,
                 None => {
-                    let code = self.node(node)?;
-                    self.settle(code, !matches!(node, Node::Chain(..)))?;
+                    let (code, counts) = match node {
+                        Node::Chain(first, more) => self.chain(first, more)?,
+                        Node::Simple(_) | Node::Subshell(_) | Node::Redirected(..) => (self.node(node)?, true),
+                        node => {
+                            self.passed = false;
+                            let code = self.node(node)?;
+                            (code, !self.passed && !is_negated(node))
+                        }
+                    };
+                    self.settle(code, counts)?;
                 }
             }
         }
@@ -119,10 +139,31 @@ impl Shell {
     /// Takes note of an exit code; `-e` ends the script at a failure outside of conditions.
     fn settle(&mut self, code: u8, counts: bool) -> Result<(), Stop> {
         self.status = code;
+        self.passed = code != 0 && !counts;
         if code != 0 && counts && self.exit_on_error && self.in_condition == 0 {
             return Err(Stop::Exit(code));
         }
         Ok(())
+    }
+
+    /// Runs commands joined by `&&` and `||`; the exit code, and whether it is one that `-e` looks at: that of the last command.
+    fn chain(&mut self, first: &Node, more: &[(bool, Node)]) -> Result<(u8, bool), Stop> {
+        let (mut code, mut counts) = (0, false);
+        let all = std::iter::once((None, first)).chain(more.iter().map(|(on_success, node)| (Some(*on_success), node)));
+        for (index, (on_success, node)) in all.enumerate() {
+            if on_success.is_some_and(|on_success| (code == 0) != on_success) {
+                counts = false;
+                continue;
+            }
+            let last = index == more.len();
+            self.in_condition += u32::from(!last);
+            let ran = self.node(node);
+            self.in_condition -= u32::from(!last);
+            code = ran?;
+            self.status = code;
+            counts = last && !is_negated(node);
+        }
+        Ok((code, counts))
     }
 
     fn condition(&mut self, list: &List) -> Result<bool, Stop> {
@@ -147,17 +188,7 @@ impl Shell {
                 };
                 Ok(if *negated { u8::from(code == 0) } else { code })
             }
-            Node::Chain(first, more) => {
-                self.in_condition += 1;
-                let mut ran = self.node(first);
-                self.in_condition -= 1;
-                for (on_success, next) in more {
-                    let code = ran?;
-                    self.status = code;
-                    ran = if (code == 0) == *on_success { self.node(next) } else { Ok(code) };
-                }
-                ran
-            }
+            Node::Chain(first, more) => self.chain(first, more).map(|(code, _)| code),
             Node::If { arms, otherwise } => {
                 for (condition, body) in arms {
                     if self.condition(condition)? {
@@ -169,12 +200,9 @@ impl Shell {
             Node::While { until, condition, body } => {
                 let mut code = 0;
                 while self.condition(condition)? != *until {
-                    match self.body(body) {
-                        Ok(last) => code = last,
-                        Err(stop) => match leave(stop)? {
-                            true => break,
-                            false => continue,
-                        },
+                    match self.pass(body)? {
+                        Some(last) => code = last,
+                        None => break,
                     }
                 }
                 Ok(code)
@@ -187,13 +215,9 @@ impl Shell {
                 let mut code = 0;
                 for value in values {
                     self.set(name, &value);
-                    match self.body(body) {
-                        Ok(last) => code = last,
-                        Err(stop) => {
-                            if leave(stop)? {
-                                break;
-                            }
-                        }
+                    match self.pass(body)? {
+                        Some(last) => code = last,
+                        None => break,
                     }
                 }
                 Ok(code)
@@ -219,6 +243,21 @@ impl Shell {
         }
     }
 
+    /// One pass of a loop; `None` when it was the last.
+    fn pass(&mut self, body: &List) -> Result<Option<u8>, Stop> {
+        self.loops += 1;
+        let ran = self.body(body);
+        self.loops -= 1;
+        match ran {
+            Ok(code) => Ok(Some(code)),
+            Err(Stop::Break(1)) => Ok(None),
+            Err(Stop::Continue(1)) => Ok(Some(0)),
+            Err(Stop::Break(levels)) => Err(Stop::Break(levels.saturating_sub(1))),
+            Err(Stop::Continue(levels)) => Err(Stop::Continue(levels.saturating_sub(1))),
+            Err(other) => Err(other),
+        }
+    }
+
     fn body(&mut self, list: &List) -> Ran {
         if list.is_empty() { Ok(0) } else { self.list(list) }
     }
@@ -233,13 +272,23 @@ impl Shell {
 
     fn pipeline(&mut self, stages: &[Stage]) -> Ran {
         let mut children = Vec::with_capacity(stages.len());
+        let failed = self.start(stages, &mut children);
+        let mut code = 0;
+        for child in children {
+            code = wait(child).unwrap_or(CANNOT_START);
+        }
+        Ok(failed?.unwrap_or(code))
+    }
+
+    /// Starts the processes of a pipeline. Where one can't be started: the exit code; those before it find their output closed.
+    fn start(&mut self, stages: &[Stage], children: &mut Vec<Child>) -> Result<Option<u8>, Stop> {
         let mut from: Option<Stdio> = None;
         for (index, stage) in stages.iter().enumerate() {
             let mut text = None;
             let mut command = match &stage.node {
                 Node::Simple(simple) if self.is_plain(simple) => {
                     let words = self.fields(&simple.words)?;
-                    let Some(streams) = self.streams(&simple.redirects)? else { return Ok(1) };
+                    let Some(streams) = self.streams(&simple.redirects)? else { return Ok(Some(1)) };
                     let mut command = self.launch.command(&words, &self.files);
                     self.environment(&mut command, &simple.assignments)?;
                     if let Some(from) = from.take() {
@@ -274,15 +323,11 @@ impl Shell {
                 }
                 Err(error) => {
                     complain(&error);
-                    return Ok(CANNOT_START);
+                    return Ok(Some(CANNOT_START));
                 }
             }
         }
-        let mut code = 0;
-        for child in children {
-            code = wait(child).unwrap_or(CANNOT_START);
-        }
-        Ok(code)
+        Ok(None)
     }
 
     /// Whether a command is a process of its own, and needs nothing of the shell but its words.
@@ -312,9 +357,17 @@ impl Shell {
             };
         };
         let Some(streams) = self.streams(&simple.redirects)? else { return Ok(1) };
-        if let Some((function, _)) = self.functions.get(name).cloned() {
-            return self.function(&function, arguments);
-        }
+        // `command NAME` is NAME, whatever functions there are; with `-v` it only tells of it.
+        let by_command = |word: &&String| name == "command" && !word.starts_with('-');
+        let (name, arguments) = match arguments.split_first().filter(|(first, _)| by_command(first)) {
+            Some(named) => named,
+            None => {
+                if let Some((function, _)) = self.functions.get(name).cloned() {
+                    return self.function(&function, arguments, &simple.assignments, streams);
+                }
+                (name, arguments)
+            }
+        };
         if BUILTINS.contains(&name.as_str()) {
             for (name, value) in &simple.assignments {
                 let value = self.text(value)?;
@@ -326,25 +379,74 @@ impl Shell {
             complain(&tools::unknown(name));
             return Ok(tools::NOT_FOUND);
         }
+        let words: Vec<String> = std::iter::once(name).chain(arguments).cloned().collect();
         let mut command = self.launch.command(&words, &self.files);
         self.environment(&mut command, &simple.assignments)?;
         let text = streams.apply(&mut command);
         self.feed(command, text)
     }
 
-    fn function(&mut self, body: &Node, arguments: &[String]) -> Ran {
+    /// Calls a function: with arguments, variables and streams of its own, which end with it.
+    fn function(
+        &mut self,
+        body: &Node,
+        arguments: &[String],
+        assignments: &[(String, super::syntax::Word)],
+        streams: Streams,
+    ) -> Ran {
         if self.calls >= CALLS {
             complain(&"functions call each other too deeply");
             return Err(Stop::Exit(2));
         }
+        let mut values = Vec::with_capacity(assignments.len());
+        for (name, value) in assignments {
+            values.push((name, self.text(value)?));
+        }
+        let streams = match streams.swap() {
+            Ok(before) => before,
+            Err(error) => {
+                complain(&error);
+                return Ok(CANNOT_START);
+            }
+        };
         self.calls += 1;
+        self.hidden.push(Vec::new());
+        for (name, value) in values {
+            self.hide(name);
+            self.set(name, &value);
+            self.exported.insert(name.clone());
+        }
         let before = std::mem::replace(&mut self.arguments, arguments.to_vec());
+        let loops = std::mem::take(&mut self.loops);
         let ran = self.node(body);
+        self.loops = loops;
         self.arguments = before;
+        for (name, value, exported) in self.hidden.pop().into_iter().flatten().rev() {
+            match value {
+                Some(value) => self.variables.insert(name.clone(), value),
+                None => self.variables.remove(&name),
+            };
+            if exported {
+                self.exported.insert(name);
+            } else {
+                self.exported.remove(&name);
+            }
+        }
         self.calls -= 1;
+        if let Err(error) = streams.swap() {
+            complain(&error);
+        }
         match ran {
             Err(Stop::Return) => Ok(self.status),
             other => other,
+        }
+    }
+
+    /// Keeps a variable as it is for the end of the function that runs. Outside of functions there is nothing to hide it from.
+    fn hide(&mut self, name: &str) {
+        let was = (name.to_owned(), self.variables.get(name).cloned(), self.exported.contains(name));
+        if let Some(hidden) = self.hidden.last_mut() {
+            hidden.push(was);
         }
     }
 
@@ -469,8 +571,10 @@ impl Shell {
                 self.status = code_of(first, self.status);
                 Err(Stop::Return)
             }
-            "break" => Err(Stop::Break(number(1))),
-            "continue" => Err(Stop::Continue(number(1))),
+            // There is nothing to leave.
+            "break" | "continue" if self.loops == 0 => Ok(0),
+            "break" => Err(Stop::Break(number(1).clamp(1, self.loops))),
+            "continue" => Err(Stop::Continue(number(1).clamp(1, self.loops))),
             "cd" => {
                 let home = self.variable("HOME").unwrap_or_else(|| "/".to_owned());
                 match self.files.enter(first.unwrap_or(&home)) {
@@ -481,17 +585,24 @@ impl Shell {
                     }
                 }
             }
-            "export" | "readonly" | "local" | "declare" => {
+            kind @ ("export" | "readonly" | "local" | "declare") => {
                 for word in arguments.iter().filter(|word| !word.starts_with('-')) {
                     let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(n, v)| (n, Some(v)));
                     if !is_name(name) {
-                        complain(&format_args!("export: {name}: bad variable name"));
+                        complain(&format_args!("{kind}: {name}: bad variable name"));
                         return Ok(1);
                     }
-                    if let Some(value) = value {
-                        self.set(name, value);
+                    if kind == "local" {
+                        self.hide(name);
                     }
-                    if matches!(arguments.first(), Some(first) if first == "-x") || !matches!(name, "local" | "declare")
+                    match value {
+                        Some(value) => self.set(name, value),
+                        None if kind == "local" => {
+                            self.variables.remove(name);
+                        }
+                        None => {}
+                    }
+                    if matches!(arguments.first(), Some(first) if first == "-x") || !matches!(kind, "local" | "declare")
                     {
                         self.exported.insert(name.to_owned());
                     }
@@ -525,7 +636,14 @@ impl Shell {
             },
             "exec" => {
                 if arguments.is_empty() {
-                    return Ok(0);
+                    // From here on they are the shell's own.
+                    return Ok(streams.swap().map_or_else(
+                        |error| {
+                            complain(&error);
+                            CANNOT_START
+                        },
+                        |_before| 0,
+                    ));
                 }
                 let mut command = self.launch.command(arguments, &self.files);
                 self.environment(&mut command, &[])?;
@@ -640,6 +758,25 @@ const BUILTINS: [&str; 33] = [
 ];
 
 impl Streams {
+    /// Makes these the streams of this very process; what they were before.
+    fn swap(self) -> io::Result<Self> {
+        io::stdout().flush()?;
+        let mut before = Self::default();
+        if let Some(input) = self.input {
+            before.input = Some(Source::File(duplicate(io::stdin())?));
+            nix::unistd::dup2_stdin(input.open()?)?;
+        }
+        if let Some(out) = self.out {
+            before.out = Some(duplicate(io::stdout())?);
+            nix::unistd::dup2_stdout(out)?;
+        }
+        if let Some(err) = self.err {
+            before.err = Some(duplicate(io::stderr())?);
+            nix::unistd::dup2_stderr(err)?;
+        }
+        Ok(before)
+    }
+
     /// Sets the streams of a process; the text that it is to read, if any.
     fn apply(self, command: &mut Command) -> Option<String> {
         if let Some(out) = self.out {
@@ -659,10 +796,27 @@ impl Streams {
     }
 }
 
+impl Source {
+    fn open(self) -> io::Result<std::fs::File> {
+        match self {
+            Self::File(file) => Ok(file),
+            Self::Text(text) => {
+                let (reader, writer) = io::pipe()?;
+                write_text(writer, text);
+                Ok(std::fs::File::from(std::os::fd::OwnedFd::from(reader)))
+            }
+        }
+    }
+}
+
+/// Writes a here-document: it may be larger than a pipe, and its reader may not care for it.
+fn write_text(mut to: impl Write + Send + 'static, text: String) {
+    let _writer = std::thread::Builder::new().spawn(move || to.write_all(text.as_bytes()));
+}
+
 fn write_input(child: &mut Child, text: Option<String>) {
-    if let (Some(text), Some(mut stdin)) = (text, child.stdin.take()) {
-        // A here-document may be larger than a pipe, and its reader may not care for it.
-        let _writer = std::thread::Builder::new().spawn(move || stdin.write_all(text.as_bytes()));
+    if let (Some(text), Some(stdin)) = (text, child.stdin.take()) {
+        write_text(stdin, text);
     }
 }
 
@@ -691,13 +845,7 @@ fn code_of(word: Option<&str>, default: u8) -> u8 {
     }
 }
 
-/// What a loop does about a stop in its body: `true` to end, `false` to go on.
-fn leave(stop: Stop) -> Result<bool, Stop> {
-    match stop {
-        Stop::Break(1) => Ok(true),
-        Stop::Continue(1) => Ok(false),
-        Stop::Break(levels) => Err(Stop::Break(levels - 1)),
-        Stop::Continue(levels) => Err(Stop::Continue(levels - 1)),
-        other => Err(other),
-    }
+/// Whether a failure is what was asked for: `! command`.
+const fn is_negated(node: &Node) -> bool {
+    matches!(node, Node::Pipeline { negated: true, .. })
 }
