@@ -29,7 +29,7 @@ pub enum StateError {
     },
     /// The directory has another use.
     #[error(
-        "{path} holds files that are not a runtime's, and is open to others; name a directory of its own with --data-dir"
+        "{path} holds files that are not a runtime's, and others may write there; name a directory of its own with --data-dir"
     )]
     Foreign {
         /// The directory.
@@ -102,13 +102,13 @@ const FRESH: &str = "lost+found";
 /// Creates the directory where it is missing, and closes it to others.
 ///
 /// # Errors
-/// The system refuses it; or no runtime has used the directory, it holds files and others may read them: it is left as it is.
+/// The system refuses it; or no runtime has used the directory, it holds files and others may write there: it is left as it is.
 pub fn prepare(root: &Path) -> Result<(), StateError> {
     let failed = |source| StateError::from_io(root, source);
     DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(failed)?;
-    let is_open = fs::metadata(root).map_err(failed)?.permissions().mode() & 0o077 != 0;
+    let is_shared = fs::metadata(root).map_err(failed)?.permissions().mode() & 0o022 != 0;
     let mut held = fs::read_dir(root).map_err(failed)?.flatten();
-    if is_open && !lock_path(root).exists() && held.any(|entry| entry.file_name() != FRESH) {
+    if is_shared && !lock_path(root).exists() && held.any(|entry| entry.file_name() != FRESH) {
         return Err(StateError::Foreign { path: root.to_owned() });
     }
     fs::set_permissions(root, Permissions::from_mode(0o700)).map_err(failed)
@@ -269,10 +269,10 @@ mod tests {
     fn a_directory_of_another_use_is_left_as_it_is() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        fs::set_permissions(root, Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(root, Permissions::from_mode(0o777)).unwrap();
         fs::write(root.join("letter.txt"), "dear").unwrap();
         assert!(matches!(StateDir::open(root), Err(StateError::Foreign { path }) if path == root));
-        assert_eq!(fs::metadata(root).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::metadata(root).unwrap().permissions().mode() & 0o777, 0o777);
         assert_eq!(fs::read_dir(root).unwrap().count(), 1);
         fs::set_permissions(root, Permissions::from_mode(0o700)).unwrap();
         StateDir::open(root).unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::harness::{Mesh, any_port, settings, soon, start};
+use super::harness::{Mesh, settings, soon, start};
 use super::mutual_tls::shake;
 use crate::compile::{World, inbound_policy};
 use crate::model::{AppProtocol, InboundService, OutboundMode, Workload};
@@ -64,9 +64,9 @@ async fn the_narrowest_place_that_says_a_mode_decides_for_every_port_who_may_con
             "" => json!({}),
             mode => json!({"mtls": {"mode": mode}}),
         };
-        // The ports are known before the policy, which names them.
-        let free = || std::net::TcpListener::bind(any_port()).and_then(|listener| listener.local_addr()).unwrap();
-        let ports = MODES.map(|mode| (free(), mode));
+        // The ports are known before the policy, which names them; at an address of its own nobody else takes them meanwhile.
+        let held = MODES.map(|mode| (std::net::TcpListener::bind("127.93.71.5:0").unwrap(), mode));
+        let ports = held.map(|(listener, mode)| (listener.local_addr().unwrap(), mode));
         let said = ports.iter().filter(|(_, mode)| !mode.is_empty());
         let said: serde_json::Map<String, Value> =
             said.map(|(address, mode)| (address.port().to_string(), json!({"mode": mode}))).collect();

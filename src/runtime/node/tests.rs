@@ -449,7 +449,8 @@ async fn a_pod_that_has_ended_keeps_its_logs_and_nothing_else() {
     })
     .await;
     let log: Vec<_> = log.map(|part| String::from_utf8(part.unwrap().to_vec()).unwrap()).collect().await;
-    assert_eq!(log.concat(), "the work is done\n");
+    // The app is this test's own executable, which says first that it runs a test.
+    assert!(log.concat().ends_with("the work is done\n"), "{log:?}");
 }
 
 #[tokio::test]
