@@ -6,6 +6,8 @@
 //!
 //! There is one level: what a delegate delegates itself is left out.
 
+use std::sync::Arc;
+
 use crate::compile::names::qualify;
 use crate::compile::world::{World, is_visible};
 use crate::model::{RequestMatch, StringMatch};
@@ -13,10 +15,29 @@ use crate::resources::values::Host;
 use crate::resources::virtual_service::{Delegate, Destination, HttpRoute};
 use crate::resources::{Object, VirtualService};
 
+/// The VirtualServices that leave rules to this one, were it there or not.
+pub fn delegators<'w>(
+    world: &'w World,
+    delegate: &'w Object<VirtualService>,
+) -> impl Iterator<Item = &'w Arc<Object<VirtualService>>> {
+    // One that claims hosts decides for nobody else.
+    let decides = delegate.spec.hosts.is_empty();
+    world.virtual_services.iter().filter(move |root| {
+        let mut asked = root.spec.http.iter().filter_map(|rule| rule.delegate.as_ref());
+        let own = (delegate.meta.namespace.as_str(), delegate.meta.name.as_str());
+        decides && asked.any(|asked| asked_for(&root.meta.namespace, asked) == Some(own))
+    })
+}
+
+/// Namespace and name of the one that an object of `namespace` leaves a rule to.
+fn asked_for<'d>(namespace: &'d str, delegate: &'d Delegate) -> Option<(&'d str, &'d str)> {
+    let of = delegate.namespace.as_deref().filter(|named| !named.is_empty()).unwrap_or(namespace);
+    Some((of, delegate.name.as_deref()?))
+}
+
 /// The VirtualService that decides in the place of one of `namespace`: one without hosts.
 pub(super) fn find<'w>(world: &'w World, namespace: &str, delegate: &Delegate) -> Option<&'w Object<VirtualService>> {
-    let name = delegate.name.as_deref()?;
-    let of = delegate.namespace.as_deref().filter(|named| !named.is_empty()).unwrap_or(namespace);
+    let (of, name) = asked_for(namespace, delegate)?;
     let mut candidates = world.virtual_services.iter();
     let found = candidates.find(|object| object.meta.name == name && object.meta.namespace == of)?;
     (found.spec.hosts.is_empty() && is_visible(found, namespace)).then_some(&**found)

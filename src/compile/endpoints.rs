@@ -37,6 +37,13 @@ pub fn workload(pod: &Value, trust_domain: &TrustDomain) -> Option<Workload> {
     })
 }
 
+/// Whether a Pod takes requests: it is not being deleted, and nobody says that it is not ready. A pod in a file says nothing.
+pub(super) fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    let mut ready = conditions.into_iter().flatten().filter(|condition| condition["type"] == "Ready");
+    pod.pointer("/metadata/deletionTimestamp").is_none() && ready.all(|condition| condition["status"] == "True")
+}
+
 /// The controller that made the pod: of a Deployment's ReplicaSet, the Deployment.
 fn owner<'p>(pod: &'p Value, labels: &Labels) -> Option<&'p str> {
     let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array)?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::compile::inbound::plaintext_ports;
 use crate::compile::world::{World, is_visible};
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::model::{
@@ -53,7 +54,7 @@ impl External {
 }
 
 impl World {
-    /// Makes the services of the ServiceEntries anew. `pods` are those that entries may select.
+    /// Makes the services of the ServiceEntries anew. `pods` are those that entries may select: those that are ready (Istio).
     pub fn add_external<'p>(
         &mut self,
         pods: impl Iterator<Item = &'p Arc<Workload>> + Clone,
@@ -160,7 +161,9 @@ fn endpoints<'p>(
     match &spec.workload_selector {
         None => {
             let listed = spec.endpoints.iter();
-            found.extend(listed.filter_map(|listed| endpoint(entry, listed, &entry.meta.name, internal, trust_domain)));
+            found.extend(listed.filter_map(|listed| {
+                endpoint(world, entry, (listed, entry.meta.name.as_str()), internal, trust_domain)
+            }));
         }
         Some(selector) => {
             let selected = |labels: &dyn Fn(&str) -> Option<String>| {
@@ -169,19 +172,21 @@ fn endpoints<'p>(
             let own = |namespace: &str| namespace == entry.meta.namespace;
             for workload in &world.workload_entries {
                 if own(&workload.meta.namespace) && selected(&|key| workload.spec.labels.get(key).cloned()) {
-                    found.extend(endpoint(entry, &workload.spec, &workload.meta.name, internal, trust_domain));
+                    let listed = (&workload.spec, workload.meta.name.as_str());
+                    found.extend(endpoint(world, entry, listed, internal, trust_domain));
                 }
             }
             for pod in pods {
                 if own(&pod.namespace) && selected(&|key| pod.label(key).map(str::to_owned)) {
-                    let ports = || spec.ports.iter().map(|port| (port.number.get(), target(port)));
+                    let ports: Vec<(u16, u16)> =
+                        spec.ports.iter().map(|port| (port.number.get(), target(port))).collect();
                     found.extend(pod.addresses.first().map(|address| Endpoint {
                         address: *address,
                         name: None,
-                        ports: ports().collect(),
+                        plaintext: plaintext_ports(world, pod, &ports),
+                        ports,
                         weight: 1,
                         health: Health::Healthy,
-                        plaintext: Vec::new(),
                         workload: pod.clone(),
                     }));
                 }
@@ -194,9 +199,9 @@ fn endpoints<'p>(
 
 /// One endpoint as it is written; `None` for a Unix socket, and for one without an address.
 fn endpoint(
+    world: &World,
     entry: &Object<ServiceEntry>,
-    listed: &WorkloadEntry,
-    name: &str,
+    (listed, name): (&WorkloadEntry, &str),
     internal: bool,
     trust_domain: &TrustDomain,
 ) -> Option<Endpoint> {
@@ -216,19 +221,22 @@ fn endpoint(
     if let Some(place) = listed.locality.as_deref().filter(|place| !place.is_empty()) {
         workload.locality = Locality::parse(place);
     }
-    if internal && labels.get(TLS_MODE.0).is_some_and(|mode| &**mode == TLS_MODE.1) {
-        let account = listed.service_account.as_deref().filter(|account| !account.is_empty()).unwrap_or("default");
-        workload.identity = SpiffeId::new(trust_domain, &entry.meta.namespace, account).ok();
+    let account = listed.service_account.as_deref().filter(|account| !account.is_empty());
+    // Without the label a machine with an account is one with a proxy (Istio).
+    let has_proxy = labels.get(TLS_MODE.0).map_or(account.is_some(), |mode| &**mode == TLS_MODE.1);
+    if internal && has_proxy {
+        workload.identity = SpiffeId::new(trust_domain, &entry.meta.namespace, account.unwrap_or("default")).ok();
         workload.protocol = TunnelProtocol::MutualTls;
         workload.name = name.into();
     }
+    let ports: Vec<(u16, u16)> = entry.spec.ports.iter().map(port).collect();
     Some(Endpoint {
         address,
         name: looked_up,
-        ports: entry.spec.ports.iter().map(port).collect(),
+        plaintext: plaintext_ports(world, &workload, &ports),
+        ports,
         weight: listed.weight.unwrap_or(1).max(1),
         health: Health::Healthy,
-        plaintext: Vec::new(),
         workload: Arc::new(workload),
     })
 }

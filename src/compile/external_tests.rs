@@ -141,3 +141,46 @@ fn endpoints_are_listed_looked_up_selected_or_wherever_the_client_was_going() {
     let protocols: Vec<_> = endpoints_of(&world, selected).iter().map(|found| found.workload.protocol).collect();
     assert_eq!(protocols, [TunnelProtocol::MutualTls, TunnelProtocol::Plaintext]);
 }
+
+#[test]
+fn a_machine_with_an_account_has_a_proxy_unless_its_label_says_otherwise() {
+    let selected = "{hosts: [selected.org], ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC, \
+        location: MESH_INTERNAL, workloadSelector: {labels: {app: legacy}}}";
+    for (more, label, expected) in [
+        ("", "", TunnelProtocol::Plaintext),
+        (", serviceAccount: vm", "", TunnelProtocol::MutualTls),
+        (", serviceAccount: vm", ", security.istio.io/tlsMode: disabled", TunnelProtocol::Plaintext),
+        ("", ", security.istio.io/tlsMode: istio", TunnelProtocol::MutualTls),
+    ] {
+        let machine = format!("{{address: 192.0.2.9, labels: {{app: legacy{label}}}{more}}}");
+        let world = world(&(entry("shop", "selected", selected) + &object("WorkloadEntry", "shop", "vm", &machine)));
+        let found = resolve(&world, &scope("shop"), "selected.org").unwrap();
+        let workload = &endpoints_of(&world, found)[0].workload;
+        assert_eq!((workload.protocol, workload.identity.is_some()), (expected, expected != TunnelProtocol::Plaintext));
+    }
+}
+
+#[test]
+fn pods_that_a_service_entry_selects_are_those_that_are_ready_spoken_to_as_they_demand() {
+    let selected = "{hosts: [selected.org], ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}, \
+        {number: 81, name: other, protocol: HTTP}], resolution: STATIC, location: MESH_INTERNAL, \
+        workloadSelector: {labels: {app: legacy}}}";
+    let pod = |name: &str, meta: &str, address: &str, ready: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop{meta}, labels: {{app: legacy, \
+             security.istio.io/tlsMode: istio}}}}\nstatus: {{podIP: {address}, \
+             conditions: [{{type: Ready, status: '{ready}'}}]}}\n"
+        )
+    };
+    let demand =
+        "{selector: {matchLabels: {app: legacy}}, mtls: {mode: STRICT}, portLevelMtls: {'8080': {mode: DISABLE}}}";
+    let text = entry("shop", "selected", selected)
+        + &object("PeerAuthentication", "shop", "legacy", demand)
+        + &pod("ready", "", "10.0.0.1", "True")
+        + &pod("starting", "", "10.0.0.2", "False")
+        + &pod("leaving", ", deletionTimestamp: '2026-01-01T00:00:00Z'", "10.0.0.3", "True");
+    let world = world(&text);
+    assert_eq!(places(&world, "shop", "selected.org"), ["10.0.0.1 80>8080,81>81 x1"]);
+    let found = resolve(&world, &scope("shop"), "selected.org").unwrap();
+    assert_eq!(endpoints_of(&world, found)[0].plaintext, [8080]);
+}

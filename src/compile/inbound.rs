@@ -8,7 +8,7 @@ use crate::compile::selection::{selects, selects_some};
 use crate::compile::sidecar::ingress;
 use crate::compile::world::World;
 use crate::model::authz::PolicyAction;
-use crate::model::{InboundPolicy, InboundService, MtlsMode, Workload};
+use crate::model::{InboundPolicy, InboundService, MtlsMode, TunnelProtocol, Workload};
 use crate::resources::peer_authentication::{self, MutualTls};
 use crate::resources::{Object, PeerAuthentication, Provenance};
 
@@ -55,6 +55,15 @@ impl MtlsModes {
     pub fn of(&self, port: u16) -> MtlsMode {
         self.ports.iter().find(|(number, ..)| *number == port).map_or(self.default.0, |(_, mode, _)| *mode)
     }
+}
+
+/// The ports of a workload of the mesh that it wants plaintext on, of `ports`: (port of a service, port on the workload).
+pub fn plaintext_ports(world: &World, workload: &Workload, ports: &[(u16, u16)]) -> Vec<u16> {
+    if workload.protocol != TunnelProtocol::MutualTls {
+        return Vec::new();
+    }
+    let modes = mtls_modes(world, workload);
+    ports.iter().map(|(_, target)| *target).filter(|target| modes.of(*target) == MtlsMode::Disable).collect()
 }
 
 /// The PeerAuthentications that apply to a workload, merged.

@@ -1,16 +1,19 @@
 //! The listeners of a gateway and their routes, from the Gateways that select it and the VirtualServices bound to them.
+//!
+//! An [`Edge`] is made once for all hosts of a gateway: who is asked for one of a thousand does not look at the others.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::compile::gateway_api;
-use crate::compile::names::qualify;
 use crate::compile::routes::{Entry, rules};
 use crate::compile::streams::{self, Part};
 use crate::compile::world::{Scope, World, is_visible};
 use crate::model::{
-    ClientCertificates, HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Routes, ServerTls, Service,
-    StreamRule, Termination, TlsDemands, TlsVersions, VirtualHost,
+    Action, ClientCertificates, HostPattern, HttpRule, Labels, Listener, ListenerProtocol, Redirect, RedirectPort,
+    RequestMatch, Routes, ServerTls, Service, StreamRule, StringMatch, Termination, TlsDemands, TlsVersions,
+    VirtualHost,
 };
 use crate::resources::gateway::{self as resource, Server, ServerTlsMode, TlsVersion};
 use crate::resources::values::NamespaceFilter;
@@ -18,7 +21,7 @@ use crate::resources::{Gateway, Object, Provenance, VirtualService};
 use crate::yaml::Path;
 
 /// A gateway's workload, as far as Gateways care.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GatewayWorkload {
     /// Its clients' scope: that of its namespace.
     pub scope: Scope,
@@ -32,7 +35,9 @@ pub struct GatewayWorkload {
 /// A server that opens a port of the gateway.
 struct Open<'w> {
     port: u16,
-    gateway: &'w Object<Gateway>,
+    gateway: &'w Arc<Object<Gateway>>,
+    /// Its place in the Gateway.
+    index: usize,
     server: &'w Server,
     /// Its port, as the Gateway names it.
     number: u16,
@@ -102,18 +107,163 @@ impl<'w> Speaks<'w> {
     }
 }
 
-impl Open<'_> {
-    /// The hosts whose clusters are reached by their names.
-    fn automatic(&self) -> impl Iterator<Item = HostPattern> {
-        let hosts = self.server.hosts.iter().filter(|_| self.speaks.is_automatic());
-        hosts.map(|host| HostPattern::parse(host.host.as_str()))
+/// What a gateway serves: its ports, and what is bound to each of their hosts.
+#[derive(Debug)]
+pub struct Edge {
+    workload: GatewayWorkload,
+    listeners: Vec<Listener>,
+    bound: HashMap<(u16, HostPattern), Vec<Bound>>,
+    automatic: Vec<Automatic>,
+}
+
+/// A server whose clients reach clusters by their names.
+#[derive(Debug)]
+struct Automatic {
+    port: u16,
+    hosts: Vec<HostPattern>,
+    gateway: Arc<Object<Gateway>>,
+    /// Its place in the Gateway.
+    index: usize,
+    provenance: Provenance,
+}
+
+/// A VirtualService that is bound to a host of a server.
+#[derive(Debug)]
+struct Bound {
+    object: Arc<Object<VirtualService>>,
+    gateway: Arc<Object<Gateway>>,
+    /// The port, as the Gateway names it.
+    number: u16,
+    /// Which of its rules hold there for connections; `None` where requests are routed.
+    part: Option<Part>,
+}
+
+impl Edge {
+    /// What `workload` serves.
+    pub fn new(world: &World, workload: &GatewayWorkload) -> Self {
+        let mut listeners: BTreeMap<u16, Listener> = BTreeMap::new();
+        let mut bound: HashMap<(u16, HostPattern), Vec<Bound>> = HashMap::new();
+        let claims: Claims<'_> =
+            world.virtual_services.iter().map(|object| (object, world.virtual_services.hosts(object))).collect();
+        let mut automatic = Vec::new();
+        for open in open_servers(world, workload) {
+            let listener = listeners.entry(open.port).or_insert_with(|| Listener {
+                port: open.port,
+                protocol: open.speaks.protocol(),
+                provenance: Vec::new(),
+                virtual_hosts: Vec::new(),
+                tls: Vec::new(),
+                redirected: Vec::new(),
+            });
+            listener.provenance.push(open.provenance.clone());
+            let hosts = || open.server.hosts.iter().map(|host| HostPattern::parse(host.host.as_str()));
+            match open.speaks {
+                Speaks::Tls(termination, tls) => {
+                    let hosts = hosts().collect();
+                    let mut made = server_tls(world, workload, tls, termination, hosts, open.provenance.clone());
+                    if !open.is_sound {
+                        (made.certificate, made.clients) = (None, ClientCertificates::None);
+                    }
+                    listener.tls.push(made);
+                }
+                Speaks::Http { redirects: true } => listener.redirected.extend(hosts()),
+                Speaks::Http { redirects: false } | Speaks::Tcp => {}
+            }
+            for (host, object) in attached(&claims, workload, &open) {
+                let here = match bound.entry((open.port, host.clone())) {
+                    Slot::Occupied(known) => known.into_mut(),
+                    Slot::Vacant(vacant) => {
+                        let routes = routes_name(&workload.scope, open.port, &host);
+                        listener.virtual_hosts.push(VirtualHost { host, routes });
+                        vacant.insert(Vec::new())
+                    }
+                };
+                let is_it =
+                    |known: &Bound| Arc::ptr_eq(&known.object, object) && Arc::ptr_eq(&known.gateway, open.gateway);
+                if !here.iter().any(is_it) {
+                    here.push(Bound {
+                        object: object.clone(),
+                        gateway: open.gateway.clone(),
+                        number: open.number,
+                        part: open.speaks.streams(),
+                    });
+                }
+            }
+            if open.speaks.is_automatic() {
+                for host in hosts() {
+                    if listener.virtual_hosts.iter().all(|known| known.host != host) {
+                        let routes = routes_name(&workload.scope, open.port, &host);
+                        listener.virtual_hosts.push(VirtualHost { host, routes });
+                    }
+                }
+                automatic.push(Automatic {
+                    port: open.port,
+                    hosts: hosts().collect(),
+                    gateway: open.gateway.clone(),
+                    index: open.index,
+                    provenance: open.provenance.clone(),
+                });
+            }
+        }
+        gateway_api::extend(world, workload, &mut listeners);
+        let mut listeners: Vec<Listener> = listeners.into_values().collect();
+        for listener in &mut listeners {
+            listener.virtual_hosts.sort_by(|a, b| a.host.cmp(&b.host));
+        }
+        Self { workload: workload.clone(), listeners, bound, automatic }
     }
 
+    /// The listeners, by port.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// Whether there is such a host.
+    pub fn serves(&self, port: u16, host: &HostPattern) -> bool {
+        let mut listeners = self.listeners.iter();
+        let listener = listeners.find(|listener| listener.port == port);
+        listener.is_some_and(|found| found.virtual_hosts.binary_search_by(|known| known.host.cmp(host)).is_ok())
+    }
+
+    /// The routes of one host of one port: those of every VirtualService bound there, oldest first, with the rules that take every
+    /// request at the end.
+    pub fn routes(&self, world: &World, port: u16, host: &HostPattern) -> Routes {
+        let mut found: Vec<HttpRule> = Vec::new();
+        let mut at_the_end: Vec<HttpRule> = Vec::new();
+        let mut connections: Vec<StreamRule> = Vec::new();
+        for bound in self.bound.get(&(port, host.clone())).into_iter().flatten() {
+            let Bound { object, number, .. } = bound;
+            let entry = entry(&bound.gateway);
+            match bound.part {
+                None => {
+                    let rules = rules(world, object, entry, &[*number]).into_iter();
+                    let mut rules = rules.filter_map(|rule| at_server(rule, *number, &self.workload));
+                    found.extend(until_catch_all(&mut rules, &mut at_the_end));
+                }
+                Some(part) => connections.extend(streams::of_gateway(world, object, entry, part, *number)),
+            }
+        }
+        for server in self.automatic.iter().filter(|server| server.port == port && server.hosts.contains(host)) {
+            connections.extend(streams::of_clusters(world, &self.workload.scope, &server.provenance, |service| {
+                host.matches(&service.host) && server.admits(service)
+            }));
+        }
+        found.append(&mut at_the_end);
+        found.dedup();
+        connections.dedup();
+        found.extend(gateway_api::gateway_rules(world, &self.workload, port, host));
+        connections.extend(gateway_api::gateway_streams(world, &self.workload, port, host));
+        Routes { name: routes_name(&self.workload.scope, port, host), http: found, streams: connections }
+    }
+}
+
+impl Automatic {
     /// Whether a service is one of the server's hosts, in a namespace that it names.
     fn admits(&self, service: &Service) -> bool {
-        self.server.hosts.iter().any(|served| {
+        let server = self.gateway.spec.servers.get(self.index);
+        server.into_iter().flat_map(|server| &server.hosts).any(|served| {
             HostPattern::parse(served.host.as_str()).matches(&service.host)
-                && is_from(&served.namespace, &service.namespace, self.gateway)
+                && is_from(&served.namespace, &service.namespace, &self.gateway)
         })
     }
 }
@@ -129,49 +279,64 @@ fn is_from(served: &NamespaceFilter, namespace: &str, gateway: &Object<Gateway>)
 
 /// The listeners of a gateway, by port.
 pub fn listeners(world: &World, workload: &GatewayWorkload) -> Vec<Listener> {
-    let mut listeners: BTreeMap<u16, Listener> = BTreeMap::new();
-    for open in open_servers(world, workload) {
-        let protocol = open.speaks.protocol();
-        let listener = listeners.entry(open.port).or_insert_with(|| Listener {
-            port: open.port,
-            protocol,
-            provenance: Vec::new(),
-            virtual_hosts: Vec::new(),
-            tls: Vec::new(),
-            redirected: Vec::new(),
-        });
-        if listener.protocol != protocol {
-            // The older Gateway has the port, and speaks something else on it.
+    Edge::new(world, workload).listeners
+}
+
+/// The routes of one host of one port of a gateway. Who wants those of several asks an [`Edge`].
+pub fn gateway_routes(world: &World, workload: &GatewayWorkload, port: u16, host: &HostPattern) -> Routes {
+    Edge::new(world, workload).routes(world, port, host)
+}
+
+/// What is left of a rule for requests to a server's port: the proxy may listen for it elsewhere, and who sends requests is
+/// always the gateway itself. `None` where it takes none of them.
+fn at_server(rule: HttpRule, number: u16, workload: &GatewayWorkload) -> Option<HttpRule> {
+    let action = match rule.action {
+        Action::Redirect(redirect) if redirect.port == RedirectPort::Request => {
+            Action::Redirect(Redirect { port: RedirectPort::Number(number), ..redirect })
+        }
+        other => other,
+    };
+    let takes_all = rule.matches.is_empty();
+    let here = rule.matches.into_iter().filter(|m| m.concerns(number, &workload.labels, &workload.scope.namespace));
+    let settled = here.map(|conditions| RequestMatch {
+        port: None,
+        source_labels: Vec::new(),
+        source_namespace: None,
+        ..conditions
+    });
+    let matches: Vec<RequestMatch> = settled.collect();
+    (takes_all || !matches.is_empty()).then_some(HttpRule { matches, action, ..rule })
+}
+
+/// The rules of one object down to the first alternative that takes every request, which goes to `at_the_end`: what follows it in
+/// that object takes none (Istio).
+fn until_catch_all(rules: &mut dyn Iterator<Item = HttpRule>, at_the_end: &mut Vec<HttpRule>) -> Vec<HttpRule> {
+    let mut found = Vec::new();
+    for mut rule in rules {
+        let catch_all = rule.matches.iter().position(takes_every_request);
+        if catch_all.is_none() && !rule.matches.is_empty() {
+            found.push(rule);
             continue;
         }
-        listener.provenance.push(open.provenance.clone());
-        let hosts = || open.server.hosts.iter().map(|host| HostPattern::parse(host.host.as_str()));
-        match open.speaks {
-            Speaks::Tls(termination, tls) => {
-                let hosts = hosts().collect();
-                let mut made = server_tls(world, workload, tls, termination, hosts, open.provenance.clone());
-                if !open.is_sound {
-                    (made.certificate, made.clients) = (None, ClientCertificates::None);
-                }
-                listener.tls.push(made);
-            }
-            Speaks::Http { redirects: true } => listener.redirected.extend(hosts()),
-            Speaks::Http { redirects: false } | Speaks::Tcp => {}
+        let last = rule.matches.drain(catch_all.unwrap_or(0)..).take(1).collect();
+        if !rule.matches.is_empty() {
+            found.push(rule.clone());
         }
-        let bound = attached(world, workload, &open).into_iter().map(|(host, _)| host);
-        for host in bound.chain(open.automatic()) {
-            if listener.virtual_hosts.iter().all(|known| known.host != host) {
-                let routes = routes_name(&workload.scope, open.port, &host);
-                listener.virtual_hosts.push(VirtualHost { host, routes });
-            }
-        }
+        at_the_end.push(HttpRule { matches: last, ..rule });
+        break;
     }
-    gateway_api::extend(world, workload, &mut listeners);
-    let mut listeners: Vec<Listener> = listeners.into_values().collect();
-    for listener in &mut listeners {
-        listener.virtual_hosts.sort_by(|a, b| a.host.cmp(&b.host));
-    }
-    listeners
+    found
+}
+
+/// Whether it asks for nothing, or for a path that every request has: what Istio puts behind all others.
+fn takes_every_request(conditions: &RequestMatch) -> bool {
+    let any_path = match &conditions.path {
+        None => true,
+        Some(StringMatch::Prefix(prefix) | StringMatch::PrefixIgnoringCase(prefix)) => **prefix == *b"/",
+        Some(StringMatch::Regex(expression)) => expression.as_str() == ".*",
+        Some(_) => false,
+    };
+    any_path && RequestMatch { path: None, ..conditions.clone() } == RequestMatch::default()
 }
 
 /// What a server shows and asks for, from the Secret that it names. Only Secrets of the gateway's own namespace are looked at: who
@@ -218,39 +383,6 @@ fn server_tls(
     ServerTls { hosts, termination, certificate, clients, demands, provenance }
 }
 
-/// The routes of one host of one port: those of every VirtualService bound there, oldest first, with the rules that take every
-/// request at the end.
-pub fn gateway_routes(world: &World, workload: &GatewayWorkload, port: u16, host: &HostPattern) -> Routes {
-    let mut found: Vec<HttpRule> = Vec::new();
-    let mut connections: Vec<StreamRule> = Vec::new();
-    let mut seen: Vec<(&Object<VirtualService>, &Object<Gateway>)> = Vec::new();
-    for open in open_servers(world, workload).iter().filter(|open| open.port == port) {
-        for (shared, object) in attached(world, workload, open) {
-            let known = seen.iter().any(|(o, g)| std::ptr::eq(*o, object) && std::ptr::eq(*g, open.gateway));
-            if shared == *host && !known {
-                seen.push((object, open.gateway));
-                let entry = entry(open.gateway);
-                match open.speaks.streams() {
-                    None => found.extend(rules(world, object, entry, None)),
-                    Some(part) => connections.extend(streams::of_gateway(world, object, entry, part, open.number)),
-                }
-            }
-        }
-        if open.automatic().any(|known| known == *host) {
-            connections.extend(streams::of_clusters(world, &workload.scope, &open.provenance, |service| {
-                host.matches(&service.host) && open.admits(service)
-            }));
-        }
-    }
-    found.dedup();
-    connections.dedup();
-    // Stable: within both parts the order stays.
-    found.sort_by_key(|rule| rule.matches.is_empty());
-    found.extend(gateway_api::gateway_rules(world, workload, port, host));
-    connections.extend(gateway_api::gateway_streams(world, workload, port, host));
-    Routes { name: routes_name(&workload.scope, port, host), http: found, streams: connections }
-}
-
 fn entry(gateway: &Object<Gateway>) -> Entry<'_> {
     Entry::Gateway { namespace: &gateway.meta.namespace, name: &gateway.meta.name }
 }
@@ -259,8 +391,9 @@ pub(super) fn routes_name(scope: &Scope, port: u16, host: &HostPattern) -> Arc<s
     format!("{}/gateway/{port}/{host}", scope.namespace).into()
 }
 
+/// The servers of a gateway, the oldest Gateway's first. Of those of one port that speak different things the first has it.
 fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w>> {
-    let mut open = Vec::new();
+    let mut open: Vec<Open<'w>> = Vec::new();
     for gateway in &world.gateways {
         let selected = gateway
             .spec
@@ -281,15 +414,18 @@ fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w
             let target = workload.target_ports.iter().find(|(port, _)| *port == number);
             let port = target.map_or(number, |(_, target)| *target);
             // What is passed on without a rule shares its port with nothing else: a connection must not be taken for the other.
-            if open
-                .iter()
-                .any(|other: &Open<'_>| other.port == port && other.speaks.is_automatic() != speaks.is_automatic())
-            {
+            let clashes = |other: &Open<'_>| {
+                other.port == port
+                    && (other.speaks.protocol() != speaks.protocol()
+                        || other.speaks.is_automatic() != speaks.is_automatic())
+            };
+            if open.iter().any(clashes) {
                 continue;
             }
             open.push(Open {
                 port,
                 gateway,
+                index,
                 server,
                 number,
                 speaks,
@@ -301,29 +437,31 @@ fn open_servers<'w>(world: &'w World, workload: &GatewayWorkload) -> Vec<Open<'w
     open
 }
 
+/// VirtualServices with their hosts.
+type Claims<'w> = Vec<(&'w Arc<Object<VirtualService>>, Vec<HostPattern>)>;
+
 /// The VirtualServices bound to a server, oldest first, each with the hosts that both name.
 fn attached<'w>(
-    world: &'w World,
+    claims: &Claims<'w>,
     workload: &GatewayWorkload,
-    open: &Open<'w>,
-) -> Vec<(HostPattern, &'w Object<VirtualService>)> {
+    open: &Open<'_>,
+) -> Vec<(HostPattern, &'w Arc<Object<VirtualService>>)> {
     let mut attached = Vec::new();
     if open.speaks.is_automatic() {
         return attached;
     }
-    for object in &world.virtual_services {
+    for (object, hosts) in claims {
         if !entry(open.gateway).admits(object) || !is_visible(object, &workload.scope.namespace) {
             continue;
         }
-        for own in &object.spec.hosts {
+        for own in hosts {
             for served in &open.server.hosts {
                 let from_here = is_from(&served.namespace, &object.meta.namespace, open.gateway);
                 let served = HostPattern::parse(served.host.as_str());
-                let own = HostPattern::parse(&qualify(own.as_str(), &object.meta.namespace, &world.domain));
-                let shared = served.intersect(&own).filter(|_| from_here);
+                let shared = served.intersect(own).filter(|_| from_here);
                 // Bytes name no host: one place holds every rule of the port.
                 let place = |host| if matches!(open.speaks, Speaks::Tcp) { HostPattern::Any } else { host };
-                attached.extend(shared.map(|host| (place(host), &**object)));
+                attached.extend(shared.map(|host| (place(host), *object)));
             }
         }
     }

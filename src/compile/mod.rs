@@ -41,15 +41,18 @@ mod world;
 #[cfg(test)]
 mod external_tests;
 #[cfg(test)]
+mod routing_tests;
+#[cfg(test)]
 mod tests;
 
 pub use authentication::{KeySource, key_sources, key_sources_of};
 pub use claims::{Claimant, Claims};
+pub use delegate::delegators;
 pub use endpoints::{endpoints, slice_service, workload};
 pub use external::External;
-pub use inbound::{MtlsModes, inbound_policy, mtls_modes};
+pub use inbound::{MtlsModes, inbound_policy, mtls_modes, plaintext_ports};
 pub use ingress::{Ingress, ingress, is_served};
-pub use listeners::{GatewayWorkload, gateway_routes, listeners};
+pub use listeners::{Edge, GatewayWorkload, gateway_routes, listeners};
 pub use mesh_config::{MeshConfig, MeshConfigError, RefusedSetting, annotated_topology};
 pub use names::{endpoints_of, qualify, resolve, service_of};
 pub use objects::{AUTHORITIES_ENTRY, secret_entry, service};

@@ -58,16 +58,21 @@ pub fn service_of<'w>(world: &'w World, scope: &Scope, host: &str) -> Option<&'w
     world.services.get(host).or_else(|| external(world, scope, host))
 }
 
+/// Whether clients of a scope see a service that a ServiceEntry adds: of several of one host that is another for each of them.
+fn is_known(world: &World, scope: &Scope, known: &External) -> bool {
+    known.is_visible(&scope.namespace) && scope.sees(world, &known.service)
+}
+
 /// The service that a ServiceEntry adds: of the clients' own namespace, else the oldest that they see.
 fn external<'w>(world: &'w World, scope: &Scope, host: &str) -> Option<&'w Arc<Service>> {
-    let visible = || world.external.get(host).into_iter().flatten().filter(|known| known.is_visible(&scope.namespace));
+    let visible = || world.external.get(host).into_iter().flatten().filter(|known| is_known(world, scope, known));
     let own = visible().find(|known| known.service.namespace == scope.namespace);
     own.or_else(|| visible().next()).map(|known| &known.service)
 }
 
 /// The service that a ServiceEntry adds at an address: one that names the address, else the narrowest network.
 fn external_at<'w>(world: &'w World, scope: &Scope, address: IpAddr) -> Option<&'w Arc<Service>> {
-    let visible = || world.external.values().flatten().filter(|known| known.is_visible(&scope.namespace));
+    let visible = || world.external.values().flatten().filter(|known| is_known(world, scope, known));
     let exact = visible().find(|known| known.service.addresses.contains(&address));
     let narrowest = || {
         let widths = |known: &External| {

@@ -8,18 +8,22 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use crate::compile::endpoints::{endpoints, slice_service, workload};
+use crate::compile::endpoints::{endpoints, is_ready, slice_service, workload};
+use crate::compile::inbound::plaintext_ports;
 use crate::compile::ingress::ingress;
 use crate::compile::mesh_config::MeshConfig;
 use crate::compile::world::{TlsSecret, World, oldest_first};
 use crate::identity::TrustDomain;
-use crate::model::{AppProtocol, Endpoints, Labels, Resolution, Service, ServicePort, TrafficDistribution, Workload};
+use crate::model::{
+    AppProtocol, Endpoint, Endpoints, Labels, Resolution, Service, ServicePort, TrafficDistribution, Workload,
+};
 use crate::resources::{Findings, Object, Provenance, Resource, SourcePosition};
 use crate::yaml::{Document, Path};
 
 /// A Kubernetes Service as the mesh sees it; `None` for a value that is no Service, or has no name.
 ///
-/// UDP ports are left out: the mesh does not route them.
+/// UDP ports are left out: the mesh does not route them. So are services of the type `ExternalName`: they are other names of what
+/// DNS leads to, and have no endpoints of their own to be found wanting.
 pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> Option<Service> {
     if value.get("apiVersion")? != "v1" || value.get("kind")? != "Service" {
         return None;
@@ -29,6 +33,9 @@ pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> O
     let name = text(metadata, "name")?;
     let namespace = text(metadata, "namespace").unwrap_or_else(|| "default".to_owned());
     let spec = value.get("spec").unwrap_or(&Value::Null);
+    if text(spec, "type").as_deref() == Some("ExternalName") {
+        return None;
+    }
     let items = |field: &str| spec.get(field).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let ports = items("ports").iter().filter_map(|port| {
         let number = port.get("port").and_then(Value::as_u64).and_then(|number| u16::try_from(number).ok())?;
@@ -37,7 +44,7 @@ pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> O
         (text(port, "protocol").as_deref() != Some("UDP")).then(|| ServicePort { number, name: name.into(), protocol })
     });
     let annotation = value.pointer("/metadata/annotations/networking.istio.io~1traffic-distribution");
-    let distribution = spec.get("trafficDistribution").or(annotation).and_then(Value::as_str);
+    let mut wanted = [spec.get("trafficDistribution"), annotation].into_iter().flatten().filter_map(Value::as_str);
     let single = text(spec, "clusterIP");
     let addresses = items("clusterIPs").iter().filter_map(Value::as_str).chain(single.as_deref());
     let mut addresses: Vec<IpAddr> = addresses.filter_map(|address| address.parse().ok()).collect();
@@ -51,7 +58,7 @@ pub fn service(value: &Value, domain: &str, source: Option<SourcePosition>) -> O
         addresses,
         ports: ports.collect(),
         resolution: Resolution::Endpoints,
-        distribution: distribution.map(TrafficDistribution::parse).unwrap_or_default(),
+        distribution: wanted.find_map(TrafficDistribution::known).unwrap_or_default(),
     })
 }
 
@@ -165,7 +172,6 @@ impl World {
         }
         oldest_first(&mut world.service_entries);
         oldest_first(&mut world.workload_entries);
-        world.add_endpoints(&documents, trust_domain);
         oldest_first(&mut world.sidecars);
         oldest_first(&mut world.gateways);
         oldest_first(&mut world.peer_authentications);
@@ -182,24 +188,30 @@ impl World {
         oldest_first(&mut world.listener_sets);
         oldest_first(&mut world.backend_tls_policies);
         oldest_first(&mut world.reference_grants);
+        world.add_endpoints(&documents, trust_domain);
         Ok(world)
     }
 
     /// Adds the endpoints that EndpointSlices give the services that are there.
     fn add_endpoints(&mut self, documents: &[Item<'_>], trust_domain: &TrustDomain) {
-        let pods: BTreeMap<(Arc<str>, Arc<str>), Arc<Workload>> = documents
-            .iter()
-            .filter_map(|document| workload(document.value, trust_domain))
-            .map(|pod| ((pod.namespace.clone(), pod.name.clone()), Arc::new(pod)))
-            .collect();
-        self.add_external(pods.values(), trust_domain);
+        let mut pods: BTreeMap<(Arc<str>, Arc<str>), Arc<Workload>> = BTreeMap::new();
+        let mut ready: Vec<Arc<Workload>> = Vec::new();
+        for document in documents {
+            let Some(pod) = workload(document.value, trust_domain).map(Arc::new) else { continue };
+            ready.extend(is_ready(document.value).then(|| pod.clone()));
+            pods.insert((pod.namespace.clone(), pod.name.clone()), pod);
+        }
+        self.add_external(ready.iter(), trust_domain);
         let find = |namespace: &str, name: &str| pods.get(&(namespace.into(), name.into())).cloned();
         for document in documents {
             let Some((namespace, name)) = slice_service(document.value) else { continue };
             let host: Arc<str> = format!("{name}.{namespace}.svc.{}", self.domain).into();
             let Some(service) = self.services.get(&host) else { continue };
             let mut all = self.endpoints.get(&host).map_or(Vec::new(), |held| held.endpoints.clone());
-            all.extend(endpoints(document.value, service, find).into_iter().map(Arc::new));
+            all.extend(endpoints(document.value, service, find).into_iter().map(|endpoint| {
+                let plaintext = plaintext_ports(self, &endpoint.workload, &endpoint.ports);
+                Arc::new(Endpoint { plaintext, ..endpoint })
+            }));
             all.sort_by(|a, b| (&a.workload.uid, a.address).cmp(&(&b.workload.uid, b.address)));
             self.endpoints.insert(host.clone(), Arc::new(Endpoints { host, endpoints: all }));
         }

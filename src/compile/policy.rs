@@ -90,8 +90,12 @@ fn applicable<'w>(world: &'w World, scope: &Scope, service: &Service) -> Vec<&'w
             }
             let mut chosen = candidates().filter(|object| object.spec.workload_selector.is_none());
             let Some(first) = chosen.next() else { continue };
-            let exported = |object: &Object<DestinationRule>| object.spec.export_to.clone();
-            return std::iter::once(first).chain(chosen.filter(|object| exported(object) == exported(first))).collect();
+            // The order in which namespaces are listed says nothing.
+            let alike = |object: &Object<DestinationRule>| {
+                let (one, other) = (&first.spec.export_to, &object.spec.export_to);
+                one.iter().all(|target| other.contains(target)) && other.iter().all(|target| one.contains(target))
+            };
+            return std::iter::once(first).chain(chosen.filter(|object| alike(object))).collect();
         }
     }
     Vec::new()

@@ -1,10 +1,15 @@
 //! The routes of a service, from the VirtualService that wins its host.
+//!
+//! Labels and namespace of a caller, and the port, are conditions of a rule like others, and yet they decide more: a VirtualService
+//! none of whose rules is for a caller on a port is, for that caller, not there (Istio makes each proxy's routes of what its labels
+//! and its ports leave of an object, and none of nothing). So what comes after it follows in a tier of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::compile::gateway_api;
 use crate::compile::names::{qualify, service_of};
+use crate::compile::sidecar::Egress;
 use crate::compile::world::{Scope, World, is_visible};
 use crate::compile::{delegate, handling, streams};
 use crate::model::matching::WholeMatch;
@@ -54,30 +59,84 @@ impl Entry<'_> {
 
 /// The routes of `service`, as sidecars of `scope` see them.
 ///
-/// For requests the VirtualService with the most specific host that covers the service wins, the oldest among equals; the others
-/// have no say. For connections all of them are asked, in that order (Istio). A service without one
-/// has the rules of the HTTPRoutes and GRPCRoutes that name it; ports that none of them is attached to are routed to themselves.
+/// For requests the VirtualService with the most specific host that covers the service wins, the oldest among equals, of those that
+/// have a rule for the client; the others have no say. For connections all of them are asked, in that order (Istio). A service
+/// without one has the rules of the HTTPRoutes and GRPCRoutes that name it; ports that none of them is attached to are routed to
+/// themselves.
 pub fn routes(world: &World, scope: &Scope, service: &Service) -> Routes {
     let covering = covering(world, scope, service);
-    // One that has no rules for requests claims none.
-    let http = match covering.iter().find(|object| !object.spec.http.is_empty()) {
-        Some(object) => rules(world, object, Entry::Mesh, Some(service)),
-        None => {
-            let (mut rules, ports) = gateway_api::service_rules(world, scope, service);
-            let free = service.ports.iter().filter(|port| !ports.contains(&port.number));
-            rules.extend(free.map(|port| to_itself(service, port.number)));
-            rules
-        }
-    };
+    let http = tiers(world, scope, &covering, service);
     let streams = streams::of_service(world, scope, &covering, service);
     Routes { name: format!("{}/{}", scope.namespace, service.host).into(), http, streams }
 }
 
-/// The VirtualServices whose hosts cover a service's host, the most specific first, the oldest first among equals.
+/// The rules for requests to a service: of each VirtualService in turn, as long as there are clients on some port that none of the
+/// rules before is for, and then of the service itself.
+fn tiers(world: &World, scope: &Scope, covering: &[&Object<VirtualService>], service: &Service) -> Vec<HttpRule> {
+    let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
+    let mut open = ports.clone();
+    let mut found = Vec::new();
+    let mut tier = 0;
+    for object in covering {
+        let rules = rules(world, object, Entry::Mesh, &ports);
+        // One that has no rules for requests claims none.
+        if rules.is_empty() {
+            continue;
+        }
+        let left = |port: &u16| !rules.iter().any(|rule| is_for_everybody_at(rule, *port));
+        let still_open = open.iter().copied().filter(left).collect();
+        found.extend(in_tier(rules, tier, &ports, &open));
+        open = still_open;
+        tier += 1;
+        if open.is_empty() {
+            return found;
+        }
+    }
+    let (mut rules, attached) = gateway_api::service_rules(world, scope, service);
+    let free = ports.iter().filter(|port| !attached.contains(port));
+    rules.extend(free.map(|port| to_itself(service, *port)));
+    found.extend(in_tier(rules, tier, &ports, &open));
+    found
+}
+
+/// Whether every client that sends a request to `port` is one that the rule is for.
+fn is_for_everybody_at(rule: &HttpRule, port: u16) -> bool {
+    let everybody = |found: &RequestMatch| {
+        found.source_labels.is_empty()
+            && found.source_namespace.is_none()
+            && found.port.is_none_or(|wanted| wanted == port)
+    };
+    rule.matches.is_empty() || rule.matches.iter().any(everybody)
+}
+
+/// The rules as those of a tier, for those of the service's ports that are open.
+fn in_tier<'r>(
+    rules: Vec<HttpRule>,
+    tier: u32,
+    ports: &'r [u16],
+    open: &'r [u16],
+) -> impl Iterator<Item = HttpRule> + use<'r> {
+    rules.into_iter().filter_map(move |rule| {
+        let rule = HttpRule { tier, ..rule };
+        if open == ports {
+            return Some(rule);
+        }
+        let matches: Vec<RequestMatch> = open.iter().flat_map(|port| at_port(&rule.matches, *port)).collect();
+        (!matches.is_empty()).then_some(HttpRule { matches, ..rule })
+    })
+}
+
+/// The VirtualServices that clients know whose hosts cover a service's host, the most specific first, the oldest first among equals.
 fn covering<'w>(world: &'w World, scope: &Scope, service: &Service) -> Vec<&'w Object<VirtualService>> {
     let mut found: Vec<&Object<VirtualService>> = Vec::new();
     for object in world.virtual_services.covering(&service.host).flatten() {
-        let holds = Entry::Mesh.admits(object) && is_visible(object, &scope.namespace);
+        let imports = |egress: &Arc<Egress>| {
+            let mut hosts = world.virtual_services.hosts(object).into_iter();
+            hosts.any(|host| egress.names(&object.meta.namespace, &host))
+        };
+        let holds = Entry::Mesh.admits(object)
+            && is_visible(object, &scope.namespace)
+            && scope.egress.as_ref().is_none_or(imports);
         // One may claim the host under several patterns.
         if holds && !found.iter().any(|known| std::ptr::eq(*known, &**object)) {
             found.push(object);
@@ -94,26 +153,22 @@ fn to_itself(service: &Service, port: u16) -> HttpRule {
         matches: vec![RequestMatch { port: Some(port), ..RequestMatch::default() }],
         action: Action::Forward(vec![WeightedCluster::new(cluster, 1)]),
         handling: Handling::default(),
+        tier: 0,
     }
 }
 
-/// The HTTP rules of a VirtualService that hold for `entry`, in order. `service` is the one that was asked for, where there is
-/// one: its ports stand in for those that destinations do not name.
-pub(super) fn rules(
-    world: &World,
-    object: &Object<VirtualService>,
-    entry: Entry<'_>,
-    service: Option<&Service>,
-) -> Vec<HttpRule> {
+/// The HTTP rules of a VirtualService that hold for `entry`, in order. `ports` are those that requests may be sent to: they stand in
+/// for those that destinations do not name.
+pub(super) fn rules(world: &World, object: &Object<VirtualService>, entry: Entry<'_>, ports: &[u16]) -> Vec<HttpRule> {
     let mut rules = Vec::new();
     for (index, route) in object.spec.http.iter().enumerate() {
         let path = Path::root().key("spec").key("http").index(index);
         let Some(matches) = matches(object, route, entry, &path) else { continue };
         match &route.delegate {
-            None => rules.extend(rule(world, object, (index, route), matches, service)),
+            None => rules.extend(rule(world, object, (index, route), matches, ports)),
             Some(to) => {
                 let Some(delegate) = delegate::find(world, &object.meta.namespace, to) else { continue };
-                rules.extend(delegated(world, (object, route, &matches), delegate, entry, service));
+                rules.extend(delegated(world, (object, route, &matches), delegate, entry, ports));
             }
         }
     }
@@ -126,7 +181,7 @@ fn delegated(
     (root, root_route, root_matches): (&Object<VirtualService>, &HttpRoute, &[RequestMatch]),
     object: &Object<VirtualService>,
     entry: Entry<'_>,
-    service: Option<&Service>,
+    ports: &[u16],
 ) -> Vec<HttpRule> {
     let mut rules = Vec::new();
     for (index, route) in object.spec.http.iter().enumerate().filter(|(_, route)| route.delegate.is_none()) {
@@ -134,7 +189,7 @@ fn delegated(
         let Some(matches) = matches(object, route, entry, &path) else { continue };
         let Some(matches) = delegate::narrowed(root_matches, &matches) else { continue };
         let whole = delegate::completed(route, root_route, &root.meta.namespace, &world.domain);
-        rules.extend(rule(world, object, (index, &whole), matches, service));
+        rules.extend(rule(world, object, (index, &whole), matches, ports));
     }
     rules
 }
@@ -144,7 +199,7 @@ fn rule(
     object: &Object<VirtualService>,
     (index, route): (usize, &HttpRoute),
     matches: Vec<RequestMatch>,
-    service: Option<&Service>,
+    ports: &[u16],
 ) -> Vec<HttpRule> {
     let rule = HttpRule {
         provenance: object.provenance().with_rule(format!("http[{index}]")),
@@ -152,8 +207,9 @@ fn rule(
         matches,
         action: Action::Forward(Vec::new()),
         handling: handling::handling(route),
+        tier: 0,
     };
-    with_clusters(world, object, route, service, rule)
+    with_clusters(world, object, route, ports, rule)
 }
 
 /// The alternatives of a rule that hold for `entry`; `None` when it had some and none of them does.
@@ -181,13 +237,18 @@ fn matches(
         let here = conditions.gateways.is_empty()
             || conditions.gateways.iter().any(|reference| entry.is(reference, &object.meta.namespace));
         if here {
-            found.push(request_match(object, conditions, &in_matches.index(index)));
+            found.push(request_match(object, conditions, entry, &in_matches.index(index)));
         }
     }
     (!found.is_empty()).then_some(found)
 }
 
-fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: &Path) -> RequestMatch {
+fn request_match(
+    object: &Object<VirtualService>,
+    conditions: &HttpMatch,
+    entry: Entry<'_>,
+    path: &Path,
+) -> RequestMatch {
     let mut unsupported: Vec<Arc<str>> = object.never_matching(path).map(|hit| hit.path.to_string().into()).collect();
     // Validation refuses a key that names no claim; should it come in another way, the match must not hold.
     let named = conditions.headers.keys().chain(conditions.without_headers.keys());
@@ -220,6 +281,10 @@ fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: 
     };
     let (headers, claims) = named("headers", &conditions.headers);
     let (without_headers, without_claims) = named("withoutHeaders", &conditions.without_headers);
+    // At a gateway that a match names, what it says of callers in the mesh means nothing (Istio).
+    let names_callers = matches!(entry, Entry::Mesh) || conditions.gateways.is_empty();
+    let labels = conditions.source_labels.iter().filter(|_| names_callers);
+    let namespace = conditions.source_namespace.as_deref().filter(|named| names_callers && !named.is_empty());
     RequestMatch {
         path: uri,
         method,
@@ -231,8 +296,8 @@ fn request_match(object: &Object<VirtualService>, conditions: &HttpMatch, path: 
         claims,
         without_claims,
         port: conditions.port.map(|port| port.get()),
-        source_labels: conditions.source_labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
-        source_namespace: conditions.source_namespace.as_deref().filter(|named| !named.is_empty()).map(Into::into),
+        source_labels: labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
+        source_namespace: namespace.map(Into::into),
         unsupported,
     }
 }
@@ -249,12 +314,12 @@ pub(super) fn string_match(value: &values::StringMatch, ignoring_case: bool) -> 
 }
 
 /// The rule with its destinations. Where one of them names no port and has several, requests keep the port that they were sent
-/// to: then there is one rule for each port of the service that was asked for.
+/// to: then there is one rule for each of `ports`.
 fn with_clusters(
     world: &World,
     object: &Object<VirtualService>,
     route: &HttpRoute,
-    service: Option<&Service>,
+    ports: &[u16],
     rule: HttpRule,
 ) -> Vec<HttpRule> {
     if let Some(redirect) = &route.redirect {
@@ -286,18 +351,16 @@ fn with_clusters(
         let handling = Handling { mirrors: copies.collect(), ..rule.handling };
         HttpRule { action: Action::Forward(clusters.collect()), handling, ..rule }
     };
-    let request_ports: Vec<u16> =
-        service.map_or(Vec::new(), |service| service.ports.iter().map(|port| port.number).collect());
     let mut named = destinations.iter().map(|(destination, _)| &destination.destination);
     let every_port_is_known = named.all(|destination| port_of(destination).is_some())
         && mirrors.iter().all(|(destination, _)| port_of(destination).is_some());
-    if every_port_is_known || request_ports.len() < 2 {
-        let port = request_ports.first().copied().unwrap_or(HTTP_PORT);
+    if every_port_is_known || ports.len() < 2 {
+        let port = ports.first().copied().unwrap_or(HTTP_PORT);
         return vec![for_request_port(rule, port)];
     }
-    let bound = request_ports
-        .into_iter()
-        .map(|port| for_request_port(HttpRule { matches: at_port(&rule.matches, port), ..rule.clone() }, port));
+    let bound = ports
+        .iter()
+        .map(|port| for_request_port(HttpRule { matches: at_port(&rule.matches, *port), ..rule.clone() }, *port));
     bound.filter(|rule| !rule.matches.is_empty()).collect()
 }
 

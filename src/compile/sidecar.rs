@@ -9,10 +9,10 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::compile::handling;
 use crate::compile::names::qualify;
 use crate::compile::routes::Entry;
 use crate::compile::world::{Scope, World, is_visible};
+use crate::compile::{delegate, handling};
 use crate::model::{AppProtocol, HostPattern, IngressPort, Labels, OutboundMode, Service, ServicePort};
 use crate::resources::sidecar::{EgressListener, EgressNamespace, OutboundMode as Outbound};
 use crate::resources::virtual_service::Destination;
@@ -144,7 +144,8 @@ fn port_of(listener: &EgressListener) -> Option<u16> {
 }
 
 impl Egress {
-    fn names(&self, namespace: &str, host: &HostPattern) -> bool {
+    /// Whether hosts are known, of an object in a namespace: its rules hold for the clients (Istio).
+    pub(super) fn names(&self, namespace: &str, host: &HostPattern) -> bool {
         let meets = |hosts: &[Hosts]| hosts.iter().any(|hosts| hosts.meets(namespace, host));
         self.known.as_deref().is_none_or(meets) && !meets(&self.excluded)
     }
@@ -196,22 +197,33 @@ impl Scope {
 
     /// Whether a rule about hosts that are known sends requests to a service.
     fn is_led_by(&self, egress: &Egress, world: &World, object: &Object<VirtualService>, service: &Service) -> bool {
-        destinations(object, &world.domain).any(|host| *host == *service.host)
-            && Entry::Mesh.admits(object)
+        Entry::Mesh.admits(object)
             && is_visible(object, &self.namespace)
             && world.virtual_services.hosts(object).iter().any(|host| egress.names(&object.meta.namespace, host))
+            && destinations(object, world).any(|host| *host == *service.host)
     }
 }
 
-/// The hosts that a VirtualService sends requests and connections to, fully qualified.
-pub fn destinations<'o>(object: &'o Object<VirtualService>, domain: &'o str) -> impl Iterator<Item = Arc<str>> + 'o {
+/// The hosts that a VirtualService sends requests and connections to, fully qualified; where it leaves a rule to another one, those
+/// of that one as well.
+pub fn destinations<'o>(object: &'o Object<VirtualService>, world: &'o World) -> impl Iterator<Item = Arc<str>> + 'o {
+    let asked = object.spec.http.iter().filter_map(|rule| rule.delegate.as_ref());
+    let delegates = asked.filter_map(move |asked| delegate::find(world, &object.meta.namespace, asked));
+    let streams =
+        object.spec.tls.iter().flat_map(|rule| &rule.route).chain(object.spec.tcp.iter().flat_map(|rule| &rule.route));
+    let streams = streams.map(move |route| qualified(&route.destination, object, world));
+    std::iter::once(object).chain(delegates).flat_map(move |object| of_requests(object, world)).chain(streams)
+}
+
+fn of_requests<'o>(object: &'o Object<VirtualService>, world: &'o World) -> impl Iterator<Item = Arc<str>> + 'o {
     let rules = object.spec.http.iter();
-    let of_rule = rules.flat_map(|rule| {
+    let all = rules.flat_map(|rule| {
         let mirrors = handling::mirrors(rule).into_iter().map(|(destination, _)| destination);
         rule.route.iter().map(|route| &route.destination).chain(mirrors)
     });
-    let streams =
-        object.spec.tls.iter().flat_map(|rule| &rule.route).chain(object.spec.tcp.iter().flat_map(|rule| &rule.route));
-    let all = of_rule.chain(streams.map(|route| &route.destination));
-    all.map(move |destination: &Destination| qualify(destination.host.as_str(), &object.meta.namespace, domain))
+    all.map(move |destination| qualified(destination, object, world))
+}
+
+fn qualified(destination: &Destination, object: &Object<VirtualService>, world: &World) -> Arc<str> {
+    qualify(destination.host.as_str(), &object.meta.namespace, &world.domain)
 }

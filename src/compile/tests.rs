@@ -33,7 +33,7 @@ pub(super) fn object(kind: &str, namespace: &str, name: &str, spec: &str) -> Str
 }
 
 /// The same object, created at a second of one minute.
-fn aged(text: &str, second: u32) -> String {
+pub(super) fn aged(text: &str, second: u32) -> String {
     text.replace("metadata: {", &format!("metadata: {{creationTimestamp: '2026-01-01T00:00:{second:02}Z', "))
 }
 
@@ -42,12 +42,19 @@ pub(super) fn scope(namespace: &str) -> Scope {
 }
 
 /// Where a GET from `namespace` to `authority` goes; the cluster, or why not.
-fn goes(world: &World, namespace: &str, authority: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> String {
+pub(super) fn goes(
+    world: &World,
+    namespace: &str,
+    authority: &str,
+    port: u16,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> String {
     let Some(service) = resolve(world, &scope(namespace), authority) else { return "unknown".to_owned() };
     decided(&routes(world, &scope(namespace), service), namespace, port, path, headers)
 }
 
-fn decided(routes: &Routes, namespace: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> String {
+pub(super) fn decided(routes: &Routes, namespace: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> String {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
@@ -182,9 +189,9 @@ fn a_rule_for_a_gateway_does_not_hold_for_sidecars_nor_the_other_way_round() {
             "shop",
             "web",
             "{hosts: [www.example.com, www.example.org], gateways: [edge/front], http: [\
-            {route: [{destination: {host: web, subset: rest}}]}, \
             {match: [{uri: {prefix: /api}, gateways: [mesh]}], route: [{destination: {host: web, subset: mesh}}]}, \
-            {match: [{uri: {prefix: /api}}], route: [{destination: {host: web, subset: api}}]}]}",
+            {match: [{uri: {prefix: /api}}], route: [{destination: {host: web, subset: api}}]}, \
+            {route: [{destination: {host: web, subset: rest}}]}]}",
         );
     let world = world(&text);
     assert_eq!(goes(&world, "shop", "web", 80, "/", &[]), "outbound|80||web.shop.svc.cluster.local");
@@ -200,7 +207,6 @@ fn a_rule_for_a_gateway_does_not_hold_for_sidecars_nor_the_other_way_round() {
     assert_eq!(hosts, ["www.example.com"]);
     let routes = gateway_routes(&world, &gateway, 8080, &HostPattern::parse("www.example.com"));
     assert_eq!(routes.name, listeners[0].virtual_hosts[0].routes);
-    // The rule that takes everything was written first and comes last.
     assert_eq!(decided(&routes, "edge", 8080, "/api", &[]), "outbound|80|api|web.shop.svc.cluster.local");
     assert_eq!(decided(&routes, "edge", 8080, "/", &[]), "outbound|80|rest|web.shop.svc.cluster.local");
     assert_eq!(routes.http.len(), 2);
@@ -667,7 +673,7 @@ fn a_sidecar_says_at_which_ports_its_clients_know_a_service() {
         (vec![listener(&tcp, web), listener("", "./api.shop.svc.cluster.local")], [Some(vec![82]), Some(vec![80])]),
         (vec![listener(&port(9, "TCP"), all)], [None, None]),
         (
-            vec![listener(&tcp, "*/*"), listener(&http, "./api.shop.svc.cluster.local")],
+            vec![listener(&tcp, "'*/*'"), listener(&http, "./api.shop.svc.cluster.local")],
             [Some(vec![82]), Some(vec![80])],
         ),
     ] {

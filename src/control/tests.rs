@@ -42,6 +42,7 @@ fn pod(address: [u8; 4], version: &str) -> Item {
         labels: Labels::from([("app".into(), "web".into()), ("version".into(), version.into())]),
         workload_name: format!("web-{version}").into(),
         has_proxy: true,
+        is_ready: true,
         is_gateway: false,
         topology: GatewayTopology::default(),
         node: "".into(),

@@ -155,7 +155,9 @@ fn by_share(to: &[(LocalityPattern, u32)], endpoints: &[(&Workload, u32)]) -> Gr
         let share = to.get(pattern).map_or(0, |(_, share)| u64::from(*share));
         let whole = weights.get(pattern).copied().unwrap_or(0);
         if let Some(place) = shares.get_mut(group) {
-            *place = (share * held * 1_000_000).checked_div(whole).unwrap_or(0);
+            // Of a hundred endpoints with the greatest weight the product does not fit into 64 bits.
+            let parts = (u128::from(share) * u128::from(held) * 1_000_000).checked_div(whole.into()).unwrap_or(0);
+            *place = u64::try_from(parts).unwrap_or(u64::MAX);
         }
     }
     Groups { of, shares: Some(shares) }

@@ -138,3 +138,16 @@ fn patterns_stand_for_places() {
         assert_eq!(LocalityPattern::new(pattern).matches(&Locality::parse(place)), expected, "{pattern} {place}");
     }
 }
+
+#[test]
+fn the_greatest_weights_are_shared_like_others() {
+    let to = |place: &str, share: u32| (LocalityPattern::new(place), share);
+    let policy = LocalityPolicy::Distribute(vec![Distribution {
+        from: LocalityPattern::new("r1"),
+        to: vec![to("r1", 80), to("r2", 20)],
+    }]);
+    let places: Vec<Workload> = (0..200).map(|number| at(if number < 100 { "r1" } else { "r2" }, "", "")).collect();
+    let endpoints: Vec<(&Workload, u32)> = places.iter().map(|place| (place, u32::MAX)).collect();
+    let shares = divide(&policy, &at("r1", "", ""), &endpoints).shares;
+    assert_eq!(shares, Some(vec![80_000_000, 20_000_000]));
+}

@@ -18,7 +18,7 @@ use crate::resources::Provenance;
 pub struct Routes {
     /// Name of the resource; opaque.
     pub name: Arc<str>,
-    /// HTTP rules; the first that matches is taken.
+    /// HTTP rules, by tier; the first that matches is taken, of the first tier that has a rule for the client.
     pub http: Vec<HttpRule>,
     /// Rules for connections whose bytes are not looked at, those for server names first.
     pub streams: Vec<StreamRule>,
@@ -37,6 +37,9 @@ pub struct HttpRule {
     pub action: Action,
     /// What happens to it on the way.
     pub handling: Handling,
+    /// A rule of a later tier is asked where no rule of the tiers before it is for the client and the port at all: those of a
+    /// VirtualService that says nothing about a client leave the service as it would be without it.
+    pub tier: u32,
 }
 
 /// What becomes of a request.
@@ -154,11 +157,18 @@ pub enum Decision<'r> {
     NoRoute,
 }
 
-/// Decides what becomes of a request: the first rule that takes it, and the cluster that `draw` falls on.
+/// Decides what becomes of a request: the first rule that takes it, of the first tier that has one for its client and port, and the
+/// cluster that `draw` falls on.
 ///
 /// `draw` is a uniformly distributed number; equal draws give equal answers.
 pub fn decide<'r, H: HeaderLookup>(routes: &'r Routes, request: &RequestFacts<'_, H>, draw: u64) -> Decision<'r> {
+    let mut tier = None;
     for rule in &routes.http {
+        match tier {
+            Some(tier) if rule.tier > tier => break,
+            None if concerns(rule, request) => tier = Some(rule.tier),
+            _ => {}
+        }
         let Some(matched) = taking(rule, request) else { continue };
         return match &rule.action {
             Action::Redirect(_) | Action::Respond(_) => Decision::Answer { rule, matched },
@@ -184,6 +194,25 @@ fn taking<'r, H: HeaderLookup>(rule: &'r HttpRule, request: &RequestFacts<'_, H>
     rule.matches.iter().find(|conditions| holds(conditions, request)).map(Some)
 }
 
+/// Whether the rule is for requests from there to that port, whatever they ask for.
+fn concerns<H>(rule: &HttpRule, request: &RequestFacts<'_, H>) -> bool {
+    rule.matches.is_empty()
+        || rule
+            .matches
+            .iter()
+            .any(|found| found.concerns(request.port, request.source_labels, request.source_namespace))
+}
+
+impl RequestMatch {
+    /// Whether it can hold for requests to `port` that a workload of `namespace` with these labels sends: what of it a request
+    /// itself has no say in.
+    pub fn concerns(&self, port: u16, labels: &Labels, namespace: &str) -> bool {
+        self.port.is_none_or(|wanted| wanted == port)
+            && self.source_namespace.as_deref().is_none_or(|wanted| wanted == namespace)
+            && self.source_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
 fn holds<H: HeaderLookup>(conditions: &RequestMatch, request: &RequestFacts<'_, H>) -> bool {
     let header = |(name, expected): &(Box<str>, StringMatch)| {
         request.headers.value(name).is_some_and(|value| expected.matches(&value))
@@ -192,7 +221,7 @@ fn holds<H: HeaderLookup>(conditions: &RequestMatch, request: &RequestFacts<'_, 
         request.claims.is_some_and(|claims| claims.texts(way).iter().any(|value| expected.matches(value.as_bytes())))
     };
     conditions.unsupported.is_empty()
-        && conditions.port.is_none_or(|port| port == request.port)
+        && conditions.concerns(request.port, request.source_labels, request.source_namespace)
         && conditions.method.as_ref().is_none_or(|method| method.matches(request.method))
         && conditions.path.as_ref().is_none_or(|path| path.matches(request.path))
         && conditions.scheme.as_ref().is_none_or(|scheme| scheme.matches(request.scheme.as_bytes()))
@@ -204,8 +233,6 @@ fn holds<H: HeaderLookup>(conditions: &RequestMatch, request: &RequestFacts<'_, 
         && !conditions.without_headers.iter().any(header)
         && conditions.claims.iter().all(claim)
         && !conditions.without_claims.iter().any(claim)
-        && conditions.source_namespace.as_deref().is_none_or(|namespace| namespace == request.source_namespace)
-        && conditions.source_labels.iter().all(|(key, value)| request.source_labels.get(key) == Some(value))
 }
 
 /// The first value of a query parameter; a name without `=` has an empty one. Nothing is decoded (Envoy).

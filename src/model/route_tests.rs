@@ -17,6 +17,7 @@ fn forward(matches: Vec<RequestMatch>, destinations: &[(&str, u32)]) -> HttpRule
             destinations.iter().map(|(subset, weight)| WeightedCluster::new(cluster(subset), *weight)).collect(),
         ),
         handling: Handling::default(),
+        tier: 0,
     }
 }
 
@@ -165,4 +166,22 @@ proptest! {
         let routes = routes(vec![forward(vec![], &destinations)]);
         prop_assert!(subset_for(&routes, "/", &[], draw).is_some());
     }
+}
+
+#[test]
+fn a_later_tier_is_asked_where_nothing_before_it_is_for_the_client() {
+    let of_labels = |app: &str, path: Option<StringMatch>| RequestMatch {
+        source_labels: vec![("app".into(), app.into())],
+        path,
+        ..RequestMatch::default()
+    };
+    let tiers = |first: RequestMatch| {
+        let last = HttpRule { tier: 1, ..forward(Vec::new(), &[("own", 1)]) };
+        routes(vec![forward(vec![first], &[("rule", 1)]), last])
+    };
+    let at = |routes: &Routes| subset_for(routes, "/a", &[], 0);
+    assert_eq!(at(&tiers(of_labels("other", None))).as_deref(), Some("own"));
+    assert_eq!(at(&tiers(RequestMatch { port: Some(80), ..RequestMatch::default() })).as_deref(), Some("own"));
+    assert_eq!(at(&tiers(of_labels("productpage", None))).as_deref(), Some("rule"));
+    assert_eq!(at(&tiers(of_labels("productpage", Some(exact("/b"))))), None);
 }

@@ -88,10 +88,16 @@ pub enum TrafficDistribution {
 impl TrafficDistribution {
     /// Reads `spec.trafficDistribution`, or the annotation `networking.istio.io/traffic-distribution`. What is unknown is `Any`.
     pub fn parse(text: &str) -> Self {
-        match text {
-            "PreferClose" | "PreferSameZone" => Self::SameZone,
-            "PreferSameNode" => Self::SameNode,
-            _ => Self::Any,
+        Self::known(text).unwrap_or_default()
+    }
+
+    /// The same; `None` for what is unknown. Case makes no difference (Istio).
+    pub fn known(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "preferclose" | "prefersamezone" => Some(Self::SameZone),
+            "prefersamenode" => Some(Self::SameNode),
+            "any" => Some(Self::Any),
+            _ => None,
         }
     }
 }

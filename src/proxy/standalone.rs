@@ -85,14 +85,12 @@ fn settings(world: &World, scope: &Scope) -> Settings {
 }
 
 fn known(world: &World, workload: &GatewayWorkload, own: &Workload, states: &mut EndpointStates) -> Known {
-    let mut known = Known {
-        listeners: compile::listeners(world, workload),
-        routes: Vec::new(),
-        policy: Some(Arc::new(policy(world, own))),
-    };
+    let edge = compile::Edge::new(world, workload);
+    let mut known =
+        Known { listeners: edge.listeners().to_vec(), routes: Vec::new(), policy: Some(Arc::new(policy(world, own))) };
     for listener in &known.listeners {
         for virtual_host in &listener.virtual_hosts {
-            let routes = compile::gateway_routes(world, workload, listener.port, &virtual_host.host);
+            let routes = edge.routes(world, listener.port, &virtual_host.host);
             let clusters = clusters(world, workload, own, &routes, states);
             let in_force = RoutesInForce::new(Arc::new(routes), clusters);
             known.routes.push((virtual_host.routes.clone(), Arc::new(in_force)));

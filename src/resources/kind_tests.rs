@@ -379,3 +379,23 @@ fn the_controller_of_a_class_stays() {
     let said = forbidden_change(kind, &class("a.b/c"), &class("a.b/d")).unwrap();
     assert!(said.starts_with("spec.controllerName cannot be changed"), "{said}");
 }
+
+#[test]
+fn an_authority_that_no_proxy_could_take_is_refused_wherever_it_is_set() {
+    for (headers, is_fine) in [
+        ("{request: {set: {Host: web.example.com}}}", true),
+        ("{request: {set: {':authority': '[fd00::1]:80'}}}", true),
+        ("{request: {set: {x-host: a b}}}", true),
+        ("{request: {set: {Host: a b}}}", false),
+        ("{request: {add: {':authority': bücher.example}}}", false),
+    ] {
+        for place in [
+            "route: [{destination: {host: web}}], headers: EDITS",
+            "route: [{destination: {host: web}, headers: EDITS}]",
+        ] {
+            let spec = format!("{{hosts: [web], http: [{{{}}}]}}", place.replace("EDITS", headers));
+            let errors = lines(&judged(NETWORKING, "VirtualService", &spec).errors);
+            assert_eq!(errors.is_empty(), is_fine, "{spec}: {errors:?}");
+        }
+    }
+}

@@ -219,8 +219,8 @@ impl FromStr for Host {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.parse::<IpAddr>().is_ok() {
-            return Ok(Self(text.into()));
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self(address.to_string().into()));
         }
         let shown = shortened(text);
         let name = text.strip_suffix('.').unwrap_or(text);

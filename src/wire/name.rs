@@ -107,10 +107,25 @@ fn is_port(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
+/// The host of a rule in the one way of writing it: a host as [`authority`] would leave it, `*`, or what follows a `*` at the start
+/// of its first label. `None` for everything else.
+///
+/// Whatever host validation lets into an object can be said here: who could not say it would be told nothing at all.
+pub fn host_pattern(text: &str) -> Option<HostPattern> {
+    let pattern = HostPattern::parse(text);
+    let valid = match &pattern {
+        HostPattern::Exact(exact) => is_canonical(exact),
+        HostPattern::Suffix(suffix) => is_host(suffix.strip_prefix('.').unwrap_or(suffix)),
+        HostPattern::Any => true,
+    };
+    // A host in upper case would be read as another than the one that was sent.
+    (valid && pattern.to_string() == text).then_some(pattern)
+}
+
 fn is_host(host: &str) -> bool {
-    // RFC 1035: 253 characters; underscores are used in the field, everything else would only be mistaken for structure.
+    // As validation has it (Istio), 255 characters; underscores are used in the field, everything else would only be mistaken for structure.
     !host.is_empty()
-        && host.len() <= 253
+        && host.len() <= 255
         && host.split('.').all(|label| !label.is_empty())
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
@@ -216,17 +231,8 @@ impl FromStr for RoutesName {
             [scope, "gateway", port, host] => {
                 let scope = scope.parse()?;
                 let port = decimal::<u16>(port).filter(|port| *port > 0).ok_or_else(|| form(text, FORM))?;
-                let pattern = HostPattern::parse(host);
-                let valid = match &pattern {
-                    HostPattern::Exact(exact) => is_canonical(exact),
-                    HostPattern::Suffix(suffix) => suffix.strip_prefix('.').is_some_and(is_host),
-                    HostPattern::Any => true,
-                };
-                if valid && pattern.to_string() == host {
-                    Ok(Self::Gateway { scope, port, host: pattern })
-                } else {
-                    Err(form(text, FORM))
-                }
+                let host = host_pattern(host).ok_or_else(|| form(text, FORM))?;
+                Ok(Self::Gateway { scope, port, host })
             }
             _ => Err(form(text, FORM)),
         }

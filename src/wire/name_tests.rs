@@ -41,6 +41,7 @@ fn names_that_parse_are_displayed_as_the_same_text() {
     round_trip::<RoutesName>(&format!("{SCOPE}/web.bank.svc.cluster.local"));
     round_trip::<RoutesName>(&format!("{SCOPE}/gateway/8080/*"));
     round_trip::<RoutesName>(&format!("{SCOPE}/gateway/8080/*.example.com"));
+    round_trip::<RoutesName>(&format!("{SCOPE}/gateway/8080/*-prod.example.com"));
     round_trip::<TrafficPolicyName>(&format!("{SCOPE}/web.bank.svc.cluster.local"));
     round_trip::<EndpointsName>("web.bank.svc.cluster.local/3");
     round_trip::<EndpointsName>("shop/*.example.com/0");
@@ -54,7 +55,7 @@ fn what_has_another_form_names_nothing() {
         assert!(text.parse::<RoutesName>().is_err(), "{text}");
         assert!(text.parse::<TrafficPolicyName>().is_err(), "{text}");
     }
-    for text in ["gateway/80", "gateway/0/*", "gateway/080/*", "gateway/80/a*", "gateway/80/*foo", "gatewai/80/*"] {
+    for text in ["gateway/80", "gateway/0/*", "gateway/080/*", "gateway/80/a*", "gateway/80/*foo.*", "gatewai/80/*"] {
         assert!(format!("{SCOPE}/{text}").parse::<RoutesName>().is_err(), "{text}");
     }
     for text in ["web", "web/-1", "web/01", "web/+1", "/1", "a/b/c/1", "/web/1", "*/web/1", "*/1"] {
@@ -74,6 +75,18 @@ fn scopes_tell_parts_from_their_concatenation() {
 }
 
 proptest! {
+    /// A Gateway's host that could not be named would keep its whole port from every proxy.
+    #[test]
+    fn every_host_that_an_object_can_name_is_a_pattern(text in "[*]?[-.*a-zA-Z0-9]{1,12}|[0-9a-fA-F:]{2,20}|[*]-?[a-z0-9.]{240,252}") {
+        if let Ok(host) = text.parse::<crate::resources::values::Host>() {
+            let pattern = HostPattern::parse(host.as_str()).to_string();
+            let read = host_pattern(&pattern);
+            prop_assert_eq!(read.map(|pattern| pattern.to_string()), Some(pattern.clone()));
+            let name = format!("{SCOPE}/gateway/443/{pattern}");
+            prop_assert_eq!(name.parse::<RoutesName>().map(|name| name.to_string()), Ok(name.clone()));
+        }
+    }
+
     #[test]
     fn no_text_is_read_as_two_names(text in "[0-9a-f]{16}/[a-z0-9./*:]{0,24}|.{0,40}") {
         if let Ok(name) = text.parse::<ServiceName>() {

@@ -65,9 +65,10 @@ impl Cluster {
     pub(super) fn exposures(&self, service: &Service) -> Vec<Exposure> {
         let mut found: Vec<Exposure> = Vec::new();
         for gateway in self.gateways() {
-            for listener in compile::listeners(&self.world, &gateway) {
+            let edge = compile::Edge::new(&self.world, &gateway);
+            for listener in edge.listeners() {
                 for virtual_host in &listener.virtual_hosts {
-                    let mut routes = compile::gateway_routes(&self.world, &gateway, listener.port, &virtual_host.host);
+                    let mut routes = edge.routes(&self.world, listener.port, &virtual_host.host);
                     routes.http.retain(|rule| match &rule.action {
                         Action::Forward(to) => to.iter().any(|to| to.cluster.host == service.host),
                         Action::Redirect(_) | Action::Respond(_) => false,

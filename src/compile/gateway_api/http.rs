@@ -282,6 +282,7 @@ fn http_rules(world: &World, route: &Object<HTTPRoute>, number: Option<u16>) -> 
             matches: Vec::new(),
             action: common.action(),
             handling,
+            tier: 0,
         };
         // No match stands for one on every path.
         let every = [HttpRouteMatch { path: None, headers: Vec::new(), query_params: Vec::new(), method: None }];
@@ -385,6 +386,7 @@ fn grpc_rules(world: &World, route: &Object<GRPCRoute>) -> Vec<Ranked> {
             matches: Vec::new(),
             action: common.action(),
             handling: common.handling(),
+            tier: 0,
         };
         let every = [GrpcRouteMatch { method: None, headers: Vec::new() }];
         let matches = if rule.matches.is_empty() { every.as_slice() } else { rule.matches.as_slice() };

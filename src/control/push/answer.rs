@@ -156,11 +156,8 @@ impl Snapshot {
                 Some(Encoded::new(&v1::Routes::from(&routes)))
             }
             Question::VirtualHost(_, port, host) => {
-                let workload = self.gateway(subject)?;
-                let exists = compile::listeners(&self.world, &workload).iter().any(|listener| {
-                    listener.port == *port && listener.virtual_hosts.iter().any(|known| known.host == *host)
-                });
-                let routes = exists.then(|| compile::gateway_routes(&self.world, &workload, *port, host))?;
+                let edge = self.edge(self.gateway(subject)?);
+                let routes = edge.serves(*port, host).then(|| edge.routes(&self.world, *port, host))?;
                 Some(Encoded::new(&v1::Routes::from(&routes)))
             }
             Question::Endpoints(host, chunk) => self.endpoints(host, *chunk),
@@ -261,7 +258,8 @@ impl Snapshot {
 
     fn listeners(&self, subject: &Subject) -> Answer {
         let Some(workload) = self.gateway(subject) else { return Arc::from([]) };
-        let listeners = compile::listeners(&self.world, &workload).into_iter();
+        let edge = self.edge(workload);
+        let listeners = edge.listeners().iter().cloned();
         listeners
             .map(|listener| {
                 let port = listener.port;

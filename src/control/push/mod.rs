@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::compile::{KeySource, World};
+use crate::compile::{Edge, GatewayWorkload, KeySource, World};
 use crate::identity::TrustBundle;
 use crate::model::{HostPattern, OutboundMode};
 use crate::wire::{Encoded, ResourceType, name};
@@ -38,6 +38,9 @@ const IDLE_GENERATIONS: u64 = 16;
 
 /// How many changes are remembered. A stream that is further behind compares everything that it has told its proxy.
 const CHANGES: usize = 64;
+
+/// How many gateways' hosts are inherited: those of pods that are gone would be kept for ever.
+const MAX_EDGES: usize = 256;
 
 /// What every proxy is told.
 #[derive(Debug, Clone)]
@@ -108,6 +111,8 @@ pub struct Snapshot {
     /// What the last changes touched, the newest first: the first of them led to this generation.
     changes: VecDeque<Arc<Affected>>,
     answers: Mutex<HashMap<Question, Remembered>>,
+    /// What gateways serve, as far as somebody has asked.
+    edges: Mutex<HashMap<GatewayWorkload, Arc<Edge>>>,
 }
 
 impl Snapshot {
@@ -120,6 +125,7 @@ impl Snapshot {
             mesh,
             changes: VecDeque::new(),
             answers: Mutex::default(),
+            edges: Mutex::default(),
         }
     }
 
@@ -130,6 +136,9 @@ impl Snapshot {
             (wanted && !question.is_touched(&affected)).then(|| (question.clone(), known.clone()))
         };
         let answers = self.answers.lock().iter().filter_map(inherited).collect();
+        let edges = self.edges.lock();
+        let are_inherited = !affected.touches_edges() && edges.len() < MAX_EDGES;
+        let edges = if are_inherited { edges.clone() } else { HashMap::new() };
         let older = self.changes.iter().take(CHANGES - 1).cloned();
         let changes = std::iter::once(Arc::new(affected)).chain(older).collect();
         Self {
@@ -140,6 +149,7 @@ impl Snapshot {
             mesh,
             changes,
             answers: Mutex::new(answers),
+            edges: Mutex::new(edges),
         }
     }
 
@@ -158,6 +168,16 @@ impl Snapshot {
     /// The pod, if there is one of that name.
     pub fn pod(&self, key: &Key) -> Option<&Arc<Placed>> {
         self.pods.get(key)
+    }
+
+    /// What a gateway serves. Like answers it is made without a lock.
+    fn edge(&self, workload: GatewayWorkload) -> Arc<Edge> {
+        if let Some(known) = self.edges.lock().get(&workload) {
+            return known.clone();
+        }
+        let edge = Arc::new(Edge::new(&self.world, &workload));
+        self.edges.lock().insert(workload, edge.clone());
+        edge
     }
 
     /// A question's answer, compiled unless it is known. Compiling holds no lock: two that ask at once both compile, and get
@@ -253,6 +273,7 @@ pub async fn publish(
         while let Ok(event) = events.try_recv() {
             inventory.apply(event, &mut affected);
         }
+        inventory.settle(&mut affected);
         if !inventory.is_complete() {
             continue;
         }

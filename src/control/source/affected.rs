@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::compile::{Claimant, destinations};
+use crate::compile::{Claimant, World, delegators, destinations};
 use crate::model::{HostPattern, Service};
 use crate::resources::values::GatewayRef;
 use crate::resources::{DestinationRule, Object, VirtualService};
@@ -114,6 +114,11 @@ impl Affected {
         self.gateways
     }
 
+    /// Whether some gateway may open other ports than before, or other hosts on them.
+    pub fn touches_edges(&self) -> bool {
+        self.gateways || self.listeners || self.is_type(ResourceType::Listener)
+    }
+
     /// Everything of a type.
     pub fn touch_type(&mut self, kind: ResourceType) {
         self.types.insert(kind);
@@ -139,6 +144,7 @@ impl Affected {
     pub fn touch_mesh(&mut self) {
         self.touch_type(ResourceType::Settings);
         self.touch_type(ResourceType::InboundPolicy);
+        self.touch_type(ResourceType::TrafficPolicy);
     }
 
     /// The endpoints of a host.
@@ -173,8 +179,16 @@ impl Affected {
         self.touch_type(ResourceType::Routes);
     }
 
-    /// What a VirtualService decides.
-    pub fn touch_virtual_service(&mut self, object: &Object<VirtualService>, domain: &str) {
+    /// What a VirtualService decides, whether by itself or for those that leave rules to it.
+    pub fn touch_virtual_service(&mut self, object: &Object<VirtualService>, world: &World) {
+        self.touch_rules(object, world);
+        for root in delegators(world, object) {
+            self.touch_rules(root, world);
+        }
+    }
+
+    fn touch_rules(&mut self, object: &Object<VirtualService>, world: &World) {
+        let domain = &world.domain;
         let gateways = &object.spec.gateways;
         if gateways.iter().any(|gateway| *gateway != GatewayRef::Mesh) {
             self.listeners = true;
@@ -183,12 +197,11 @@ impl Affected {
         if gateways.is_empty() || gateways.contains(&GatewayRef::Mesh) {
             self.touch_hosts(ResourceType::Routes, VirtualService::hosts(object, domain));
         }
-    }
-
-    /// Services that a VirtualService sends requests to: by it, clients may know them.
-    pub fn touch_destinations(&mut self, object: &Object<VirtualService>, domain: &str) {
-        for host in destinations(object, domain) {
-            self.touch_authorities(&host, domain);
+        // Clients with a Sidecar may know services because a rule sends requests there.
+        if !world.sidecars.is_empty() {
+            for host in destinations(object, world) {
+                self.touch_authorities(&host, domain);
+            }
         }
     }
 
@@ -262,7 +275,7 @@ mod tests {
             (&["edge", "mesh"], true, true),
         ] {
             let mut affected = Affected::default();
-            affected.touch_virtual_service(&object(gateways), "cluster.local");
+            affected.touch_virtual_service(&object(gateways), &World::new("cluster.local", "istio-system"));
             assert_eq!(affected.is_host(ResourceType::Routes, "web.shop.svc.cluster.local"), in_mesh, "{gateways:?}");
             assert_eq!(affected.is_host(ResourceType::Routes, "a.example.com"), in_mesh, "{gateways:?}");
             assert!(!affected.is_host(ResourceType::Routes, "web.bank.svc.cluster.local"), "{gateways:?}");

@@ -10,9 +10,7 @@ use parking_lot::Mutex;
 
 use crate::compile::{self, Ingress, KeySource, MeshConfig, World};
 use crate::identity::{SpiffeId, TrustDomain};
-use crate::model::{
-    Endpoint, Endpoints, GatewayTopology, Health, InboundService, MtlsMode, Service, TunnelProtocol, Workload,
-};
+use crate::model::{Endpoint, Endpoints, GatewayTopology, Health, InboundService, Service, TunnelProtocol, Workload};
 use crate::resources::Object;
 use crate::wire::{MAX_ENDPOINTS_PER_CHUNK, ResourceType};
 
@@ -25,6 +23,8 @@ pub struct Placed {
     pub workload: Arc<Workload>,
     /// The service account that it runs as.
     pub service_account: Arc<str>,
+    /// Whether it takes requests.
+    pub is_ready: bool,
     /// Whether it is a gateway: a proxy that no application stands behind.
     pub is_gateway: bool,
     /// What it says that stands in front of its gateway.
@@ -139,15 +139,15 @@ impl Inventory {
         }
     }
 
-    /// Takes in what happened and adds to `affected` whom it touches.
-    pub fn apply(&mut self, event: Event, affected: &mut Affected) {
-        self.take_in(event, affected);
+    /// Draws the conclusions of everything that was taken in: what costs the same for one event and for many.
+    pub fn settle(&mut self, affected: &mut Affected) {
         if std::mem::take(&mut self.external_is_stale) {
             self.renew_external(affected);
         }
     }
 
-    fn take_in(&mut self, event: Event, affected: &mut Affected) {
+    /// Takes in what happened and adds to `affected` whom it touches; [`Self::settle`] has to follow before it is published.
+    pub fn apply(&mut self, event: Event, affected: &mut Affected) {
         match event {
             Event::Apply(key, item) => self.insert(key, item, affected),
             Event::Delete(kind, key) => self.remove(kind, &key, affected),
@@ -231,10 +231,7 @@ impl Inventory {
                 let before = world.virtual_services.insert(object.clone());
                 if before.as_ref() != Some(&object) {
                     for object in before.iter().chain([&object]) {
-                        affected.touch_virtual_service(object, &world.domain);
-                        if !world.sidecars.is_empty() {
-                            affected.touch_destinations(object, &world.domain);
-                        }
+                        affected.touch_virtual_service(object, world);
                     }
                 }
             }
@@ -347,6 +344,7 @@ impl Inventory {
                 if self.world.secrets.get(&name) != Some(&secret) {
                     Arc::make_mut(&mut self.world).secrets.insert(name, secret);
                     affected.touch_gateways();
+                    self.touch_backend_tls(affected);
                 }
             }
         }
@@ -374,6 +372,8 @@ impl Inventory {
         affected.touch_demands(kind, &key.namespace, &self.world.root_namespace);
         if kind == Kind::PeerAuthentication {
             self.assemble_namespace(&key.namespace, affected);
+            // Endpoints of ServiceEntries are workloads of the mesh as well.
+            self.external_is_stale |= !self.world.external.is_empty();
         }
     }
 
@@ -424,10 +424,7 @@ impl Inventory {
             Kind::VirtualService => {
                 let world = Arc::make_mut(&mut self.world);
                 if let Some(gone) = world.virtual_services.remove(&key.namespace, &key.name) {
-                    affected.touch_virtual_service(&gone, &world.domain);
-                    if !world.sidecars.is_empty() {
-                        affected.touch_destinations(&gone, &world.domain);
-                    }
+                    affected.touch_virtual_service(&gone, world);
                 }
             }
             Kind::DestinationRule => {
@@ -543,6 +540,7 @@ impl Inventory {
                 let name = (key.namespace.clone(), key.name.clone());
                 if Arc::make_mut(&mut self.world).secrets.remove(&name).is_some() {
                     affected.touch_gateways();
+                    self.touch_backend_tls(affected);
                 }
             }
         }
@@ -555,7 +553,7 @@ impl Inventory {
         }
     }
 
-    /// A ConfigMap's authorities matter where BackendTLSPolicies may name them.
+    /// Authorities that a ConfigMap or a Secret holds matter where BackendTLSPolicies may name them.
     fn touch_backend_tls(&self, affected: &mut Affected) {
         if !self.world.backend_tls_policies.is_empty() {
             affected.touch_type(ResourceType::TrafficPolicy);
@@ -617,6 +615,7 @@ impl Inventory {
         let placed = Placed {
             workload: Arc::new(workload),
             service_account: pod.service_account.clone(),
+            is_ready: pod.is_ready,
             is_gateway: pod.is_gateway,
             topology: pod.topology,
             hosts,
@@ -650,7 +649,8 @@ impl Inventory {
         let before = self.world.external.clone();
         let pods = self.pods.clone();
         let world = Arc::make_mut(&mut self.world);
-        world.add_external(pods.values().map(|placed| &placed.workload), &self.trust_domain);
+        let ready = pods.values().filter(|placed| placed.is_ready);
+        world.add_external(ready.map(|placed| &placed.workload), &self.trust_domain);
         let hosts: BTreeSet<&Arc<str>> = before.keys().chain(world.external.keys()).collect();
         for host in hosts.into_iter().filter(|host| before.get(*host) != world.external.get(*host)) {
             for known in before.get(host).into_iter().chain(world.external.get(host)).flatten() {
@@ -714,11 +714,8 @@ impl Inventory {
                 self.collect(item, slice, &mut by_address, &mut references);
             }
         }
-        for endpoint in by_address.values_mut().filter(|found| found.workload.protocol == TunnelProtocol::MutualTls) {
-            let modes = compile::mtls_modes(&self.world, &endpoint.workload);
-            let disabled =
-                endpoint.ports.iter().map(|(_, target)| *target).filter(|p| modes.of(*p) == MtlsMode::Disable);
-            endpoint.plaintext = disabled.collect();
+        for endpoint in by_address.values_mut() {
+            endpoint.plaintext = compile::plaintext_ports(&self.world, &endpoint.workload, &endpoint.ports);
         }
         let mut endpoints: Vec<Arc<Endpoint>> = by_address.into_values().map(Arc::new).collect();
         endpoints.sort_by(|a, b| (&a.workload.uid, a.address).cmp(&(&b.workload.uid, b.address)));

@@ -192,6 +192,8 @@ pub struct PodItem {
     pub workload_name: Arc<str>,
     /// Whether a proxy stands before it.
     pub has_proxy: bool,
+    /// Whether it takes requests: it says that it is ready, and is not being deleted.
+    pub is_ready: bool,
     /// Whether it is a gateway: a proxy that no application stands behind.
     pub is_gateway: bool,
     /// What it says that stands in front of its gateway.

@@ -81,11 +81,14 @@ pub(super) fn pod(pod: &core::Pod) -> Option<Item> {
     let annotation = |name: &str| meta.annotations.as_ref()?.get(name).map(String::as_str);
     let has_proxy = labels.get(TLS_MODE).is_some_and(|mode| &**mode == "istio") || annotation(SIDECAR_STATUS).is_some();
     let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let says_ready = conditions.into_iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
     Some(Item::Pod(PodItem {
         addresses,
         service_account: account.filter(|account| !account.is_empty()).unwrap_or("default").into(),
         workload_name: workload_name.into(),
         has_proxy,
+        is_ready: says_ready && meta.deletion_timestamp.is_none(),
         is_gateway: pod.spec.as_ref().is_some_and(is_gateway),
         topology: annotation(PROXY_CONFIG).map(compile::annotated_topology).unwrap_or_default(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into(),

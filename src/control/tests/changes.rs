@@ -71,6 +71,60 @@ async fn a_rule_is_told_to_those_who_ask_for_a_host_that_it_claims_or_claimed() 
 }
 
 #[tokio::test]
+async fn what_a_delegate_says_is_told_to_those_who_ask_for_the_host_of_its_root() {
+    let virtual_service = |name: &str, spec: Value| {
+        let value: Value = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": {"name": name, "namespace": "bank"}, "spec": spec});
+        let object = Object::from_value(&value).unwrap();
+        Event::Apply(Key::new("bank", name), Item::VirtualService(Arc::new(object)))
+    };
+    let leaf = |subset: &str| {
+        let to = json!([{"destination": {"host": "web", "subset": subset}}]);
+        virtual_service("rules", json!({"http": [{"route": to}]}))
+    };
+    let mesh = mesh().await;
+    let mut stream = mesh.stream("bank").await;
+    let scope = stream.announce("bank").await;
+    let name = format!("{scope}/web.bank.svc.cluster.local");
+    stream.ask(ResourceType::Routes, &[&name], None).await;
+    let first = stream.next().await.unwrap();
+    stream.settle(&first, None).await;
+    // Whose delegate is not there yet has no rule: the service is as it was.
+    let root = json!({"hosts": ["web"], "http": [{"delegate": {"name": "rules"}}]});
+    publish(&mesh, virtual_service("root", root)).await;
+    assert_eq!(told(&mesh, &mut stream).await, None);
+    let mut versions = vec![first.resources[0].version.clone()];
+    for event in [leaf("v1"), leaf("v2"), Event::Delete(Kind::VirtualService, Key::new("bank", "rules"))] {
+        publish(&mesh, event).await;
+        let message = told(&mesh, &mut stream).await.expect("the rules are others");
+        versions.push(message.resources[0].version.clone());
+        stream.settle(&message, None).await;
+    }
+    assert_eq!(versions[3], versions[0]);
+    assert!(versions[1] != versions[0] && versions[2] != versions[1]);
+}
+
+#[tokio::test]
+async fn the_meshs_localities_are_told_to_those_who_hold_a_policy() {
+    let mesh = mesh().await;
+    let value: Value = json!({"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+        "metadata": {"name": "web", "namespace": "bank"},
+        "spec": {"host": "web", "trafficPolicy": {"outlierDetection": {"consecutive5xxErrors": 3}}}});
+    let item = Item::DestinationRule(Arc::new(Object::from_value(&value).unwrap()));
+    publish(&mesh, Event::Apply(Key::new("bank", "web"), item)).await;
+    let mut stream = mesh.stream("bank").await;
+    let scope = stream.announce("bank").await;
+    stream.ask(ResourceType::TrafficPolicy, &[&format!("{scope}/web.bank.svc.cluster.local")], None).await;
+    let first = stream.next().await.unwrap();
+    stream.settle(&first, None).await;
+    let config = Arc::new(MeshConfig::parse("localityLbSetting: {enabled: false}\n").unwrap());
+    publish(&mesh, Event::Apply(Key::new("istio-system", MeshConfig::NAME), Item::MeshConfig(config))).await;
+    let message = told(&mesh, &mut stream).await.expect("the policy is another one");
+    assert_eq!(message.type_url, ResourceType::TrafficPolicy.url());
+    assert_ne!(message.resources[0].version, first.resources[0].version);
+}
+
+#[tokio::test]
 async fn who_is_far_behind_gets_the_newest_all_the_same() {
     let mesh = mesh().await;
     let mut stream = mesh.stream("shop").await;

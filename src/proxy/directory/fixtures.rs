@@ -124,6 +124,7 @@ pub(in crate::proxy) fn routes(name: &str, destinations: &[(&str, &str, u32)]) -
         matches: Vec::new(),
         action: Action::Forward(destinations.iter().map(destination).collect()),
         handling: Handling::default(),
+        tier: 0,
     };
     Routes { name: name.into(), http: vec![rule], ..Routes::default() }
 }

@@ -185,9 +185,11 @@ impl Reply {
         Self::new(404, "NR", "route_not_found", format!("no rule for {host} takes this request"))
     }
 
+    /// The share of an HTTPRoute's backend that is not there is answered with 500 (Gateway API, `backendRefs`).
     pub fn no_cluster(cluster: &ClusterName, rule: &HttpRule) -> Self {
         let sentence = format!("{} leads to {cluster}, which does not exist", rule.provenance);
-        Self::new(503, "NC", "cluster_not_found", sentence)
+        let status = if &*rule.provenance.kind == "HTTPRoute" { 500 } else { 503 };
+        Self::new(status, "NC", "cluster_not_found", sentence)
     }
 
     pub fn no_endpoint(cluster: &ClusterName, plan: &Plan) -> Self {
@@ -377,4 +379,27 @@ fn percent_encoded(text: &[u8]) -> Vec<u8> {
 
 fn reason(status: u16) -> &'static str {
     http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Action, Handling};
+    use crate::resources::Provenance;
+
+    #[test]
+    fn a_destination_that_is_not_there_is_answered_as_its_rules_kind_has_it() {
+        let cluster = ClusterName { host: "gone.invalid".into(), port: 80, subset: None };
+        for (kind, expected) in [("VirtualService", 503), ("HTTPRoute", 500), ("GRPCRoute", 503)] {
+            let rule = HttpRule {
+                provenance: Provenance::new(kind, "shop", "web"),
+                name: "default".into(),
+                matches: Vec::new(),
+                action: Action::Forward(Vec::new()),
+                handling: Handling::default(),
+                tier: 0,
+            };
+            assert_eq!(Reply::no_cluster(&cluster, &rule).status, expected, "{kind}");
+        }
+    }
 }

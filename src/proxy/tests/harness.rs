@@ -343,6 +343,7 @@ pub fn route_to(cluster: &ClusterName) -> HttpRule {
         matches: Vec::new(),
         action: Action::Forward(vec![WeightedCluster::new(cluster.clone(), 1)]),
         handling: Handling::default(),
+        tier: 0,
     }
 }
 

@@ -557,6 +557,8 @@ fn header_values(values: &BTreeMap<String, String>, request: bool, cx: &mut Cx) 
         }
         if value.chars().any(|c| c.is_control() && c != '\t') {
             cx.error_at(name, "has a control character in its value, which no header can have");
+        } else if is_authority(name) && request {
+            authority_text(name, Some(value), cx);
         }
         if !name.is_empty() && !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&b)) {
             cx.error_at(name, "is no header's name: letters, digits, `-` and `_`");

@@ -13,6 +13,7 @@ use crate::resources::Provenance;
 use crate::wire::convert::service::app_protocol;
 use crate::wire::convert::telemetry::reporting;
 use crate::wire::convert::{ConvertError, Problem, list, non_empty, port, required};
+use crate::wire::name;
 use crate::wire::proto::mesh::v1;
 
 impl From<&Settings> for v1::Settings {
@@ -329,16 +330,5 @@ impl TryFrom<v1::ServerTls> for ServerTls {
 }
 
 pub(super) fn host_pattern(host: String) -> Result<HostPattern, ConvertError> {
-    let pattern = HostPattern::parse(&host);
-    let valid = match &pattern {
-        HostPattern::Exact(exact) => !exact.is_empty() && !exact.contains('*'),
-        HostPattern::Suffix(suffix) => suffix.starts_with('.') && !suffix.contains('*'),
-        HostPattern::Any => true,
-    };
-    // A host in upper case would be read as another than the one that was sent.
-    if valid && pattern.to_string() == host {
-        Ok(pattern)
-    } else {
-        Err(ConvertError::new("host", Problem::Text(host, "host pattern")))
-    }
+    name::host_pattern(&host).ok_or_else(|| ConvertError::new("host", Problem::Text(host, "host pattern")))
 }

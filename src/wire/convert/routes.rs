@@ -53,6 +53,7 @@ impl From<&HttpRule> for v1::HttpRule {
             matches: rule.matches.iter().map(v1::RequestMatch::from).collect(),
             action: Some(action),
             handling: Some((&rule.handling).into()),
+            tier: rule.tier,
         }
     }
 }
@@ -78,6 +79,7 @@ impl TryFrom<v1::HttpRule> for HttpRule {
             matches: list("matches", message.matches, RequestMatch::try_from)?,
             action,
             handling: required("handling", message.handling, TryInto::try_into)?,
+            tier: message.tier,
         })
     }
 }

@@ -250,8 +250,15 @@ fn handling() -> impl Strategy<Value = Handling> {
 }
 
 fn routes() -> impl Strategy<Value = Routes> {
-    let rule = (provenance(), maybe_empty(), vec(request_match(), 0..3), action(), handling()).prop_map(
-        |(provenance, name, matches, action, handling)| HttpRule { provenance, name, matches, action, handling },
+    let rule = (provenance(), maybe_empty(), vec(request_match(), 0..3), action(), handling(), 0u32..3).prop_map(
+        |(provenance, name, matches, action, handling, tier)| HttpRule {
+            provenance,
+            name,
+            matches,
+            action,
+            handling,
+            tier,
+        },
     );
     let destination = (cluster_name(), 1u32..).prop_map(|(cluster, weight)| WeightedCluster::new(cluster, weight));
     let stream = (provenance(), vec(stream_match(), 0..3), vec(destination, 1..3))
@@ -556,7 +563,11 @@ fn inbound_policy() -> impl Strategy<Value = InboundPolicy> {
 }
 
 fn host_patterns() -> impl Strategy<Value = Vec<HostPattern>> {
-    vec(prop::sample::select(vec!["*", "*.example.com", "a.example.com"]).prop_map(HostPattern::parse), 0..3)
+    vec(
+        prop::sample::select(vec!["*", "*.example.com", "*-prod.example.com", "a.example.com"])
+            .prop_map(HostPattern::parse),
+        0..3,
+    )
 }
 
 fn server_tls() -> impl Strategy<Value = ServerTls> {
@@ -720,6 +731,7 @@ fn sample_routes() -> v1::Routes {
             matches: vec![v1::RequestMatch::default()],
             action: Some(v1::http_rule::Action::Forward(v1::Forward { clusters: vec![cluster] })),
             handling: Some((&Handling::default()).into()),
+            tier: 0,
         }],
     }
 }
@@ -808,7 +820,7 @@ fn addresses_identities_and_hosts_are_checked() {
     assert!(workload(|_| ()).is_ok());
     assert_eq!(workload(|message| message.addresses.push(vec![1, 2, 3].into())), Err("addresses[0]".to_owned()));
     assert_eq!(workload(|message| message.identity = "spiffe://x".to_owned()), Err("identity".to_owned()));
-    for host in ["", "A.example.com", "a*", "**", "*foo.com"] {
+    for host in ["", "A.example.com", "a*", "**", "*foo.*"] {
         let virtual_hosts = vec![v1::VirtualHost { host: host.to_owned(), routes: "routes".to_owned() }];
         let message = v1::Listener { port: 80, protocol: 1, virtual_hosts, ..v1::Listener::default() };
         assert_eq!(Listener::try_from(message).unwrap_err().field, "virtual_hosts[0].host", "{host}");

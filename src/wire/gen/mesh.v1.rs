@@ -302,6 +302,9 @@ pub struct HttpRule {
     pub matches: ::prost::alloc::vec::Vec<RequestMatch>,
     #[prost(message, optional, tag = "7")]
     pub handling: ::core::option::Option<Handling>,
+    /// A rule of a later tier is asked where none of the tiers before it is for the client and the port.
+    #[prost(uint32, tag = "8")]
+    pub tier: u32,
     #[prost(oneof = "http_rule::Action", tags = "4, 5, 6")]
     pub action: ::core::option::Option<http_rule::Action>,
 }
