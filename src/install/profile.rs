@@ -82,6 +82,10 @@ impl Assignment {
         format!("{path}={value}").parse()
     }
 
+    fn names_profile(&self) -> bool {
+        self.path == [Step::Key("profile".to_owned())]
+    }
+
     /// The value, of the type that the setting has; without a known type, as YAML reads it.
     fn typed(&self) -> Result<Value, Error> {
         let refused = |reason: String| Error::Assignment { text: self.text.clone(), reason };
@@ -126,10 +130,11 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// What was said, as text: the files' content, and the assignments.
+    /// What was said beside the profile, as text: the files' content, and the assignments.
     pub(super) fn said(&self) -> (String, Vec<String>) {
         let files: Vec<Value> = self.files.iter().map(|file| file.value.clone()).collect();
-        (yaml::to_string_all(&files), self.set.iter().map(|set| set.text.clone()).collect())
+        let set = self.set.iter().filter(|set| !set.names_profile()).map(|set| set.text.clone());
+        (yaml::to_string_all(&files), set.collect())
     }
 
     /// The same, read again; `place` names where it stands.
@@ -151,7 +156,7 @@ impl Layers {
     pub fn then(mut self, later: Self) -> Self {
         if let Some(name) = later.named() {
             self.profile = Some(name.to_owned());
-            self.set.retain(|set| set.path != [Step::Key("profile".to_owned())]);
+            self.set.retain(|set| !set.names_profile());
         }
         self.files.extend(later.files);
         self.set.extend(later.set);
@@ -165,7 +170,7 @@ impl Layers {
 
     /// The name of the profile, where one was named.
     fn named(&self) -> Option<&str> {
-        let assigned = self.set.iter().rev().find(|set| set.path == [Step::Key("profile".to_owned())]);
+        let assigned = self.set.iter().rev().find(|set| set.names_profile());
         let from_file = || self.files.iter().rev().find_map(|file| file.value.pointer("/spec/profile")?.as_str());
         assigned.map(|set| set.value.as_str()).or(self.profile.as_deref()).or_else(from_file)
     }
