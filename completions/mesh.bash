@@ -647,7 +647,7 @@ _mesh() {
             return 0
             ;;
         mesh__subcmd__control__subcmd__plane)
-            opts="-n -h -V --kubeconfig --context --xds-address --health-address --monitoring-address --webhook-address --ca-dir --namespace --name --pod-ip --pod-name --trust-domain --domain --cluster-id --revision --discovery-address --proxy-image --proxy-pull-policy --proxy-resources --classic-sidecars --registry-only --max-cert-ttl --access-log --help --version"
+            opts="-n -h -V --kubeconfig --context --xds-address --health-address --monitoring-address --webhook-address --ca-dir --namespace --name --pod-ip --pod-name --trust-domain --domain --cluster-id --revision --discovery-address --proxy-image --proxy-pull-policy --proxy-resources --proxy-pull-secret --proxy-annotation --proxy-config --classic-sidecars --registry-only --max-cert-ttl --access-log --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -730,6 +730,18 @@ _mesh() {
                     return 0
                     ;;
                 --proxy-resources)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-pull-secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-annotation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxy-config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1229,6 +1229,9 @@ complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l discovery-ad
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l proxy-image -d 'Image of the sidecars' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l proxy-pull-policy -d 'When nodes fetch that image' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l proxy-resources -d 'What a sidecar asks for and may use, as JSON' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l proxy-pull-secret -d 'Secret that fetches that image; may be given several times' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l proxy-annotation -d 'An annotation that pods are taken to have which do not say otherwise; may be given several times' -r
+complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l proxy-config -d 'How proxies are run, as JSON (ProxyConfig)' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l max-cert-ttl -d 'Longest life of a workload\'s certificate; proxies renew it at half of that' -r
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l classic-sidecars -d 'Put sidecars beside the containers of a pod, not before them'
 complete -c mesh -n "__fish_mesh_using_subcommand control-plane" -l registry-only -d 'Let requests for hosts that the mesh does not know fail'
