@@ -155,6 +155,7 @@ pub fn said(error: impl std::fmt::Display) -> String {
 
 fn pod(name: &str, address: [u8; 4]) -> (Key, Item) {
     let item = PodItem {
+        is_ready: true,
         addresses: vec![address.into()],
         service_account: name.into(),
         labels: [("app".into(), name.into()), ("version".into(), "v1".into())].into(),

@@ -90,11 +90,13 @@ fn servers(ingress: &Value) -> Vec<Value> {
     std::iter::once(plain).chain(secure).collect()
 }
 
+/// A route, with what decides which comes first.
+type Ranked = (bool, usize, Value);
+
 /// The routes of each host, in the order in which the hosts are named.
 fn hosts(ingress: &Value) -> Vec<(String, Vec<Value>)> {
-    let mut hosts: Vec<(String, Vec<(bool, usize, Value)>)> = Vec::new();
-    let mut add = |host: &str, rules: Vec<(bool, usize, Value)>| match hosts.iter_mut().find(|(known, _)| known == host)
-    {
+    let mut hosts: Vec<(String, Vec<Ranked>)> = Vec::new();
+    let mut add = |host: &str, rules: Vec<Ranked>| match hosts.iter_mut().find(|(known, _)| known == host) {
         Some((_, known)) => known.extend(rules),
         None => hosts.push((host.to_owned(), rules)),
     };

@@ -53,7 +53,7 @@ fn the_next_rule_of_a_host_decides_for_clients_that_the_first_says_nothing_about
         (format!("{first}{second}{wide}"), 8080, "first"),
         (format!("{first}{wide}"), 80, "wide"),
         (format!("{first}{second}"), 80, "second"),
-        (first.clone(), 80, ""),
+        (first, 80, ""),
     ] {
         let world = world(&(services.clone() + &config));
         let found = goes(&world, "shop", "web", port, "/", &[]);

@@ -83,7 +83,7 @@ proptest! {
             let read = host_pattern(&pattern);
             prop_assert_eq!(read.map(|pattern| pattern.to_string()), Some(pattern.clone()));
             let name = format!("{SCOPE}/gateway/443/{pattern}");
-            prop_assert_eq!(name.parse::<RoutesName>().map(|name| name.to_string()), Ok(name.clone()));
+            prop_assert_eq!(name.parse::<RoutesName>().map(|name| name.to_string()), Ok(name));
         }
     }
 

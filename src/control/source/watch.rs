@@ -122,7 +122,9 @@ impl Spawn<'_> {
         self.run(Kind::Ingress, None, api, |object| {
             let mut value = serde_json::to_value(object).ok()?;
             // A list does not say what its items are.
-            (value["apiVersion"], value["kind"]) = ("networking.k8s.io/v1".into(), "Ingress".into());
+            let fields = value.as_object_mut()?;
+            fields.insert("apiVersion".to_owned(), "networking.k8s.io/v1".into());
+            fields.insert("kind".to_owned(), "Ingress".into());
             compile::ingress(&value).map(|ingress| Item::Ingress(Arc::new(ingress)))
         });
     }

@@ -137,10 +137,11 @@ pub(in crate::resources) fn server_tls(tls: &ServerTls, cx: &mut Cx) {
     if let (Some((first, _)), Some((second, _))) = (set.next(), set.next()) {
         cx.error(format!("has both `{first}` and `{second}`, and only one of them can be: remove one"));
     }
-    if tls.server_certificate.is_some() && tls.private_key.is_some() {
-        if let Some((source, _)) = sources.iter().find(|(_, set)| *set) {
-            cx.error(format!("has both `serverCertificate` and `{source}`, and only one of them can be: remove one"));
-        }
+    if tls.server_certificate.is_some()
+        && tls.private_key.is_some()
+        && let Some((source, _)) = sources.iter().find(|(_, set)| *set)
+    {
+        cx.error(format!("has both `serverCertificate` and `{source}`, and only one of them can be: remove one"));
     }
     let from_files = !sources.iter().any(|(_, set)| *set);
     let files = [

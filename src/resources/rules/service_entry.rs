@@ -148,7 +148,7 @@ fn endpoint_ports(entry: &ServiceEntry, resolution: Resolution, names: &HashSet<
             cx.at("endpoints", |cx| {
                 cx.at_index(index, |cx| {
                     cx.at("ports", |cx| {
-                        cx.error_at(name, "is the name of no port of the entry: add it to ports, or rename it")
+                        cx.error_at(name, "is the name of no port of the entry: add it to ports, or rename it");
                     });
                 });
             });

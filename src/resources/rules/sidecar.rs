@@ -171,7 +171,7 @@ fn covered_hosts(listener: &EgressListener, cx: &mut Cx) {
                 cx.at_index(index, |cx| cx.warn("repeats an entry before it: remove it"));
             } else if let Some(wider) = wider.filter(|_| *counts) {
                 cx.at_index(index, |cx| {
-                    cx.warn(format!("brings in nothing, since another entry is {wider}: remove it"))
+                    cx.warn(format!("brings in nothing, since another entry is {wider}: remove it"));
                 });
             }
         }

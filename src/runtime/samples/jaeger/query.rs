@@ -47,7 +47,7 @@ impl Search {
                 "minDuration" => search.lasting.0 = micros(&value).unwrap_or(0),
                 "maxDuration" => search.lasting.1 = micros(&value).unwrap_or(u64::MAX),
                 "tag" => {
-                    search.tags.extend(value.split_once(':').map(|(key, value)| (key.to_owned(), value.to_owned())))
+                    search.tags.extend(value.split_once(':').map(|(key, value)| (key.to_owned(), value.to_owned())));
                 }
                 "tags" => {
                     let tags = serde_json::from_str::<BTreeMap<String, Value>>(&value).unwrap_or_default();
