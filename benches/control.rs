@@ -125,6 +125,7 @@ fn items() -> Vec<(Key, Item)> {
                 let label = |key: &str, value: &str| (key.into(), value.into());
                 let version = if p % 2 == 0 { "v1" } else { "v2" };
                 let item = PodItem {
+                    is_ready: true,
                     addresses: vec![address(n, s, p).into()],
                     service_account: name.as_str().into(),
                     labels: [label("app", &name), label("version", version), label("pod-template-hash", "7d4f9c6b8")]

@@ -673,7 +673,7 @@ fn a_sidecar_says_at_which_ports_its_clients_know_a_service() {
         (vec![listener(&tcp, web), listener("", "./api.shop.svc.cluster.local")], [Some(vec![82]), Some(vec![80])]),
         (vec![listener(&port(9, "TCP"), all)], [None, None]),
         (
-            vec![listener(&tcp, "'*/*'"), listener(&http, "./api.shop.svc.cluster.local")],
+            vec![listener(&tcp, "*/*"), listener(&http, "./api.shop.svc.cluster.local")],
             [Some(vec![82]), Some(vec![80])],
         ),
     ] {
