@@ -395,13 +395,19 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[tokio::test]
     async fn who_answers_later_than_the_rule_allows_has_told_nothing() {
-        let address = issuer(|_, _| {
-            std::thread::sleep(Duration::from_millis(300));
-            ok("{\"keys\": []}")
-        })
-        .await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let _asked = stream.read(&mut [0; 1024]).await;
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    let _gone = stream.write_all(ok("{\"keys\": []}").as_bytes()).await;
+                });
+            }
+        });
         let source = KeySource::Uri(format!("http://{address}/keys").into());
         assert_eq!(first_within(source.clone(), Duration::from_millis(50)).await, None);
         assert!(first_within(source, Duration::from_secs(5)).await.is_some());
