@@ -111,25 +111,10 @@ fn endpoints(entry: &ServiceEntry, resolution: Resolution, cx: &mut Cx) {
 fn one_host_of_bytes(entry: &ServiceEntry, resolution: Resolution, cx: &mut Cx) {
     const SAYING: [&str; 6] = ["HTTP", "HTTP2", "GRPC", "GRPC-Web", "HTTPS", "TLS"];
 
-    let says = |protocol: &str| SAYING.iter().any(|known| known.eq_ignore_ascii_case(protocol));
     if entry.hosts.len() < 2 || matches!(resolution, Resolution::None | Resolution::DynamicDns) {
         return;
     }
-    for (index, port) in entry.ports.iter().enumerate() {
-        if !says(port.protocol.as_deref().unwrap_or_default()) {
-            cx.at("ports", |cx| {
-                cx.at_index(index, |cx| {
-                    cx.error_at(
-                        "protocol",
-                        format!(
-                            "has to be one of {} where there are several hosts: make an entry for each host",
-                            SAYING.join(", ")
-                        ),
-                    );
-                });
-            });
-        }
-    }
+    named_protocols(entry, &SAYING, "where there are several hosts: make an entry for each host", cx);
     let dns = matches!(resolution, Resolution::Dns | Resolution::DnsRoundRobin);
     let by_address = |port: &ServicePort| {
         port.protocol
@@ -188,20 +173,16 @@ fn dynamic(entry: &ServiceEntry, cx: &mut Cx) {
             cx.error_at(field, "cannot be set with DYNAMIC_DNS, which finds endpoints by name: remove it");
         }
     }
+    named_protocols(entry, NAMING, "with DYNAMIC_DNS, whose clients have to say the name", cx);
+}
+
+/// Every port has one of these protocols, because of `why`.
+fn named_protocols(entry: &ServiceEntry, known: &[&str], why: &str, cx: &mut Cx) {
     for (index, port) in entry.ports.iter().enumerate() {
         let protocol = port.protocol.as_deref().unwrap_or_default();
-        if !NAMING.iter().any(|known| known.eq_ignore_ascii_case(protocol)) {
-            cx.at("ports", |cx| {
-                cx.at_index(index, |cx| {
-                    cx.error_at(
-                        "protocol",
-                        format!(
-                            "has to be one of {} with DYNAMIC_DNS, whose clients have to say the name",
-                            NAMING.join(", ")
-                        ),
-                    );
-                });
-            });
+        if !known.iter().any(|one| one.eq_ignore_ascii_case(protocol)) {
+            let wrong = format!("has to be one of {} {why}", known.join(", "));
+            cx.at("ports", |cx| cx.at_index(index, |cx| cx.error_at("protocol", wrong)));
         }
     }
 }
